@@ -59,7 +59,7 @@ def _files_of(name: str) -> list[Path]:
     """Files that importing module `name` runs: the packages above it and itself; none for a plain attribute."""
     parts = name.split(".")[1:]
     files = []
-    for depth in range(len(parts) + 1):
+    for depth in range(1, len(parts) + 1):
         base = ROOT.joinpath(*parts[:depth])
         if (base / "__init__.py").is_file():
             files.append(base / "__init__.py")

@@ -1,0 +1,28 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: workflow.source_path("config/config.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/ingest.smk"
+include: "workflow/rules/images.smk"
+include: "workflow/rules/organs.smk"
+include: "workflow/rules/regions.smk"
+include: "workflow/rules/cohort.smk"
+include: "workflow/rules/radiomics.smk"
+include: "workflow/rules/patches.smk"
+include: "workflow/rules/folds.smk"
+include: "workflow/rules/selection.smk"
+include: "workflow/rules/deep.smk"
+include: "workflow/rules/fusion.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.output.html,

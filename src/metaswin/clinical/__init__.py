@@ -1,0 +1,1 @@
+"""The clinical table: reading, roles of columns, labels."""

@@ -1,0 +1,49 @@
+"""The whole configuration as one model."""
+
+from pydantic import Field
+
+from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
+from metaswin.deep.settings import DeepSettings
+from metaswin.evaluation.settings import EvaluationSettings
+from metaswin.folds.settings import FoldsSettings
+from metaswin.fusion.settings import FusionSettings
+from metaswin.images.settings import ImagesSettings
+from metaswin.ingest.settings import DataSettings, IngestSettings
+from metaswin.organs.settings import OrgansSettings
+from metaswin.patches.settings import PatchesSettings
+from metaswin.radiomics.settings import RadiomicsSettings
+from metaswin.regions.settings import RegionsSettings
+from metaswin.report.settings import ReportSettings
+from metaswin.selection.settings import SelectionSettings
+from metaswin.settings import Settings
+
+
+class OutputSettings(Settings):
+    """Folders below the working directory: `results` may travel, `private` identifies people and stays."""
+
+    results: str = "results"
+    private: str = "private"
+    logs: str = "logs"
+
+
+class Config(Settings):
+    """Every setting of a run."""
+
+    seed: int = Field(default=20250828, ge=0)
+    output: OutputSettings = OutputSettings()
+    data: DataSettings = DataSettings()
+    clinical: ClinicalSettings = ClinicalSettings()
+    cohort: CohortSettings = CohortSettings()
+    endpoints: dict[str, EndpointSettings] = {}
+    ingest: IngestSettings = IngestSettings()
+    images: ImagesSettings = ImagesSettings()
+    organs: OrgansSettings = OrgansSettings()
+    regions: RegionsSettings = RegionsSettings()
+    radiomics: RadiomicsSettings = RadiomicsSettings()
+    folds: FoldsSettings = FoldsSettings()
+    selection: SelectionSettings = SelectionSettings()
+    patches: PatchesSettings = PatchesSettings()
+    deep: DeepSettings = DeepSettings()
+    fusion: FusionSettings = FusionSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    report: ReportSettings = ReportSettings()

@@ -1,0 +1,1 @@
+"""3D Swin Transformer and conventional backbones: training, resuming, deep features."""

@@ -1,0 +1,43 @@
+"""Settings of the deep networks."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from metaswin.settings import Settings
+
+
+class AugmentationSettings(Settings):
+    """Random flips, rotations (degrees), scaling, shifts (fraction of the patch) and noise (fraction of the window)."""
+
+    flip: bool = True
+    rotate: float = Field(default=15.0, ge=0)
+    scale: float = Field(default=0.1, ge=0, lt=1)
+    shift: float = Field(default=0.05, ge=0, lt=1)
+    noise: float = Field(default=0.02, ge=0)
+
+
+class DeepSettings(Settings):
+    """Backbone and training.
+
+    `embed_dim` is the Swin's first feature size. Early stopping looks at an inner split only where that split
+    holds at least `early_stopping_events` events; otherwise training runs for `epochs`.
+    """
+
+    enabled: bool = True
+    backbone: Literal["swin", "resnet", "densenet"] = "swin"
+    embed_dim: int = Field(default=48, multiple_of=12)
+    pretrained: str | None = None
+    epochs: int = Field(default=100, ge=1)
+    batch_size: int = Field(default=4, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    warmup_epochs: int = Field(default=5, ge=0)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    early_stopping_events: int = Field(default=10, ge=1)
+    patience: int = Field(default=15, ge=1)
+    augmentation: AugmentationSettings = AugmentationSettings()
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(default=2, ge=1, description="CPU threads of a training job; fixed, since it changes results")
+    amp: bool = True
+    checkpoint_every: int = Field(default=5, ge=1)

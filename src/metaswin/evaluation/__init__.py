@@ -1,0 +1,1 @@
+"""Performance of every arm from out-of-fold predictions."""

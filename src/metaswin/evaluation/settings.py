@@ -1,0 +1,21 @@
+"""Settings of evaluation."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from metaswin.settings import Settings
+
+
+class EvaluationSettings(Settings):
+    """Intervals, threshold rule and strata.
+
+    `strata` names columns of the clinical table; cells with fewer than `min_cell_events` events or non-events
+    are shown as not estimable.
+    """
+
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    threshold: Literal["youden", "sensitivity"] = "youden"
+    sensitivity: float = Field(default=0.8, gt=0, lt=1, description="with threshold: sensitivity")
+    strata: list[str] = []
+    min_cell_events: int = Field(default=5, ge=1)

@@ -1,0 +1,1 @@
+"""Stratified cross-validation folds per endpoint."""

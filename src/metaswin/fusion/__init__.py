@@ -1,0 +1,1 @@
+"""Modalities, arms and the networks that join them."""

@@ -1,0 +1,1 @@
+"""CT in HU and tumour masks as NIfTI on the CT's own grid."""

@@ -1,0 +1,1 @@
+"""Index DICOM folders, choose each patient's CT and contours, build the cohort."""

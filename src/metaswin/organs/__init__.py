@@ -1,0 +1,1 @@
+"""Organ and tissue masks behind one interface."""

@@ -1,0 +1,1 @@
+"""Multi-channel patches around the tumour."""

@@ -1,0 +1,1 @@
+"""Radiomics features with PyRadiomics' definitions on one set of filtered images a patient."""

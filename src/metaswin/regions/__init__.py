@@ -1,0 +1,1 @@
+"""Primary, nodes, their union and peritumoral rings on one resampled grid."""

@@ -1,0 +1,1 @@
+"""A synthetic head-and-neck cohort with a known risk of metastasis."""

@@ -1,0 +1,86 @@
+# The checked configuration and the helpers every rule file uses.
+from functools import partial
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from metaswin.config.load import load
+from metaswin.errors import UserError
+from metaswin.provenance import source_hash
+
+try:
+    CONFIG = load(config, check_data=workflow.is_main_process)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+IMAGES = CONFIG.data.source in ("dicom", "nifti")
+RADIOMICS = CONFIG.data.source != "clinical"
+DEEP = IMAGES and CONFIG.deep.enabled
+ENDPOINTS = list(CONFIG.endpoints)
+REPEATS = range(CONFIG.folds.repeats)
+FOLDS = range(CONFIG.folds.k)
+PARTS = ["outer", *(f"inner-{j}" for j in range(CONFIG.folds.inner))]
+DETAILS = f"{CONFIG.output.private}/details"
+
+
+wildcard_constraints:
+    patient=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    endpoint="|".join(ENDPOINTS) or "none",
+    variant="as-is",
+    repeat=r"\d+",
+    fold=r"\d+",
+    backbone="swin|resnet|densenet",
+    part=r"outer|inner-\d+",
+
+
+def results(path):
+    return f"{CONFIG.output.results}/{path}"
+
+
+def private(path):
+    return f"{CONFIG.output.private}/{path}"
+
+
+def logs(path):
+    return f"{CONFIG.output.logs}/{path}.log"
+
+
+def benchmarks(path):
+    return results(f"benchmarks/{path}.tsv")
+
+
+def section(name):
+    """Settings of one stage as plain values: a parameter, so that an edit re-runs what depends on it."""
+    value = CONFIG
+    for key in name.split("."):
+        value = getattr(value, key)
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+
+
+def code(script):
+    """Hash of the library code behind a script: a parameter, so that an edit re-runs what depends on it."""
+    return source_hash(Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py")
+
+
+def used_patients():
+    """Patients that go on after the cohort is closed."""
+    import pandas as pd
+
+    return pd.read_parquet(checkpoints.close_cohort.get().output.used, columns=["patient"])["patient"].tolist()
+
+
+def fold_folder(rest):
+    """Path below the folder of one model fold."""
+    return results("models/{endpoint}/{variant}/r{repeat}-f{fold}/" + rest)
+
+
+def every_fold(rest, endpoints=None, **wildcards):
+    """That path for every endpoint, repeat and fold."""
+    return expand(
+        fold_folder(rest),
+        endpoint=endpoints or ENDPOINTS,
+        variant="as-is",
+        repeat=REPEATS,
+        fold=FOLDS,
+        **wildcards,
+    )
