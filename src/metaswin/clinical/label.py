@@ -1,0 +1,171 @@
+"""Outcomes: a plain 0/1 column, or distant metastasis (DM) within a horizon with deaths and losses told apart."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
+from metaswin.clinical.table import matches, normal
+from metaswin.problems import Problem
+
+STAGE = "label"
+CENSORED, METASTASIS, DEATH = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One endpoint's outcome.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        Columns ``patient, label, time, event``; `label` is Int8 (0, 1, <NA> = unknown), `time` in days, `event`
+        Int8 (0 censored, 1 DM, 2 death without DM); time and event are missing for a plain column. Only patients
+        who take part in this endpoint.
+    problems : list of Problem
+        Why patients do not take part.
+    counts : dict
+        For each rule of deaths (``nonevent``, ``exclude``): numbers of ``events, nonevents, unknown, left_out``.
+    """
+
+    table: pd.DataFrame
+    problems: list[Problem]
+    counts: dict[str, dict[str, int]]
+
+
+def outcome(table: pd.DataFrame, name: str, endpoint: EndpointSettings, clinical: ClinicalSettings) -> Outcome:
+    """Outcome of the patients in `table` (text columns, indexed by study id) for one endpoint.
+
+    With a horizon h (days): event = first DM in (0, h]; non-event = followed at least h without DM, or died
+    before h without DM (under ``deaths: exclude`` these leave the endpoint); lost before h = unknown.
+    """
+    if endpoint.column is not None:
+        return _plain(table, name, endpoint)
+    return _within_horizon(table, name, endpoint, clinical)
+
+
+def _plain(table: pd.DataFrame, name: str, endpoint: EndpointSettings) -> Outcome:
+    column = table[endpoint.column.strip()]
+    positive = matches(column, endpoint.positive)
+    # With `positive: [1]` anything but 0 and 1 is a mistake; with named values every other value is a non-event.
+    strict = {normal(value) for value in endpoint.positive} == {"1"}
+    labels, problems = {}, []
+    for patient, value, hit in zip(table.index, column, positive, strict=True):
+        if value is None:
+            problems.append(_left_out(patient, name, "no-outcome", f"no value in {endpoint.column}", "0 or 1"))
+        elif strict and not hit and normal(value) != "0":
+            problems.append(_left_out(patient, name, "invalid-outcome", f"{endpoint.column} = {value}", "0 or 1"))
+        else:
+            labels[patient] = int(hit)
+    frame = _frame(labels, {}, {})
+    counts = {"events": sum(labels.values()), "nonevents": len(labels) - sum(labels.values()), "unknown": 0}
+    return Outcome(frame, problems, {"nonevent": {**counts, "left_out": len(problems)}})
+
+
+def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, clinical: ClinicalSettings) -> Outcome:
+    horizon = endpoint.horizon_days
+    days = _Days(table, endpoint, clinical)
+    followup = days.of(endpoint.followup, is_date=endpoint.start is not None)
+    metastasis = matches(table[endpoint.event.column.strip()], endpoint.event.positive)
+    uncertain = matches(table[endpoint.event.column.strip()], endpoint.event.uncertain)
+    metastasis_day = days.of(endpoint.event.date or endpoint.event.time, is_date=endpoint.event.date is not None)
+    dead = [False] * len(table)
+    death_day = pd.Series(math.nan, index=table.index)
+    if endpoint.death is not None:
+        dead = matches(table[endpoint.death.column.strip()], endpoint.death.positive)
+        death_day = days.of(endpoint.death.date or endpoint.death.time, is_date=endpoint.death.date is not None)
+
+    labels, times, events, problems = {}, {}, {}, []
+    died_before = []
+    for patient, is_dm, is_uncertain, is_dead in zip(table.index, metastasis, uncertain, dead, strict=True):
+        end, dm, death = followup[patient], metastasis_day[patient], death_day[patient]
+        if is_dead and math.isnan(death):
+            death = end
+        if is_uncertain:
+            value = table.at[patient, endpoint.event.column.strip()]
+            found = f"{endpoint.event.column} = {value}"
+            problems.append(_left_out(patient, name, "uncertain-outcome", found, "a certain outcome"))
+        elif is_dm and math.isnan(dm):
+            problems.append(_left_out(patient, name, "event-without-time", "DM without a day", "the day of the DM"))
+        elif is_dm and dm <= 0:
+            found = f"DM {-dm:g} days before the start" if dm < 0 else "DM on the day of the start"
+            problems.append(_left_out(patient, name, "dm-before-treatment", found, "first DM after the start"))
+        elif not is_dm and math.isnan(end) and math.isnan(death):
+            problems.append(_left_out(patient, name, "no-outcome", "no follow-up", f"a value in {endpoint.followup}"))
+        elif not is_dm and min(_known(end, death)) < 0:
+            found = f"follow-up of {min(_known(end, death)):g} days"
+            problems.append(_left_out(patient, name, "negative-time", found, "0 days or more"))
+        elif is_dm:
+            times[patient], events[patient] = dm, METASTASIS
+            labels[patient] = int(dm <= horizon)
+        else:
+            last = death if is_dead else end
+            times[patient], events[patient] = last, DEATH if is_dead else CENSORED
+            if last >= horizon:
+                labels[patient] = 0
+            elif is_dead:
+                died_before.append(patient)
+                labels[patient] = 0
+            else:
+                labels[patient] = None
+
+    counts = _counts(labels, died_before, len(problems))
+    if endpoint.deaths == "exclude":
+        for patient in died_before:
+            found = f"died on day {times[patient]:g} without DM"
+            expected = f"alive or DM within {horizon:g} days (deaths: exclude)"
+            problems.append(_left_out(patient, name, "died-before-horizon", found, expected))
+            del labels[patient]
+    return Outcome(_frame(labels, times, events), problems, counts)
+
+
+class _Days:
+    """Days since the start of each patient, from columns of days or of dates."""
+
+    def __init__(self, table: pd.DataFrame, endpoint: EndpointSettings, clinical: ClinicalSettings) -> None:
+        self.table = table
+        self.format = clinical.date_format
+        self.start = self._dates(endpoint.start) if endpoint.start else None
+
+    def of(self, column: str | None, is_date: bool) -> pd.Series:
+        if column is None:
+            return pd.Series(math.nan, index=self.table.index)
+        if not is_date or self.start is None:
+            return pd.to_numeric(self.table[column.strip()], errors="coerce").astype("float64")
+        return (self._dates(column) - self.start).dt.days.astype("float64")
+
+    def _dates(self, column: str) -> pd.Series:
+        return pd.to_datetime(self.table[column.strip()], format=self.format, errors="coerce")
+
+
+def _known(*values: float) -> list[float]:
+    return [value for value in values if not math.isnan(value)]
+
+
+def _counts(labels: dict[str, int | None], died_before: list[str], left_out: int) -> dict[str, dict[str, int]]:
+    events = sum(label == 1 for label in labels.values())
+    nonevents = sum(label == 0 for label in labels.values())
+    unknown = sum(label is None for label in labels.values())
+    died = len(died_before)
+    return {
+        "nonevent": {"events": events, "nonevents": nonevents, "unknown": unknown, "left_out": left_out},
+        "exclude": {"events": events, "nonevents": nonevents - died, "unknown": unknown, "left_out": left_out + died},
+    }
+
+
+def _frame(labels: dict, times: dict, events: dict) -> pd.DataFrame:
+    patients = sorted(labels)
+    return pd.DataFrame(
+        {
+            "patient": pd.Series(patients, dtype="str"),
+            "label": pd.array([labels[p] for p in patients], dtype="Int8"),
+            "time": pd.array([times.get(p, math.nan) for p in patients], dtype="float64"),
+            "event": pd.array([events.get(p) for p in patients], dtype="Int8"),
+        }
+    )
+
+
+def _left_out(patient: str, endpoint: str, code: str, found: str, expected: str) -> Problem:
+    action = f"the patient is left out of endpoint {endpoint}; mend the clinical table if this is wrong"
+    return Problem(patient, f"{STAGE}:{endpoint}", code, found, expected, action)

@@ -1,0 +1,192 @@
+"""Read the clinical table: every column with a role, values trimmed, problems collected."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from metaswin.clinical.settings import ClinicalSettings, ColumnSettings, Value
+from metaswin.errors import UserError
+from metaswin.problems import Problem
+
+STAGE = "clinical"
+
+
+@dataclass(frozen=True)
+class ClinicalTable:
+    """The clinical table as text, with its problems.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        Indexed by study id (str, sorted, unique). One column for each column of the file (names trimmed, the id
+        left out); values are trimmed strings or None. Values that a column's `map` names are replaced.
+    problems : list of Problem
+        Duplicated ids and the like, found while reading.
+    """
+
+    table: pd.DataFrame
+    problems: list[Problem]
+
+
+def read_header(path: str | Path) -> list[str]:
+    """Trimmed column names of the table.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, empty or not text.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+    except FileNotFoundError:
+        raise UserError(f"clinical.table: no file {path}; set it to your clinical table (CSV)") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"clinical.table: cannot read {path} as UTF-8 text ({error}); save it as CSV (UTF-8)") from None
+    if not first.strip():
+        raise UserError(f"clinical.table: {path} is empty; its first line must name the columns")
+    return [name.strip() for name in next(csv.reader([first], delimiter=_delimiter(first)))]
+
+
+def read_clinical(path: str | Path, settings: ClinicalSettings) -> ClinicalTable:
+    """Read the clinical table.
+
+    Rows with the same id are kept once when they are equal, and left out with the code ``duplicated-id``
+    otherwise.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, a column is named twice or the id column is absent.
+    """
+    header = read_header(path)
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise UserError(f"clinical.table: {path} names these columns more than once: {', '.join(twice)}")
+    identifier = settings.id.strip()
+    if identifier not in header:
+        raise UserError(f"clinical.id: {path} has no column {identifier!r}; it has {', '.join(header)}")
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        delimiter = _delimiter(file.readline())
+    raw = pd.read_csv(
+        path, sep=delimiter, dtype=str, keep_default_na=False, encoding="utf-8-sig", names=header, header=0
+    )
+    raw = raw.apply(lambda column: column.str.strip())
+    missing = set(settings.na_values)
+    raw = raw.apply(lambda column: column.where(~column.isin(missing), None)).astype(object)
+    for name, column in settings.columns.items():
+        if column.map and name.strip() in raw:
+            replace = {normal(key): str(value) for key, value in column.map.items()}
+            raw[name.strip()] = [replace.get(normal(value), value) for value in raw[name.strip()]]
+
+    problems = []
+    unnamed = raw[identifier].isna()
+    if unnamed.any():
+        problems.append(
+            Problem(
+                "", STAGE, "no-id", f"{int(unnamed.sum())} rows without an id", "an id in each row",
+                f"fill the column {identifier} of the clinical table", excludes=False,
+            )
+        )  # fmt: skip
+        raw = raw[~unnamed]
+    raw = raw.drop_duplicates()
+    repeated = raw[identifier].duplicated(keep=False)
+    for patient, rows in raw[repeated].groupby(identifier):
+        problems.append(
+            Problem(
+                str(patient), STAGE, "duplicated-id", f"{len(rows)} different rows", "one row a patient",
+                "keep one of these rows in the clinical table",
+            )
+        )  # fmt: skip
+    table = raw[~repeated].set_index(identifier).sort_index()
+    table.index = table.index.astype(str)
+    table.index.name = "patient"
+    return ClinicalTable(table, problems)
+
+
+def _delimiter(first_line: str) -> str:
+    return max(",;\t", key=first_line.count)
+
+
+def normal(value: object) -> str | None:
+    """A value trimmed and case-folded for comparison; 1, 1.0 and "1.0" are the same; None stays None."""
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return None
+    text = str(value).strip().casefold()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+def matches(column: Iterable[object], values: Iterable[Value]) -> list[bool]:
+    """Which entries equal one of `values`, compared by `normal`; a missing entry matches nothing."""
+    wanted = {normal(value) for value in values}
+    return [(key := normal(entry)) is not None and key in wanted for entry in column]
+
+
+def predictors(clinical: ClinicalTable, settings: ClinicalSettings) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
+    """The baseline and treatment columns, typed.
+
+    Numeric columns become float64, categories stay trimmed strings. A column is numeric when the config says so
+    or, without a word from the config, when every value is a number. A value that is no number, or lies outside
+    the column's `range`, is reported and treated as missing.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        Indexed by study id.
+    kinds : dict
+        Column → ``numeric`` or ``category``.
+    problems : list of Problem
+        Warnings: ``not-a-number``, ``out-of-range``, and ``all-missing`` for the whole cohort.
+    """
+    columns, kinds, problems = {}, {}, []
+    for name, column in settings.columns.items():
+        if column.role not in ("baseline", "treatment"):
+            continue
+        text = clinical.table[name.strip()]
+        numbers = pd.to_numeric(text, errors="coerce")
+        unreadable = text.notna() & numbers.isna()
+        kind = column.kind or ("category" if unreadable.any() or text.isna().all() else "numeric")
+        kinds[name] = kind
+        if text.isna().all():
+            problems.append(
+                Problem(
+                    "", STAGE, "all-missing", f"no value in column {name}", "values for a predictor",
+                    f"fill the column or give {name} the role ignore", excludes=False,
+                )
+            )  # fmt: skip
+        if kind == "category":
+            columns[name] = text
+            continue
+        problems.extend(_odd_values(name, column, numbers, unreadable))
+        if column.range is not None:
+            numbers = numbers.where(numbers.between(*column.range))
+        columns[name] = numbers.astype("float64")
+    return pd.DataFrame(columns, index=clinical.table.index), kinds, problems
+
+
+def _odd_values(name: str, column: ColumnSettings, numbers: pd.Series, unreadable: pd.Series) -> list[Problem]:
+    problems = [
+        Problem(
+            str(patient), STAGE, "not-a-number", f"a text in the numeric column {name}", "a number",
+            "mend the value; it is treated as missing", excludes=False,
+        )
+        for patient in numbers.index[unreadable]
+    ]  # fmt: skip
+    if column.range is not None:
+        low, high = column.range
+        outside = numbers.notna() & ~numbers.between(low, high)
+        problems += [
+            Problem(
+                str(patient), STAGE, "out-of-range", f"{name} = {numbers[patient]:g}", f"{low:g} to {high:g}",
+                "check the value and its unit; it is treated as missing", excludes=False,
+            )
+            for patient in numbers.index[outside]
+        ]  # fmt: skip
+    return problems
