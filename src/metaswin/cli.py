@@ -1,0 +1,58 @@
+"""The command line: ``metaswin simulate``, ``metaswin problems``, ``metaswin schema``."""
+
+import argparse
+import sys
+
+from metaswin import __version__
+from metaswin.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="metaswin", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"metaswin {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_simulate(commands)
+    _add_problems(commands)
+    _add_schema(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _add_simulate(commands: argparse._SubParsersAction) -> None:
+    from metaswin.simulate.cli import add_parser
+
+    add_parser(commands)
+
+
+def _add_schema(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("schema", help="print the JSON Schema of the configuration")
+
+    def run(_: argparse.Namespace) -> int:
+        from metaswin.config.load import json_schema
+
+        print(json_schema(), end="")
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def _add_problems(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "problems", help="list all problems of a run with what is kept private: paths and ROI names as found"
+    )
+    parser.add_argument("--directory", default=".", help="working directory of the run (default: here)")
+    parser.add_argument("--results", default="results", help="its results folder")
+    parser.add_argument("--private", default="private", help="its private folder")
+
+    def run(arguments: argparse.Namespace) -> int:
+        from metaswin.cohort_problems import listing
+
+        print(listing(arguments.directory, arguments.results, arguments.private))
+        return 0
+
+    parser.set_defaults(run=run)
