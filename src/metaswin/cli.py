@@ -50,7 +50,7 @@ def _add_problems(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--private", default="private", help="its private folder")
 
     def run(arguments: argparse.Namespace) -> int:
-        from metaswin.cohort_problems import listing
+        from metaswin.cohort.listing import listing
 
         print(listing(arguments.directory, arguments.results, arguments.private))
         return 0

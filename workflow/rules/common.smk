@@ -53,7 +53,7 @@ def section(name):
     """Settings of one stage as plain values: a parameter, so that an edit re-runs what depends on it."""
     value = CONFIG
     for key in name.split("."):
-        value = getattr(value, key)
+        value = value[key] if isinstance(value, dict) else getattr(value, key)
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 

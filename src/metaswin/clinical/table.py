@@ -129,7 +129,9 @@ def matches(column: Iterable[object], values: Iterable[Value]) -> list[bool]:
     return [(key := normal(entry)) is not None and key in wanted for entry in column]
 
 
-def predictors(clinical: ClinicalTable, settings: ClinicalSettings) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
+def predictors(
+    clinical: ClinicalTable, settings: ClinicalSettings
+) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
     """The baseline and treatment columns, typed.
 
     Numeric columns become float64, categories stay trimmed strings. A column is numeric when the config says so

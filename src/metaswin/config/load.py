@@ -113,7 +113,9 @@ def _check_consistency(config: Config) -> list[str]:
     ]:
         for name in names:
             if name.strip() not in roles:
-                messages.append(f"{title}: column {name!r} has no role in clinical.columns{suggestion(name, predictive)}")
+                messages.append(
+                    f"{title}: column {name!r} has no role in clinical.columns{suggestion(name, predictive)}"
+                )
             elif name.strip() not in predictive:
                 messages.append(
                     f"{title}: column {name!r} has the role {roles[name.strip()]}; "

@@ -1,0 +1,1 @@
+"""Who goes on: exclusions, outcomes and the clinical table of the used patients."""

@@ -1,0 +1,61 @@
+# Who goes on: the second checkpoint. Later stages read the used patients and their outcomes from here.
+
+
+def found_patients():
+    """Patients that ingest lets through."""
+    import pandas as pd
+
+    patients = checkpoints.build_cohort.get().output.patients
+    return pd.read_parquet(patients, columns=["patient"])["patient"].tolist()
+
+
+def of_found_patients(*paths):
+    """Input function: these paths for every patient of the images way, nothing without images."""
+
+    def paths_of(wildcards):
+        if not IMAGES:
+            return []
+        return expand([results(path) for path in paths], patient=found_patients())
+
+    return paths_of
+
+
+checkpoint close_cohort:
+    input:
+        patients=results("cohort/patients.parquet"),
+        problems=results("cohort/ingest_problems.parquet"),
+        clinical=CONFIG.clinical.table,
+        statuses=of_found_patients(
+            "images/{patient}/status.json", "organs/{patient}/status.json", "regions/{patient}/status.json"
+        ),
+        regions=of_found_patients("regions/{patient}/regions.json"),
+        images=of_found_patients("images/{patient}/image.json"),
+    output:
+        used=results("cohort/used.parquet"),
+        exclusions=results("cohort/exclusions.parquet"),
+        flow=results("cohort/flow.json"),
+        clinical=results("cohort/clinical.parquet"),
+        outcomes=results("cohort/outcomes.parquet"),
+        counts=results("cohort/outcomes.json"),
+    log:
+        logs("cohort/close_cohort"),
+    benchmark:
+        benchmarks("cohort/close_cohort")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        disk_mb=100,
+    params:
+        clinical=section("clinical"),
+        endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
+        code=code("close_cohort"),
+    message:
+        "Closing the cohort"
+    script:
+        "../scripts/close_cohort.py"
+
+
+rule cohort:
+    input:
+        results("cohort/used.parquet"),

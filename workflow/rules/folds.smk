@@ -1,0 +1,31 @@
+rule make_folds:
+    input:
+        outcomes=results("cohort/outcomes.parquet"),
+        counts=results("cohort/outcomes.json"),
+        clinical=results("cohort/clinical.parquet"),
+    output:
+        folds=results("folds/{endpoint}.parquet"),
+        facts=results("folds/{endpoint}.json"),
+    log:
+        logs("folds/{endpoint}"),
+    benchmark:
+        benchmarks("folds/{endpoint}")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        disk_mb=100,
+    params:
+        settings=section("folds"),
+        endpoint=lambda wildcards: section(f"endpoints.{wildcards.endpoint}"),
+        seed=CONFIG.seed,
+        code=code("make_folds"),
+    message:
+        "Folds of {wildcards.endpoint}"
+    script:
+        "../scripts/make_folds.py"
+
+
+rule folds:
+    input:
+        expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),

@@ -1,0 +1,26 @@
+"""Assign the patients of one endpoint to stratified folds."""
+
+from metaswin.files import read_json, read_table, write_json, write_table
+from metaswin.folds.make import make_folds
+from metaswin.folds.settings import FoldsSettings
+from metaswin.joblog import job
+
+with job(snakemake.log[0]):
+    endpoint = snakemake.wildcards.endpoint
+    settings = FoldsSettings(**snakemake.params.settings)
+    outcomes = read_table(snakemake.input.outcomes)
+    clinical = read_table(snakemake.input.clinical).set_index("patient")
+    folds, notes = make_folds(
+        outcomes[outcomes["endpoint"] == endpoint].drop(columns="endpoint"),
+        clinical[settings.stratify],
+        settings,
+        snakemake.params.seed,
+        endpoint,
+    )
+    write_table(snakemake.output.folds, folds)
+    facts = {
+        "endpoint": snakemake.params.endpoint,
+        "notes": notes,
+        "counts": read_json(snakemake.input.counts)[endpoint],
+    }
+    write_json(snakemake.output.facts, facts)
