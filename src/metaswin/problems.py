@@ -1,7 +1,7 @@
 """Problems found in the data: collected for the whole cohort in one table, never one exception at a time."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,30 @@ class Problem:
     def __str__(self) -> str:
         who = self.patient or "cohort"
         return f"{who} [{self.stage}: {self.code}] found {self.found}; expected {self.expected}; {self.action}"
+
+
+class BadData(Exception):
+    """Data of one patient that cannot be used: `metaswin.status.patient_job` makes it the patient's status.
+
+    Parameters are those of `Problem`; patient and stage are added by the job.
+    """
+
+    def __init__(self, code: str, found: str, expected: str, action: str, private: str = "") -> None:
+        super().__init__(f"{code}: found {found}; expected {expected}; {action}")
+        self.facts = {"code": code, "found": found, "expected": expected, "action": action, "private": private}
+
+
+@dataclass
+class Findings:
+    """What a stage notices about one patient and survives; it collects the warnings of one job."""
+
+    patient: str
+    stage: str
+    warnings: list[Problem] = field(default_factory=list)
+
+    def warn(self, code: str, found: str, expected: str, action: str, private: str = "") -> None:
+        """Note a warning; the patient goes on."""
+        self.warnings.append(Problem(self.patient, self.stage, code, found, expected, action, False, private))
 
 
 PUBLIC_COLUMNS = ["patient", "stage", "code", "found", "expected", "action", "excludes", "detail"]

@@ -6,13 +6,14 @@ status first and passes it on. Only the checkpoints decide who goes on. A crash 
 fails the job instead, so a 0-byte file always means "excluded, see status.json".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from metaswin.files import atomic, read_json, write_json
-from metaswin.problems import Problem, save_details
+from metaswin.problems import BadData, Findings, Problem, save_details
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,27 @@ def passed_on(
         return False
     exclude(path, Status(earlier.patient, stage, earlier.problem), outputs, details)
     return True
+
+
+@contextmanager
+def patient_job(
+    patient: str, stage: str, path: str | Path, outputs: Iterable[str | Path], details: str | Path
+) -> Iterator[Findings]:
+    """Run one patient's stage: `BadData` raised inside excludes the patient, anything else leaves an ok status.
+
+    Yields
+    ------
+    Findings
+        Takes the warnings of the job. The status is written last, so a status file means that the job is through.
+    """
+    findings = Findings(patient, stage)
+    try:
+        yield findings
+    except BadData as bad:
+        problem = Problem(patient, stage, **bad.facts)
+        exclude(path, Status(patient, stage, problem, tuple(findings.warnings)), outputs, details)
+    else:
+        write_status(path, Status(patient, stage, None, tuple(findings.warnings)), details)
 
 
 def _public(problem: Problem | None) -> dict[str, Any] | None:
