@@ -5,7 +5,7 @@ Snakemake's code trigger sees only the script file. Every rule carries `source_h
 
 import ast
 import hashlib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 PACKAGE = "metaswin"
@@ -41,7 +41,7 @@ def _imported_files(path: Path) -> set[Path]:
     return {file for name in _facts(path)[1] for file in _files_of(name)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _facts(path: Path) -> tuple[bytes, tuple[str, ...]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names: set[str] = set()

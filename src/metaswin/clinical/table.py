@@ -76,7 +76,8 @@ def read_clinical(path: str | Path, settings: ClinicalSettings) -> ClinicalTable
     )
     raw = raw.apply(lambda column: column.str.strip())
     missing = set(settings.na_values)
-    raw = raw.apply(lambda column: column.where(~column.isin(missing), None)).astype(object)
+    raw = raw.astype(object)
+    raw = raw.where(~raw.isin(missing), None)
     for name, column in settings.columns.items():
         if column.map and name.strip() in raw:
             replace = {normal(key): str(value) for key, value in column.map.items()}

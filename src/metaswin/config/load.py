@@ -43,12 +43,25 @@ def load(raw: Mapping[str, Any], check_data: bool = True) -> Config:
         raise several("The configuration has mistakes:", [_message(e) for e in error.errors()]) from None
     if config.data.source is None:
         raise UserError(NO_DATA)
+    config = _with_root(config)
     messages = _check_consistency(config)
     if check_data:
         messages += _check_files(config)
     if messages:
         raise several("The configuration has mistakes:", messages)
     return config
+
+
+def _with_root(config: Config) -> Config:
+    """The configuration with relative paths of the data set on `data.root`."""
+    if config.data.root is None:
+        return config
+    root = Path(config.data.root)
+    paths = {key: value for key in ("dicom", "sheet", "features") if (value := getattr(config.data, key)) is not None}
+    data = config.data.model_copy(update={key: str(root / path) for key, path in paths.items()})
+    table = config.clinical.table
+    clinical = config.clinical.model_copy(update={"table": str(root / table) if table is not None else None})
+    return config.model_copy(update={"data": data, "clinical": clinical})
 
 
 def json_schema() -> str:

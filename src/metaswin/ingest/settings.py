@@ -12,9 +12,11 @@ class DataSettings(Settings):
 
     `source` is the way in: ``dicom`` (a folder tree), ``nifti`` (a sheet of image and mask files), ``features``
     (a ready table of features) or ``clinical`` (the clinical table alone). Only the path of that way is read.
+    Relative paths here and in `clinical.table` start at `root` (default: the working directory).
     """
 
     source: Literal["dicom", "nifti", "features", "clinical"] | None = None
+    root: str | None = None
     dicom: str | None = None
     sheet: str | None = None
     features: str | None = None

@@ -1,0 +1,91 @@
+"""Reading the clinical table."""
+
+import pytest
+
+from metaswin.clinical.cohort import apply_cohort
+from metaswin.clinical.settings import ClinicalSettings, CohortSettings
+from metaswin.clinical.table import matches, normal, predictors, read_clinical, read_header
+from metaswin.errors import UserError
+
+
+def write(tmp_path, text, name="clinical.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_table_when_header_has_blanks_and_bom_then_names_and_values_are_trimmed(tmp_path):
+    path = write(tmp_path, "\ufeffpatient_id,M ,site\nB2, M0 ,Larynx\nA1,M1,\n")
+    table = read_clinical(path, ClinicalSettings()).table
+    assert list(table.index) == ["A1", "B2"]
+    assert list(table.columns) == ["M", "site"]
+    assert table.at["B2", "M"] == "M0"
+    assert table.at["A1", "site"] is None
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_table_when_delimiter_varies_then_it_is_found(tmp_path, delimiter):
+    path = write(tmp_path, delimiter.join(["patient_id", "age"]) + "\n" + delimiter.join(["A", "61"]) + "\n")
+    assert read_clinical(path, ClinicalSettings()).table.at["A", "age"] == "61"
+
+
+def test_table_when_ids_have_leading_zeros_then_they_are_kept(tmp_path):
+    path = write(tmp_path, "patient_id,age\n001,5\n1,6\n")
+    assert list(read_clinical(path, ClinicalSettings()).table.index) == ["001", "1"]
+
+
+def test_duplicates_when_rows_differ_then_the_patient_leaves_and_when_equal_then_stays(tmp_path):
+    path = write(tmp_path, "patient_id,age\nA,1\nA,2\nB,3\nB,3\n")
+    clinical = read_clinical(path, ClinicalSettings())
+    assert list(clinical.table.index) == ["B"]
+    assert [(p.patient, p.code, p.excludes) for p in clinical.problems] == [("A", "duplicated-id", True)]
+
+
+def test_table_when_id_column_is_absent_then_the_message_lists_the_columns(tmp_path):
+    path = write(tmp_path, "pid,age\nA,1\n")
+    with pytest.raises(UserError, match="has no column 'patient_id'; it has pid, age"):
+        read_clinical(path, ClinicalSettings())
+
+
+def test_header_when_file_is_absent_or_empty_then_the_setting_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"clinical\.table: no file"):
+        read_header(tmp_path / "nothing.csv")
+    with pytest.raises(UserError, match="is empty"):
+        read_header(write(tmp_path, ""))
+
+
+def test_predictors_when_values_are_odd_then_they_are_missing_and_reported(tmp_path):
+    path = write(tmp_path, "patient_id,age,sex,dm\nA,600,Male,1\nB,sixty,Female,0\nC,61,male,0\n")
+    columns = {"age": {"role": "baseline", "kind": "numeric", "range": [0, 120]}, "sex": "baseline", "dm": "outcome"}
+    settings = ClinicalSettings(columns=columns)
+    table, kinds, problems = predictors(read_clinical(path, settings), settings)
+    assert kinds == {"age": "numeric", "sex": "category"}
+    assert list(table.columns) == ["age", "sex"]
+    assert table["age"].isna().tolist() == [True, True, False]
+    assert {(p.patient, p.code) for p in problems} == {("A", "out-of-range"), ("B", "not-a-number")}
+
+
+def test_map_when_given_then_raw_values_are_replaced_before_use(tmp_path):
+    path = write(tmp_path, "patient_id,ecog\nA,ECOG-Pt 0\nB,ECOG 1\n")
+    settings = ClinicalSettings(columns={"ecog": {"role": "baseline", "map": {"ecog-pt 0": "ECOG 0"}}})
+    assert read_clinical(path, settings).table["ecog"].tolist() == ["ECOG 0", "ECOG 1"]
+
+
+def test_matches_when_case_blanks_and_number_format_differ_then_values_are_equal():
+    assert matches([" Yes", "no", None, "1.0", 1], ["yes", 1]) == [True, False, False, True, True]
+    assert normal(float("nan")) is None
+
+
+def test_cohort_when_filters_apply_then_each_leaving_patient_has_one_code(tmp_path):
+    path = write(tmp_path, "patient_id,M,site\nA,M1,Skin\nB,M0,skin\nC,M0,Larynx\nD,,Oral\n")
+    clinical = read_clinical(path, ClinicalSettings())
+    settings = CohortSettings(
+        baseline_metastasis={"M": ["M1"]}, exclude={"site": ["Skin"]}, include={"site": ["larynx", "skin"]}
+    )
+    stay, problems = apply_cohort(clinical, settings)
+    assert stay == ["C"]
+    assert [(p.patient, p.code) for p in problems] == [
+        ("A", "baseline-metastasis"),
+        ("B", "excluded-by-config"),
+        ("D", "not-included"),
+    ]
