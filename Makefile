@@ -1,20 +1,28 @@
+# Everything a user types: make demo, make test. All in one environment, .venv, from the one lock, requirements.txt.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
 CORES ?= 2
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# Real cohorts of `make results`: folders that you downloaded, see docs/results.md.
+STS ?= data/sts
+RADCURE ?= data/radcure
 
-.PHONY: install demo test test-long lint lock
+.PHONY: install demo test test-long results results-radcure results-sts lint format lock schema clean
 
-install: $(VENV)/.installed
+install: .venv/.installed
 
-# The project itself is installed last and without dependencies: the lock names them all.
-$(VENV)/.installed: requirements.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -r requirements.txt
+# The project itself comes last and without dependencies: the lock names them all.
+.venv/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
 	touch $@
+
+demo: install
+	$(BIN)/metaswin simulate --out demo/data -n 40 --preset reference --seed 1 --jobs $(CORES)
+	$(SNAKEMAKE) --directory demo --configfile config/demo.yaml -- all
+	@echo "The report: $(CURDIR)/demo/results/report/report.html"
 
 test: install
 	$(BIN)/pytest -m "not long"
@@ -22,7 +30,40 @@ test: install
 test-long: install
 	$(BIN)/pytest -m long
 
+results: results-radcure results-sts
+
+results-radcure: install
+	$(SNAKEMAKE) --directory runs/radcure --configfile config/examples/radcure-clinical.yaml \
+		--config 'data={"root": "$(abspath $(RADCURE))"}' -- all
+
+results-sts: install
+	$(SNAKEMAKE) --directory runs/sts --configfile config/examples/soft-tissue-sarcoma.yaml \
+		--config 'data={"root": "$(abspath $(STS))"}' -- all
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(SNAKEMAKE) --directory tests/lint --configfile ../../config/demo.yaml --lint
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+schema: install
+	$(BIN)/metaswin schema > workflow/schemas/config.schema.json
+
+# Resolve the newest versions that pyproject.toml allows and write them down without local suffixes such as +cpu.
+lock:
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --upgrade pip
+	.venv-lock/bin/pip install --quiet --editable '.[dev]'
+	sed -n '/^#/p' requirements.txt > requirements.new
+	.venv-lock/bin/pip freeze --all --exclude-editable --exclude pip | sed -E 's/\+[A-Za-z0-9.]+$$//' >> requirements.new
+	mv requirements.new requirements.txt
+	rm -rf .venv-lock
+
+clean:
+	rm -rf demo results private logs runs
