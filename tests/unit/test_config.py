@@ -1,0 +1,101 @@
+"""The configuration: defaults, schema, and every mistake told at once."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from metaswin.config.load import NO_DATA, json_schema, load
+from metaswin.config.model import Config
+from metaswin.errors import UserError
+
+
+@pytest.fixture
+def clinical_only(tmp_path):
+    """A valid configuration on a small clinical table."""
+    path = tmp_path / "clinical.csv"
+    path.write_text("patient_id,Age,Sex,dm\nA,61,Male,1\n")
+    return {
+        "data": {"source": "clinical"},
+        "clinical": {"table": str(path), "columns": {"Age": "baseline", "Sex": "baseline", "dm": "outcome"}},
+        "endpoints": {"dm": {"column": "dm"}},
+        "fusion": {"modalities": ["clinical"]},
+    }
+
+
+def messages(raw):
+    with pytest.raises(UserError) as caught:
+        load(raw)
+    return str(caught.value)
+
+
+def test_config_file_when_read_then_it_names_every_default_and_no_other(repository):
+    written = yaml.safe_load((repository / "config/config.yaml").read_text())
+    assert written == Config().model_dump(mode="json")
+
+
+def test_schema_file_when_compared_then_it_is_what_the_models_generate(repository):
+    assert (repository / "workflow/schemas/config.schema.json").read_text() == json_schema(), "run `make schema`"
+
+
+@pytest.mark.parametrize("example", ["radcure-clinical", "soft-tissue-sarcoma", "head-and-neck"])
+def test_example_when_loaded_without_its_data_then_it_is_consistent(repository, example):
+    raw = yaml.safe_load((repository / f"config/examples/{example}.yaml").read_text())
+    assert load(raw, check_data=False).data.source in ("clinical", "dicom")
+
+
+def test_demo_when_loaded_then_it_is_consistent(repository):
+    assert load(yaml.safe_load((repository / "config/demo.yaml").read_text()), check_data=False).endpoints
+
+
+def test_load_when_nothing_is_set_then_says_how_to_begin():
+    assert messages({}) == NO_DATA
+
+
+def test_load_when_valid_then_returns_the_config(clinical_only):
+    assert load(clinical_only).clinical.columns["Age"].role == "baseline"
+
+
+def test_load_when_keys_are_unknown_then_all_are_told_with_suggestions(clinical_only):
+    text = messages({**clinical_only, "fold": {"k": 3}, "deep": {"epoch": 5}, "seed": -1})
+    assert "unknown key fold; did you mean 'folds'?" in text
+    assert "unknown key deep.epoch; did you mean 'epochs'?" in text
+    assert "seed: Input should be greater than or equal to 0 (found -1)" in text
+
+
+def test_load_when_columns_are_absent_then_the_nearest_is_suggested(clinical_only):
+    clinical_only["clinical"]["columns"]["age"] = "baseline"
+    clinical_only["endpoints"]["dm"] = {"column": "d m"}
+    text = messages(clinical_only)
+    assert "has no column 'age'; did you mean 'Age'?" in text
+    assert re.search(r"endpoints\.dm: .* has no column 'd m'; did you mean 'dm'\?", text)
+
+
+def test_load_when_an_outcome_would_predict_then_it_stops(clinical_only):
+    clinical_only["clinical"]["sets"] = {"wrong": ["Age", "dm"]}
+    assert "clinical.sets.wrong: column 'dm' has the role outcome" in messages(clinical_only)
+    del clinical_only["clinical"]["sets"]
+    clinical_only["clinical"]["columns"]["dm"] = "baseline"
+    assert "endpoints.dm: column 'dm' is an outcome here but has the role baseline" in messages(clinical_only)
+
+
+def test_load_when_paths_are_absent_then_keys_and_paths_are_named(clinical_only, tmp_path):
+    clinical_only["data"] = {"source": "dicom", "dicom": str(tmp_path / "none")}
+    clinical_only["clinical"]["table"] = str(tmp_path / "none.csv")
+    text = messages(clinical_only)
+    assert f"data.dicom: no folder {tmp_path / 'none'}" in text
+    assert f"clinical.table: no file {tmp_path / 'none.csv'}" in text
+
+
+def test_load_when_root_is_given_then_relative_paths_start_there(clinical_only, tmp_path):
+    clinical_only["data"]["root"] = str(tmp_path)
+    clinical_only["clinical"]["table"] = "clinical.csv"
+    assert Path(load(clinical_only).clinical.table) == tmp_path / "clinical.csv"
+
+
+def test_load_when_strata_have_no_role_then_it_is_told(clinical_only):
+    clinical_only["evaluation"] = {"strata": ["Sx"]}
+    assert "evaluation.strata: column 'Sx' has no role in clinical.columns; did you mean 'Sex'?" in messages(
+        clinical_only
+    )
