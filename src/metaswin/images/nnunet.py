@@ -1,0 +1,61 @@
+"""Draw the tumour with a user's trained nnU-Net v2 model."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from metaswin.errors import several
+from metaswin.files import write_volume
+from metaswin.images.ct import Ct
+from metaswin.images.model_folder import check_model_folder
+from metaswin.images.nifti import read_array
+from metaswin.images.settings import NnunetSettings
+
+
+def predict_tumor(ct: Ct, settings: NnunetSettings) -> dict[str, np.ndarray]:
+    """Masks `primary` and `nodes` (where it has a label) that the model draws on a CT.
+
+    The model's own image reader loads the CT, so that axes and orientation are those it was trained with.
+    Runs on the GPU where there is one, in this process. The checkpoint is a pickle, as nnU-Net writes it:
+    only use models that you trust.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape (slices, rows, columns)
+
+    Raises
+    ------
+    UserError
+        The model folder cannot be used.
+    """
+    messages = check_model_folder(settings)
+    if messages:
+        raise several("The nnU-Net model cannot run:", messages)
+    predictor = _predictor(settings)
+    with TemporaryDirectory(prefix="metaswin-nnunet-") as folder:
+        image, drawn = Path(folder) / "ct.nii.gz", Path(folder) / "drawn.nii.gz"
+        write_volume(image, ct.grid.image(ct.array))
+        reader = predictor.plans_manager.image_reader_writer_class()
+        array, properties = reader.read_images([str(image)])
+        labels = predictor.predict_single_npy_array(array, properties)
+        reader.write_seg(labels, str(drawn), properties)
+        labels, _ = read_array(drawn)
+    masks = {"primary": labels == settings.primary_label}
+    if settings.nodes_label is not None:
+        masks["nodes"] = labels == settings.nodes_label
+    return masks
+
+
+def _predictor(settings: NnunetSettings):
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    predictor = nnUNetPredictor(
+        device=device, perform_everything_on_device=device.type == "cuda", allow_tqdm=False, verbose=False
+    )
+    predictor.initialize_from_trained_model_folder(
+        settings.model_folder, use_folds=tuple(settings.folds), checkpoint_name=settings.checkpoint
+    )
+    return predictor
