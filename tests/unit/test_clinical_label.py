@@ -112,15 +112,14 @@ def test_endpoint_when_neither_or_both_kinds_are_given_then_it_is_refused(wrong)
         EndpointSettings(**wrong)
 
 
-def test_radcure_when_labelled_then_counts_and_traps_are_as_documented(shared_data):
+def test_radcure_when_labelled_then_counts_and_traps_are_as_documented(shared_data, repository):
     import yaml
 
-    from conftest import ROOT
     from metaswin.clinical.cohort import apply_cohort
     from metaswin.clinical.table import read_clinical
     from metaswin.config.model import Config
 
-    raw = yaml.safe_load((ROOT / "config/examples/radcure-clinical.yaml").read_text())
+    raw = yaml.safe_load((repository / "config/examples/radcure-clinical.yaml").read_text())
     config = Config.model_validate(raw)
     clinical = read_clinical(shared_data / "radcure" / config.clinical.table, config.clinical)
     stay, left = apply_cohort(clinical, config.cohort)

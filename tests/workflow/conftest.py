@@ -1,0 +1,90 @@
+"""Run Snakemake as a user does, on simulated cohorts that the whole session shares."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+SMALL = {
+    "data": {"source": "dicom", "dicom": "data/dicom"},
+    "clinical": {
+        "table": "data/clinical.csv",
+        "columns": {
+            "age": {"role": "baseline", "kind": "numeric", "range": [0, 120]},
+            "sex": "baseline",
+            "site": "baseline",
+            "n_stage": "baseline",
+            "dm": "outcome",
+        },
+        "sets": {"paper": ["age", "sex"], "staging": ["age", "sex", "n_stage"]},
+    },
+    "endpoints": {"dm": {"column": "dm"}},
+    "regions": {"spacing": 3.0},
+    "radiomics": {"image_types": ["Original", "LoG"], "log_sigma": [3.0], "regions": ["tumor", "rings"]},
+    "folds": {"k": 2, "inner": 2},
+    "selection": {"trees": 20, "keep": 4},
+    "patches": {"size": 32, "spacing": 4.0},
+    "deep": {"embed_dim": 12, "epochs": 2, "warmup_epochs": 1, "threads": 1, "checkpoint_every": 1},
+    "fusion": {"clinical_set": "paper", "network": {"epochs": 10, "ensemble": 1}},
+    "evaluation": {"strata": ["sex"], "min_cell_events": 1, "bootstrap": 50},
+}
+
+
+@dataclass
+class Run:
+    """A finished Snakemake call."""
+
+    code: int
+    text: str
+    folder: Path
+
+    def table(self, path: str) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "results" / path)
+
+
+@pytest.fixture(scope="session")
+def snakemake(repository) -> Callable[..., Run]:
+    """Call `snakemake` of this environment in a working directory with a configuration."""
+
+    def call(folder: Path, config: dict | None, *arguments: str, cores: int = 2, timeout: float = 600) -> Run:
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--directory", str(folder)]
+        if config is not None:
+            path = folder / "config-under-test.yaml"
+            path.write_text(yaml.safe_dump(config))
+            command += ["--configfile", str(path)]
+        environment = {**os.environ, "PYTHONWARNINGS": "default"}
+        done = subprocess.run(
+            [*command, "--", *arguments] if not any(a.startswith("-") for a in arguments) else [*command, *arguments],
+            cwd=repository,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout, folder)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory) -> Path:
+    """Folder with `data/dicom` and `data/clinical.csv` of eight simulated patients, half of them with DM."""
+    from metaswin.simulate.cohort import simulate_cohort
+
+    from metaswin.simulate.options import SimulationOptions
+
+    folder = tmp_path_factory.mktemp("cohort")
+    simulate_cohort(folder / "data", SimulationOptions(n=8, seed=11, matrix=64), jobs=2)
+    table = folder / "data/clinical.csv"
+    clinical = pd.read_csv(table, dtype=str)
+    clinical["dm"] = [str(i % 2) for i in range(len(clinical))]
+    clinical.to_csv(table, index=False)
+    return folder

@@ -1,0 +1,119 @@
+"""A clinical table alone: the whole flow, and what re-runs after an edit."""
+
+import copy
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+CONFIG = {
+    "data": {"source": "clinical"},
+    "clinical": {
+        "table": "clinical.csv",
+        "columns": {"age": "baseline", "sex": "baseline", "site": "baseline", "dm": "outcome", "days": "time"},
+        "sets": {"paper": ["age", "sex"], "staging": ["age", "sex", "site"]},
+    },
+    "endpoints": {
+        "ever": {"column": "dm"},
+        "year": {"horizon_days": 365, "followup": "days", "event": {"column": "dm", "time": "days"}},
+    },
+    "folds": {"k": 3, "repeats": 2, "inner": 2},
+    "fusion": {"modalities": ["clinical"], "network": {"epochs": 5, "ensemble": 1}, "headline_arm": "clinical:staging"},
+    "evaluation": {"strata": ["site"], "bootstrap": 50},
+}
+
+
+def write_cohort(path, n=90, seed=5):
+    random = np.random.default_rng(seed)
+    age = random.normal(60, 10, n).round()
+    dm = (random.random(n) < 1 / (1 + np.exp(-(age - 60) / 5))).astype(int)
+    pd.DataFrame(
+        {
+            "patient_id": [f"P{i:03d}" for i in range(n)],
+            "age": age,
+            "sex": random.choice(["Male", "Female"], n),
+            "site": random.choice(["Larynx", "larynx ", "Oral"], n),
+            "dm": dm,
+            "days": random.integers(30, 900, n),
+        }
+    ).to_csv(path, index=False)
+
+
+@pytest.fixture(scope="module")
+def finished(snakemake, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clinical")
+    write_cohort(folder / "clinical.csv")
+    return snakemake(folder, CONFIG, "all")
+
+
+def rules_to_run(text):
+    """Rule → number of jobs of a dry run."""
+    return {
+        name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", text, flags=re.M) if name not in {"total"}
+    }
+
+
+def test_run_when_finished_then_report_and_tables_are_there(finished):
+    assert finished.code == 0, finished.text
+    assert (finished.folder / "results/report/report.html").stat().st_size > 10_000
+    folds = finished.table("folds/year.parquet")
+    assert folds["repeat"].nunique() == 2
+    summary = finished.table("evaluation/summary.parquet")
+    assert set(summary["endpoint"]) == {"ever", "year"}
+    assert {"clinical:paper", "clinical:staging"} <= set(summary["arm"])
+
+
+def test_model_when_outcome_follows_age_then_it_is_found(finished):
+    summary = finished.table("evaluation/summary.parquet")
+    logistic = summary[(summary["endpoint"] == "ever") & (summary["head"] == "logistic")].set_index("arm")
+    assert logistic.at["clinical:paper", "auc"] > 0.75
+
+
+def test_clinical_table_when_written_to_results_then_outcomes_stay_out(finished):
+    assert set(finished.table("cohort/clinical.parquet").columns) == {"patient", "age", "sex", "site"}
+
+
+def test_rerun_when_nothing_changed_then_nothing_to_do(finished, snakemake):
+    run = snakemake(finished.folder, CONFIG, "-n", "all")
+    assert "Nothing to be done" in run.text
+
+
+@pytest.mark.parametrize(
+    ("edit", "again", "not_again"),
+    [
+        (
+            {"evaluation": {"min_cell_events": 7}},
+            {"evaluate", "report"},
+            {"train_fusion", "make_folds", "build_cohort"},
+        ),
+        ({"report": {"title": "Other"}}, {"report"}, {"evaluate", "train_fusion"}),
+        ({"fusion": {"logistic_penalty": 0.5}}, {"train_fusion", "evaluate"}, {"make_folds", "close_cohort"}),
+        ({"folds": {"k": 4}}, {"make_folds", "train_fusion"}, {"build_cohort", "close_cohort"}),
+    ],
+)
+def test_rerun_when_config_is_edited_then_only_what_depends_on_it_runs(finished, snakemake, edit, again, not_again):
+    config = copy.deepcopy(CONFIG)
+    for section, values in edit.items():
+        config[section] = {**config.get(section, {}), **values}
+    planned = rules_to_run(snakemake(finished.folder, config, "-n", "all").text)
+    rules = {name.removeprefix("make_report").replace("make_", "make_") for name in planned}
+    assert {rule for rule in again if not any(rule in name for name in rules)} == set()
+    assert not rules & not_again
+
+
+def test_stage_when_named_as_target_then_only_it_and_what_it_needs_run(snakemake, tmp_path):
+    write_cohort(tmp_path / "clinical.csv")
+    planned = rules_to_run(snakemake(tmp_path, CONFIG, "-n", "cohort").text)
+    assert "train_fusion" not in planned
+    assert "close_cohort" in planned
+
+
+def test_run_when_one_class_only_then_the_message_names_endpoint_and_setting(snakemake, tmp_path):
+    write_cohort(tmp_path / "clinical.csv")
+    table = pd.read_csv(tmp_path / "clinical.csv")
+    table.assign(dm=0).to_csv(tmp_path / "clinical.csv", index=False)
+    run = snakemake(tmp_path, CONFIG, "folds")
+    assert run.code == 1
+    assert "endpoint ever: found 0 events among 90 patients, but folds.k = 3" in run.text
+    assert "Traceback" not in run.text
