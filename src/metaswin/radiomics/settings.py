@@ -1,12 +1,18 @@
 """Settings of radiomics."""
 
-from typing import Literal
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from metaswin.radiomics.names import FEATURES, IMAGE_TYPES, REFUSED_IMAGE_TYPES
 from metaswin.settings import Settings
 
 CLASSES = ["shape", "firstorder", "glcm", "glrlm", "glszm", "gldm"]
+REGIONS = ("tumor", "primary", "nodes", "rings")
+RING = re.compile(r"ring_\d+(\.\d+)?_\d+(\.\d+)?mm")
 
 
 class RadiomicsSettings(Settings):
@@ -15,16 +21,72 @@ class RadiomicsSettings(Settings):
     The defaults give 1562 features a region: 14 shape features and 86 features on each of 18 image types. They
     are a reconstruction of the paper's count from PyRadiomics' published CT example settings; the paper does not
     name its image types. `regions` are names of the label map; rings are ``ring_<from>_<to>mm``, and ``rings``
-    stands for all of them.
+    stands for all of them. `bin_width` is in HU, `log_sigma` in mm; `omit_features` are ``<class>_<feature>``.
+    `voxel_array_shift` (HU) is added before the energy features, so that no voxel of a CT is negative. A region
+    below `min_voxels`, or spanning more than `max_grey_levels` bins in an image, has no features there.
     """
 
     engine: Literal["pyradiomics"] = "pyradiomics"
     regions: list[str] = ["tumor", "primary", "nodes", "rings"]
     bin_width: float = Field(default=25.0, gt=0)
     voxel_array_shift: float = 1000.0
-    image_types: list[str] = ["Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential"]
-    log_sigma: list[float] = [1.0, 2.0, 3.0, 4.0, 5.0]
+    image_types: list[str] = Field(default=list(IMAGE_TYPES[:7]), min_length=1)
+    log_sigma: list[Annotated[float, Field(gt=0)]] = [1.0, 2.0, 3.0, 4.0, 5.0]
     wavelet: str = "coif1"
-    feature_classes: list[str] = CLASSES
+    feature_classes: list[str] = Field(default=CLASSES, min_length=1)
     omit_features: list[str] = ["glcm_SumAverage", "glcm_MCC"]
     min_voxels: int = Field(default=8, ge=1)
+    max_grey_levels: int = Field(default=2000, ge=2)
+
+    @field_validator("regions")
+    @classmethod
+    def _known_regions(cls, value: list[str]) -> list[str]:
+        return _known("region", [name for name in value if not RING.fullmatch(name)], REGIONS, value)
+
+    @field_validator("image_types")
+    @classmethod
+    def _known_image_types(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name in REFUSED_IMAGE_TYPES:
+                raise ValueError(f"image type {name!r} is not offered: {REFUSED_IMAGE_TYPES[name]}; leave it out")
+        return _known("image type", value, IMAGE_TYPES, value)
+
+    @field_validator("feature_classes")
+    @classmethod
+    def _known_classes(cls, value: list[str]) -> list[str]:
+        return _known("feature class", value, FEATURES, value)
+
+    @field_validator("omit_features")
+    @classmethod
+    def _known_features(cls, value: list[str]) -> list[str]:
+        return _known("feature", value, [f"{c}_{name}" for c, names in FEATURES.items() for name in names], value)
+
+    @field_validator("log_sigma")
+    @classmethod
+    def _distinct_sigma(cls, value: list[float]) -> list[float]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"each sigma may be named once, found {value}")
+        return value
+
+    @field_validator("wavelet")
+    @classmethod
+    def _known_wavelet(cls, value: str) -> str:
+        if value != "coif1":
+            import pywt
+
+            _known("wavelet", [value], pywt.wavelist(kind="discrete"), [value])
+        return value
+
+
+def _known(what: str, names: list[str], allowed: Iterable[str], value: list[str]) -> list[str]:
+    """`value` unless one of `names` is not allowed or `value` holds a name twice."""
+    allowed = list(allowed)
+    for name in names:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(allowed)}"
+            raise ValueError(f"unknown {what} {name!r}; {hint}")
+    twice = sorted({name for name in value if value.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what} named twice: {', '.join(twice)}; name each once")
+    return value

@@ -8,7 +8,9 @@ from metaswin.settings import Settings
 class SelectionSettings(Settings):
     """Selection on training rows: missing, constant, correlated, then random-forest rank.
 
-    The paper reduces 1562 features to 36 by a correlation filter and a random forest.
+    The paper reduces 1562 features to 36 by a correlation filter and a random forest; it states neither the
+    threshold of the filter nor the size of the forest. `max_missing` is a share of the training rows,
+    `max_correlation` an absolute Spearman correlation, `keep` the number of features kept of each set.
     """
 
     max_missing: float = Field(default=0.2, ge=0, le=1)

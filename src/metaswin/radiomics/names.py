@@ -1,0 +1,172 @@
+"""Names of image types, feature classes and features, without loading PyRadiomics.
+
+A test compares them with what PyRadiomics offers and with what an extraction gives.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from metaswin.radiomics.settings import RadiomicsSettings
+
+IMAGE_TYPES = ("Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient")
+
+# What PyRadiomics offers beside these, and why it is refused.
+REFUSED_IMAGE_TYPES = {
+    "LBP2D": "its ten grey levels all fall into one bin of the usual widths",
+    "LBP3D": "PyRadiomics cannot compute it with current scipy and then returns nothing without an error",
+}
+
+WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
+
+# Per class, in PyRadiomics' order; features it calls deprecated are left out, as it does.
+FEATURES: dict[str, tuple[str, ...]] = {
+    "shape": (
+        "Elongation",
+        "Flatness",
+        "LeastAxisLength",
+        "MajorAxisLength",
+        "Maximum2DDiameterColumn",
+        "Maximum2DDiameterRow",
+        "Maximum2DDiameterSlice",
+        "Maximum3DDiameter",
+        "MeshVolume",
+        "MinorAxisLength",
+        "Sphericity",
+        "SurfaceArea",
+        "SurfaceVolumeRatio",
+        "VoxelVolume",
+    ),
+    "firstorder": (
+        "10Percentile",
+        "90Percentile",
+        "Energy",
+        "Entropy",
+        "InterquartileRange",
+        "Kurtosis",
+        "Maximum",
+        "MeanAbsoluteDeviation",
+        "Mean",
+        "Median",
+        "Minimum",
+        "Range",
+        "RobustMeanAbsoluteDeviation",
+        "RootMeanSquared",
+        "Skewness",
+        "TotalEnergy",
+        "Uniformity",
+        "Variance",
+    ),
+    "glcm": (
+        "Autocorrelation",
+        "ClusterProminence",
+        "ClusterShade",
+        "ClusterTendency",
+        "Contrast",
+        "Correlation",
+        "DifferenceAverage",
+        "DifferenceEntropy",
+        "DifferenceVariance",
+        "Id",
+        "Idm",
+        "Idmn",
+        "Idn",
+        "Imc1",
+        "Imc2",
+        "InverseVariance",
+        "JointAverage",
+        "JointEnergy",
+        "JointEntropy",
+        "MCC",
+        "MaximumProbability",
+        "SumAverage",
+        "SumEntropy",
+        "SumSquares",
+    ),
+    "glrlm": (
+        "GrayLevelNonUniformity",
+        "GrayLevelNonUniformityNormalized",
+        "GrayLevelVariance",
+        "HighGrayLevelRunEmphasis",
+        "LongRunEmphasis",
+        "LongRunHighGrayLevelEmphasis",
+        "LongRunLowGrayLevelEmphasis",
+        "LowGrayLevelRunEmphasis",
+        "RunEntropy",
+        "RunLengthNonUniformity",
+        "RunLengthNonUniformityNormalized",
+        "RunPercentage",
+        "RunVariance",
+        "ShortRunEmphasis",
+        "ShortRunHighGrayLevelEmphasis",
+        "ShortRunLowGrayLevelEmphasis",
+    ),
+    "glszm": (
+        "GrayLevelNonUniformity",
+        "GrayLevelNonUniformityNormalized",
+        "GrayLevelVariance",
+        "HighGrayLevelZoneEmphasis",
+        "LargeAreaEmphasis",
+        "LargeAreaHighGrayLevelEmphasis",
+        "LargeAreaLowGrayLevelEmphasis",
+        "LowGrayLevelZoneEmphasis",
+        "SizeZoneNonUniformity",
+        "SizeZoneNonUniformityNormalized",
+        "SmallAreaEmphasis",
+        "SmallAreaHighGrayLevelEmphasis",
+        "SmallAreaLowGrayLevelEmphasis",
+        "ZoneEntropy",
+        "ZonePercentage",
+        "ZoneVariance",
+    ),
+    "gldm": (
+        "DependenceEntropy",
+        "DependenceNonUniformity",
+        "DependenceNonUniformityNormalized",
+        "DependenceVariance",
+        "GrayLevelNonUniformity",
+        "GrayLevelVariance",
+        "HighGrayLevelEmphasis",
+        "LargeDependenceEmphasis",
+        "LargeDependenceHighGrayLevelEmphasis",
+        "LargeDependenceLowGrayLevelEmphasis",
+        "LowGrayLevelEmphasis",
+        "SmallDependenceEmphasis",
+        "SmallDependenceHighGrayLevelEmphasis",
+        "SmallDependenceLowGrayLevelEmphasis",
+    ),
+    "ngtdm": ("Busyness", "Coarseness", "Complexity", "Contrast", "Strength"),
+}
+
+# Volume of a region (mm³); the first is counted as the volumes of regions.json are, voxel by voxel.
+VOLUME_FEATURES = ("original_shape_VoxelVolume", "original_shape_MeshVolume")
+
+
+def images_of(image_type: str, settings: "RadiomicsSettings") -> list[str]:
+    """Names, in PyRadiomics' spelling and order, of the filtered images of one image type."""
+    if image_type == "LoG":
+        return [f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D" for sigma in settings.log_sigma]
+    if image_type == "Wavelet":
+        return [f"wavelet-{band}" for band in WAVELET_BANDS]
+    return [image_type.lower()]
+
+
+def enabled_features(feature_class: str, settings: "RadiomicsSettings") -> list[str]:
+    """Names of the features of a class that are not omitted."""
+    return [name for name in FEATURES[feature_class] if f"{feature_class}_{name}" not in settings.omit_features]
+
+
+def ordered(chosen: list[str], known: tuple[str, ...]) -> list[str]:
+    """The chosen names in the order of `known`, whatever order the user gave."""
+    return [name for name in known if name in chosen]
+
+
+def expected_features(settings: "RadiomicsSettings") -> list[str]:
+    """Names and order of the features of one region; shape comes once, the other classes once an image."""
+    classes = ordered(settings.feature_classes, tuple(FEATURES))
+    names = [f"original_shape_{name}" for name in enabled_features("shape", settings)] if "shape" in classes else []
+    for image_type in ordered(settings.image_types, IMAGE_TYPES):
+        for image in images_of(image_type, settings):
+            for feature_class in classes:
+                if feature_class != "shape":
+                    names += [f"{image}_{feature_class}_{name}" for name in enabled_features(feature_class, settings)]
+    return names

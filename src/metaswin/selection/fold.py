@@ -1,0 +1,59 @@
+"""Selection of one fold: every part of its training rows, both feature sets."""
+
+import logging
+import time
+
+import pandas as pd
+
+from metaswin.files import read_table, write_table
+from metaswin.selection.matrix import SETS, wide
+from metaswin.selection.select import COLUMNS, select
+from metaswin.selection.settings import SelectionSettings
+
+logger = logging.getLogger("metaswin.selection")
+
+
+def select_fold(
+    features: str, folds: str, output: str, repeat: int, fold: int, settings: SelectionSettings, seed: int
+) -> None:
+    """Read the long table of features and the folds, select, and write ``selection.parquet``."""
+    write_table(output, selections(read_table(features), read_table(folds), repeat, fold, settings, seed))
+
+
+def selections(
+    features: pd.DataFrame, folds: pd.DataFrame, repeat: int, fold: int, settings: SelectionSettings, seed: int
+) -> pd.DataFrame:
+    """Selections of all parts and sets of one fold, with the columns ``part, set`` and those of `select`."""
+    folds = folds[folds["repeat"] == repeat].set_index("patient").sort_index()
+    parts = []
+    for feature_set in SETS:
+        matrix = wide(features, feature_set, folds.index.tolist())
+        for part, train in training_parts(folds, fold).items():
+            start = time.perf_counter()
+            table = select(matrix, folds["label"], train, settings, seed)
+            table.insert(0, "part", part)
+            table.insert(1, "set", feature_set)
+            parts.append(table)
+            counts = table["step"].value_counts().to_dict()
+            logger.info(
+                "%s, %s: %d rows, %s, %.1f s", part, feature_set, len(train), counts, time.perf_counter() - start
+            )
+    return pd.concat(parts, ignore_index=True)[["part", "set", *COLUMNS]]
+
+
+def training_parts(folds: pd.DataFrame, fold: int) -> dict[str, list[str]]:
+    """Patients each part of a fold is fitted on; rows with an unknown label are in none.
+
+    Parameters
+    ----------
+    folds : DataFrame
+        Rows of one repeat, indexed by patient: ``label, fold, inner_<fold>``.
+    fold : int
+        The test fold.
+    """
+    train = folds[(folds["fold"] != fold) & folds["label"].notna()]
+    inner = train[f"inner_{fold}"]
+    parts = {"outer": train.index.tolist()}
+    return parts | {
+        f"inner-{j}": train.index[(inner != j).to_numpy(dtype=bool)].tolist() for j in sorted(map(int, inner.unique()))
+    }

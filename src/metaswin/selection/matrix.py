@@ -1,0 +1,53 @@
+"""Rows = patients, columns = features: the matrix of one feature set out of the long table."""
+
+import pandas as pd
+
+SETS = ("radiomics", "peri_radiomics")
+
+
+def in_set(region: str, feature_set: str) -> bool:
+    """Whether a region belongs to a set: ``radiomics`` is the tumour, ``peri_radiomics`` all rings."""
+    return region == "tumor" if feature_set == "radiomics" else region.startswith("ring_")
+
+
+def wide(features: pd.DataFrame, feature_set: str, patients: list[str]) -> pd.DataFrame:
+    """Matrix of one feature set.
+
+    Parameters
+    ----------
+    features : DataFrame
+        The long table: ``patient, region, voxels`` and one column a feature.
+    feature_set : str
+        One of `SETS`.
+    patients : list of str
+        Rows of the result, in this order.
+
+    Returns
+    -------
+    DataFrame
+        Index ``patient``, columns ``<region>__<feature>`` (float64), NaN where the region or the feature is
+        missing. A column that no patient of the cohort has (a region of an imported table without that
+        feature) is left out.
+    """
+    parts = []
+    for region in sorted(region for region in features["region"].unique() if in_set(region, feature_set)):
+        part = features[features["region"] == region].set_index("patient").drop(columns=["region", "voxels"])
+        parts.append(part.dropna(axis="columns", how="all").add_prefix(f"{region}__"))
+    index = pd.Index(patients, name="patient")
+    if not parts:
+        return pd.DataFrame(index=index)
+    return pd.concat([part.reindex(index) for part in parts], axis="columns").astype("float64")
+
+
+def region_of(column: str) -> str:
+    """Region of a column ``<region>__<feature>``."""
+    return column.partition("__")[0]
+
+
+def missing_regions(matrix: pd.DataFrame) -> pd.DataFrame:
+    """Whether a row has no value at all of a region: index patient, one bool column a region."""
+    regions = matrix.columns.map(region_of)
+    return pd.DataFrame(
+        {region: matrix.loc[:, regions == region].isna().all(axis="columns") for region in sorted(set(regions))},
+        index=matrix.index,
+    )

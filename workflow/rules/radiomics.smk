@@ -1,0 +1,108 @@
+# Features of every region: extracted from the images, or the user's own table.
+if IMAGES:
+
+    rule extract_radiomics:
+        input:
+            ct=results("regions/{patient}/ct.nii.gz"),
+            regions=results("regions/{patient}/regions.nii.gz"),
+            facts=results("regions/{patient}/regions.json"),
+            status=results("regions/{patient}/status.json"),
+        output:
+            table=results("radiomics/{patient}.parquet"),
+            status=results("radiomics/{patient}.status.json"),
+        log:
+            logs("extract_radiomics/{patient}"),
+        benchmark:
+            benchmarks("extract_radiomics/{patient}")
+        threads: 1
+        resources:
+            mem_mb=3000,
+            runtime=30,
+            disk_mb=100,
+        params:
+            settings=section("radiomics"),
+            details=DETAILS,
+            code=code("extract_radiomics"),
+        message:
+            "Radiomics of {wildcards.patient}"
+        script:
+            "../scripts/extract_radiomics.py"
+
+    rule collect_radiomics:
+        input:
+            tables=lambda wildcards: expand(results("radiomics/{patient}.parquet"), patient=used_patients()),
+        output:
+            features=results("features/radiomics.parquet"),
+        log:
+            logs("collect_radiomics"),
+        benchmark:
+            benchmarks("collect_radiomics")
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+            disk_mb=1000,
+        params:
+            code=code("collect_radiomics"),
+        message:
+            "Join the radiomics of all patients"
+        script:
+            "../scripts/collect_radiomics.py"
+
+    # Apart from the features, so that patches do not hold them up nor make them anew.
+    rule collect_problems:
+        input:
+            radiomics=lambda wildcards: expand(results("radiomics/{patient}.status.json"), patient=used_patients()),
+            patches=lambda wildcards: (
+                expand(results("patches/{patient}.status.json"), patient=used_patients()) if DEEP else []
+            ),
+        output:
+            problems=results("features/problems.parquet"),
+        log:
+            logs("collect_problems"),
+        benchmark:
+            benchmarks("collect_problems")
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            disk_mb=10,
+        params:
+            code=code("collect_problems"),
+        message:
+            "Join the problems of radiomics and patches"
+        script:
+            "../scripts/collect_problems.py"
+
+elif RADIOMICS:
+
+    rule import_features:
+        input:
+            table=CONFIG.data.features,
+            used=lambda wildcards: checkpoints.close_cohort.get().output.used,
+        output:
+            features=results("features/radiomics.parquet"),
+            problems=results("features/problems.parquet"),
+        log:
+            logs("import_features"),
+        benchmark:
+            benchmarks("import_features")
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+            disk_mb=1000,
+        params:
+            details=DETAILS,
+            code=code("import_features"),
+        message:
+            "Import the table of features"
+        script:
+            "../scripts/import_features.py"
+
+
+if RADIOMICS:
+
+    rule radiomics:
+        input:
+            results("features/radiomics.parquet"),

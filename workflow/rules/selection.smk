@@ -1,0 +1,30 @@
+# Features kept in each fold, fitted on its training rows only.
+if RADIOMICS:
+
+    rule select_features:
+        input:
+            features=results("features/radiomics.parquet"),
+            folds=results("folds/{endpoint}.parquet"),
+        output:
+            selection=fold_folder("selection.parquet"),
+        log:
+            logs("select_features/{endpoint}/{variant}/r{repeat}-f{fold}"),
+        benchmark:
+            benchmarks("select_features/{endpoint}/{variant}/r{repeat}-f{fold}")
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=20,
+            disk_mb=10,
+        params:
+            settings=section("selection"),
+            seed=CONFIG.seed,
+            code=code("select_features"),
+        message:
+            "Select features: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+        script:
+            "../scripts/select_features.py"
+
+    rule selection:
+        input:
+            every_fold("selection.parquet"),

@@ -1,0 +1,13 @@
+"""Bring the user's table of features into the form of the extracted one."""
+
+from metaswin.joblog import job
+from metaswin.radiomics.importing import import_features
+
+with job(snakemake.log[0]):
+    import_features(
+        table=snakemake.input.table,
+        used=snakemake.input.used,
+        features=snakemake.output.features,
+        problems=snakemake.output.problems,
+        details=snakemake.params.details,
+    )
