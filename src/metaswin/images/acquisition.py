@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-PLAIN_TEXT = re.compile(r"[A-Za-z0-9 ._+/-]{1,32}")
+KERNEL = re.compile(r"[A-Za-z0-9 ._+/-]{1,32}")
+COMPANY = re.compile(r"[A-Za-z0-9 ,.&()_+/-]{1,64}")
 TEXTS = {"manufacturer": "Manufacturer", "model": "ManufacturerModelName", "kernel": "ConvolutionKernel"}
 NUMBERS = {"kvp": "KVP", "slice_thickness": "SliceThickness"}
 UNKNOWN = dict.fromkeys([*TEXTS, *NUMBERS])
@@ -15,7 +16,9 @@ UNKNOWN = dict.fromkeys([*TEXTS, *NUMBERS])
 
 def acquisition(header: "Dataset") -> dict[str, str | float | None]:
     """Acquisition facts of a CT slice: manufacturer, model, kernel, kvp (kV), slice_thickness (mm); None if absent."""
-    facts: dict[str, str | float | None] = {key: plain(header.get(name)) for key, name in TEXTS.items()}
+    facts: dict[str, str | float | None] = {
+        key: plain(header.get(name), KERNEL if key == "kernel" else COMPANY) for key, name in TEXTS.items()
+    }
     return facts | {key: number(header, name) for key, name in NUMBERS.items()}
 
 
@@ -27,10 +30,10 @@ def number(header: "Dataset", name: str) -> float | None:
         return None
 
 
-def plain(value: object) -> str | None:
+def plain(value: object, pattern: re.Pattern[str]) -> str | None:
     """Text fit for a public file: itself when it looks like a product name, else a hash; None when empty.
 
-    Several values (Siemens' kernels) are joined by a slash. Text that does not match `PLAIN_TEXT` may hold
+    Several values (Siemens' kernels) are joined by a slash. Text that does not match `pattern` may hold
     anything, so only ``h-`` and 10 hex digits of its SHA-256 are kept: equal texts stay equal.
     """
     if value is None:
@@ -39,4 +42,4 @@ def plain(value: object) -> str | None:
     text = "/".join(str(part).strip() for part in parts).strip()
     if not text:
         return None
-    return text if PLAIN_TEXT.fullmatch(text) else f"h-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    return text if pattern.fullmatch(text) else f"h-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

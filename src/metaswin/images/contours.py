@@ -100,7 +100,7 @@ class Drawing:
         planes: dict[int, list[tuple[float, np.ndarray]]] = {}
         seen: set[bytes] = set()
         for points in roi.contours:
-            indices = np.round(self.grid.indices(points), 6) + 0.0
+            indices = self.grid.indices(points)
             height = float(indices[:, 2].mean())
             corners = indices[:, :2]
             if len(points) < 3 or area(corners) < MIN_AREA:

@@ -6,7 +6,7 @@ import numpy as np
 
 # Voxel indices are rounded to this many decimals, so that a contour exactly on a pixel centre does not
 # fall on either side by the noise of the coordinate transform.
-DECIMALS = 5
+DECIMALS = 8
 
 
 def rasterise(polygons: Sequence[tuple[int, np.ndarray]], shape: tuple[int, int, int]) -> np.ndarray:
