@@ -12,7 +12,9 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression ({error}); a literal ( or [ is written \\( or \\[") from None
+        raise ValueError(
+            f"{pattern!r} is no regular expression ({error}); a literal ( or [ is written \\( or \\["
+        ) from None
     return pattern
 
 
@@ -68,7 +70,9 @@ class IngestSettings(Settings):
     """
 
     patient_id: Literal["header", "folder"] = "header"
-    patient_folder_level: int = Field(default=1, ge=1, description="with patient_id: folder, its depth below data.dicom")
+    patient_folder_level: int = Field(
+        default=1, ge=1, description="with patient_id: folder, its depth below data.dicom"
+    )
     tumor_source: Literal["rtstruct", "seg", "nifti", "nnunet"] = "rtstruct"
     rois: RoiSettings = RoiSettings()
     series: SeriesChoiceSettings = SeriesChoiceSettings()

@@ -1,0 +1,299 @@
+"""Who has a clinical row, images and a tumour: the patients that go on, and the problems of all others."""
+
+import logging
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaswin.errors import UserError, several
+from metaswin.files import read_table, write_json, write_table
+from metaswin.ingest.choice import CHOICE_COLUMNS, Choice, choose
+from metaswin.ingest.codes import INGEST, count, problem, replace_details
+from metaswin.ingest.ids import is_usable, same_but_writing
+from metaswin.ingest.rois import ROLES
+from metaswin.ingest.settings import DataSettings, IngestSettings
+from metaswin.ingest.sheets import Sheet, check_files, read_features, read_sheet, state
+from metaswin.problems import Problem, public_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from metaswin.clinical.settings import ClinicalSettings, CohortSettings
+    from metaswin.clinical.table import ClinicalTable
+
+LOGGER = logging.getLogger("metaswin")
+
+
+@dataclass(frozen=True)
+class CohortPaths:
+    """Files that `build_cohort` writes; `sources` is a folder with one JSON a patient."""
+
+    patients: str | Path
+    problems: str | Path
+    choice: str | Path
+    sources: str | Path
+    details: str | Path
+
+
+@dataclass
+class Found:
+    """What the images, the sheet or the table of features offer.
+
+    `sources` are the JSON contents of the patients that can go on; `known` are all study ids that were seen, those
+    with a problem included.
+    """
+
+    known: set[str] = field(default_factory=set)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    choices: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def build_cohort(
+    data: DataSettings,
+    clinical: "ClinicalSettings",
+    cohort: "CohortSettings",
+    ingest: IngestSettings,
+    paths: CohortPaths,
+    index: str | Path | None = None,
+    index_problems: str | Path | None = None,
+) -> None:
+    """Match images with the clinical table, choose CT and contours, write who goes on (docs/artefacts.md).
+
+    Parameters
+    ----------
+    data, clinical, cohort, ingest : settings
+    paths : CohortPaths
+        What is written.
+    index, index_problems : path or None
+        Private index and problems of `metaswin.ingest.index.index_dicom`; needed where ``data.source`` is dicom.
+
+    Raises
+    ------
+    UserError
+        If nobody is left, with the codes; and for files that cannot be read at all.
+    """
+    from metaswin.clinical.cohort import apply_cohort
+    from metaswin.clinical.table import read_clinical
+
+    if clinical.table is None:
+        raise UserError("clinical.table is not set; give the path of the clinical table (CSV)")
+    table = read_clinical(clinical.table, clinical)
+    unusable = [patient for patient in table.table.index if not is_usable(patient)]
+    stay, problems = apply_cohort(table, cohort)
+    problems = [*table.problems, *problems]
+    problems += [problem("", "unusable-id", "an id in the clinical table", repr(patient)) for patient in unusable]
+    stay = [patient for patient in stay if is_usable(patient)]
+
+    earlier = read_table(index_problems) if index_problems is not None else public_table([])
+    barred = set(earlier.loc[earlier["excludes"], "patient"])
+    found = _find(data, ingest, stay, barred, index, _treatment_starts(table, clinical, ingest))
+    in_clinical = {*table.table.index, *(item.patient for item in table.problems)}
+    problems += found.problems
+    problems += _unmatched(stay, in_clinical, found.known, data.source or "")
+    LOGGER.info("%d clinical rows, %d patients found, %d go on", len(in_clinical), len(found.known), len(found.sources))
+
+    replace_details(problems, Path(paths.details), INGEST)
+    concerned = earlier["patient"].isin(["", *stay])
+    everything = _together(earlier[concerned], public_table(problems))
+    if not found.sources:
+        raise _nobody(everything)
+    facts = {"clinical": str(len(in_clinical)), "found": str(len(found.known))}
+    write_table(paths.patients, _patients(found.sources), facts)
+    write_table(paths.problems, everything)
+    write_table(paths.choice, _choice_table(found.choices))
+    _write_sources(Path(paths.sources), found.sources)
+
+
+def _find(
+    data: DataSettings,
+    ingest: IngestSettings,
+    stay: list[str],
+    barred: set[str],
+    index: str | Path | None,
+    treatment_starts: dict[str, str],
+) -> Found:
+    if data.source == "dicom":
+        if index is None:
+            raise ValueError("the index of the DICOM files is needed")
+        return _find_dicom(read_table(index), data, ingest, stay, barred, treatment_starts)
+    if data.source == "nifti":
+        return _find_nifti(data, ingest, stay)
+    if data.source == "features":
+        return _find_features(data, stay)
+    return Found(known=set(stay), sources={patient: {"patient": patient, "kind": "clinical"} for patient in stay})
+
+
+def _find_dicom(
+    index: "pd.DataFrame",
+    data: DataSettings,
+    ingest: IngestSettings,
+    stay: list[str],
+    barred: set[str],
+    treatment_starts: dict[str, str],
+) -> Found:
+    index = index[index["usable"].astype(bool)]
+    found = Found(known=set(index["patient"]))
+    sheet = _masks(data, found) if ingest.tumor_source == "nifti" else None
+    for patient, rows in index[index["patient"].isin(stay)].groupby("patient", sort=True):
+        start = treatment_starts.get(patient, "")
+        choice = choose(patient, rows, start, ingest)
+        found.choices += choice.rows
+        found.problems += choice.problems
+        if choice.ct is None or patient in barred:
+            continue
+        if ingest.series.treatment_start and not start:
+            found.problems.append(problem(patient, "no-treatment-date", "none, or one that cannot be read"))
+        tumor = _tumor(patient, choice, ingest, sheet, found)
+        if tumor is not None:
+            ct = {"ct": list(choice.ct.paths), "state": choice.ct.state, "series": choice.ct.series}
+            found.sources[patient] = {"patient": patient, "kind": "dicom", **ct, "tumor": tumor}
+    return found
+
+
+def _masks(data: DataSettings, found: Found) -> Sheet:
+    if data.sheet is None:
+        raise UserError("data.sheet is not set, but ingest.tumor_source is nifti; give the CSV that names the masks")
+    sheet = read_sheet(data.sheet, need_image=False)
+    found.problems += sheet.problems
+    return sheet
+
+
+def _tumor(
+    patient: str, choice: Choice, ingest: IngestSettings, sheet: Sheet | None, found: Found
+) -> dict[str, Any] | None:
+    """The tumour's part of a DICOM patient's source; None, with a problem, where there is none."""
+    kind = ingest.tumor_source
+    if kind == "nnunet":
+        return {"kind": kind}
+    if sheet is not None:
+        masks = {role: sheet.rows.get(patient, {}).get(role) for role in ROLES}
+        wrong = check_files(patient, masks, automatic=False)
+        found.problems += wrong
+        if wrong:
+            return None
+        return {"kind": kind, **masks, "state": state([path for path in masks.values() if path])}
+    if choice.contours is None:
+        return None
+    rois = {role: [roi.as_json() for roi in choice.rois[role]] for role in ROLES}
+    return {"kind": kind, "path": choice.contours.paths[0], "state": choice.contours.state, "rois": rois}
+
+
+def _find_nifti(data: DataSettings, ingest: IngestSettings, stay: list[str]) -> Found:
+    sheet = read_sheet(data.sheet or "")
+    automatic = ingest.tumor_source == "nnunet"
+    found = Found(known={*sheet.rows, *(item.patient for item in sheet.problems if item.patient)})
+    found.problems += sheet.problems
+    for patient in sorted(set(stay) & set(sheet.rows)):
+        paths = sheet.rows[patient]
+        wrong = check_files(patient, paths, automatic)
+        if not paths["image"]:
+            wrong.append(problem(patient, "missing-file", "no path of an image"))
+        found.problems += wrong
+        if wrong:
+            continue
+        masks: dict[str, Any] = {"kind": "nnunet"} if automatic else {"kind": "nifti"}
+        if not automatic:
+            masks.update({role: paths[role] for role in ROLES})
+        files = [path for name, path in paths.items() if path and (name == "image" or not automatic)]
+        found.sources[patient] = {
+            "patient": patient, "kind": "nifti", "ct": paths["image"], "state": state(files), "tumor": masks,
+        }  # fmt: skip
+    return found
+
+
+def _find_features(data: DataSettings, stay: list[str]) -> Found:
+    features, problems = read_features(data.features or "")
+    seen = {*features.index, *(item.patient for item in problems if item.patient)}
+    sources = {patient: {"patient": patient, "kind": "features"} for patient in stay if patient in features.index}
+    return Found(known=seen, sources=sources, problems=problems)
+
+
+def _treatment_starts(table: "ClinicalTable", clinical: "ClinicalSettings", ingest: IngestSettings) -> dict[str, str]:
+    """``YYYYMMDD`` per study id where ``ingest.series.treatment_start`` names a column and its value can be read."""
+    import pandas as pd
+
+    column = ingest.series.treatment_start
+    if column is None:
+        return {}
+    if column.strip() not in table.table:
+        raise UserError(
+            f"ingest.series.treatment_start: the clinical table has no column {column!r} "
+            f"(it has {', '.join(table.table.columns)})"
+        )
+    dates = pd.to_datetime(table.table[column.strip()], format=clinical.date_format, errors="coerce").dropna()
+    if dates.empty:
+        raise UserError(
+            f"ingest.series.treatment_start: no value of {column!r} is a date like {clinical.date_format}; "
+            "set clinical.date_format"
+        )
+    return dict(zip(dates.index, dates.dt.strftime("%Y%m%d"), strict=True))
+
+
+def _unmatched(stay: list[str], in_clinical: set[str], known: set[str], source: str) -> list[Problem]:
+    problems = []
+    missing = "no-features" if source == "features" else "no-image"
+    for patient in sorted(set(stay) - known):
+        near = same_but_writing(patient, known)
+        hint = f"the data hold {', '.join(near)}: the same patient?" if near else ""
+        problems.append(problem(patient, missing, "none under this id", hint=hint))
+    for patient in sorted(known - in_clinical):
+        near = same_but_writing(patient, in_clinical)
+        hint = (
+            f"the clinical table has {', '.join(near)}: the same patient?" if near and all(map(is_usable, near)) else ""
+        )
+        problems.append(problem(patient, "no-clinical-row", "none under this id", hint=hint))
+    return problems
+
+
+def _together(earlier: "pd.DataFrame", later: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.concat([table for table in (earlier, later) if len(table)] or [later], ignore_index=True)
+    return table.sort_values(["patient", "stage", "code"], kind="stable", ignore_index=True)
+
+
+def _patients(sources: dict[str, dict[str, Any]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    rows = []
+    for patient, source in sorted(sources.items()):
+        tumor = source.get("tumor", {})
+        drawn = tumor.get("rois", tumor)
+        unknown = tumor.get("kind") in (None, "nnunet")
+        has = {f"has_{role}": None if unknown else bool(drawn.get(role)) for role in ROLES}
+        rows.append({"patient": patient, "tumor_source": tumor.get("kind"), **has})
+    types = {"patient": "str", "tumor_source": "str", "has_primary": "boolean", "has_nodes": "boolean"}
+    return pd.DataFrame(rows).astype(types)
+
+
+def _choice_table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    types = {"patient": "str", "series": "str", "modality": "str", "chosen": bool, "rank": "Int64", "reason": "str"}
+    table = pd.DataFrame(rows, columns=CHOICE_COLUMNS).astype(types)
+    return table.sort_values(
+        ["patient", "chosen", "rank", "series"], ascending=[True, False, True, True], ignore_index=True
+    )
+
+
+def _write_sources(folder: Path, sources: dict[str, dict[str, Any]]) -> None:
+    """One JSON a patient with images; the same content gives the same bytes, so that Snakemake sees who changed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for patient, source in sources.items():
+        if "ct" in source:
+            write_json(folder / f"{patient}.json", source)
+
+
+def _nobody(problems: "pd.DataFrame") -> UserError:
+    excluding = problems[problems["excludes"] | (problems["patient"] == "")]
+    counts = Counter(excluding["code"])
+    lines = []
+    for code, number in counts.most_common(8):
+        first = excluding[excluding["code"] == code].iloc[0]
+        texts = f"found {first['found']}; expected {first['expected']}; {first['action']}"
+        lines.append(f"{code}, {count(number, 'time')}: {texts}")
+    return several("No patient is left after ingest:", lines or ["the clinical table has no row"])

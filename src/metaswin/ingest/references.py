@@ -1,0 +1,111 @@
+"""What a contour set (RTSTRUCT or DICOM SEG) holds and which images it refers to."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import pydicom
+
+RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+CONTOUR_CLASSES = (RTSTRUCT, *SEGMENTATIONS)
+
+
+def contour_facts(dataset: pydicom.Dataset, sop_class: str) -> str:
+    """JSON of ``{"rois": [{"number", "name", "contours"}…], "series", "frames", "sops", "time"}``.
+
+    `contours` counts the contours of an ROI or the frames of a segment (null where the object does not say).
+    `series`, `frames` and `sops` are the UIDs the object refers to, `time` its date and time as digits.
+    """
+    facts = _structure_set(dataset) if sop_class == RTSTRUCT else _segmentation(dataset)
+    facts = {**facts, "time": _time(dataset)}
+    return json.dumps(facts, ensure_ascii=False, sort_keys=True)
+
+
+def _structure_set(dataset: pydicom.Dataset) -> dict[str, Any]:
+    counts = {
+        int(item.ReferencedROINumber): sum(1 for contour in item.get("ContourSequence") or [] if _has_points(contour))
+        for item in dataset.get("ROIContourSequence") or []
+        if item.get("ReferencedROINumber") is not None
+    }
+    rois = [
+        {
+            "number": int(item.ROINumber),
+            "name": _name(item.get("ROIName")),
+            "contours": counts.get(int(item.ROINumber), 0),
+        }
+        for item in dataset.get("StructureSetROISequence") or []
+        if item.get("ROINumber") is not None
+    ]
+    frames, series, sops = [], [], []
+    if dataset.get("FrameOfReferenceUID"):
+        frames.append(dataset.FrameOfReferenceUID)
+    for item in dataset.get("StructureSetROISequence") or []:
+        frames.append(item.get("ReferencedFrameOfReferenceUID"))
+    for reference in dataset.get("ReferencedFrameOfReferenceSequence") or []:
+        frames.append(reference.get("FrameOfReferenceUID"))
+        for study in reference.get("RTReferencedStudySequence") or []:
+            for referenced in study.get("RTReferencedSeriesSequence") or []:
+                series.append(referenced.get("SeriesInstanceUID"))
+                sops += [
+                    image.get("ReferencedSOPInstanceUID") for image in referenced.get("ContourImageSequence") or []
+                ]
+    return {"rois": rois, "series": _distinct(series), "frames": _distinct(frames), "sops": _distinct(sops)}
+
+
+def _segmentation(dataset: pydicom.Dataset) -> dict[str, Any]:
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    counts = Counter(
+        int(identification.ReferencedSegmentNumber)
+        for frame in per_frame
+        for identification in frame.get("SegmentIdentificationSequence") or []
+        if identification.get("ReferencedSegmentNumber") is not None
+    )
+    rois = [
+        {
+            "number": int(item.SegmentNumber),
+            "name": _name(item.get("SegmentLabel")),
+            "contours": counts[int(item.SegmentNumber)] if counts else None,
+        }
+        for item in dataset.get("SegmentSequence") or []
+        if item.get("SegmentNumber") is not None
+    ]
+    series, sops = [], []
+    for reference in dataset.get("ReferencedSeriesSequence") or []:
+        series.append(reference.get("SeriesInstanceUID"))
+        sops += [image.get("ReferencedSOPInstanceUID") for image in reference.get("ReferencedInstanceSequence") or []]
+    for frame in per_frame:
+        for derivation in frame.get("DerivationImageSequence") or []:
+            sops += [image.get("ReferencedSOPInstanceUID") for image in derivation.get("SourceImageSequence") or []]
+    frames = [dataset.get("FrameOfReferenceUID")]
+    return {"rois": rois, "series": _distinct(series), "frames": _distinct(frames), "sops": _distinct(sops)}
+
+
+def _has_points(contour: pydicom.Dataset) -> bool:
+    """Whether a contour has data; its numbers are not parsed, a structure set may hold millions."""
+    element = contour.get_item("ContourData") if "ContourData" in contour else None
+    return element is not None and bool(element.value)
+
+
+def _name(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _distinct(values: Iterable[Any]) -> list[str]:
+    return list(dict.fromkeys(str(value) for value in values if value))
+
+
+def _time(dataset: pydicom.Dataset) -> str:
+    """Date and time of the object as digits, for ordering; empty where it has none."""
+    for date, time in [
+        ("StructureSetDate", "StructureSetTime"),
+        ("ContentDate", "ContentTime"),
+        ("InstanceCreationDate", "InstanceCreationTime"),
+        ("SeriesDate", ""),
+    ]:
+        digits = str(dataset.get(date) or "").strip()
+        if digits:
+            clock = str(dataset.get(time) or "") if time else ""
+            return digits + clock.split(".")[0].strip().ljust(6, "0")
+    return ""

@@ -1,0 +1,76 @@
+"""ROI names and their roles: primary tumour, nodes, or neither."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from metaswin.ingest.settings import RoiSettings
+
+ROLES = ("primary", "nodes")
+
+
+@dataclass(frozen=True)
+class Roi:
+    """One ROI of a structure set or one segment of a segmentation; `contours` is None where it is not said."""
+
+    number: int
+    name: str
+    contours: int | None
+
+    @property
+    def empty(self) -> bool:
+        return self.contours == 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {"number": self.number, "name": self.name}
+
+
+def roles_of(name: str, settings: RoiSettings) -> tuple[str, ...]:
+    """Every role whose patterns match the whole trimmed name, case ignored; none for an excluded name."""
+    if _matches(name, settings.exclude):
+        return ()
+    return tuple(role for role in ROLES if _matches(name, getattr(settings, role)))
+
+
+def by_role(rois: Iterable[Roi], settings: RoiSettings) -> dict[str, list[Roi]]:
+    """The matching ROIs of each role, in the object's order; one that matches both roles is primary."""
+    matched: dict[str, list[Roi]] = {role: [] for role in ROLES}
+    for roi in rois:
+        roles = roles_of(roi.name, settings)
+        if roles:
+            matched[roles[0]].append(roi)
+    return matched
+
+
+def explain_no_match(names: Iterable[str], settings: RoiSettings) -> str:
+    """Names found, patterns tried and the nearest names, for the private details of ``no-matching-roi``."""
+    found = sorted(set(names))
+    lines = ["names found: " + (", ".join(map(repr, found)) or "none")]
+    for role in ROLES:
+        lines.append(f"patterns tried for {role}: " + (", ".join(map(repr, getattr(settings, role))) or "none"))
+    lines += [f"left out by ingest.rois.exclude: {name!r}" for name in found if _matches(name, settings.exclude)]
+    for role in ROLES:
+        near = _nearest(found, getattr(settings, role))
+        if near:
+            lines.append(f"nearest for {role}: {near!r}; to take it, add {re.escape(near)!r} to ingest.rois.{role}")
+    return "\n".join(lines)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(re.fullmatch(pattern, name.strip(), re.IGNORECASE) for pattern in patterns)
+
+
+def _nearest(names: list[str], patterns: Iterable[str]) -> str | None:
+    """The name most like one of the patterns read as plain text; None where nothing is alike."""
+    words = [re.sub(r"\[[^\]]*\]|\\.|[^a-z0-9]", "", pattern.casefold()) for pattern in patterns]
+    plain = {name: re.sub(r"[^a-z0-9]", "", name.casefold()) for name in names}
+    scored = [
+        (difflib.SequenceMatcher(None, word, text).ratio(), name)
+        for name, text in plain.items()
+        for word in words
+        if word
+    ]
+    best = max(scored, default=(0.0, ""), key=lambda pair: pair[0])
+    return best[1] if best[0] >= 0.5 else None

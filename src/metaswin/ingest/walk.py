@@ -1,0 +1,105 @@
+"""Walk a folder tree: every regular file once, whatever links lead to it; tell when the tree has changed."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A regular file: path relative to the root (``/`` between parts), size in bytes, time of its last change in ns."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Unlisted:
+    """An entry that could not be looked at: path relative to the root, problem code and the system's reason."""
+
+    path: str
+    code: str
+    reason: str
+
+
+def walk(root: str | Path) -> tuple[list[FoundFile], list[Unlisted]]:
+    """List every regular file below `root`, in sorted order.
+
+    Links are followed; a folder that was already visited (a loop, or a second link) is not entered again.
+    Sockets, pipes and devices are passed over, since opening them can wait for ever.
+
+    Returns
+    -------
+    files : list of FoundFile
+    unlisted : list of Unlisted
+        Folders that may not be read, dangling links and names that are no UTF-8.
+    """
+    files: list[FoundFile] = []
+    unlisted: list[Unlisted] = []
+    visited: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        absolute = os.path.join(root, folder) if folder else str(root)
+        try:
+            status = os.stat(absolute)
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            with os.scandir(absolute) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            unlisted.append(Unlisted(folder, "unreadable-folder", error.strerror or type(error).__name__))
+            continue
+        inner = []
+        for entry in entries:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if not _is_text(entry.name):
+                shown = path.encode("utf-8", "backslashreplace").decode()
+                unlisted.append(Unlisted(shown, "undecodable-name", "the name is no UTF-8"))
+                continue
+            try:
+                status = entry.stat()
+            except OSError as error:
+                unlisted.append(Unlisted(path, "unreadable-file", error.strerror or type(error).__name__))
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                inner.append(path)
+            elif stat.S_ISREG(status.st_mode):
+                files.append(FoundFile(path, status.st_size, status.st_mtime_ns))
+        waiting.extend(reversed(inner))
+    return sorted(files, key=lambda file: file.path), unlisted
+
+
+def folder_state(root: str | Path, depth: int = 2) -> str:
+    """Fingerprint (16 hex digits) of the folders down to `depth` levels below `root`: their names and times of change.
+
+    A folder's time changes when an entry is added, removed or renamed in it, so this notices a new patient, a new
+    series and a new file in a second-level folder, without looking at the files. A file rewritten in place, or
+    added deeper, is not noticed. An absent `root` has the fingerprint of an empty listing.
+    """
+    digest = hashlib.sha256()
+    level = [Path(root)]
+    for remaining in range(depth, -1, -1):
+        deeper: list[Path] = []
+        for folder in level:
+            try:
+                digest.update(f"{folder.relative_to(root)}\0{folder.stat().st_mtime_ns}\n".encode(errors="replace"))
+                if remaining:
+                    with os.scandir(folder) as listing:
+                        deeper.extend(sorted(Path(entry.path) for entry in listing if entry.is_dir()))
+            except OSError:
+                continue
+        level = deeper
+    return digest.hexdigest()[:16]
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,23 @@
+"""Match images with the clinical table, choose CT and contours, say who goes on."""
+
+from metaswin.clinical.settings import ClinicalSettings, CohortSettings
+from metaswin.ingest.cohort import CohortPaths, build_cohort
+from metaswin.ingest.settings import DataSettings, IngestSettings
+from metaswin.joblog import job
+
+with job(snakemake.log[0]):
+    build_cohort(
+        data=DataSettings(**snakemake.params.data),
+        clinical=ClinicalSettings(**snakemake.params.clinical),
+        cohort=CohortSettings(**snakemake.params.cohort),
+        ingest=IngestSettings(**snakemake.params.ingest),
+        paths=CohortPaths(
+            patients=snakemake.output.patients,
+            problems=snakemake.output.problems,
+            choice=snakemake.output.choice,
+            sources=snakemake.output.sources,
+            details=snakemake.params.details,
+        ),
+        index=snakemake.input.get("index"),
+        index_problems=snakemake.input.get("index_problems"),
+    )
