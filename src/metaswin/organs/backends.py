@@ -1,0 +1,65 @@
+"""The interface of organ masks: a backend takes one patient's CT and gives a label map with names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from metaswin.images.grid import Grid
+from metaswin.organs.settings import OrgansSettings
+from metaswin.problems import Findings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a backend may use.
+
+    Attributes
+    ----------
+    patient : str
+        Study id.
+    ct : ndarray, shape (slices, rows, columns)
+        CT in HU.
+    tumor : ndarray of uint8, same shape
+        Label map of the tumour.
+    grid : Grid
+        Grid of both.
+    settings : OrgansSettings
+        Settings of all backends.
+    source : Path or None
+        The patient's source record (private), for backends that read more of the user's data.
+    findings : Findings
+        Takes warnings.
+    """
+
+    patient: str
+    ct: np.ndarray
+    tumor: np.ndarray
+    grid: Grid
+    settings: OrgansSettings
+    source: Path | None
+    findings: Findings
+
+
+@dataclass(frozen=True)
+class Organs:
+    """A label map (uint8 or uint16; slices, rows, columns) and the label of each name; 0 is unlabelled."""
+
+    array: np.ndarray
+    labels: dict[str, int]
+
+
+def _threshold(request: Request) -> Organs:
+    from metaswin.organs.threshold import segment_tissues
+
+    return segment_tissues(request.ct, request.tumor > 0, request.grid, request.settings.threshold)
+
+
+def _masks(request: Request) -> Organs:
+    from metaswin.organs.masks import read_organs
+
+    return read_organs(request)
+
+
+BACKENDS: dict[str, Callable[[Request], Organs]] = {"threshold": _threshold, "masks": _masks}
