@@ -85,7 +85,7 @@ def compute(
     expected = expected_features(settings)
     rows = []
     for name, region in regions.items():
-        failures = [*region.failures, *(f"{image}: the crop is too small for this filter" for image in unmade)]
+        failures = [*region.failures, *(f"{filtered}: the crop is too small for this filter" for filtered in unmade)]
         for failure in failures:
             logger.warning("%s: %s", name, failure)
         if not region.values:

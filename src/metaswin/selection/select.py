@@ -128,7 +128,8 @@ def _rank(
     if not len(alive):
         return
     forest = RandomForestClassifier(settings.trees, max_features="sqrt", random_state=seed, n_jobs=1)
-    importance = forest.fit(values[:, alive], target).feature_importances_
+    # Trees see order only; ranks keep it where scikit-learn's float32 would merge or overflow values.
+    importance = forest.fit(rankdata(values[:, alive], axis=0), target).feature_importances_
     order = np.lexsort((table["feature"].to_numpy(dtype=str)[alive], -importance))
     rank = np.empty(len(alive), dtype=int)
     rank[order] = np.arange(1, len(alive) + 1)
