@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from metaswin.settings import Settings
 
@@ -11,7 +11,9 @@ class RegionsSettings(Settings):
     """One grid a patient and the regions on it.
 
     `spacing` (mm) is the isotropic grid all radiomics is computed on; `crop_margin` (mm) surrounds the union of
-    all regions. Each ring is a pair of distances (mm) from the surface of any lesion.
+    all regions. Each ring is a pair of distances (mm) from any lesion: voxels farther than the first and at most as
+    far as the second; rings may overlap. `ring_excludes` are labels of the organ masks that no ring may hold. A
+    ring under `min_ring_voxels` is missing; a tumour under `min_tumor_voxels` excludes the patient.
     """
 
     spacing: float = Field(default=1.0, gt=0)
@@ -22,3 +24,20 @@ class RegionsSettings(Settings):
     ring_excludes: list[str] = ["air", "bone", "outside"]
     min_ring_voxels: int = Field(default=100, ge=1)
     min_tumor_voxels: int = Field(default=8, ge=1)
+
+    @field_validator("rings")
+    @classmethod
+    def _ascending(cls, rings: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        for low, high in rings:
+            if not 0 <= low < high:
+                raise ValueError(
+                    f"a ring goes from a smaller to a larger distance, 0 or more; found [{low:g}, {high:g}]"
+                )
+        if len(set(rings)) < len(rings):
+            raise ValueError("the same ring is named twice")
+        return rings
+
+    @property
+    def reach(self) -> float:
+        """Outer distance of the widest ring (mm)."""
+        return max((high for _, high in self.rings), default=0.0)

@@ -1,0 +1,213 @@
+"""One patient's regions: the work of rule ``make_regions``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from metaswin.files import read_json, read_volume, write_json, write_volume
+from metaswin.images.grid import Grid
+from metaswin.problems import BadData, Findings
+from metaswin.regions.grids import INTERPOLATORS, isotropic, resample, sub_grid
+from metaswin.regions.rings import draw_rings, ring_labels, ring_name
+from metaswin.regions.settings import RegionsSettings
+from metaswin.status import passed_on, patient_job, read_status
+
+LESIONS = {"primary": 1, "nodes": 2}
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Regions of one patient.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8, shape (slices, rows, columns)
+        Label map, cropped to all regions and the margin.
+    grid : Grid
+        Its isotropic grid.
+    names : dict of str to list of int
+        Labels of each region that is there.
+    missing : dict of str to str
+        Why each other region is not: ``absent``, ``too-small`` or ``ring-too-small``.
+    """
+
+    labels: np.ndarray
+    grid: Grid
+    names: dict[str, list[int]]
+    missing: dict[str, str]
+
+    def facts(self) -> dict[str, object]:
+        """Contents of ``regions.json``."""
+        counts = np.bincount(self.labels.ravel(), minlength=256)
+        voxels = {name: int(counts[labels].sum()) for name, labels in self.names.items()}
+        return {
+            "labels": self.names,
+            "voxels": voxels,
+            "volumes_mm3": {name: round(n * self.grid.voxel_volume, 6) for name, n in voxels.items()},
+            "spacing": list(self.grid.spacing),
+            "missing": self.missing,
+        }
+
+
+def regions_of_patient(
+    ct: str | Path,
+    tumor: str | Path,
+    organs: str | Path,
+    names: str | Path,
+    upstream: str | Path,
+    cropped: str | Path,
+    regions: str | Path,
+    facts: str | Path,
+    status: str | Path,
+    settings: RegionsSettings,
+    details: str | Path,
+) -> None:
+    """Resample one patient once and draw all regions.
+
+    Parameters
+    ----------
+    ct, tumor : path
+        CT and tumour of `metaswin.images.convert`.
+    organs, names, upstream : path
+        Label map, names and status of `metaswin.organs.segment`.
+    cropped, regions, facts, status : path
+        Written: CT and label map on the isotropic crop, ``regions.json`` and the status.
+    """
+    outputs = [cropped, regions, facts]
+    if passed_on(upstream, "regions", status, outputs, details):
+        return
+    with patient_job(read_status(upstream).patient, "regions", status, outputs, details) as findings:
+        organ_labels = read_json(names)["labels"]
+        made = make_regions(read_volume(tumor), read_volume(organs), organ_labels, settings, findings)
+        image = resample(read_volume(ct), made.grid, INTERPOLATORS[settings.image_interpolation])
+        write_volume(cropped, made.grid.image(image.astype(np.float32)))
+        write_volume(regions, made.grid.image(made.labels))
+        write_json(facts, made.facts())
+
+
+def make_regions(
+    tumor: sitk.Image, organs: sitk.Image, organ_labels: dict[str, int], settings: RegionsSettings, findings: Findings
+) -> Regions:
+    """Lesions and rings of one patient on an isotropic grid.
+
+    Parameters
+    ----------
+    tumor : SimpleITK.Image
+        Label map of the lesions (1 primary, 2 nodes) on the CT's grid.
+    organs : SimpleITK.Image
+        Label map of the organs on the same grid, `organ_labels` its names.
+
+    Raises
+    ------
+    BadData
+        ``tumor-too-small``: fewer than `min_tumor_voxels` voxels are left of the tumour.
+    """
+    grid = Grid.of(tumor)
+    drawn = sitk.GetArrayViewFromImage(tumor)
+    box = _box(drawn > 0)
+    low, high = (np.array([getattr(s, side) for s in box[::-1]]) for side in ("start", "stop"))
+    around = (settings.reach + settings.crop_margin) / np.array(grid.spacing)
+    target = isotropic(grid, low - 0.5 - around, high - 0.5 + around, settings.spacing)
+    lesions = _lesions(tumor, target, settings)
+    if np.count_nonzero(lesions) < settings.min_tumor_voxels:
+        raise BadData(
+            "tumor-too-small",
+            f"{np.count_nonzero(lesions)} voxels of {settings.spacing:g} mm",
+            f"at least {settings.min_tumor_voxels} (regions.min_tumor_voxels)",
+            "check the drawing, or set a finer regions.spacing",
+        )
+    barred = _barred(organs, organ_labels, target, settings, findings)
+    labels = draw_rings(lesions > 0, barred, target.spacing, settings.rings)
+    labels[lesions > 0] = lesions[lesions > 0]
+    _check_border(low, np.array(grid.size) - high, grid, settings, findings)
+    present = {role for role, label in LESIONS.items() if (drawn == label).any()}
+    names, missing = _named(labels, present, settings, findings)
+    labels[~np.isin(labels, [label for known in names.values() for label in known])] = 0
+    margin = round(settings.crop_margin / settings.spacing)
+    box = tuple(
+        slice(max(0, s.start - margin), min(n, s.stop + margin))
+        for s, n in zip(_box(labels > 0), labels.shape, strict=True)
+    )
+    return Regions(np.ascontiguousarray(labels[box]), sub_grid(target, box), names, missing)
+
+
+def _box(mask: np.ndarray) -> tuple[slice, ...]:
+    """Smallest box around all true voxels."""
+    return ndimage.find_objects(mask.view(np.uint8))[0]
+
+
+def _lesions(tumor: sitk.Image, target: Grid, settings: RegionsSettings) -> np.ndarray:
+    """Label map of the lesions on the isotropic grid; primary wins."""
+    if settings.mask_interpolation == "nearest":
+        return resample(tumor, target, sitk.sitkNearestNeighbor)
+    lesions = np.zeros(target.shape, dtype=np.uint8)
+    for role in ("nodes", "primary"):
+        lesions[resample(tumor == LESIONS[role], target, sitk.sitkLinear) >= 0.5] = LESIONS[role]
+    return lesions
+
+
+def _barred(
+    organs: sitk.Image, labels: dict[str, int], target: Grid, settings: RegionsSettings, findings: Findings
+) -> np.ndarray:
+    """Where the organ masks allow no ring."""
+    unknown = [name for name in settings.ring_excludes if name not in labels]
+    if unknown and settings.rings:
+        findings.warn(
+            "ring-exclude-unknown",
+            f"no organ labels {', '.join(unknown)} (there are {', '.join(sorted(labels)) or 'none'})",
+            "labels of the organ masks in regions.ring_excludes",
+            "name labels of the chosen backend, or take these out: rings are not cleaned of them",
+        )
+    excluded = [labels[name] for name in settings.ring_excludes if name in labels]
+    return np.isin(resample(organs, target, sitk.sitkNearestNeighbor), excluded)
+
+
+def _check_border(before: np.ndarray, after: np.ndarray, grid: Grid, settings: RegionsSettings, findings: Findings):
+    """Warn where the image ends within the reach of the rings; `before`, `after`: voxels from lesions to its faces."""
+    nearest = float((np.minimum(before, after) * np.array(grid.spacing)).min())
+    if nearest < settings.reach:
+        findings.warn(
+            "ring-at-border",
+            f"an image that ends {nearest:.1f} mm from the tumour",
+            f"{settings.reach:g} mm of image around it (regions.rings)",
+            "nothing, if the lesion lies there: the ring is cut off at the image's border",
+        )
+
+
+def _named(
+    labels: np.ndarray, present: set[str], settings: RegionsSettings, findings: Findings
+) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """Labels of each region that is there, and why each other one is not."""
+    counts = np.bincount(labels.ravel(), minlength=256)
+    names: dict[str, list[int]] = {}
+    missing: dict[str, str] = {}
+    for role, label in LESIONS.items():
+        if counts[label] >= settings.min_tumor_voxels:
+            names[role] = [label]
+        elif role not in present:
+            missing[role] = "absent"
+        else:
+            missing[role] = "too-small"
+            findings.warn(
+                f"{role}-too-small",
+                f"{counts[label]} voxels of {settings.spacing:g} mm left of {role}",
+                f"at least {settings.min_tumor_voxels} (regions.min_tumor_voxels)",
+                "nothing: the region is missing for this patient; what is left counts to the tumour",
+            )
+    names["tumor"] = [label for label in LESIONS.values() if counts[label]]
+    for ring, parts in ring_labels(settings.rings).items():
+        voxels = int(counts[parts].sum())
+        if voxels >= settings.min_ring_voxels:
+            names[ring_name(ring)] = parts
+            continue
+        missing[ring_name(ring)] = "ring-too-small"
+        findings.warn(
+            "ring-too-small",
+            f"{voxels} voxels of {ring_name(ring)} after cleaning",
+            f"at least {settings.min_ring_voxels} (regions.min_ring_voxels)",
+            "nothing: the region is missing for this patient",
+        )
+    return names, missing
