@@ -28,11 +28,12 @@ def convert_patient(
     status: str | Path,
     settings: ImagesSettings,
     details: str | Path,
+    threads: int = 1,
 ) -> None:
     """Convert the patient of `source` (``private/sources/<patient>.json``, see `docs/artefacts.md`).
 
     Writes the CT (HU), the tumour's label map on the CT's grid (1 primary, 2 nodes; primary wins where both are),
-    the facts of the image and the status. Bad data leave an excluding status.
+    the facts of the image and the status. Bad data leave an excluding status. `threads` are those of the nnU-Net.
 
     Raises
     ------
@@ -42,7 +43,8 @@ def convert_patient(
     record = read_json(source)
     with patient_job(record["patient"], "images", status, [ct, tumor, facts], details) as findings:
         image = _read_image(record, settings, findings)
-        labels = label_map(_masks(record["tumor"], image, settings, findings), image.grid, findings)
+        masks = _masks(record["tumor"], image, settings, findings, threads)
+        labels = label_map(masks, image.grid, findings)
         _check_lesion_hu(image.array, labels, findings)
         write_volume(ct, image.grid.image(image.array))
         write_volume(tumor, image.grid.image(labels))
@@ -90,7 +92,9 @@ def _read_image(record: dict[str, Any], settings: ImagesSettings, findings: Find
     return read_image(record["ct"], settings)
 
 
-def _masks(tumor: dict[str, Any], image: Ct, settings: ImagesSettings, findings: Findings) -> dict[str, np.ndarray]:
+def _masks(
+    tumor: dict[str, Any], image: Ct, settings: ImagesSettings, findings: Findings, threads: int
+) -> dict[str, np.ndarray]:
     """Mask of each role that the source names."""
     kind = tumor["kind"]
     if kind == "rtstruct":
@@ -102,7 +106,7 @@ def _masks(tumor: dict[str, Any], image: Ct, settings: ImagesSettings, findings:
     if kind == "nnunet":
         from metaswin.images.nnunet import predict_tumor
 
-        return predict_tumor(image, settings.nnunet)
+        return predict_tumor(image, settings.nnunet, threads)
     return {role: read_mask(tumor[role], image.grid, findings) for role in LABELS if tumor.get(role)}
 
 

@@ -13,7 +13,7 @@ from metaswin.images.nifti import read_array
 from metaswin.images.settings import NnunetSettings
 
 
-def predict_tumor(ct: Ct, settings: NnunetSettings) -> dict[str, np.ndarray]:
+def predict_tumor(ct: Ct, settings: NnunetSettings, threads: int = 1) -> dict[str, np.ndarray]:
     """Masks `primary` and `nodes` (where it has a label) that the model draws on a CT.
 
     The model's own image reader loads the CT, so that axes and orientation are those it was trained with.
@@ -32,7 +32,7 @@ def predict_tumor(ct: Ct, settings: NnunetSettings) -> dict[str, np.ndarray]:
     messages = check_model_folder(settings)
     if messages:
         raise several("The nnU-Net model cannot run:", messages)
-    predictor = _predictor(settings)
+    predictor = _predictor(settings, threads)
     with TemporaryDirectory(prefix="metaswin-nnunet-") as folder:
         image, drawn = Path(folder) / "ct.nii.gz", Path(folder) / "drawn.nii.gz"
         write_volume(image, ct.grid.image(ct.array))
@@ -47,10 +47,11 @@ def predict_tumor(ct: Ct, settings: NnunetSettings) -> dict[str, np.ndarray]:
     return masks
 
 
-def _predictor(settings: NnunetSettings):
+def _predictor(settings: NnunetSettings, threads: int):
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+    torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     predictor = nnUNetPredictor(
         device=device, perform_everything_on_device=device.type == "cuda", allow_tqdm=False, verbose=False

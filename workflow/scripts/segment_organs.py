@@ -1,0 +1,21 @@
+"""Label the organs and tissues of one patient."""
+
+import SimpleITK as sitk
+
+from metaswin.joblog import job
+from metaswin.organs.segment import segment_patient
+from metaswin.organs.settings import OrgansSettings
+
+with job(snakemake.log[0]):
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(snakemake.threads)
+    segment_patient(
+        ct=snakemake.input.ct,
+        tumor=snakemake.input.tumor,
+        upstream=snakemake.input.status,
+        organs=snakemake.output.organs,
+        names=snakemake.output.names,
+        status=snakemake.output.status,
+        settings=OrgansSettings(**snakemake.params.settings),
+        details=snakemake.params.details,
+        source=snakemake.input.source or None,
+    )
