@@ -12,7 +12,7 @@ from metaswin.organs.backends import Organs
 from metaswin.organs.settings import TISSUES, ThresholdSettings
 
 LABELS = {name: index for index, name in enumerate(TISSUES, start=1)}
-COARSE = 3.0  # mm: the body is found on a grid of about this spacing
+COARSE = 4.0  # mm: the body is found on a grid of at most this spacing
 TABLE = 4.0  # mm: half the thickness up to which tables and straps are taken off the body
 SEAL = 9.0  # mm: half the width up to which openings of airways (nostrils, mouth) are sealed
 PAD = 8  # coarse voxels around the volume, so that sealing has room at its border
@@ -85,8 +85,14 @@ def find_body(solid: np.ndarray, lesion: np.ndarray, spacing: np.ndarray) -> np.
     sealed = shrink(grow(trunk, SEAL), SEAL)[PAD:-PAD, PAD:-PAD, PAD:-PAD]
     # What sealing adds along creases of the skin is thin; a cavity is not.
     cavity = grow(shrink(_filled(sealed) & ~coarse, COARSE), COARSE)
-    body = _filled(_parts_with(solid & _fine(near, step, solid.shape), _fine(core, step, solid.shape)))
-    return body | (_fine(cavity, step, solid.shape) & ~solid)
+    box = next(iter(ndimage.find_objects((near | cavity).view(np.uint8))), None)
+    body = np.zeros_like(solid)
+    if box is not None:
+        fine = tuple(slice(s.start * n, s.stop * n) for s, n in zip(box, step, strict=True))
+        solid = solid[fine]
+        near, core, cavity = (_fine(mask[box], step, solid.shape) for mask in (near, core, cavity))
+        body[fine] = _filled(_parts_with(solid & near, core)) | (cavity & ~solid)
+    return body
 
 
 def _dilate(mask: np.ndarray, distance: float, spacing: np.ndarray) -> np.ndarray:
@@ -114,7 +120,9 @@ def _morph(
 
 def _fine(mask: np.ndarray, step: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A coarse mask on the full grid it was thinned out from."""
-    return mask[np.ix_(*(np.arange(n) // s for n, s in zip(shape, step, strict=True)))]
+    for axis, n in enumerate(step):
+        mask = np.repeat(mask, n, axis=axis)
+    return mask[tuple(slice(n) for n in shape)]
 
 
 def _parts_of_body(mask: np.ndarray, marked: np.ndarray) -> np.ndarray:
