@@ -70,12 +70,12 @@ class Run:
     def report_inputs(self) -> dict:
         imaging = "radiomics" in self.plan.modalities
         return {
-            **{f"evaluation_{name}": path for name, path in self.evaluation_outputs.items()},
+            "evaluation": list(self.evaluation_outputs.values()),
             "flow": f"{self.results}/cohort/flow.json",
             "exclusions": f"{self.results}/cohort/exclusions.parquet",
             "used": f"{self.results}/cohort/used.parquet",
             "clinical": f"{self.results}/cohort/clinical.parquet",
-            "problems": f"{self.results}/features/problems.parquet" if imaging else None,
+            "problems": f"{self.results}/features/problems.parquet" if imaging else [],
             "selection": self._folds("selection.parquet") if imaging else [],
             "training": self._folds("deep/swin/outer/training.json") if "deep" in self.plan.modalities else [],
         }
@@ -210,12 +210,9 @@ def _model(run, folder, rows, fold, patients, risk, rng) -> None:
     if "deep" in run.plan.modalities:
         epochs = np.arange(12)
         losses = (0.7 * np.exp(-epochs / 8) + 0.05 * rng.random(12)).tolist()
-        training = {
-            "epochs": 12,
-            "losses": losses,
-            "validation_losses": None,
-            "stopping_rule": "fixed number of epochs",
-        }
+        held_out = {"rows": 20, "events": 10, "losses": [loss + 0.05 for loss in losses] if fold == 0 else []}
+        stopping = "early" if fold == 0 else "fixed"
+        training = {"epochs": 12, "losses": losses, "stopping": stopping, "holdout": held_out}
         write_json(folder / "deep/swin/outer/training.json", training)
 
 

@@ -1,0 +1,109 @@
+"""How numbers, names and days are written in the report."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ARM_NAMES = {
+    "clinical": "Clinical",
+    "radiomics": "Radiomics",
+    "peri_radiomics": "Peritumoral radiomics",
+    "deep": "Deep features",
+    "volume": "Tumour volume",
+}
+HEAD_NAMES = {"network": "Network", "logistic": "Logistic regression"}
+DAYS_A_YEAR = 365.25
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A number with its interval as the report shows it; without a value it is "not estimable" with the reason."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    why: str = ""
+
+    @property
+    def text(self) -> str:
+        return "not estimable" if self.value is None else f"{self.value:.3f}"
+
+    @property
+    def interval(self) -> str:
+        return "" if self.low is None or self.high is None else f"{self.low:.3f} to {self.high:.3f}"
+
+    @property
+    def signed(self) -> str:
+        """The value as a difference, with its sign."""
+        return "not estimable" if self.value is None else _minus(f"{self.value:+.3f}")
+
+    @property
+    def signed_interval(self) -> str:
+        return "" if self.low is None or self.high is None else _minus(f"{self.low:+.3f} to {self.high:+.3f}")
+
+
+def shown(row: Mapping[str, Any], name: str) -> Shown:
+    """The metric `name` of a row of a table: columns ``name, name_low, name_high, name_why``."""
+    return Shown(_number(row[name]), _number(row[f"{name}_low"]), _number(row[f"{name}_high"]), row[f"{name}_why"])
+
+
+def shown_difference(row: Mapping[str, Any]) -> Shown:
+    """A row of the table of comparisons."""
+    return Shown(_number(row["value"]), _number(row["low"]), _number(row["high"]), row["why"])
+
+
+def arm_name(arm: str) -> str:
+    """Name of an arm for readers: ``clinical+deep`` is "Clinical + deep features"."""
+    if arm.startswith("clinical:") and "+" not in arm:
+        return f"Clinical set “{arm.removeprefix('clinical:')}”"
+    first, *rest = [ARM_NAMES.get(part, part) for part in arm.split("+")]
+    return " + ".join([first, *(part[:1].lower() + part[1:] for part in rest)])
+
+
+def arm_order(arm: str) -> tuple:
+    """Sorts arms: modalities alone, pairs, more, volume, clinical sets."""
+    if arm == "volume":
+        return (98,)
+    if arm.startswith("clinical:") and "+" not in arm:
+        return (99, arm)
+    known = list(ARM_NAMES)
+    parts = arm.split("+")
+    return (len(parts), tuple(known.index(part) if part in known else len(known) for part in parts), arm)
+
+
+def days(horizon: float) -> str:
+    """A horizon in words: years where that is a round number, and days."""
+    years = horizon / DAYS_A_YEAR
+    nearest = round(years * 2) / 2
+    if nearest and abs(years - nearest) < 0.01:
+        return f"{nearest:g} year{'s' if nearest != 1 else ''} ({horizon:g} days)"
+    return f"{horizon:g} days"
+
+
+def seconds(value: float) -> str:
+    """A duration: ``42 s``, ``3 min 05 s`` or ``2 h 14 min``."""
+    if value < 60:
+        return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count(number: int, what: str, plural: str = "") -> str:
+    """``1 patient``, ``2 patients``, ``1,497 patients``."""
+    return f"{number:,} {what if number == 1 else plural or what + 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

@@ -1,0 +1,245 @@
+"""Sentences of the report, written from the numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from metaswin.report.data import Endpoint, ReportData
+from metaswin.report.numbers import ARM_NAMES, Shown, count, days, listed
+
+# Collins, Ogundimu & Altman 2016 (Stat Med 35:214-226) and Vergouwe et al. 2005 (J Clin Epidemiol 58:475-483).
+FIRM_EVENTS = 100
+
+
+def outcome_words(endpoint: Endpoint) -> str:
+    """What is predicted."""
+    if endpoint.horizon is None:
+        return f"outcome {endpoint.name}"
+    return f"{endpoint.name}: distant metastasis within {days(endpoint.horizon)}"
+
+
+def answer(endpoint: Endpoint) -> list[tuple[str, str]]:
+    """Three sentences: how well, against what, can it be trusted."""
+    return [
+        ("How well?", _how_well(endpoint)),
+        ("Against what?", _against_what(endpoint)),
+        ("Can it be trusted?", _trusted(endpoint)),
+    ]
+
+
+def _how_well(endpoint: Endpoint) -> str:
+    auc, sen, spe = (endpoint.metric(endpoint.headline, endpoint.head, m) for m in ("auc", "sen", "spe"))
+    joined = "joined by" if "+" in endpoint.headline else "in"
+    head = {"network": "the fusion network", "logistic": "logistic regression"}.get(endpoint.head, endpoint.head)
+    who = f"{_arm_in_text(endpoint.headline)} {joined} {head}"
+    if auc.value is None:
+        return f"With {who}, the AUC is not estimable: {auc.why}."
+    text = f"With {who}, the mean AUC is {_with_interval(auc, endpoint)}"
+    if sen.value is not None and spe.value is not None:
+        text += f"; at the threshold fitted on training rows, sensitivity is {sen.text} and specificity {spe.text}"
+    return text + "."
+
+
+def _against_what(endpoint: Endpoint) -> str:
+    sets = [arm for arm in endpoint.controls() if arm != "volume"]
+    volume, clinical = endpoint.best([arm for arm in endpoint.controls() if arm == "volume"]), endpoint.best(sets)
+    parts = []
+    if volume:
+        found = endpoint.metric(*volume).text
+        parts.append(f"{found} with tumour volume alone ({_verdict(endpoint, volume)})")
+    if clinical:
+        which = (
+            f"{_arm_in_text(clinical[0])}{f', the best of {len(sets)} clinical arms' if len(sets) > 1 else ' alone'}"
+        )
+        parts.append(f"{endpoint.metric(*clinical).text} with {which} ({_verdict(endpoint, clinical)})")
+    if not parts:
+        return "This run has no control to hold the answer against: neither tumour volume nor another clinical set."
+    missing = "" if volume else " Tumour volume cannot be compared: this run has no arm for it."
+    return f"The mean AUC is {listed(parts)}.{missing}"
+
+
+def _verdict(endpoint: Endpoint, control: tuple[str, str]) -> str:
+    found = endpoint.difference(*control)
+    if found.value is None:
+        return f"difference not estimable: {found.why}"
+    if found.low is None:
+        return f"difference {found.signed}, interval not estimable: {found.why}"
+    better = "better" if found.low > 0 else "worse" if found.high < 0 else "not shown to be better"
+    return f"difference {found.signed}, {found.signed_interval}: the answer is {better}"
+
+
+def _trusted(endpoint: Endpoint) -> str:
+    n = endpoint.counts
+    auc = endpoint.metric(endpoint.headline, endpoint.head)
+    text = (
+        f"It rests on {count(int(n['n']), 'patient')} with a known outcome, {int(n['events']):,} of them with the event"
+    )
+    if n["unknown"]:
+        text += f" ({int(n['unknown']):,} more were lost before the horizon)"
+    doubts = []
+    if min(n["events"], n["nonevents"]) < FIRM_EVENTS:
+        what = "events" if n["events"] <= n["nonevents"] else "non-events"
+        doubts.append(f"fewer than {FIRM_EVENTS} {what} give no firm answer")
+    if auc.low is not None and auc.low <= 0.5:
+        doubts.append("the interval holds .5, the AUC of a coin")
+    if auc.value is not None and auc.low is None:
+        doubts.append(f"the interval is not estimable ({auc.why})")
+    if endpoint.facts["warnings"]:
+        doubts.append(f"{count(len(endpoint.facts['warnings']), 'warning')} of the fits should be read first")
+    doubts.append("nothing here was tested on patients outside this cohort")
+    return f"{text}; {listed(doubts)}."
+
+
+def volume_statement(endpoint: Endpoint) -> str:
+    """Whether volume alone is as good, in one sentence; empty where there is no volume arm."""
+    volume = endpoint.best([arm for arm in endpoint.controls() if arm == "volume"])
+    if volume is None:
+        return ""
+    found = endpoint.difference(*volume)
+    if found.low is None:
+        return f"Whether tumour volume alone is as good cannot be said: {found.why}."
+    if found.low > 0:
+        return "In this run the headline arm is better than tumour volume alone."
+    if found.high < 0:
+        return "In this run tumour volume alone is better than the headline arm."
+    return (
+        "As far as these data can tell, tumour volume alone is as good as the headline arm: the interval of the "
+        "difference holds 0."
+    )
+
+
+def label_rule(endpoint: Endpoint) -> str:
+    """Definition of the label."""
+    if endpoint.horizon is None:
+        column = endpoint.settings.get("column") or endpoint.name
+        values = ", ".join(map(str, endpoint.settings.get("positive", [1])))
+        return f"Event = column {column} is {values}; non-event = any other value. No follow-up times, no horizon."
+    h = days(endpoint.horizon)
+    deaths = {
+        "nonevent": "or death before it without distant metastasis (a competing event, counted as a non-event)",
+        "exclude": "while patients who died before it without distant metastasis are left out",
+    }[endpoint.facts["deaths"]]
+    return (
+        f"Event = first distant metastasis within {h} of the start. Non-event = followed to the horizon without "
+        f"distant metastasis, {deaths}. Lost before the horizon = unknown: left out of training; in evaluation those "
+        "whose outcome is known stand in for them, by inverse-probability-of-censoring weights."
+    )
+
+
+def metric_note(endpoint: Endpoint) -> str:
+    """What the numbers of the result tables are."""
+    n = endpoint.counts
+    level = f"{endpoint.confidence:.0%}"
+    text = (
+        f"Means over {int(n['folds'])} test folds; small print: {level} interval corrected for overlapping "
+        "training sets (Nadeau & Bengio 2003)."
+    )
+    if endpoint.suffix:
+        return text + " All but “AUC, known only” weight known outcomes by inverse probability of censoring."
+    return text
+
+
+def training_note(endpoint: Endpoint) -> str:
+    """How the deep networks stopped."""
+    stopping = [record["stopping"] for record in endpoint.training]
+    early, fixed = stopping.count("early"), stopping.count("fixed")
+    found = []
+    if fixed:
+        epochs = sorted({record["epochs"] for record in endpoint.training if record["stopping"] == "fixed"})
+        found.append(f"{count(fixed, 'fold')} ran a fixed number of epochs ({listed([str(e) for e in epochs])})")
+    if early:
+        found.append(f"{count(early, 'fold')} stopped early on rows held out of the training rows")
+    return _capital("; ".join(found)) + "."
+
+
+def methods(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+    """A paragraph on methods to paste into a manuscript."""
+    folds, selection, deep = config["folds"], config["selection"], config["deep"]
+    modalities = endpoint.facts["modalities"]
+    n = endpoint.counts
+    parts = [
+        f"We analysed {count(data.flow['used'], 'patient')} for {outcome_words(endpoint)} "
+        f"({int(n['events'])} events, {int(n['nonevents'])} non-events, {int(n['unknown'])} unknown).",
+        f"Performance was estimated by {folds['k']}-fold cross-validation, repeated {folds['repeats']} times,"
+        if folds["repeats"] > 1
+        else f"Performance was estimated by {folds['k']}-fold cross-validation,",
+        "stratified by label" + (f" and {listed(folds['stratify'])};" if folds["stratify"] else ";"),
+        "imputation, scaling, feature selection, networks and thresholds were fitted on the training rows of each fold "
+        "only.",
+    ]
+    if "radiomics" in modalities:
+        parts.append(
+            f"Radiomic features (PyRadiomics) were dropped when missing in more than {selection['max_missing']:.0%} of "
+            "training rows, constant, or correlated "
+            f"(|Spearman ρ| > {selection['max_correlation']:g}) with a kept one; the "
+            f"{selection['keep']} ranked highest by a random forest of {selection['trees']} trees were kept."
+        )
+    if "deep" in modalities:
+        backbone = {"swin": "3D Swin Transformer", "resnet": "3D ResNet", "densenet": "3D DenseNet"}[deep["backbone"]]
+        parts.append(
+            f"A {backbone} was trained on CT patches around the tumour in each fold; its score entered the fusion "
+            "cross-fitted within the training rows."
+        )
+    names = listed([ARM_NAMES.get(m, m).lower() for m in modalities])
+    parts.append(
+        f"Modalities ({names}) were joined by a fully connected network; logistic regression served as reference."
+    )
+    parts.append(
+        "Thresholds were fitted on inner out-of-fold predictions of the training rows "
+        f"({_threshold_rule(config['evaluation'])}). "
+        f"We report means over folds with {endpoint.confidence:.0%} intervals by the corrected resampled t method "
+        "(Nadeau & Bengio 2003); arms were compared by the corrected resampled t-test."
+    )
+    if endpoint.suffix:
+        parts.append(
+            "Unknown outcomes were handled by inverse-probability-of-censoring weights from Kaplan–Meier estimates of "
+            "the training rows (Uno et al. 2007)."
+        )
+    used = [f"{name} {versions[name]}" for name in ("metaswin", "snakemake", "torch", "monai") if name in versions]
+    return " ".join([*parts, f"Software: {', '.join(used)}, Python {versions['Python']}."])
+
+
+def limits(endpoint: Endpoint) -> list[str]:
+    """What the numbers do not show."""
+    found = [
+        "Cross-validation within one data set: performance elsewhere (other scanners, hospitals, years) is unknown.",
+        "The intervals are for the mean performance of models trained on part of this cohort, not for one final model.",
+        "Intervals within strata hold for these fitted models (bootstrap over patients, no refitting), and are not "
+        "corrected for the number of strata; neither are the comparisons of arms.",
+        "Calibration, decision curves and permutation controls are not part of this report.",
+    ]
+    if endpoint.suffix:
+        found.append(
+            "The censoring weights assume that loss to follow-up does not depend on the outcome; deaths are not "
+            "counted as losses."
+        )
+        if endpoint.facts["deaths"] == "exclude":
+            found.append(
+                "Leaving out patients who died before the horizon uses what is not known at baseline; AUCs under this "
+                "rule are usually higher."
+            )
+    if "radiomics" in endpoint.facts["modalities"]:
+        found.append(
+            "The set of radiomic features reconstructs the published count; the paper does not name its image types."
+        )
+    return found
+
+
+def _threshold_rule(evaluation: Mapping[str, Any]) -> str:
+    if evaluation["threshold"] == "sensitivity":
+        return f"the highest one with a sensitivity of {evaluation['sensitivity']:g}"
+    return "highest Youden index"
+
+
+def _arm_in_text(arm: str) -> str:
+    if arm.startswith("clinical:") and "+" not in arm:
+        return f"the clinical set “{arm.removeprefix('clinical:')}”"
+    names = {**{part: name.lower() for part, name in ARM_NAMES.items()}, "clinical": "clinical variables"}
+    return listed([names.get(part, part) for part in arm.split("+")])
+
+
+def _with_interval(found: Shown, endpoint: Endpoint) -> str:
+    return f"{found.text} ({endpoint.confidence:.0%} interval {found.interval})" if found.interval else found.text
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,52 @@
+from metaswin.provenance import ROOT as LIBRARY
+from metaswin.report.files import CAPTIONS, figure_files, portable, table_files
+
+
+def figure_outputs(ending):
+    return [results(f"report/figures/{name}.{ending}") for name in figure_files(ENDPOINTS, DEEP)]
+
+
+def labelled_figure(path):
+    kind, endpoint = Path(path).stem.split("-", 1)
+    caption = f"../report/{kind}.rst"
+    return report(path, caption=caption, category="Figures", labels={"endpoint": endpoint, "figure": CAPTIONS[kind]})
+
+
+rule report:
+    input:
+        evaluation=rules.evaluate.output,
+        flow=results("cohort/flow.json"),
+        exclusions=results("cohort/exclusions.parquet"),
+        used=results("cohort/used.parquet"),
+        problems=results("features/problems.parquet") if RADIOMICS else [],
+        selection=every_fold("selection.parquet") if RADIOMICS else [],
+        training=every_fold(f"deep/{CONFIG.deep.backbone}/outer/training.json") if DEEP else [],
+        templates=sorted(map(str, (LIBRARY / "report" / "templates").iterdir())),
+    output:
+        html=report(
+            results("report/report.html"),
+            caption="../report/report.rst",
+            category="Report",
+            labels={"file": "report.html"},
+        ),
+        figures=[labelled_figure(path) for path in figure_outputs("svg")],
+        pdf=figure_outputs("pdf"),
+        tables=[results(f"report/tables/{name}") for name in table_files(ENDPOINTS)],
+    log:
+        logs("report/report"),
+    benchmark:
+        benchmarks("report/report")
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=20,
+        disk_mb=500,
+    params:
+        settings=section("report"),
+        config=portable(CONFIG.model_dump(mode="json")),
+        benchmarks=results("benchmarks"),
+        code=code("report"),
+    message:
+        "Report"
+    script:
+        "../scripts/report.py"
