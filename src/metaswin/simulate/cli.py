@@ -43,10 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     options = options_from(arguments)
     out = simulate_cohort(arguments.out, options, jobs=max(1, arguments.jobs))
     population = read_json(out / "simulation.json")["population"]
-    print(f"Population AUC of preset {options.preset}, {population['draws']:,} draws")
-    print(f"({population['definition']}):")
-    for name, auc in population["auc"].items():
+    print(f"Population AUC of preset {options.preset}, {population['draws']:,} draws:")
+    for name, auc in sorted(population["auc"].items(), key=lambda item: (item[0] != "true risk", item[0])):
         print(f"  {name:<28}{auc:.3f}")
+    print(f"{population['definition'][0].upper()}{population['definition'][1:]}.")
     data = "dicom/" if options.level == "dicom" else "features.csv"
     print(f"{options.n} patients: {out}/clinical.csv, {out}/{data}")
     return 0

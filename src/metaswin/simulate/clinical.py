@@ -57,7 +57,7 @@ def clinical_table(
 ) -> pd.DataFrame:
     """One row a patient; missing cells are missing completely at random, each with probability `options.missing`."""
     sites = np.array([*SITES, UNKNOWN_PRIMARY])
-    tested = (patients.site == SITES.index("oropharynx")) | patients.hpv
+    tested = patients.site == SITES.index("oropharynx")
     table = pd.DataFrame(
         {
             "patient_id": [study_id(index) for index in range(len(patients))],

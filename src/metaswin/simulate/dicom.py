@@ -169,6 +169,7 @@ def _series_header(subject: Subject, scanner: Scanner, grid: Grid, series: Serie
     data.AcquisitionNumber = 1
     data.FrameOfReferenceUID = subject.uid("frame")
     data.PositionReferenceIndicator = ""
+    data.BodyPartExamined = "HEADNECK"
     data.PatientPosition = "HFS"
     data.Manufacturer = scanner.manufacturer
     data.ManufacturerModelName = scanner.model

@@ -39,8 +39,8 @@ DEATH_AFTER_DM_RATE = 0.7
 FOLLOWUP_YEARS = (1.5, 7.0)
 """Administrative follow-up is uniform between these."""
 
-CALIBRATION_DRAWS = 200_000
-POPULATION_SEED = 20250828
+CALIBRATION_DRAWS = 500_000
+POPULATION_SEED = 2
 
 DEFINITION = (
     "AUC of the label 'distant metastasis within 2 years of treatment start', deaths before it as non-events, no "

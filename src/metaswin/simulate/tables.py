@@ -25,6 +25,8 @@ PROXIES = {
     "tumor__size": ("volume", 10),
     "ring_0_10mm__density": ("peritumoral", 20),
 }
+"""Informative features: prefix of their names, latent, number."""
+
 PROXY_LOADINGS = (0.9, 0.4)
 """Correlation of the first and of the last proxy of a group with its latent."""
 
