@@ -156,13 +156,13 @@ class Drawing:
 def _skipped(drawn: list[int]) -> dict[int, int]:
     """Slices left out where contours were drawn on every second (third, …) slice, and the drawn slice nearest to each.
 
-    Only where that is the rule for the whole ROI: a gap between two lesions stays a gap.
+    Only where that is the rule for the whole ROI (no contours on neighbouring slices, most steps alike): a gap
+    between two lesions stays a gap.
     """
     steps = np.diff(drawn)
-    usual = int(np.median(steps)) if len(steps) else 1
-    if usual < 2:
+    if len(steps) < 2 or steps.min() < 2 or np.mean(steps == steps.min()) <= 0.5:
         return {}
-    pairs = [(low, high) for low, high in pairwise(drawn) if high - low <= usual]
+    pairs = [(low, high) for low, high in pairwise(drawn) if high - low == steps.min()]
     return {i: low if i - low <= high - i else high for low, high in pairs for i in range(low + 1, high)}
 
 
