@@ -1,0 +1,124 @@
+"""Swin weights from a file, such as MONAI's self-supervised checkpoints."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+from metaswin.errors import UserError
+
+# Wrappers seen around and before the encoder's keys: DataParallel, SwinUNETR, the self-supervised head, ours.
+CONTAINERS = ("state_dict", "model", "model_state_dict", "network")
+PREFIXES = re.compile(r"^((module|model|encoder|student|backbone|swin|swinViT|swin_vit)\.)+")
+FIRST = "patch_embed.proj.weight"
+BIASES = "relative_position_bias_table"
+INDEX = "relative_position_index"
+
+
+def load_pretrained(swin: nn.Module, path: str | Path) -> dict[str, object]:
+    """Copy the weights of `path` into MONAI's SwinTransformer `swin`.
+
+    Reads torch checkpoints (weights only, never code) and safetensors: MONAI's ``model_swinvit.pt`` (keys
+    ``module.…``, ``mlp.fc1``), a SwinUNETR (``swinViT.…``, its decoder is left out) or a plain state. Two kinds of
+    weights are adapted where their shape differs: the first layer, trained on other channels, gives the mean over
+    its channels to the CT channel while tumour, ring and organs keep their own initial weights; tables of
+    relative positions of another window size are interpolated linearly.
+
+    Returns
+    -------
+    dict
+        ``matched`` (copied as they are), ``adapted``, ``total`` (of `swin`), ``unused`` (of the file), ``sha256``.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or none of its weights fits.
+    """
+    found = {_our_key(key): value for key, value in _read(Path(path)).items()}
+    own = {key: value for key, value in swin.state_dict().items() if not key.endswith(INDEX)}
+    matched, adapted = {}, {}
+    for key, target in own.items():
+        value = found.get(key)
+        if value is None:
+            continue
+        if value.shape == target.shape:
+            matched[key] = value
+        elif (fitted := _adapt(key, value, target)) is not None:
+            adapted[key] = fitted
+    if not matched:
+        raise UserError(_nothing_fits(found, own))
+    swin.load_state_dict({**swin.state_dict(), **matched, **adapted})
+    unused = [key for key in found if key not in matched and key not in adapted and not key.endswith(INDEX)]
+    return {
+        "matched": len(matched),
+        "adapted": len(adapted),
+        "total": len(own),
+        "unused": len(unused),
+        "sha256": file_hash(path),
+    }
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler meets
+        raise UserError(
+            f"deep.pretrained: the file cannot be read as weights ({type(error).__name__}); expected a torch "
+            "checkpoint of tensors and plain values only, or safetensors"
+        ) from None
+    while container := _container(content):
+        content = content[container]
+    if not isinstance(content, dict):
+        raise UserError("deep.pretrained: the file holds no dictionary of weights; expected a state_dict")
+    return {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _container(content: object) -> str | None:
+    """Name of the dictionary within `content` that holds the weights, if they are not at its top."""
+    if not isinstance(content, dict):
+        return None
+    return next((key for key in CONTAINERS if isinstance(content.get(key), dict)), None)
+
+
+def _our_key(key: str) -> str:
+    key = PREFIXES.sub("", key)
+    return key.replace("mlp.fc1.", "mlp.linear1.").replace("mlp.fc2.", "mlp.linear2.")
+
+
+def _adapt(key: str, value: torch.Tensor, target: torch.Tensor) -> torch.Tensor | None:
+    """`value` brought to the shape of `target`, or None where there is no sense in it."""
+    if key == FIRST and value.shape[0] == target.shape[0] and value.shape[2:] == target.shape[2:]:
+        adapted = target.clone()
+        adapted[:, 0] = value.mean(dim=1)
+        return adapted
+    if key.endswith(BIASES) and value.ndim == 2 and value.shape[1] == target.shape[1]:
+        old, new = round(len(value) ** (1 / 3)), round(len(target) ** (1 / 3))
+        if old**3 == len(value):
+            volume = value.float().T.reshape(1, -1, old, old, old)
+            moved = functional.interpolate(volume, size=(new,) * 3, mode="trilinear", align_corners=True)
+            return moved.reshape(value.shape[1], -1).T.contiguous()
+    return None
+
+
+def _nothing_fits(found: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> str:
+    common = sum(key in own for key in found)
+    message = f"deep.pretrained: none of its {len(found)} weights fits the {len(own)} of the Swin Transformer"
+    if FIRST in found:
+        return (
+            f"{message}: its embed_dim is {len(found[FIRST])}, deep.embed_dim is {len(own[FIRST])}; "
+            "set deep.embed_dim to the file's, or take another file"
+        )
+    return f"{message} ({common} names in common); expected keys such as module.{FIRST} or swinViT.{FIRST}"

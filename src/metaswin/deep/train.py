@@ -1,0 +1,226 @@
+"""Train one network, so that a killed training resumes and ends as the undisturbed one does."""
+
+import copy
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+from metaswin.deep.augment import augment
+from metaswin.deep.backbones import Classifier
+from metaswin.deep.rows import seed_of
+from metaswin.deep.scratch import Scratch
+from metaswin.deep.settings import DeepSettings
+from metaswin.errors import UserError
+
+logger = logging.getLogger("metaswin.deep")
+
+MAX_GRADIENT_NORM = 1.0
+
+
+@dataclass
+class Training:
+    """What a training leaves besides the network's weights.
+
+    Attributes
+    ----------
+    losses, holdout_losses : list of float
+        Mean loss of each epoch; the second is empty without early stopping.
+    stopping : str
+        ``fixed`` or ``early``.
+    best_epoch : int
+        Epoch (from 1) whose weights are kept.
+    holdout_events, holdout_rows : int
+        Size of the split that early stopping looked at.
+    """
+
+    losses: list[float]
+    holdout_losses: list[float]
+    stopping: str
+    best_epoch: int
+    holdout_events: int
+    holdout_rows: int
+
+
+def early_stopping_split(labels: np.ndarray, settings: DeepSettings, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rows to train on and rows to watch, or None where the latter would hold too few events.
+
+    The split has `early_stopping_fraction` of the events and of the non-events, drawn with `seed`.
+    """
+    random = np.random.default_rng(seed)
+    watched = []
+    for value in (1, 0):
+        rows = np.flatnonzero(labels == value)
+        count = round(settings.early_stopping_fraction * len(rows))
+        if value == 1 and count < settings.early_stopping_events:
+            return None
+        watched.append(random.permutation(rows)[:count])
+    holdout = np.sort(np.concatenate(watched))
+    return np.setdiff1d(np.arange(len(labels)), holdout), holdout
+
+
+def fit(
+    network: Classifier, patches: torch.Tensor, labels: np.ndarray, settings: DeepSettings, seed: int, scratch: Scratch
+) -> Training:
+    """Train `network` in place, on the device it lies on.
+
+    Binary cross-entropy without class weights, so that logits stay on the scale of the prevalence; the head starts
+    at its log-odds. AdamW, linear warm-up, then cosine to zero; gradients clipped to norm 1. Every epoch seeds its
+    own order, augmentation and dropout, so that the state to resume from needs no generators.
+
+    Parameters
+    ----------
+    network : Classifier
+        As initialised; not changed by `seed`.
+    patches : Tensor, shape (n, channel, x, y, z)
+        Training rows only, float16 on the CPU.
+    labels : ndarray of int, shape (n,)
+        0 or 1, both present.
+    settings, seed
+        Settings and the seed of this network.
+    scratch : Scratch
+        Where the state is kept every `checkpoint_every` epochs.
+    """
+    split = early_stopping_split(labels, settings, seed_of(seed, "holdout"))
+    train, holdout = (np.arange(len(labels)), np.array([], dtype=int)) if split is None else split
+    run = _Run(network, patches, torch.from_numpy(labels).float(), torch.from_numpy(train), settings, seed)
+    run.start(scratch.load())
+    logger.info(
+        "%d rows, %d events; %s",
+        len(train),
+        int(labels[train].sum()),
+        f"a fixed {settings.epochs} epochs" if split is None else f"early stopping on {len(holdout)} other rows",
+    )
+    while run.epoch < settings.epochs and not (split is not None and run.waited() >= settings.patience):
+        run.train_epoch()
+        if split is not None:
+            run.watch(torch.from_numpy(holdout))
+        if run.epoch % settings.checkpoint_every == 0 and run.epoch < settings.epochs:
+            scratch.save(run.state())
+        logger.info("epoch %d of %d: loss %.4f", run.epoch, settings.epochs, run.losses[-1])
+    if split is not None:
+        network.load_state_dict(run.best["weights"])
+    return Training(
+        losses=run.losses,
+        holdout_losses=run.holdout_losses,
+        stopping="fixed" if split is None else "early",
+        best_epoch=run.epoch if split is None else run.best["epoch"],
+        holdout_events=int(labels[holdout].sum()),
+        holdout_rows=len(holdout),
+    )
+
+
+class _Run:
+    """The moving parts of one training."""
+
+    def __init__(
+        self,
+        network: Classifier,
+        patches: torch.Tensor,
+        labels: torch.Tensor,
+        train: torch.Tensor,
+        settings: DeepSettings,
+        seed: int,
+    ) -> None:
+        self.network, self.patches, self.labels, self.train = network, patches, labels, train
+        self.settings, self.seed = settings, seed
+        self.device = next(network.parameters()).device
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        amp = settings.amp and self.device.type == "cuda"
+        # bfloat16 needs no scaling of the loss; older GPUs have float16 only.
+        kind = torch.float16 if amp and not torch.cuda.is_bf16_supported() else torch.bfloat16
+        self.autocast = torch.autocast(self.device.type, dtype=kind, enabled=amp)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=amp and kind is torch.float16)
+        self.epoch = 0
+        self.losses: list[float] = []
+        self.holdout_losses: list[float] = []
+        self.best: dict[str, Any] = {"epoch": 0, "loss": math.inf, "weights": None}
+        # At least batch_size rows a batch: a last one of a single row would upset batch normalisation.
+        self.batches = max(1, len(train) // settings.batch_size)
+
+    def start(self, state: dict[str, Any] | None) -> None:
+        """Begin at the first epoch, or where `state` ends."""
+        if state is None:
+            prevalence = float(self.labels[self.train].mean())
+            nn.init.constant_(self.network.head.bias, math.log(prevalence / (1 - prevalence)))
+            return
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.epoch, self.best = state["epoch"], state["best"]
+        self.losses, self.holdout_losses = state["losses"], state["holdout_losses"]
+        logger.info("resumed after epoch %d", self.epoch)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "losses": self.losses,
+            "holdout_losses": self.holdout_losses,
+            "best": self.best,
+        }
+
+    def train_epoch(self) -> None:
+        seed = seed_of(self.seed, "epoch", self.epoch)
+        torch.manual_seed(seed)  # dropout
+        generator = torch.Generator().manual_seed(seed)
+        order = self.train[torch.randperm(len(self.train), generator=generator)]
+        self.network.train()
+        total = 0.0
+        for step, rows in enumerate(torch.tensor_split(order, self.batches)):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate(self.epoch + step / self.batches)
+            batch = augment(self.patches[rows].to(self.device).float(), self.settings.augmentation, generator)
+            loss = self.loss(batch, rows)
+            self.optimizer.zero_grad()
+            self.scaler.scale(loss).backward()
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            total += float(loss.detach()) * len(rows)
+        self.losses.append(total / len(order))
+        self.epoch += 1
+        if not math.isfinite(total):
+            raise UserError(
+                f"the loss of epoch {self.epoch} is {total}, expected a finite number; lower deep.learning_rate "
+                f"(now {self.settings.learning_rate:g})"
+            )
+
+    def loss(self, batch: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        with self.autocast:
+            logits, _ = self.network(batch)
+        return functional.binary_cross_entropy_with_logits(logits.float(), self.labels[rows].to(self.device))
+
+    def learning_rate(self, epoch: float) -> float:
+        """Rate at a (fractional) epoch: linear warm-up, then half a cosine down to zero."""
+        warm = min(self.settings.warmup_epochs, self.settings.epochs - 1)
+        if epoch < warm:
+            return self.settings.learning_rate * (epoch + 1 / self.batches) / warm
+        done = (epoch - warm) / (self.settings.epochs - warm)
+        return self.settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    def watch(self, holdout: torch.Tensor) -> None:
+        """Loss on the rows that early stopping looks at; remembers the best weights."""
+        self.network.eval()
+        total = 0.0
+        with torch.inference_mode():
+            for rows in holdout.split(self.settings.batch_size):
+                total += float(self.loss(self.patches[rows].to(self.device).float(), rows)) * len(rows)
+        self.holdout_losses.append(total / len(holdout))
+        if self.holdout_losses[-1] < self.best["loss"]:
+            weights = copy.deepcopy(self.network.state_dict())
+            self.best = {"epoch": self.epoch, "loss": self.holdout_losses[-1], "weights": weights}
+
+    def waited(self) -> int:
+        """Epochs since the best one."""
+        return self.epoch - self.best["epoch"]

@@ -1,0 +1,80 @@
+# The deep networks: per fold one on all its training rows and one without each inner fold.
+if DEEP:
+    from metaswin.deep.resources import memory_mb
+
+    def all_patches(wildcards):
+        return expand(results("patches/{patient}.nii.gz"), patient=used_patients())
+
+    def training_memory(wildcards, input):
+        return memory_mb(
+            CONFIG.deep.model_copy(update={"backbone": wildcards.backbone}),
+            size=CONFIG.patches.size,
+            channels=3 + len(CONFIG.patches.organ_groups),
+            patients=len(input.patches),
+        )
+
+    def training_settings():
+        return {key: value for key, value in section("deep").items() if key not in ("enabled", "backbone")}
+
+    rule train_deep:
+        input:
+            patches=all_patches,
+            folds=results("folds/{endpoint}.parquet"),
+            pretrained=CONFIG.deep.pretrained or [],
+        output:
+            network=fold_folder("deep/{backbone}/{part}/network.safetensors"),
+            training=fold_folder("deep/{backbone}/{part}/training.json"),
+        log:
+            logs("train_deep/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}"),
+        benchmark:
+            benchmarks("train_deep/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}")
+        threads: CONFIG.deep.threads
+        resources:
+            mem_mb=training_memory,
+            runtime=720,
+            disk_mb=2000,
+            gpu=1 if CONFIG.deep.device == "cuda" else 0,
+        params:
+            settings=training_settings(),
+            patches=section("patches"),
+            # Training state to resume from: not declared, since Snakemake deletes the outputs of a killed job.
+            scratch=results("scratch/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}"),
+            seed=CONFIG.seed,
+            code=code("train_deep"),
+        message:
+            "Train {wildcards.backbone}: {wildcards.endpoint}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.part}"
+        script:
+            "../scripts/train_deep.py"
+
+    rule extract_deep_features:
+        input:
+            patches=all_patches,
+            folds=results("folds/{endpoint}.parquet"),
+            networks=expand(fold_folder("deep/{backbone}/{part}/network.safetensors"), part=PARTS, allow_missing=True),
+        output:
+            features=fold_folder("deep/{backbone}/features.parquet"),
+        log:
+            logs("extract_deep_features/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}"),
+        benchmark:
+            benchmarks("extract_deep_features/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}")
+        threads: CONFIG.deep.threads
+        resources:
+            mem_mb=training_memory,
+            runtime=60,
+            disk_mb=50,
+            gpu=1 if CONFIG.deep.device == "cuda" else 0,
+        params:
+            settings={key: section("deep")[key] for key in ("device", "threads")},
+            code=code("extract_deep_features"),
+        message:
+            "Deep features: {wildcards.endpoint}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.backbone}"
+        script:
+            "../scripts/extract_deep_features.py"
+
+    rule deep:
+        input:
+            every_fold("deep/{backbone}/features.parquet", backbone=CONFIG.deep.backbone),
+
+    rule backbones:
+        input:
+            every_fold("deep/{backbone}/features.parquet", backbone=["swin", "resnet", "densenet"]),
