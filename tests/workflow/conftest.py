@@ -31,7 +31,7 @@ SMALL = {
     "selection": {"trees": 20, "keep": 4},
     "patches": {"size": 32, "spacing": 4.0},
     "deep": {"embed_dim": 12, "epochs": 2, "warmup_epochs": 1, "threads": 1, "checkpoint_every": 1},
-    "fusion": {"clinical_set": "paper", "network": {"epochs": 10, "ensemble": 1}},
+    "fusion": {"clinical_set": "paper", "network": {"steps": 10, "ensemble": 1}},
     "evaluation": {"strata": ["sex"], "min_cell_events": 1, "bootstrap": 50},
 }
 

@@ -19,7 +19,7 @@ CONFIG = {
         "year": {"horizon_days": 365, "followup": "days", "event": {"column": "dm", "time": "days"}},
     },
     "folds": {"k": 3, "repeats": 2, "inner": 2},
-    "fusion": {"modalities": ["clinical"], "network": {"epochs": 5, "ensemble": 1}, "headline_arm": "clinical:staging"},
+    "fusion": {"modalities": ["clinical"], "network": {"steps": 5, "ensemble": 1}, "headline_arm": "clinical:staging"},
     "evaluation": {"strata": ["site"], "bootstrap": 50},
 }
 
@@ -88,7 +88,7 @@ def test_rerun_when_nothing_changed_then_nothing_to_do(finished, snakemake):
             {"train_fusion", "make_folds", "build_cohort"},
         ),
         ({"report": {"title": "Other"}}, {"report"}, {"evaluate", "train_fusion"}),
-        ({"fusion": {"logistic_penalty": 0.5}}, {"train_fusion", "evaluate"}, {"make_folds", "close_cohort"}),
+        ({"fusion": {"logistic_penalties": [0.5]}}, {"train_fusion", "evaluate"}, {"make_folds", "close_cohort"}),
         ({"folds": {"k": 4}}, {"make_folds", "train_fusion"}, {"build_cohort", "close_cohort"}),
     ],
 )

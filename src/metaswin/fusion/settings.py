@@ -1,6 +1,6 @@
 """Settings of fusion."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -8,26 +8,33 @@ from metaswin.settings import Settings
 
 MODALITIES = ("clinical", "radiomics", "peri_radiomics", "deep")
 
+Penalties = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+
 
 class NetworkSettings(Settings):
-    """The fully connected fusion network: one encoder a modality, joined, one hidden layer, one logit."""
+    """The fully connected fusion network: one encoder a modality, joined, one hidden layer, one logit.
+
+    `penalties` are precisions of the Gaussian prior on all weights (the penalty is ``penalty / (2 n) * |w|²``);
+    the one with the lowest log loss on inner out-of-fold predictions is taken. Training sets of at most
+    `batch_size` rows are used whole in each of the `steps`.
+    """
 
     encoder_width: int = Field(default=8, ge=1)
     hidden_width: int = Field(default=16, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    weight_decay: float = Field(default=0.05, ge=0)
-    learning_rate: float = Field(default=3e-3, gt=0)
-    epochs: int = Field(default=150, ge=1)
-    batch_size: int = Field(default=64, ge=1)
+    penalties: Penalties = [0.1, 0.5, 2.5, 12.0, 60.0]
+    learning_rate: float = Field(default=0.02, gt=0)
+    steps: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=256, ge=1)
     ensemble: int = Field(default=3, ge=1, description="networks with different seeds, their logits averaged")
 
 
 class FusionSettings(Settings):
     """Modalities and arms.
 
-    `clinical_set` is the named clinical set that the `clinical` modality uses. `arms: auto` makes each modality
-    alone, each pair, all together, volume alone and each clinical set alone; otherwise a list of arms such as
-    ``clinical+radiomics``, ``volume``, ``clinical:staging``.
+    `clinical_set` is the named clinical set that the `clinical` modality uses; the first one when not given.
+    `arms: auto` makes each modality alone, each pair, all together, volume alone and each clinical set alone;
+    otherwise a list of arms such as ``clinical+radiomics``, ``volume``, ``clinical:staging``, ``all``.
     """
 
     modalities: list[Literal["clinical", "radiomics", "peri_radiomics", "deep"]] = list(MODALITIES)
@@ -35,5 +42,14 @@ class FusionSettings(Settings):
     arms: Literal["auto"] | list[str] = "auto"
     headline_arm: str = "all"
     network: NetworkSettings = NetworkSettings()
-    logistic_penalty: float = Field(default=1.0, gt=0, description="C of the reference logistic regression")
+    logistic_penalties: Penalties = Field(
+        default=[1.0, 4.0, 16.0, 64.0, 256.0],
+        description="1/C of the reference logistic regression, chosen like the network's penalties",
+    )
+    category_min_rows: int = Field(
+        default=3, ge=1, description="a category in fewer training rows than this counts as unknown"
+    )
+    recalibrate: bool = Field(
+        default=True, description="fit intercept and slope of the logits on inner out-of-fold predictions"
+    )
     flag_single_column_auc: float = Field(default=0.95, gt=0.5, le=1)

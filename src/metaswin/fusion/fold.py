@@ -1,0 +1,154 @@
+"""Fit every arm of one fold."""
+
+import logging
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.files import read_table, write_json, write_table
+from metaswin.fusion.arms import Arm, expand_arms, headline
+from metaswin.fusion.encode import BlockEncoder, fit_encoder
+from metaswin.fusion.fit import FoldRows, HeadFit, ThresholdRule, fit_head
+from metaswin.fusion.logistic import Logistics, fit_logistics
+from metaswin.fusion.modalities import Sources, load_sources
+from metaswin.fusion.network import Networks, fit_networks
+from metaswin.fusion.settings import FusionSettings
+from metaswin.fusion.store import FittedArm, FittedHead, save_arm
+from metaswin.fusion.suspicion import column_aucs, suspicious
+from metaswin.problems import public_table
+
+logger = logging.getLogger("metaswin.fusion")
+
+
+def train_fusion(
+    inputs: Mapping[str, str | None],
+    outputs: Mapping[str, str],
+    repeat: int,
+    fold: int,
+    sets: Mapping[str, list[str]],
+    settings: FusionSettings,
+    rule: ThresholdRule,
+    seed: int,
+) -> None:
+    """Fit all arms of one fold with both heads; write predictions, facts of the fits and the fitted arms.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Paths of ``folds`` and of what `metaswin.fusion.modalities.load_sources` reads.
+    outputs : mapping
+        ``predictions`` (Parquet), ``fits`` (JSON), ``models`` (folder).
+    repeat, fold : int
+    sets : mapping
+        Clinical set → columns.
+    settings, rule, seed
+
+    Raises
+    ------
+    UserError
+        For sets or arms that these data cannot serve, or training rows with one outcome only.
+    """
+    rows = FoldRows.of(read_table(inputs["folds"]), repeat, fold)
+    sources = load_sources(rows.patients, inputs, sets)
+    arms = expand_arms(settings, sources.modalities, sources.sets, sources.volume is not None)
+    answer = headline(settings, arms, sources.modalities, sources.sets)
+    blocks = sorted({block for arm in arms for block in arm.blocks})
+    encoded = {(part, block): _encode(sources, block, part, rows, settings) for part in rows.parts for block in blocks}
+    flagged = {block: _flagged(sources, block, rows, settings.flag_single_column_auc) for block in blocks}
+
+    fits: dict[str, dict[str, Any]] = {}
+    tables = []
+    for arm in arms:
+        start = time.perf_counter()
+        encoders = {block: encoded["outer", block][0] for block in arm.blocks}
+        matrices = {part: [encoded[part, block][1] for block in arm.blocks] for part in rows.parts}
+        heads = _fit_heads(arm, matrices, rows, settings, rule, [seed, repeat, fold])
+        facts = {
+            "columns": [name for encoder in encoders.values() for name in encoder.outputs],
+            "columns_flagged": [entry for block in arm.blocks for entry in flagged[block]],
+            "n_train": int(rows.train.sum()),
+            "events_train": int(rows.label[rows.train].sum()),
+        }
+        fits[arm.name] = {name: facts | _facts(head) for name, head in heads.items()}
+        tables += [_predictions(arm, name, head, rows) for name, head in heads.items()]
+        fitted = {name: FittedHead(head.model, head.recalibration, head.threshold) for name, head in heads.items()}
+        save_arm(outputs["models"], FittedArm(arm.name, encoders, fitted))
+        logger.info("%s: %d columns, %.1f s", arm.name, len(facts["columns"]), time.perf_counter() - start)
+
+    warnings = [
+        suspicious(entry["column"], settings.flag_single_column_auc) for block in blocks for entry in flagged[block]
+    ]
+    for warning in warnings:
+        logger.warning("%s", warning)
+    write_table(outputs["predictions"], pd.concat(tables, ignore_index=True))
+    write_json(
+        outputs["fits"],
+        {
+            "headline": answer.name,
+            "modalities": [name for name in sources.modalities if name in settings.modalities],
+            "arms": fits,
+            "warnings": public_table(dict.fromkeys(warnings)).to_dict("records"),
+        },
+    )
+
+
+def _encode(
+    sources: Sources, block: str, part: str, rows: FoldRows, settings: FusionSettings
+) -> tuple[BlockEncoder, np.ndarray]:
+    """Encoder of a block fitted on the training rows of a part, and all rows encoded."""
+    table, kinds = sources.table(block, part)
+    encoder = fit_encoder(table[rows.fitted(part)], kinds, settings.category_min_rows)
+    return encoder, encoder.transform(table)
+
+
+def _flagged(sources: Sources, block: str, rows: FoldRows, limit: float) -> list[dict[str, Any]]:
+    """Columns of a block whose AUC on the training rows is beyond the limit."""
+    table, kinds = sources.table(block, "outer")
+    aucs = column_aucs(table[rows.train], kinds, rows.label[rows.train], rows.inner[rows.train])
+    return [{"column": column, "auc": value} for column, value in aucs.items() if value > limit]
+
+
+def _fit_heads(
+    arm: Arm,
+    matrices: Mapping[str, Sequence[np.ndarray]],
+    rows: FoldRows,
+    settings: FusionSettings,
+    rule: ThresholdRule,
+    seeds: Sequence[int],
+) -> dict[str, HeadFit]:
+    def network(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], part: str) -> Networks:
+        # The seed follows from the arm's name, not its place: an arm's fit does not depend on which others run.
+        entropy = [*seeds, zlib.crc32(arm.name.encode()), zlib.crc32(part.encode())]
+        return fit_networks(
+            blocks, label, penalties, settings.network, int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        )
+
+    def logistic(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], part: str) -> Logistics:
+        return fit_logistics(blocks, label, penalties)
+
+    return {
+        "network": fit_head(network, matrices, rows, settings.network.penalties, rule, settings.recalibrate),
+        "logistic": fit_head(logistic, matrices, rows, settings.logistic_penalties, rule, settings.recalibrate),
+    }
+
+
+def _facts(head: HeadFit) -> dict[str, Any]:
+    return {
+        "threshold": head.threshold,
+        "penalty": head.penalty,
+        "recalibration": asdict(head.recalibration),
+        "auc_inner": head.auc_inner,
+        "auc_train": head.auc_train,
+    }
+
+
+def _predictions(arm: Arm, head: str, fit: HeadFit, rows: FoldRows) -> pd.DataFrame:
+    part = np.where(rows.test, "test", "inner")
+    return pd.DataFrame(
+        {"patient": rows.patients, "arm": arm.name, "head": head, "part": part, "probability": fit.probability}
+    )

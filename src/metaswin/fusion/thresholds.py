@@ -1,0 +1,83 @@
+"""Thresholds, recalibration and AUC of predictions; fitted on inner out-of-fold predictions."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import rankdata
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """Logistic recalibration: ``logit' = intercept + slope * logit`` with a positive slope, so that ranks stay."""
+
+    intercept: float = 0.0
+    slope: float = 1.0
+
+    def probability(self, logits: np.ndarray) -> np.ndarray:
+        return expit(self.intercept + self.slope * logits)
+
+
+def fit_recalibration(logits: np.ndarray, label: np.ndarray) -> Recalibration:
+    """Fit intercept and slope (Cox 1958; Steyerberg 2019, Clinical Prediction Models, section 15.3).
+
+    The logarithm of the slope has a standard normal prior: a few dozen rows change the slope little, and it never
+    becomes 0 or negative, which would undo or reverse the ranking.
+    """
+    signs = 2 * label - 1
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        intercept, log_slope = values
+        slope = np.exp(log_slope)
+        adjusted = intercept + slope * logits
+        residual = expit(adjusted) - label
+        value = np.logaddexp(0, -signs * adjusted).sum() + log_slope**2 / 2
+        return value, np.array([residual.sum(), slope * (residual * logits).sum() + log_slope])
+
+    found = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-20, 20), (-5, 5)])
+    return Recalibration(float(found.x[0]), float(np.exp(found.x[1])))
+
+
+def fit_threshold(
+    probability: np.ndarray, label: np.ndarray, rule: Literal["youden", "sensitivity"], sensitivity: float = 0.8
+) -> float:
+    """Threshold t for "positive where probability >= t".
+
+    Parameters
+    ----------
+    probability, label : ndarray of shape (rows,)
+        Inner out-of-fold predictions of training rows and their labels, both classes present.
+    rule : str
+        ``youden``: highest sensitivity + specificity, ties broken towards equal ones, then towards the lower
+        threshold. ``sensitivity``: the highest threshold that still finds that share of the events.
+    sensitivity : float
+        For the rule ``sensitivity``.
+
+    Returns
+    -------
+    float
+        Half way between two neighbouring predictions. Calling everybody positive (0) is chosen only where the
+        predictions are all the same or the sensitivity asked for needs it.
+    """
+    values = np.unique(probability)
+    cuts = np.concatenate([[0.0], (values[1:] + values[:-1]) / 2])
+    events, nonevents = np.sort(probability[label == 1]), np.sort(probability[label == 0])
+    found = 1 - np.searchsorted(events, cuts) / len(events)
+    cleared = np.searchsorted(nonevents, cuts) / len(nonevents)
+    if rule == "sensitivity":
+        # Shares of a few events are fractions like 4/5 that floats do not hold exactly.
+        return float(cuts[np.flatnonzero(found >= sensitivity - 1e-9)[-1]])
+    order = np.lexsort((cuts, np.abs(found - cleared).round(9), -(found + cleared).round(9)))
+    order = order[order > 0] if len(cuts) > 1 else order
+    return float(cuts[order[0]])
+
+
+def auc(score: np.ndarray, label: np.ndarray) -> float | None:
+    """Area under the ROC curve, ties count half; None where one class is missing."""
+    events = int(np.sum(label == 1))
+    nonevents = len(label) - events
+    if events == 0 or nonevents == 0:
+        return None
+    return float((rankdata(score)[label == 1].sum() - events * (events + 1) / 2) / (events * nonevents))

@@ -1,0 +1,43 @@
+# All arms of a fold in one job: modalities alone, joined, tumour volume, clinical sets; network and logistic head.
+from metaswin.fusion.arms import clinical_sets
+
+USES_RADIOMICS = RADIOMICS and bool({"radiomics", "peri_radiomics"} & set(CONFIG.fusion.modalities))
+USES_DEEP = DEEP and "deep" in CONFIG.fusion.modalities
+
+
+rule train_fusion:
+    input:
+        folds=results("folds/{endpoint}.parquet"),
+        clinical=results("cohort/clinical.parquet"),
+        used=results("cohort/used.parquet"),
+        features=results("features/radiomics.parquet") if RADIOMICS else [],
+        selection=fold_folder("selection.parquet") if USES_RADIOMICS else [],
+        deep=fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
+    output:
+        predictions=fold_folder("fusion/predictions.parquet"),
+        fits=fold_folder("fusion/fits.json"),
+        models=directory(fold_folder("fusion/models")),
+    log:
+        logs("train_fusion/{endpoint}/{variant}/r{repeat}-f{fold}"),
+    benchmark:
+        benchmarks("train_fusion/{endpoint}/{variant}/r{repeat}-f{fold}")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        disk_mb=50,
+    params:
+        settings=section("fusion"),
+        sets=clinical_sets(CONFIG.clinical),
+        threshold={"rule": CONFIG.evaluation.threshold, "sensitivity": CONFIG.evaluation.sensitivity},
+        seed=CONFIG.seed,
+        code=code("train_fusion"),
+    message:
+        "Fit all arms: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+    script:
+        "../scripts/train_fusion.py"
+
+
+rule fusion:
+    input:
+        every_fold("fusion/predictions.parquet"),
