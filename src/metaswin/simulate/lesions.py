@@ -6,6 +6,9 @@
   `heterogeneity(texture)` HU, log-linear in the latent: the variance within the tumour rises with it.
 - **Peritumoral density.** Within 10 mm of any lesion soft tissue is fat with strands; the share of strands rises
   with the latent (`stranding`), and so does the mean HU of the ring. It fades out until 14 mm.
+
+Blur and resampling carry some of the ring's density into the lesion's edge, as they do in real images: features of
+the tumour alone know a little of the peritumoral latent.
 """
 
 from dataclasses import dataclass

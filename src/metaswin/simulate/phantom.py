@@ -122,7 +122,7 @@ class _Painter:
 
 def _depth(p: _Painter) -> np.ndarray:
     """Distance below the skin in mm: a neck that widens to a head above and to shoulders below."""
-    head = 1 / (1 + np.exp(-(p.z - 8) / 7))
+    head = 1 / (1 + np.exp(-(p.z + 6) / 6))
     shoulders = 1 / (1 + np.exp((p.z + 58) / 5))
     half_width = 58 + 13 * head + 14 * shoulders
     half_depth = 57 + 29 * head + 4 * shoulders
@@ -159,9 +159,9 @@ def _bones(p: _Painter) -> dict[str, np.ndarray]:
     for level in range(-72, 28, 18):
         p.ellipsoid((0, 36, level), (13, 11, 2.5), 90, squash_z=False)
     p.ellipsoid((0, 54, -33), (11, 9, 65), BONE, squash_z=False)
-    p.ellipsoid((0, 66, -10), (3.5, 12, 50), BONE, squash_z=False)
+    p.ellipsoid((0, 66, -28), (3.5, 12, 50), BONE, squash_z=False)
     cord = p.ellipsoid((0, 54, -33), (7.5, 6.5, 70), 35, squash_z=False)
-    arch = 4.5 - np.abs(np.sqrt((p.x / 44) ** 2 + ((p.y + 20) / 46) ** 2) - 1) * 44
+    arch = 4.5 - np.abs(np.sqrt((p.x / 44) ** 2 + ((p.y + 16) / 40) ** 2) - 1) * 40
     front = -14 - p.y
     jaw = p.distance(np.minimum(np.minimum(arch, front), 9 - np.abs(p.z - 5)), BONE)
     p.distance(np.minimum(np.minimum(arch - 1.5, front - 12), 4 - np.abs(p.z - 18)), TEETH)
@@ -174,7 +174,7 @@ def _airways(p: _Painter) -> None:
     for side in (-1, 1):
         p.ellipsoid((side * 22, -48, 42), (11, 14, 12), AIR)
     p.ellipsoid((0, -34, 27), (17, 22, 2.5), AIR)
-    p.ellipsoid((0, 5, 20), (13, 7, 17), AIR)
+    p.ellipsoid((0, 5, 18), (13, 7, 14), AIR)
     p.ellipsoid((0, 2, -5), (10, 6, 26), AIR)
     p.ellipsoid((0, -12, -28), (14, 14, 12), 180, squash_z=False)
     p.ellipsoid((0, -10, -58), (11.5, 11.5, 40), 110, squash_z=False)
