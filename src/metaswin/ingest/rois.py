@@ -54,7 +54,7 @@ def explain_no_match(names: Iterable[str], settings: RoiSettings) -> str:
     for role in ROLES:
         near = _nearest(found, getattr(settings, role))
         if near:
-            lines.append(f"nearest for {role}: {near!r}; to take it, add {re.escape(near)!r} to ingest.rois.{role}")
+            lines.append(f"nearest for {role}: {near!r}; to take it, add '{re.escape(near)}' to ingest.rois.{role}")
     return "\n".join(lines)
 
 

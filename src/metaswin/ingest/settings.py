@@ -27,6 +27,7 @@ class DataSettings(Settings):
     `source` is the way in: ``dicom`` (a folder tree), ``nifti`` (a sheet of image and mask files), ``features``
     (a ready table of features) or ``clinical`` (the clinical table alone). Only the path of that way is read;
     with ``ingest.tumor_source: nifti`` the masks of DICOM images come from `sheet` too.
+    Relative paths here and in `clinical.table` start at `root` (default: the working directory).
     """
 
     source: Literal["dicom", "nifti", "features", "clinical"] | None = None
