@@ -1,0 +1,194 @@
+"""Numbers, names, sentences and facts of the report."""
+
+import pandas as pd
+import pytest
+
+from metaswin.files import write_text
+from metaswin.report.data import Endpoint
+from metaswin.report.facts import machine, settings_hash, times, versions
+from metaswin.report.figures import inline
+from metaswin.report.files import portable
+from metaswin.report.numbers import Shown, arm_name, arm_order, count, days, listed, seconds
+from metaswin.report.paper import published
+from metaswin.report.words import answer, label_rule, limits, volume_statement
+
+HEADLINE = "clinical+radiomics"
+
+
+def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, deaths="nonevent", warnings=()) -> Endpoint:
+    suffix = "_ipcw" if horizon else ""
+    rows = []
+    for arm, auc in [(HEADLINE, 0.72), ("clinical", 0.66), ("clinical:staging", 0.68), ("volume", 0.70)]:
+        row = {"arm": arm, "head": "network", "n": 500, "events": events, "nonevents": 500 - events, "unknown": 20}
+        row |= {"folds": 5, "headline": arm == HEADLINE}
+        for metric in ("auc", "acc", "sen", "spe"):
+            for weighting in {"", suffix}:
+                name = metric + weighting
+                row |= {name: auc, f"{name}_low": auc_low, f"{name}_high": 0.8, f"{name}_why": ""}
+        rows.append(row)
+    comparisons = [
+        {"head": "network", "against": arm, "against_head": "network", "metric": f"auc{suffix}", "value": 0.02,
+         "low": low, "high": high, "why": ""}
+        for arm in ("clinical", "clinical:staging", "volume")
+    ]  # fmt: skip
+    facts = {
+        "name": "dm",
+        "horizon_days": horizon,
+        "deaths": deaths if horizon else None,
+        "headline": HEADLINE,
+        "weighting": "ipcw" if horizon else "known",
+        "modalities": ["clinical", "radiomics"],
+        "warnings": list(warnings),
+    }
+    tables = {"summary": pd.DataFrame(rows), "comparisons": pd.DataFrame(comparisons)}
+    return Endpoint(facts, {"column": "DM", "positive": [1]}, 0.95, tables, pd.DataFrame(), [])
+
+
+def test_answer_is_three_sentences_with_the_numbers():
+    how, against, trust = (text for _, text in answer(endpoint()))
+    assert how.startswith("With clinical variables and radiomics joined by the fusion network, the mean AUC is 0.720")
+    assert "0.700 with tumour volume alone" in against
+    assert "0.680 with the clinical set “staging”, the best of 2 clinical arms" in against
+    assert "500 patients with a known outcome, 150 of them with the event" in trust
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "volume"),
+    [
+        (0.01, 0.06, "the answer is better", "is better than tumour volume alone"),
+        (-0.06, -0.01, "the answer is worse", "tumour volume alone is better"),
+        (-0.02, 0.06, "the answer is not shown to be better", "tumour volume alone is as good"),
+    ],
+)
+def test_verdict_follows_the_interval_of_the_difference(low, high, verdict, volume):
+    found = endpoint(low=low, high=high)
+    assert verdict in answer(found)[1][1]
+    assert volume in volume_statement(found)
+
+
+def test_trust_names_few_events_a_coin_and_warnings():
+    text = answer(endpoint(events=40, auc_low=0.45, warnings=[{"code": "single-column"}]))[2][1]
+    assert "fewer than 100 events" in text
+    assert "the AUC of a coin" in text
+    assert "1 warning" in text
+
+
+def test_trust_of_a_firm_run_names_only_the_cohort():
+    text = answer(endpoint())[2][1]
+    assert "coin" not in text
+    assert "fewer than" not in text
+    assert "outside this cohort" in text
+
+
+@pytest.mark.parametrize(("deaths", "text"), [("nonevent", "counted as a non-event"), ("exclude", "are left out")])
+def test_label_rule_says_what_deaths_are(deaths, text):
+    assert text in label_rule(endpoint(deaths=deaths))
+
+
+def test_label_rule_of_a_plain_column_names_it():
+    assert "column DM is 1" in label_rule(endpoint(horizon=None))
+
+
+def test_limits_of_a_horizon_name_the_censoring_assumption_and_excluded_deaths():
+    assert any("loss to follow-up" in text for text in limits(endpoint(deaths="exclude")))
+    assert any("not known at baseline" in text for text in limits(endpoint(deaths="exclude")))
+    assert not any("loss to follow-up" in text for text in limits(endpoint(horizon=None)))
+
+
+def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
+    assert Shown(0.7, 0.65, 0.751).interval == "0.650 to 0.751"
+    assert Shown(-0.02, -0.1, 0.05).signed_interval == "−0.100 to +0.050"
+    assert Shown(None, why="no events").text == "not estimable"
+
+
+@pytest.mark.parametrize(
+    ("arm", "name"),
+    [
+        ("clinical+deep", "Clinical + deep features"),
+        ("volume", "Tumour volume"),
+        ("clinical:staging", "Clinical set “staging”"),
+    ],
+)
+def test_arm_names_are_words(arm, name):
+    assert arm_name(arm) == name
+
+
+def test_arms_are_ordered_from_single_modalities_to_controls():
+    arms = ["volume", "clinical:staging", "radiomics+deep", "deep", "clinical", "clinical+radiomics+deep"]
+    assert sorted(arms, key=arm_order) == [
+        "clinical", "deep", "radiomics+deep", "clinical+radiomics+deep", "volume", "clinical:staging",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("horizon", "text"),
+    [
+        (730.5, "2 years (730.5 days)"),
+        (365.0, "1 year (365 days)"),
+        (1826.0, "5 years (1826 days)"),
+        (200.0, "200 days"),
+    ],
+)
+def test_days_are_years_where_round(horizon, text):
+    assert days(horizon) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(2.34, "2.3 s"), (42, "42 s"), (65, "1 min 05 s"), (8040, "2 h 14 min"), (59.9, "60 s")]
+)
+def test_seconds_in_words(value, text):
+    assert seconds(value) == text
+
+
+def test_counts_and_lists_read_as_english():
+    assert [count(1, "patient"), count(1497, "patient"), count(2, "entry", "entries")] == [
+        "1 patient", "1,497 patients", "2 entries",
+    ]  # fmt: skip
+    assert [listed([]), listed(["a"]), listed(["a", "b", "c"])] == ["none", "a", "a, b and c"]
+
+
+def test_paper_numbers_belong_to_deep_alone_and_to_a_fusion_with_deep():
+    assert published("deep", HEADLINE) == {"auc": 0.715}
+    assert published("clinical+deep", "clinical+deep")["spe"] == 0.758
+    assert published(HEADLINE, HEADLINE) == {}
+
+
+def test_times_sum_jobs_of_a_stage_longest_first(tmp_path):
+    header = "s\th:m:s\tmax_rss\n"
+    write_text(tmp_path / "images/P1.tsv", header + "10\t0:00:10\t100\n")
+    write_text(tmp_path / "images/P2.tsv", header + "5\t0:00:05\t300\n")
+    write_text(tmp_path / "deep/swin/r0-f0.tsv", header + "100\t0:01:40\t-\n")
+    table = times(tmp_path)
+    assert table["stage"].tolist() == ["deep", "images"]
+    assert table.set_index("stage").loc["images"].tolist() == [2, 15, 10, 300]
+
+
+def test_times_without_a_folder_are_empty(tmp_path):
+    assert len(times(tmp_path / "none")) == 0
+
+
+def test_settings_hash_does_not_depend_on_where_files_lie():
+    def config(root, seed):
+        data = {"root": root, "source": "clinical"}
+        return {"seed": seed, "data": data, "output": {"results": root}, "clinical": {"table": root, "id": "p"}}
+
+    assert settings_hash(portable(config("/a", 1))) == settings_hash(portable(config("/b", 1)))
+    assert settings_hash(portable(config("/a", 1))) != settings_hash(portable(config("/a", 2)))
+
+
+def test_facts_name_versions_and_cores_and_not_the_machine():
+    import platform
+
+    assert versions()["Python"] == platform.python_version()
+    assert "metaswin" in versions()
+    assert int(machine()["CPU cores"]) >= 1
+    assert platform.node() not in machine().values()
+
+
+def test_inline_svg_has_identifiers_of_its_own():
+    svg = '<?xml version="1.0"?><!DOCTYPE svg><svg width="1"><metadata>x</metadata><path id="a" clip-path="url(#a)"/>'
+    svg += '<use xlink:href="#a"/></svg>'
+    assert inline(svg, "roc", "Curve") == (
+        '<svg role="img" aria-label="Curve" width="1"><path id="roc-a" clip-path="url(#roc-a)"/>'
+        '<use xlink:href="#roc-a"/></svg>'
+    )
