@@ -82,7 +82,7 @@ def cohort(tmp_path_factory) -> Path:
     from metaswin.simulate.options import SimulationOptions
 
     folder = tmp_path_factory.mktemp("cohort")
-    simulate_cohort(folder / "data", SimulationOptions(n=8, seed=11, matrix=64), jobs=2)
+    simulate_cohort(folder / "data", SimulationOptions(n=8, seed=11, matrix=64, coverage=96, draws=2000), jobs=2)
     table = folder / "data/clinical.csv"
     clinical = pd.read_csv(table, dtype=str)
     clinical["dm"] = [str(i % 2) for i in range(len(clinical))]
