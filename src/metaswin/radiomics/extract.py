@@ -16,6 +16,7 @@ import numpy as np
 import radiomics
 import SimpleITK as sitk
 from radiomics import imageoperations
+from scipy import ndimage
 
 from metaswin.radiomics.names import FEATURES, IMAGE_TYPES, enabled_features, images_of, ordered
 from metaswin.radiomics.settings import RadiomicsSettings
@@ -74,13 +75,9 @@ def cut_region(image: sitk.Image, labels: np.ndarray, wanted: list[int], setting
     voxels = int(np.count_nonzero(inside))
     if voxels < settings.min_voxels:
         raise ValueError(f"{voxels} voxels, fewer than radiomics.min_voxels = {settings.min_voxels}")
-    box = tuple(
-        slice(int(found[0]), int(found[-1]) + 1)
-        for axis in range(3)
-        for found in [np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))]
-    )
-    mask = sitk.GetImageFromArray(inside[box].astype(np.uint8))
-    box = box[::-1]
+    found = ndimage.find_objects(inside.view(np.uint8))[0]
+    mask = sitk.GetImageFromArray(inside[found].astype(np.uint8))
+    box = found[::-1]
     mask.CopyInformation(image[box])
     imageoperations.checkMask(image[box], mask, minimumROIDimensions=2)
     return Region(mask, box, voxels)
