@@ -55,9 +55,9 @@ def test_answer_is_three_sentences_with_the_numbers():
 @pytest.mark.parametrize(
     ("low", "high", "verdict", "volume"),
     [
-        (0.01, 0.06, "the answer is better", "is better than tumour volume alone"),
-        (-0.06, -0.01, "the answer is worse", "tumour volume alone is better"),
-        (-0.02, 0.06, "the answer is not shown to be better", "tumour volume alone is as good"),
+        (0.01, 0.06, "this model is better", "is better than tumour volume alone"),
+        (-0.06, -0.01, "this model is worse", "tumour volume alone is better"),
+        (-0.02, 0.06, "this model is not shown to be better", "tumour volume alone is as good"),
     ],
 )
 def test_verdict_follows_the_interval_of_the_difference(low, high, verdict, volume):

@@ -64,7 +64,7 @@ def _verdict(endpoint: Endpoint, control: tuple[str, str]) -> str:
     if found.low is None:
         return f"difference {found.signed}, interval not estimable: {found.why}"
     better = "better" if found.low > 0 else "worse" if found.high < 0 else "not shown to be better"
-    return f"difference {found.signed}, {found.signed_interval}: the answer is {better}"
+    return f"difference {found.signed}, {found.signed_interval}: this model is {better}"
 
 
 def _trusted(endpoint: Endpoint) -> str:
