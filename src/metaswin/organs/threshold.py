@@ -82,9 +82,9 @@ def find_body(solid: np.ndarray, lesion: np.ndarray, spacing: np.ndarray) -> np.
     core = _parts_of_body(grow(shrink(coarse, TABLE), TABLE) | marked, marked)
     near = grow(core, REACH)
     trunk = np.pad(coarse & near, PAD)
-    sealed = shrink(grow(trunk, SEAL), SEAL)[PAD:-PAD, PAD:-PAD, PAD:-PAD]
-    # What sealing adds along creases of the skin is thin; a cavity is not.
-    cavity = grow(shrink(_filled(sealed) & ~coarse, COARSE), COARSE)
+    sealed = _filled(shrink(grow(trunk, SEAL), SEAL)[PAD:-PAD, PAD:-PAD, PAD:-PAD])
+    # What sealing adds along creases of the skin is thin and goes; a cavity is not, and gets its corners back.
+    cavity = grow(shrink(sealed & ~coarse, COARSE), 2 * COARSE) & sealed
     box = next(iter(ndimage.find_objects((near | cavity).view(np.uint8))), None)
     body = np.zeros_like(solid)
     if box is not None:
