@@ -1,11 +1,13 @@
 """Read what ingest needs of one DICOM file's header; pixel data are never read."""
 
+import contextlib
 import hashlib
+import io
 import math
 import os
 import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pydicom
 from pydicom.datadict import tag_for_keyword
@@ -17,7 +19,7 @@ from metaswin.ingest.walk import FoundFile
 NOT_DICOM = "not-dicom"
 DICOMDIR = "1.2.840.10008.1.3.10"
 DEFLATED = "1.2.840.10008.1.2.1.99"
-PREAMBLE = 132
+HEAD = 32768
 
 # fmt: off
 KEYWORDS = [
@@ -97,34 +99,43 @@ def _key(file: FoundFile) -> tuple[str, int, int]:
 
 
 def _read(path: str, file: FoundFile) -> Header:
+    with open(path, "rb", buffering=0) as stream:
+        head = stream.read(HEAD)
+    has_preamble = head[128:132] == b"DICM"
+    if not has_preamble and head[:2] not in (b"\x02\x00", b"\x08\x00"):
+        return Header(*_key(file), NOT_DICOM)
+    if len(head) < file.size:
+        # Parsing from memory is a third faster. Where the header goes on behind the head, the result is of no use.
+        memory = io.BytesIO(head)
+        with contextlib.suppress(Exception):
+            header = _parse(memory, file, has_preamble)
+            if memory.tell() < len(head):
+                return header
     with open(path, "rb") as stream:
-        start = stream.read(PREAMBLE)
-        has_preamble = start[128:PREAMBLE] == b"DICM"
-        if not has_preamble and start[:2] not in (b"\x02\x00", b"\x08\x00"):
+        return _parse(stream, file, has_preamble)
+
+
+def _parse(stream: BinaryIO, file: FoundFile, has_preamble: bool) -> Header:
+    try:
+        dataset = pydicom.dcmread(
+            stream, stop_before_pixels=True, force=not has_preamble, specific_tags=list(TAGS.values())
+        )
+    except Exception:
+        if has_preamble:
+            raise
+        return Header(*_key(file), NOT_DICOM)
+    elements = _Elements(dataset)
+    sop_class = elements.text("SOPClassUID") or str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    if sop_class == DICOMDIR:
+        return Header(*_key(file), NOT_DICOM)
+    if not sop_class or not elements.text("SeriesInstanceUID") or not elements.text("SOPInstanceUID"):
+        if not has_preamble:
             return Header(*_key(file), NOT_DICOM)
-        stream.seek(0)
-        try:
-            dataset = pydicom.dcmread(
-                stream, stop_before_pixels=True, force=not has_preamble, specific_tags=list(TAGS.values())
-            )
-        except Exception:
-            if has_preamble:
-                raise
-            return Header(*_key(file), NOT_DICOM)
-        elements = _Elements(dataset)
-        sop_class = elements.text("SOPClassUID") or str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
-        if sop_class == DICOMDIR:
-            return Header(*_key(file), NOT_DICOM)
-        if not sop_class or not elements.text("SeriesInstanceUID") or not elements.text("SOPInstanceUID"):
-            if not has_preamble:
-                return Header(*_key(file), NOT_DICOM)
-            return Header(
-                *_key(file), "unreadable-file", "the header ends before the UIDs of class, series and instance"
-            )
-        header = _header(elements, file, sop_class)
-        deflated = dataset.file_meta.get("TransferSyntaxUID") == DEFLATED
-        if elements.cut_short() or (header.rows and not deflated and _pixels_cut_short(stream, dataset, file.size)):
-            return header._replace(code="truncated-file", note="the file ends before its data do")
+        return Header(*_key(file), "unreadable-file", "the header ends before the UIDs of class, series and instance")
+    header = _header(elements, file, sop_class)
+    deflated = dataset.file_meta.get("TransferSyntaxUID") == DEFLATED
+    if elements.cut_short() or (header.rows and not deflated and _pixels_cut_short(stream, dataset, file.size)):
+        return header._replace(code="truncated-file", note="the file ends before its data do")
     return header
 
 
@@ -218,7 +229,7 @@ class _Elements:
         )
 
 
-def _pixels_cut_short(stream: Any, dataset: pydicom.Dataset, size: int) -> bool:
+def _pixels_cut_short(stream: BinaryIO, dataset: pydicom.Dataset, size: int) -> bool:
     """Whether the pixel data at the stream's position are absent or reach beyond the end of the file.
 
     The length of encapsulated (compressed) pixel data is not written; there only their start is checked.
