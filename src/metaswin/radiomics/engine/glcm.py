@@ -33,11 +33,11 @@ NAMES = (
     "SumSquares",
 )
 EPS = 2.0**-52
-# Below this share of the smallest term, PyRadiomics' guard against division by zero changes no eigenvalue.
-NEGLIGIBLE = 1e-7
+# Largest eps / (row column) at which the symmetric form of MCC's matrix is taken.
+NEGLIGIBLE = 2e-4
 
 
-def glcm_features(pairs: np.ndarray, grey: np.ndarray, symmetric: bool, with_mcc: bool) -> dict[str, float]:
+def glcm_features(pairs: np.ndarray, grey: np.ndarray, symmetric: bool, with_mcc: bool, line: bool) -> dict[str, float]:
     """Features of a region.
 
     Parameters
@@ -50,10 +50,18 @@ def glcm_features(pairs: np.ndarray, grey: np.ndarray, symmetric: bool, with_mcc
         Count each pair both ways.
     with_mcc : bool
         Also give MCC, whose eigenvalues cost most.
+    line : bool
+        The region extends along one axis only.
     """
     shares = _normalised(pairs, symmetric)
     if shares.shape[2] == 0:
-        return dict.fromkeys([*NAMES, "MCC"] if with_mcc else NAMES, np.nan)
+        # No voxel has a neighbour. What PyRadiomics gives for a flat region then depends on the directions it tries.
+        features = dict.fromkeys([*NAMES, "MCC"] if with_mcc else NAMES, np.nan)
+        if len(grey) == 1 and line:
+            features["InverseVariance"] = 0.0
+        elif len(grey) == 1 and with_mcc:
+            features["MCC"] = 1.0
+        return features
     levels = grey.astype(np.float64)
     values = np.array([_one_direction(shares, a, levels, grey) for a in range(shares.shape[2])])
     with np.errstate(invalid="ignore"):
@@ -190,33 +198,19 @@ def _one_direction(shares, a, grey, whole):
 def _mcc(shares: np.ndarray) -> float:
     """Maximal correlation coefficient: root of the second eigenvalue of Q, averaged over directions.
 
-    Q[i, j] = sum over k of p[i, k] p[j, k] / (row[i] column[k] + eps). Without eps, Q is similar to a symmetric
-    matrix, whose two largest eigenvalues are found much faster; where eps matters, the general matrix is solved.
+    Q[i, j] = sum over k of p[i, k] p[j, k] / (row[i] column[k] + eps). For a symmetric p, Q is similar to the square of
+    a symmetric matrix but for terms of the order of (eps / (row column))², whose eigenvalues are found much faster.
     """
     if len(shares) < 2:
         return 1.0
-    roots = [_second_eigenvalue(np.ascontiguousarray(shares[:, :, a])) for a in range(shares.shape[2])]
-    with np.errstate(invalid="ignore"):
-        roots = np.sqrt(np.array(roots, dtype=complex))
-    return float(np.nanmean(roots).real)
-
-
-def _second_eigenvalue(p: np.ndarray) -> complex:
-    rows, columns = p.sum(axis=1), p.sum(axis=0)
-    if np.array_equal(p, p.T):
-        product = rows[:, None] * columns
-        if EPS <= NEGLIGIBLE * product[p > 0].min():
-            from scipy.linalg import eigh
-
-            used = np.flatnonzero(rows)
-            if len(used) > 1:
-                root = np.sqrt(rows[used])
-                b = p[np.ix_(used, used)] / np.outer(root, root)
-                n = len(used)
-                # Singular values squared of a symmetric matrix: squares of its eigenvalues.
-                ends = eigh(b @ b, eigvals_only=True, subset_by_index=[n - 2, n - 1], check_finite=False)
-                return complex(ends[0])
+    p = np.ascontiguousarray(shares.transpose(2, 0, 1))
+    rows, columns = p.sum(axis=2), p.sum(axis=1)
+    product = rows[:, :, None] * columns[:, None, :]
+    if np.array_equal(p, p.transpose(0, 2, 1)) and NEGLIGIBLE * product[p > 0].min() >= EPS:
+        roots = np.sort(np.abs(np.linalg.eigvalsh(p / np.sqrt(product + EPS))), axis=1)
+        return float(np.mean(roots[:, -2]))
     q = np.zeros_like(p)
-    for k in range(len(p)):
-        q += p[:, None, k] * p[None, :, k] / (rows[:, None] * columns[k] + EPS)
-    return np.sort(np.linalg.eigvals(q))[-2]
+    for k in range(p.shape[1]):
+        q += p[:, :, None, k] * p[:, None, :, k] / (rows[:, :, None] * columns[:, None, None, k] + EPS)
+    roots = np.sqrt(np.sort(np.linalg.eigvals(q).astype(complex), axis=1)[:, -2])
+    return float(np.nanmean(roots).real)

@@ -1,9 +1,9 @@
 """Area and volume of a region's surface by marching cubes (Lorensen and Cline 1987), and the surface's vertices.
 
-A cube has its corners at the centres of 2 × 2 × 2 voxels; corner (z, y, x) is bit 4 z + 2 y + x of the cube's number. The
+A cube has its corners at the centres of 2 × 2 × 2 voxels; corner (z, y, x) is bit 4 z + 2 y + x of its number. The
 vertices lie midway between a voxel inside and one outside. How the vertices of a cube are joined is a choice (ambiguous
-faces, polygons that are not flat); ours is the one whose areas and volumes equal PyRadiomics' for each of the 256 cubes,
-which a test checks cube by cube.
+faces, polygons that are not flat); ours is the one whose areas and volumes equal PyRadiomics' for each of the 256
+cubes, which a test checks cube by cube.
 """
 
 from itertools import combinations
@@ -36,7 +36,7 @@ TRIANGLES = """
     263.6b3.b83.843.230 01b.16b.0b8 6b2.b82 247.279.7b9 470.7b0.b90.910 032.372.7b2.b92 139.379.7b9
     651.247.279.7b9 479.7b9.490.965.950 032.372.7b2.b92.651 7b3.b93.963.653 249.439.359.5b9
     435.45b.4b9.491.410 05b.0b2.b92 159.5b9 6b1.b92.b24.b43.b31 430.6b9 01b.16b.0b2.b92 6b9
-""".split()
+""".split()  # noqa: SIM905 - a list would be three times as long
 
 
 def cube_tables(spacing: np.ndarray) -> np.ndarray:
@@ -52,18 +52,30 @@ def cube_tables(spacing: np.ndarray) -> np.ndarray:
     array of float64, shape (256, 5)
         Area (mm²); volume (mm³) of the cube at the origin; and by how much it grows a step along z, y and x (mm³).
     """
+    cubes, edges = _triangles()
     middle = np.array([(CORNERS[a] + CORNERS[b]) / 2 for a, b in EDGES]) * spacing
+    a, b, c = middle[edges].transpose(1, 0, 2)
+    normals = np.cross(b - a, c - a)
+    parts = np.empty((len(cubes), 5))
+    parts[:, 0] = np.linalg.norm(normals, axis=1) / 2
+    parts[:, 1] = (np.cross(a, b) * c).sum(axis=1) / 6
+    parts[:, 2:] = normals * spacing / 6
     tables = np.zeros((256, 5))
-    for cube, triangles in zip((c for c in range(256) if not c & OPEN), TRIANGLES, strict=True):
-        for triangle in triangles.split("."):
-            if triangle == "-":
-                continue
-            a, b, c = (middle[int(edge, 16)] for edge in triangle)
-            normal = np.cross(b - a, c - a)
-            part = np.array([np.linalg.norm(normal) / 2, np.dot(np.cross(a, b), c) / 6, *(normal * spacing / 6)])
-            tables[cube] += part
-            tables[255 - cube] += part * [1, -1, -1, -1, -1]
+    np.add.at(tables, cubes, parts)
+    np.add.at(tables, 255 - cubes, parts * [1, -1, -1, -1, -1])
     return tables
+
+
+def _triangles() -> tuple[np.ndarray, np.ndarray]:
+    """Cube and three edges of every triangle."""
+    numbers = (cube for cube in range(256) if not cube & OPEN)
+    found = [
+        (cube, [int(edge, 16) for edge in triangle])
+        for cube, triangles in zip(numbers, TRIANGLES, strict=True)
+        for triangle in triangles.split(".")
+        if triangle != "-"
+    ]
+    return np.array([cube for cube, _ in found]), np.array([edges for _, edges in found])
 
 
 @kernel

@@ -1,7 +1,8 @@
 """All features of one region in one image, from its grey values and its mask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Discretisation:
     tolerance: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Place:
     """Where a region lies: all that is the same in every image.
 
@@ -73,9 +74,36 @@ class Place:
         object.__setattr__(self, "shape", padded.shape)
         object.__setattr__(self, "inside", np.flatnonzero(padded))
 
+    @property
+    def extent(self) -> np.ndarray:
+        """Voxels of the bounding box along (z, y, x)."""
+        return np.array(self.mask.shape)
+
     def places(self) -> np.ndarray:
         """Voxels as (z, y, x) in the padded box, shape (voxels, 3)."""
         return np.stack(np.unravel_index(self.inside, self.shape), axis=1)
+
+    @cached_property
+    def neighbours(self) -> np.ndarray:
+        """Voxels of the region in the 3 × 3 × 3 around each voxel of the padded, flattened box."""
+        return neighbours.sum_cubes(np.pad(self.mask, 1).astype(np.int32)).reshape(-1)
+
+    @lru_cache(maxsize=2)  # noqa: B019 - a place lives as long as its patient's job
+    def lines(self, flat: int | None) -> np.ndarray:
+        """For each direction, whether a line along it meets two voxels; GLRLM leaves out directions without one."""
+        steps = neighbours.directions(flat=flat)
+        return np.array([self._shares_line(step) for step in steps], bool)
+
+    def _shares_line(self, step: np.ndarray) -> bool:
+        (offset,) = neighbours.offsets(step[None], self.shape)
+        padded = np.zeros(self.shape, bool).reshape(-1)
+        padded[self.inside] = True
+        if padded[self.inside + offset].any():
+            return True
+        places = self.places()
+        axis = int(np.flatnonzero(step)[0])
+        lines = places - places[:, axis : axis + 1] * step[axis] * step
+        return len(np.unique(lines, axis=0)) < len(lines)
 
 
 def region_features(
@@ -125,13 +153,15 @@ def _textures(
     ahead = neighbours.offsets(steps, place.shape)
     volume = levels.volume.reshape(-1)
     grey = levels.grey.astype(np.float64)
-    pairs, dependence, forward, back = neighbours.count_pairs(volume, place.inside, ahead, len(grey))
-    touching = pairs.any(axis=(0, 1))
+    number, lowest, apart = neighbours.bit_tables(how.flat)
+    forward, back = neighbours.equal_neighbours(volume, place.inside[0], place.inside[-1] + 1, ahead)
     far = how.distances != (1,)
     far_steps = neighbours.directions(how.distances, how.flat) if far else steps
     found = {}
     if "glcm" in classes:
-        if far:
+        if not far:
+            pairs = neighbours.count_pairs(volume, place.inside, ahead, len(grey))
+        else:
             pairs = neighbours.count_distant_pairs(
                 volume, place.inside, place.places(), far_steps, place.shape, len(grey)
             )
@@ -139,29 +169,40 @@ def _textures(
             lengths = _lengths(far_steps, place.spacing, how.weighting)
             weights = lengths if how.weighting == "no_weighting" else np.exp(-(lengths**2))
             pairs = (pairs * weights).sum(axis=2, keepdims=True)
-        found["glcm"] = glcm_features(pairs, levels.grey, how.symmetric, mcc)
+        found["glcm"] = glcm_features(pairs, levels.grey, how.symmetric, mcc, sum(place.extent > 1) == 1)
     if "glrlm" in classes:
-        runs = neighbours.count_runs(volume, place.inside, ahead, forward, back, levels.counts, max(place.shape))
-        used = [touches or _shares_line(place, step) for touches, step in zip(touching, steps, strict=True)]
+        longest = max(place.shape)
+        runs = neighbours.count_runs(volume, place.inside, ahead, forward, back, lowest, levels.counts, longest)
+        used = place.lines(how.flat)
         runs = runs[:, :, used]
         if how.weighting is not None:
             weights = _lengths(steps[used], place.spacing, how.weighting)
             runs = (runs * weights).sum(axis=2, keepdims=True)[:, :, : int(any(used))]
         found["glrlm"] = size_features("glrlm", runs, grey, np.arange(1.0, runs.shape[1] + 1))
     if "glszm" in classes:
-        matrix, sizes = _zone_matrix(*neighbours.find_zones(volume, place.inside, ahead, back), len(grey))
+        matrix, sizes = _zone_matrix(
+            *neighbours.find_zones(volume, place.inside, ahead, back, lowest, apart), len(grey)
+        )
         found["glszm"] = size_features("glszm", matrix, grey, sizes)
     if "gldm" in classes:
         if far or how.tolerance:
             dependence = neighbours.count_dependence(
                 volume, place.inside, place.places(), far_steps, place.shape, levels.grey, how.tolerance
             )
+        else:
+            dependence = neighbours.count_equal(volume, place.inside, forward, back, number, len(grey), 2 * len(steps))
         sizes = np.arange(1.0, dependence.shape[1] + 1)
         found["gldm"] = size_features("gldm", dependence[:, :, None], grey, sizes)
     if "ngtdm" in classes:
-        differences = neighbours.sum_differences(
-            volume, place.inside, place.places(), far_steps, place.shape, levels.grey
-        )
+        if far or how.flat is not None:
+            differences = neighbours.sum_distant_differences(
+                volume, place.inside, place.places(), far_steps, place.shape, levels.grey
+            )
+        else:
+            totals = neighbours.sum_cubes(np.concatenate([[0], levels.grey]).astype(np.int32)[levels.volume])
+            differences = neighbours.sum_differences(
+                volume, place.inside, levels.grey, totals.reshape(-1), place.neighbours
+            )
         found["ngtdm"] = ngtdm_features(levels.counts, differences, grey)
     return found
 
@@ -176,14 +217,6 @@ def _lengths(steps: np.ndarray, spacing: np.ndarray, norm: str) -> np.ndarray:
     if norm == "manhattan":
         return parts.sum(axis=1)
     return np.ones(len(steps))
-
-
-def _shares_line(place: Place, step: np.ndarray) -> bool:
-    """Whether any line along `step` meets two voxels of the region; GLRLM leaves out directions without one."""
-    places = place.places()
-    axis = int(np.flatnonzero(step)[0])
-    lines = places - places[:, axis : axis + 1] * step[axis] * step
-    return len(np.unique(lines, axis=0)) < len(lines)
 
 
 def _zone_matrix(levels: np.ndarray, sizes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,7 @@ def shape_features(mask: np.ndarray, spacing: np.ndarray) -> dict[str, float]:
 def _axes(padded: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Eigenvalues (mm²), smallest first, of the covariance of the voxels' places; NaN where clearly negative.
 
-    The steps and their order are PyRadiomics': for lines and planes an eigenvalue is rounding only, and its root counts.
+    The steps and their order are PyRadiomics': of lines and planes an eigenvalue is rounding only, and its root counts.
     """
     places = np.argwhere(padded) * spacing[None, :]
     places -= np.mean(places, axis=0)
