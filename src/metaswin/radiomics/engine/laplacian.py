@@ -1,4 +1,4 @@
-"""Laplacian of Gaussian by recursive filters (Deriche 1993; Farnebäck and Westin 2006), value for value as ITK gives it.
+"""Laplacian of Gaussian by recursive filters (Deriche 1993; Farnebäck and Westin 2006), value for value ITK's.
 
 ITK rounds to float32 after each of the nine passes (three directions of the derivative, each smoothed along the two
 others), so the passes and their order are kept: a bin edge decides on the last digit. What is gained is that lines are
@@ -55,7 +55,10 @@ def _along(image: np.ndarray, axis: int, coefficients: np.ndarray, box: Box) -> 
     if axis == 2:
         _rows(image, coefficients, first, last, out)
     else:
-        _columns(np.moveaxis(image, axis, 0), coefficients, first, last, np.moveaxis(out, axis, 0))
+        # Along z, all lines of a volume lie side by side in memory; along y, those of a plane.
+        planes = (image.shape[0], image.shape[1], image.shape[2]) if axis == 1 else (1, image.shape[0], -1)
+        kept = (shape[0], shape[1], shape[2]) if axis == 1 else (1, shape[0], -1)
+        _columns(image.reshape(planes), coefficients, first, last, out.reshape(kept))
     return out
 
 
@@ -69,8 +72,8 @@ def _add(total, part, scale):
 
 @kernel
 def _columns(image, coefficients, first, last, out):
-    """Filter along the first axis; lines that lie side by side in memory together."""
-    length, planes, width = image.shape
+    """Filter along the second axis; lines that lie side by side in memory together."""
+    planes, length, width = image.shape
     data = np.empty((length, LINES))
     ahead = np.empty((length, LINES))
     behind = np.empty((length, LINES))
@@ -78,12 +81,12 @@ def _columns(image, coefficients, first, last, out):
         for start in range(0, width, LINES):
             size = min(LINES, width - start)
             for i in range(length):
-                row = image[i, plane, start : start + size]
+                row = image[plane, i, start : start + size]
                 for k in range(size):
                     data[i, k] = row[k]
             _recurse(data, ahead, behind, coefficients)
             for i in range(first, last):
-                row = out[i - first, plane, start : start + size]
+                row = out[plane, i - first, start : start + size]
                 for k in range(size):
                     row[k] = np.float32(ahead[i, k] + behind[i, k])
 
