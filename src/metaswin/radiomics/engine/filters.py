@@ -76,6 +76,7 @@ def wavelets(
         return
     axes = tuple(axis for axis in (2, 1, 0) if axis != flat)
     lowest = "a" * len(axes)
+    box = tuple(slice(*part.indices(size)) for part, size in zip(box, image.shape, strict=True))
     data = np.pad(image, [(0, size % 2) for size in image.shape], "wrap")
     for _ in range(start_level):
         data = pywt.swtn(data, bank, level=1, start_level=0, axes=axes)[0][lowest]

@@ -29,7 +29,8 @@ def firstorder_features(values: np.ndarray, counts: np.ndarray, shift: float, vo
     low, quarter, median, three_quarters, high = (_percentile(ordered, share) for share in (10, 25, 50, 75, 90))
     m2, m3, m4, deviation, energy = _moments(values, mean, float(shift))
     middle = ordered[np.searchsorted(ordered, low, "left") : np.searchsorted(ordered, high, "right")]
-    robust = np.add.reduce(np.abs(middle - np.add.reduce(middle) / len(middle))) / len(middle)
+    # Of two voxels, both lie outside.
+    robust = np.mean(np.abs(middle - np.mean(middle))) if len(middle) else np.nan
     share = counts / counts.sum()
     scale = 1.0 if m2 == 0 else m2
     return {

@@ -80,21 +80,26 @@ def _triangles() -> tuple[np.ndarray, np.ndarray]:
 
 @kernel
 def area_and_volume(mask, tables):
-    """Sum `tables` over the cubes of a padded mask; array of uint8, shape (z, y, x), with 0 all around."""
+    """Sum `tables` over the cubes of a mask: array of uint8, shape (z, y, x), with 0 all around."""
     area = 0.0
     volume = 0.0
     for z in range(mask.shape[0] - 1):
         for y in range(mask.shape[1] - 1):
-            cube = 0
+            cube = _side(mask, z, y, 0)
             for x in range(mask.shape[2] - 1):
                 # The far side of the cube before is the near side of this one.
-                cube = (cube & 0xAA) >> 1
-                cube |= mask[z, y, x + 1] << 1 | mask[z, y + 1, x + 1] << 3
-                cube |= mask[z + 1, y, x + 1] << 5 | mask[z + 1, y + 1, x + 1] << 7
+                cube = (cube & 0xAA) >> 1 | _side(mask, z, y, x + 1)
                 if cube != 0 and cube != 255:
                     area += tables[cube, 0]
                     volume += tables[cube, 1] + z * tables[cube, 2] + y * tables[cube, 3] + x * tables[cube, 4]
     return area, volume
+
+
+@kernel
+def _side(mask, z, y, x):
+    """Bits of the four corners at x as the far side of a cube."""
+    near = np.int64(mask[z, y, x]) << 1 | np.int64(mask[z, y + 1, x]) << 3
+    return near | np.int64(mask[z + 1, y, x]) << 5 | np.int64(mask[z + 1, y + 1, x]) << 7
 
 
 @kernel
