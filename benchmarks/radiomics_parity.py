@@ -2,10 +2,10 @@
 
     python benchmarks/radiomics_parity.py WORKING_DIRECTORY/results [--tables FOLDER] [--patients ID ID …]
 
-Takes each patient's crop and regions from ``results/regions``, computes the features with metaswin's engine and compares
-them with PyRadiomics on the same crop: computed here, or read from the tables of a run with ``radiomics.engine:
-pyradiomics`` and the default settings (``--tables``). Equal means within 1e-6 relative or 1e-9 absolute. Exit status 1 if
-a value differs, is missing on one side, or nothing was compared.
+Takes each patient's crop and regions from ``results/regions``, computes the features with metaswin's engine and
+compares them with PyRadiomics on the same crop: computed here, or read from the tables of a run with
+``radiomics.engine: pyradiomics`` and the default settings (``--tables``). Equal means within 1e-6 relative or 1e-9
+absolute. Exit status 1 if a value differs, is missing on one side, or nothing was compared.
 """
 
 import argparse
@@ -54,9 +54,10 @@ def main() -> int:
                 continue
             theirs, their_seconds = rows(read_table(table).to_dict("records")), np.nan
         compared, wrong, largest = compare(ours, theirs)
+        regions = len({region for region, _ in theirs})
         total, different, worst = total + compared, different + len(wrong), max(worst, largest)
         print(
-            f"{patient}: {len({region for region, _ in theirs})} regions, {compared} values, {len(wrong)} differ, largest relative difference "
+            f"{patient}: {regions} regions, {compared} values, {len(wrong)} differ, largest relative difference "
             f"{largest:.1e}; {seconds:.1f} s against {their_seconds:.1f} s of processor time",
             flush=True,
         )
