@@ -1,6 +1,8 @@
 """Features of one image and one mask: PyRadiomics' untouched execute(), its parameter files, input that is bad."""
 
 import json
+import os
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +183,27 @@ def test_command_writes_one_row_with_how_it_was_made(
     )
     assert main(["radiomics", *inputs, "-o", str(tmp_path / "features.txt")]) == 1
     assert "ends neither in .parquet nor in .csv" in capsys.readouterr().err
+
+
+@pytest.mark.long
+@pytest.mark.shared
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
+def test_extract_features_of_the_ibsi_ct_phantom_are_those_of_execute(tmp_path: Path) -> None:
+    shared = Path(os.environ.get("METASWIN_SHARED", Path(__file__).parents[2] / "../shared/data"))
+    archive = shared / "ibsi/ibsi1-ct-phantom.tar.xz"
+    if not archive.exists():
+        pytest.skip("the IBSI CT phantom is not there; set METASWIN_SHARED to the folder with ibsi/")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    paths = [str(next(tmp_path.glob(f"*/nifti/{kind}/*.nii.gz"))) for kind in ("image", "mask")]
+    parameters = {
+        "setting": {"resampledPixelSpacing": [1, 1, 1], "additionalInfo": False},
+        "imageType": FILTERS,
+        "featureClass": ALL,
+    }
+    expected = RadiomicsFeatureExtractor(parameters).execute(*paths)
+    found = extract_features(*paths, parameters)
+    assert len(expected) == 14 + 16 * 93
+    assert list(found) == list(expected)
+    for feature, value in expected.items():
+        assert found[feature] == pytest.approx(float(np.real(value)), rel=1e-6, abs=1e-9, nan_ok=True), feature
