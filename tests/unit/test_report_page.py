@@ -57,10 +57,13 @@ def config_of(plan: Plan) -> dict:
     }
     return {
         "seed": 11,
+        "source": "dicom",
         "endpoints": endpoints,
         "folds": {"k": plan.k, "repeats": plan.repeats, "stratify": ["site"]},
         "selection": {"max_missing": 0.2, "max_correlation": 0.9, "keep": 36, "trees": 500},
         "deep": {"backbone": "swin"},
+        "fusion": {"clinical_set": None},
+        "clinical": {"sets": {"paper": ["age", "sex"], "staging": ["site"]}},
         "evaluation": {"threshold": "youden"},
     }
 
@@ -217,7 +220,7 @@ def test_headline_without_predictions_is_not_estimable_and_says_why(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     for path in run.evaluation_inputs["predictions"]:
         table = read_table(path)
-        table.loc[table["arm"] == "clinical", "probability"] = float("nan")
+        table.loc[table["arm"] == "clinical:paper", "probability"] = float("nan")
         write_table(path, table)
     page = evaluated_and_reported(run)
     assert "the AUC is not estimable" in page.text

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from metaswin.files import write_text
-from metaswin.report.data import Endpoint
+from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.facts import machine, settings_hash, times, versions
 from metaswin.report.figures import inline
 from metaswin.report.files import portable
@@ -18,7 +18,7 @@ HEADLINE = "clinical+radiomics"
 def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, deaths="nonevent", warnings=()) -> Endpoint:
     suffix = "_ipcw" if horizon else ""
     rows = []
-    for arm, auc in [(HEADLINE, 0.72), ("clinical", 0.66), ("clinical:staging", 0.68), ("volume", 0.70)]:
+    for arm, auc in [(HEADLINE, 0.72), ("clinical:paper", 0.66), ("clinical:staging", 0.68), ("volume", 0.70)]:
         row = {"arm": arm, "head": "network", "n": 500, "events": events, "nonevents": 500 - events, "unknown": 20}
         row |= {"folds": 5, "headline": arm == HEADLINE}
         for metric in ("auc", "acc", "sen", "spe"):
@@ -29,7 +29,7 @@ def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, death
     comparisons = [
         {"head": "network", "against": arm, "against_head": "network", "metric": f"auc{suffix}", "value": 0.02,
          "low": low, "high": high, "why": ""}
-        for arm in ("clinical", "clinical:staging", "volume")
+        for arm in ("clinical:paper", "clinical:staging", "volume")
     ]  # fmt: skip
     facts = {
         "name": "dm",
@@ -41,7 +41,7 @@ def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, death
         "warnings": list(warnings),
     }
     tables = {"summary": pd.DataFrame(rows), "comparisons": pd.DataFrame(comparisons)}
-    return Endpoint(facts, {"column": "DM", "positive": [1]}, 0.95, tables, pd.DataFrame(), [])
+    return Endpoint(facts, {"column": "DM", "positive": [1]}, 0.95, tables, pd.DataFrame(), [], "clinical:paper")
 
 
 def test_answer_is_three_sentences_with_the_numbers():
@@ -89,10 +89,29 @@ def test_label_rule_of_a_plain_column_names_it():
     assert "column DM is 1" in label_rule(endpoint(horizon=None))
 
 
+def data(sources=("rtstruct",)) -> ReportData:
+    return ReportData({}, pd.DataFrame(), pd.DataFrame({"tumor_source": list(sources)}), [])
+
+
+DICOM = {"source": "dicom"}
+
+
 def test_limits_of_a_horizon_name_the_censoring_assumption_and_excluded_deaths():
-    assert any("loss to follow-up" in text for text in limits(endpoint(deaths="exclude")))
-    assert any("not known at baseline" in text for text in limits(endpoint(deaths="exclude")))
-    assert not any("loss to follow-up" in text for text in limits(endpoint(horizon=None)))
+    text = " ".join(limits(endpoint(deaths="exclude"), data(), DICOM))
+    assert "loss to follow-up" in text
+    assert "not known at baseline" in text
+    assert "loss to follow-up" not in " ".join(limits(endpoint(horizon=None), data(), DICOM))
+
+
+def test_limits_name_automatic_contours():
+    text = " ".join(limits(endpoint(), data(["nnunet", "rtstruct", "nnunet"]), DICOM))
+    assert "contours of 2 patients were drawn automatically" in text
+    assert "automatically" not in " ".join(limits(endpoint(), data(), DICOM))
+
+
+def test_limits_of_a_ready_table_say_nothing_of_the_published_count():
+    assert "published count" in " ".join(limits(endpoint(), data(), DICOM))
+    assert "published count" not in " ".join(limits(endpoint(), data(), {"source": "features"}))
 
 
 def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
@@ -107,6 +126,7 @@ def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
         ("clinical+deep", "Clinical + deep features"),
         ("volume", "Tumour volume"),
         ("clinical:staging", "Clinical set “staging”"),
+        ("clinical:staging+deep", "Clinical set “staging” + deep features"),
     ],
 )
 def test_arm_names_are_words(arm, name):

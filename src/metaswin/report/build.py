@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,7 +15,11 @@ from metaswin.report.facts import machine, settings_hash, times, versions
 from metaswin.report.numbers import arm_name, count, days, listed, seconds
 from metaswin.report.settings import ReportSettings
 
+if TYPE_CHECKING:
+    import jinja2
+
 MANY = 12
+SOURCES = {"rtstruct": "RTSTRUCT", "seg": "DICOM SEG", "nifti": "NIfTI mask", "nnunet": "automatic (nnU-Net)"}
 
 
 def build_report(
@@ -40,7 +44,7 @@ def build_report(
     benchmarks : path
         Folder with Snakemake's benchmark files; it may be absent.
     """
-    data = read_report_data(inputs, config["endpoints"])
+    data = read_report_data(inputs, config)
     run = {
         "versions": versions(),
         "machine": machine(),
@@ -125,7 +129,7 @@ def _view(
         "training_note": words.training_note(endpoint),
         "deaths": endpoint.tables["deaths"].to_dict("records"),
         "methods": words.methods(endpoint, data, config, run["versions"]),
-        "limits": words.limits(endpoint),
+        "limits": words.limits(endpoint, data, config),
     }
 
 
@@ -136,11 +140,12 @@ def _cohort(data: ReportData) -> dict[str, Any]:
     for column, title in [("manufacturer", "Scanners"), ("tumor_source", "Contours")]:
         if column in data.used:
             counts = data.used[column].fillna("unknown").value_counts()
-            facts.append((title, listed([f"{name} {n}" for name, n in counts.items()])))
+            facts.append((title, listed([f"{SOURCES.get(name, name)} {n}" for name, n in counts.items()])))
     if "volume_tumor_mm3" in data.used:
         cubic = data.used["volume_tumor_mm3"].dropna() / 1000
-        low, middle, high = cubic.quantile([0.25, 0.5, 0.75]) if len(cubic) else (float("nan"),) * 3
-        facts.append(("Tumour volume", f"median {middle:.1f} cm³ (quartiles {low:.1f} to {high:.1f})"))
+        if len(cubic):
+            low, middle, high = cubic.quantile([0.25, 0.5, 0.75])
+            facts.append(("Tumour volume", f"median {middle:.1f} cm³ (quartiles {low:.1f} to {high:.1f})"))
     return {
         "counts": tables.problem_counts(data),
         "excluded": left.to_dict("records"),
@@ -150,7 +155,7 @@ def _cohort(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _environment():
+def _environment() -> "jinja2.Environment":
     import jinja2
 
     environment = jinja2.Environment(

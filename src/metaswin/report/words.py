@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metaswin.report.data import Endpoint, ReportData
-from metaswin.report.numbers import ARM_NAMES, Shown, count, days, listed
+from metaswin.report.numbers import ARM_NAMES, Shown, count, days, listed, part_name
 
 # Collins, Ogundimu & Altman 2016 (Stat Med 35:214-226) and Vergouwe et al. 2005 (J Clin Epidemiol 58:475-483).
 FIRM_EVENTS = 100
@@ -14,7 +14,8 @@ def outcome_words(endpoint: Endpoint) -> str:
     """What is predicted."""
     if endpoint.horizon is None:
         return f"outcome {endpoint.name}"
-    return f"{endpoint.name}: distant metastasis within {days(endpoint.horizon)}"
+    deaths = ", deaths before it left out" if endpoint.facts["deaths"] == "exclude" else ""
+    return f"{endpoint.name}: distant metastasis within {days(endpoint.horizon)}{deaths}"
 
 
 def answer(endpoint: Endpoint) -> list[tuple[str, str]]:
@@ -167,8 +168,9 @@ def methods(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any], ver
         "only.",
     ]
     if "radiomics" in modalities:
+        engine = "ready table" if config["source"] == "features" else "PyRadiomics"
         parts.append(
-            f"Radiomic features (PyRadiomics) were dropped when missing in more than {selection['max_missing']:.0%} of "
+            f"Radiomic features ({engine}) were dropped when missing in more than {selection['max_missing']:.0%} of "
             "training rows, constant, or correlated "
             f"(|Spearman ρ| > {selection['max_correlation']:g}) with a kept one; the "
             f"{selection['keep']} ranked highest by a random forest of {selection['trees']} trees were kept."
@@ -198,7 +200,7 @@ def methods(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any], ver
     return " ".join([*parts, f"Software: {', '.join(used)}, Python {versions['Python']}."])
 
 
-def limits(endpoint: Endpoint) -> list[str]:
+def limits(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any]) -> list[str]:
     """What the numbers do not show."""
     found = [
         "Cross-validation within one data set: performance elsewhere (other scanners, hospitals, years) is unknown.",
@@ -215,9 +217,12 @@ def limits(endpoint: Endpoint) -> list[str]:
         if endpoint.facts["deaths"] == "exclude":
             found.append(
                 "Leaving out patients who died before the horizon uses what is not known at baseline; AUCs under this "
-                "rule are usually higher."
+                "rule are usually higher, and its censoring weights are estimated without these patients."
             )
-    if "radiomics" in endpoint.facts["modalities"]:
+    automatic = int((data.used["tumor_source"] == "nnunet").sum()) if "tumor_source" in data.used else 0
+    if automatic:
+        found.append(f"The contours of {count(automatic, 'patient')} were drawn automatically, by a network.")
+    if "radiomics" in endpoint.facts["modalities"] and config["source"] != "features":
         found.append(
             "The set of radiomic features reconstructs the published count; the paper does not name its image types."
         )
@@ -231,10 +236,12 @@ def _threshold_rule(evaluation: Mapping[str, Any]) -> str:
 
 
 def _arm_in_text(arm: str) -> str:
-    if arm.startswith("clinical:") and "+" not in arm:
-        return f"the clinical set “{arm.removeprefix('clinical:')}”"
-    names = {**{part: name.lower() for part, name in ARM_NAMES.items()}, "clinical": "clinical variables"}
-    return listed([names.get(part, part) for part in arm.split("+")])
+    names = []
+    for part in arm.split("+"):
+        name = part_name(part)
+        known = "clinical variables" if part == "clinical" else name[:1].lower() + name[1:]
+        names.append(f"the {known}" if part.startswith("clinical:") else known)
+    return listed(names)
 
 
 def _with_interval(found: Shown, endpoint: Endpoint) -> str:
