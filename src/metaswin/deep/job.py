@@ -130,8 +130,9 @@ def extract_features(
 ) -> None:
     """Score every patient of a fold by the network that has not seen it, and describe it by the outer network.
 
-    Writes ``patient, role, score, d000 …``. `score` is a logit: of a training row from the network of the inner
-    fold it was left out of, of a test row from `networks["outer"]`. Patients without a patch have missing values.
+    Writes ``patient, role, score, d000 …``. `score` (see `score`) comes for a training row from the network of the
+    inner fold it was left out of, for a test row from `networks["outer"]`. Patients without a patch have missing
+    values.
 
     Parameters
     ----------
@@ -157,9 +158,9 @@ def extract_features(
             for patient in there:
                 if part != "outer" and patient not in scored:
                     continue
-                logit, pooled = score(network, load_patch(files[patient]).half())
+                value, pooled = score(network, load_patch(files[patient]).half())
                 if patient in scored:
-                    scores[patient] = logit
+                    scores[patient] = value
                 if part == "outer":
                     features[patient] = pooled.numpy()
     width = len(next(iter(features.values()), []))

@@ -35,7 +35,7 @@ class DeepSettings(Settings):
     pretrained: str | None = None
     epochs: int = Field(default=100, ge=1)
     batch_size: int = Field(default=4, ge=2)
-    learning_rate: float = Field(default=1e-4, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     warmup_epochs: int = Field(default=5, ge=0)
     dropout: float = Field(default=0.2, ge=0, lt=1)
