@@ -14,7 +14,7 @@ from metaswin.ingest.codes import INGEST, count, problem, replace_details
 from metaswin.ingest.ids import is_usable, same_but_writing
 from metaswin.ingest.rois import ROLES
 from metaswin.ingest.settings import DataSettings, IngestSettings
-from metaswin.ingest.sheets import Sheet, check_files, read_features, read_sheet, state
+from metaswin.ingest.sheets import Sheet, check_files, read_feature_ids, read_sheet, state
 from metaswin.problems import Problem, public_table
 
 if TYPE_CHECKING:
@@ -205,9 +205,9 @@ def _find_nifti(data: DataSettings, ingest: IngestSettings, stay: list[str]) -> 
 
 
 def _find_features(data: DataSettings, stay: list[str]) -> Found:
-    features, problems = read_features(data.features or "")
-    seen = {*features.index, *(item.patient for item in problems if item.patient)}
-    sources = {patient: {"patient": patient, "kind": "features"} for patient in stay if patient in features.index}
+    ids, problems = read_feature_ids(data.features or "")
+    seen = {*ids, *(item.patient for item in problems if item.patient)}
+    sources = {patient: {"patient": patient, "kind": "features"} for patient in stay if patient in ids}
     return Found(known=seen, sources=sources, problems=problems)
 
 
