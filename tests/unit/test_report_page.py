@@ -216,6 +216,10 @@ def test_repeats_are_said_not_to_be_pooled(tmp_path):
     assert "mean AUC of 10 folds" in page.text
 
 
+def test_paper_is_left_out_where_a_run_has_nothing_beside_it(tmp_path):
+    assert "2508.20469" not in evaluated_and_reported(draw(tmp_path, PLANS["clinical"])).text
+
+
 def test_headline_without_predictions_is_not_estimable_and_says_why(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     for path in run.evaluation_inputs["predictions"]:

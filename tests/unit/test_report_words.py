@@ -10,7 +10,7 @@ from metaswin.report.figures import inline
 from metaswin.report.files import portable
 from metaswin.report.numbers import Shown, arm_name, arm_order, count, days, listed, seconds
 from metaswin.report.paper import published
-from metaswin.report.words import answer, label_rule, limits, volume_statement
+from metaswin.report.words import answer, label_rule, limits, methods, volume_statement
 
 HEADLINE = "clinical+radiomics"
 
@@ -89,29 +89,59 @@ def test_label_rule_of_a_plain_column_names_it():
     assert "column DM is 1" in label_rule(endpoint(horizon=None))
 
 
-def data(sources=("rtstruct",)) -> ReportData:
-    return ReportData({}, pd.DataFrame(), pd.DataFrame({"tumor_source": list(sources)}), [])
-
-
-DICOM = {"source": "dicom"}
+def limits_of(*endpoints, sources=("rtstruct",), source="dicom") -> str:
+    used = pd.DataFrame({"tumor_source": list(sources)})
+    return " ".join(limits(ReportData({}, pd.DataFrame(), used, list(endpoints)), {"source": source}))
 
 
 def test_limits_of_a_horizon_name_the_censoring_assumption_and_excluded_deaths():
-    text = " ".join(limits(endpoint(deaths="exclude"), data(), DICOM))
-    assert "loss to follow-up" in text
-    assert "not known at baseline" in text
-    assert "loss to follow-up" not in " ".join(limits(endpoint(horizon=None), data(), DICOM))
+    assert "loss to follow-up" in limits_of(endpoint())
+    assert "not known at baseline" not in limits_of(endpoint())
+    assert "dm: leaving out patients who died" in limits_of(endpoint(deaths="exclude"))
+    assert "loss to follow-up" not in limits_of(endpoint(horizon=None))
 
 
 def test_limits_name_automatic_contours():
-    text = " ".join(limits(endpoint(), data(["nnunet", "rtstruct", "nnunet"]), DICOM))
+    text = limits_of(endpoint(), sources=["nnunet", "rtstruct", "nnunet"])
     assert "contours of 2 patients were drawn automatically" in text
-    assert "automatically" not in " ".join(limits(endpoint(), data(), DICOM))
+    assert "automatically" not in limits_of(endpoint())
 
 
 def test_limits_of_a_ready_table_say_nothing_of_the_published_count():
-    assert "published count" in " ".join(limits(endpoint(), data(), DICOM))
-    assert "published count" not in " ".join(limits(endpoint(), data(), {"source": "features"}))
+    assert "published count" in limits_of(endpoint())
+    assert "published count" not in limits_of(endpoint(), source="features")
+
+
+def methods_of(*endpoints, **folds) -> str:
+    config = {
+        "source": "dicom",
+        "folds": {"k": 5, "repeats": 1, "stratify": [], **folds},
+        "selection": {"max_missing": 0.2, "max_correlation": 0.9, "keep": 36, "trees": 500},
+        "deep": {"backbone": "swin"},
+        "evaluation": {"threshold": "sensitivity", "sensitivity": 0.9},
+    }
+    found = ReportData({"used": 520}, pd.DataFrame(), pd.DataFrame(), list(endpoints))
+    return methods(found, config, {"Python": "3.11", "metaswin": "0.1.0"})
+
+
+def test_methods_state_what_was_done():
+    text = methods_of(endpoint(), repeats=5, stratify=["site"])
+    assert "We analysed 520 patients for dm: distant metastasis within 2 years (730.5 days) (150 events" in text
+    assert "5-fold cross-validation repeated 5 times, stratified by label and site" in text
+    assert "(|Spearman ρ| > 0.9)" in text
+    assert "sensitivity of 0.9" in text
+    assert "Kaplan–Meier" in text
+    assert "Swin" not in text
+
+
+def test_methods_of_a_plain_column_know_no_deaths_and_no_weights():
+    text = methods_of(endpoint(horizon=None))
+    assert "Kaplan" not in text
+    assert "Deaths" not in text
+
+
+def test_methods_of_both_rules_of_deaths_say_so():
+    assert "except where stated" in methods_of(endpoint(), endpoint(deaths="exclude"))
 
 
 def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():

@@ -54,7 +54,7 @@ def build_report(
         "date": datetime.now(UTC).date().isoformat(),
     }
     _write_tables(data, run["times"], Path(outputs["tables"]))
-    views = [_view(endpoint, data, settings, config, run, Path(outputs["figures"])) for endpoint in data.endpoints]
+    views = [_view(endpoint, data, settings, config, Path(outputs["figures"])) for endpoint in data.endpoints]
     cohort = _cohort(data)
     page = (
         _environment()
@@ -64,8 +64,9 @@ def build_report(
             data=data,
             views=views,
             cohort=cohort,
+            limits=words.limits(data, config),
+            methods=words.methods(data, config, run["versions"]),
             run=run,
-            paper=paper if settings.paper else None,
             style=_resource("report.css"),
             script=_resource("report.js"),
         )
@@ -92,10 +93,10 @@ def _view(
     data: ReportData,
     settings: ReportSettings,
     config: Mapping[str, Any],
-    run: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
     """What the template shows of one endpoint."""
+    modalities = tables.modality_rows(endpoint, settings.paper)
     comparisons = [
         {
             "name": endpoint.label(arm),
@@ -115,7 +116,8 @@ def _view(
         "note": words.metric_note(endpoint),
         "label_rule": words.label_rule(endpoint),
         "volume_statement": words.volume_statement(endpoint),
-        "modalities": tables.modality_rows(endpoint, settings.paper),
+        "modalities": modalities,
+        "paper": paper if any(row["paper"] for row in modalities) else None,
         "ablation": tables.ablation_rows(endpoint),
         "comparisons": comparisons,
         "strata": tables.strata_rows(endpoint),
@@ -128,8 +130,6 @@ def _view(
         "training": training,
         "training_note": words.training_note(endpoint),
         "deaths": endpoint.tables["deaths"].to_dict("records"),
-        "methods": words.methods(endpoint, data, config, run["versions"]),
-        "limits": words.limits(endpoint, data, config),
     }
 
 

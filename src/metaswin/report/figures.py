@@ -26,6 +26,7 @@ STYLES = {
     "peri_radiomics": ("#CC79A7", (0, (1, 1))),
     "deep": ("#D55E00", (0, (7, 2, 1, 2))),
     "volume": ("#4d4d4d", (0, (2, 2))),
+    "control": ("#8c6bb1", (0, (1, 2))),
     "headline": (HEADLINE, "solid"),
 }
 RC = {
@@ -58,8 +59,11 @@ def _figure(width: float, height: float) -> Iterator[tuple["Figure", "Axes"]]:
 
 
 def roc_figure(endpoint: Endpoint, stem: Path) -> str:
-    """Mean ROC curves of the headline (with ± 1 SD over folds), each modality alone and volume."""
-    lines = [*endpoint.alone(), *([("volume", "volume")] if "volume" in endpoint.arms else [])]
+    """Mean ROC curves of the headline (with ± 1 SD over folds), each modality alone and the controls."""
+    alone = endpoint.alone()
+    shown = [arm for _, arm in alone]
+    others = [arm for arm in endpoint.controls() if arm not in shown]
+    lines = [*alone, *(("volume" if arm == "volume" else "control", arm) for arm in others)]
     lines = [*(line for line in lines if line[1] != endpoint.headline), ("headline", endpoint.headline)]
     table = endpoint.tables["roc"]
     with _figure(6.2, 5.6) as (figure, axes):
