@@ -1,6 +1,5 @@
 """Run Snakemake as a user does, on simulated cohorts that the whole session shares."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +31,7 @@ SMALL = {
     "patches": {"size": 32, "spacing": 4.0},
     "deep": {"embed_dim": 12, "epochs": 2, "warmup_epochs": 1, "threads": 1, "checkpoint_every": 1},
     "fusion": {"clinical_set": "paper", "network": {"steps": 10, "ensemble": 1}},
-    "evaluation": {"strata": ["sex"], "min_cell_events": 1, "bootstrap": 50},
+    "evaluation": {"strata": ["sex"], "min_cell_events": 1, "bootstrap": 100},
 }
 
 
@@ -58,11 +57,9 @@ def snakemake(repository) -> Callable[..., Run]:
             path = folder / "config-under-test.yaml"
             path.write_text(yaml.safe_dump(config))
             command += ["--configfile", str(path)]
-        environment = {**os.environ, "PYTHONWARNINGS": "default"}
         done = subprocess.run(
             [*command, "--", *arguments] if not any(a.startswith("-") for a in arguments) else [*command, *arguments],
             cwd=repository,
-            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -103,7 +103,7 @@ def _model_of(annotation: Any) -> Any:
 
 def _check_consistency(config: Config) -> list[str]:
     """Mistakes that need no file: what one section says of another."""
-    from metaswin.fusion.arms import check_arms
+    from metaswin.fusion.check import check_arms
 
     messages = []
     data = config.data
