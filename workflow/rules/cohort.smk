@@ -38,9 +38,9 @@ checkpoint close_cohort:
         outcomes=results("cohort/outcomes.parquet"),
         counts=results("cohort/outcomes.json"),
     log:
-        logs("cohort/close_cohort"),
+        logs("close_cohort"),
     benchmark:
-        benchmarks("cohort/close_cohort")
+        benchmarks("close_cohort")
     threads: 1
     resources:
         mem_mb=1000,

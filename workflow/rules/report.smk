@@ -33,9 +33,9 @@ rule report:
         pdf=figure_outputs("pdf"),
         tables=[results(f"report/tables/{name}") for name in table_files(ENDPOINTS)],
     log:
-        logs("report/report"),
+        logs("report"),
     benchmark:
-        benchmarks("report/report")
+        benchmarks("report")
     threads: 1
     resources:
         mem_mb=3000,

@@ -141,11 +141,25 @@ def _check_consistency(config: Config) -> list[str]:
                     f"endpoints.{name}: column {column!r} is an outcome here but has the role "
                     f"{roles[column.strip()]} in clinical.columns, where it would predict itself"
                 )
+    if data.source in ("dicom", "nifti"):
+        messages += _check_regions(config)
     if config.ingest.tumor_source == "nnunet" and config.data.source == "dicom":
-        from metaswin.images.nnunet import check_model_folder
+        from metaswin.images.model_folder import check_model_folder
 
         messages += check_model_folder(config.images.nnunet)
     return messages + check_arms(config)
+
+
+def _check_regions(config: Config) -> list[str]:
+    """Regions that radiomics names but nobody makes."""
+    from metaswin.regions.rings import ring_name
+
+    made = ["tumor", "primary", "nodes", "rings", *(ring_name(*ring) for ring in config.regions.rings)]
+    unknown = [name for name in config.radiomics.regions if name not in made]
+    messages = [f"radiomics.regions: nobody makes {name!r}{suggestion(name, made)}" for name in unknown]
+    if "tumor" not in config.radiomics.regions and "radiomics" in config.fusion.modalities:
+        messages.append("radiomics.regions lacks tumor, which the modality radiomics is made of; add it")
+    return messages
 
 
 def endpoint_columns(endpoint: EndpointSettings) -> list[str]:
