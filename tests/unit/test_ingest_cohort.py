@@ -269,7 +269,7 @@ def test_build_when_paths_rois_and_headers_hold_names_then_the_public_tables_do_
     marker = "ZZMARKERZZ"
     study.dicom = study.dicom / marker
     study.dicom.mkdir()
-    study.clinical("P1", "P2", "P3", f"{marker} x")
+    study.clinical("P1", "P2", "P3", f"{marker} x", f"{marker} x", age=[1, 2, 3, 4, 5])
     study.patient("P1", 1, {f"GTVp {marker}": 2, f"GTVp2 {marker}": 1, f"GTVn {marker}": 0}, SeriesDescription=marker)
     study.patient("P2", 2, {marker: 2})
     study.patient(f"{marker}^", 3)
