@@ -38,7 +38,7 @@ if DEEP:
             settings=training_settings(),
             patches=section("patches"),
             # Training state to resume from: not declared, since Snakemake deletes the outputs of a killed job.
-            scratch=results("scratch/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}"),
+            scratch=results("scratch/{endpoint}.{variant}.r{repeat}-f{fold}.{backbone}.{part}"),
             seed=CONFIG.seed,
             code=code("train_deep"),
         message:

@@ -44,6 +44,10 @@ class DeepSettings(Settings):
     patience: int = Field(default=15, ge=1)
     augmentation: AugmentationSettings = AugmentationSettings()
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(default=2, ge=1, description="CPU threads of a training job; fixed, since it changes results")
+    threads: int = Field(
+        default=1,
+        ge=1,
+        description="CPU threads of a training job; fixed, since it changes results. Many networks train side by side",
+    )
     amp: bool = True
     checkpoint_every: int = Field(default=5, ge=1)
