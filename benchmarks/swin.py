@@ -73,7 +73,8 @@ def main() -> None:
             facts = pool.apply(measure, (size, settings))
         print(
             f"{arguments.backbone} {size}³, embed {embed_dim}, batch {batch}, {arguments.threads} threads: "
-            f"{facts['wall']:.2f} s a step ({facts['cpu']:.2f} s of CPU), peak {facts['mb']:.0f} MB, {facts['weights'] / 1e6:.1f} M weights",
+            f"{facts['wall']:.2f} s a step ({facts['cpu']:.2f} s of CPU), peak {facts['mb']:.0f} MB, "
+            f"{facts['weights'] / 1e6:.1f} M weights",
             flush=True,
         )
 
