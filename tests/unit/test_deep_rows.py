@@ -142,5 +142,5 @@ def test_random_affines_when_drawn_then_volume_and_shift_stay_within_the_setting
     ],
 )
 def test_memory_mb_when_measured_then_at_least_that_and_not_thrice(backbone, size, embed, window, batch, measured):
-    wanted = DeepSettings(backbone=backbone, embed_dim=embed, window_size=window, batch_size=batch)
-    assert measured <= memory_mb(wanted, size, 5, 26) <= 3 * measured
+    wanted = DeepSettings(embed_dim=embed, window_size=window, batch_size=batch)
+    assert measured <= memory_mb(backbone, wanted, size, 5, 26) <= 3 * measured

@@ -15,12 +15,13 @@ import torch
 
 from metaswin.deep.backbones import build
 from metaswin.deep.cache import load_patch
-from metaswin.deep.job import extract_features, train_part
+from metaswin.deep.features import extract_features
 from metaswin.deep.network_file import load_network, score
 from metaswin.deep.rows import rows_of, scored_patients
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
 from metaswin.deep.train import early_stopping_split, fit
+from metaswin.deep.train_job import train_part
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_table, write_table, write_volume
 from metaswin.patches.settings import PatchesSettings
