@@ -104,5 +104,5 @@ def test_load_when_strata_have_no_role_then_it_is_told(clinical_only):
 def test_load_when_radiomics_names_a_ring_nobody_makes_then_it_is_told(repository):
     raw = yaml.safe_load((repository / "config/demo.yaml").read_text())
     raw["radiomics"] = {"regions": ["tumor", "ring_0_5mm"]}
-    with pytest.raises(UserError, match="radiomics.regions: nobody makes 'ring_0_5mm'; did you mean 'ring_0_10mm'"):
+    with pytest.raises(UserError, match=r"radiomics\.regions: nobody makes 'ring_0_5mm'; did you mean 'ring_0_10mm'"):
         load(raw, check_data=False)
