@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from planned import rules_to_run
 
+EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
+
 
 @pytest.fixture(scope="module")
 def finished(snakemake, cohort, small):
@@ -23,7 +25,7 @@ def test_run_when_finished_then_the_report_is_one_offline_file_with_every_arm(fi
     assert not re.search(r'(src|href)="(https?:)?//', html)
     summary = finished.table("evaluation/summary.parquet")
     arms = set(summary["arm"])
-    assert {"clinical:paper", "radiomics", "peri_radiomics", "deep", "volume", "all", "radiomics+deep"} <= arms
+    assert {"clinical:paper", "radiomics", "peri_radiomics", "deep", "volume", "radiomics+deep", EVERYTHING} <= arms
     assert set(summary["head"]) == {"network", "logistic"}
 
 
@@ -82,7 +84,7 @@ def test_library_edit_when_touching_one_stage_then_only_what_depends_on_it_would
         else:
             shutil.copy(source, copy / name)
 
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
+    edited = {**os.environ, "PYTHONPATH": str(copy / "src")}
 
     def planned():
         return rules_to_run(
@@ -95,7 +97,7 @@ def test_library_edit_when_touching_one_stage_then_only_what_depends_on_it_would
                 "--",
                 "all",
                 repository=copy,
-                env=environment,
+                env=edited,
             ).text
         )
 
