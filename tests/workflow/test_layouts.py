@@ -36,10 +36,9 @@ def test_way_in_when_dry_run_then_only_its_rules_are_planned(snakemake, small, c
     (tmp_path / "data/dicom").mkdir()
     (tmp_path / "sheet.csv").write_text("patient_id,image,primary,nodes\nSIM-0001,a.nii.gz,b.nii.gz,\n")
     (tmp_path / "features.csv").write_text("patient_id,original_shape_VoxelVolume\nSIM-0001,5\n")
-    small["data"] = {"source": source, "dicom": "data/dicom", "sheet": "sheet.csv", "features": "features.csv"}
-    if source == "clinical":
-        small["fusion"] = {"modalities": ["clinical"]}
-    run = snakemake(tmp_path, small, "-n", "--", target)
+    data = {"source": source, "dicom": "data/dicom", "sheet": "sheet.csv", "features": "features.csv"}
+    fusion = {"modalities": ["clinical"]} if source == "clinical" else {}
+    run = snakemake(tmp_path, {**small, "data": data, "fusion": fusion}, "-n", "--", target)
     assert run.code == 0, run.text
     planned = set(rules_to_run(run.text))
     assert ("index_dicom" in planned) is (source == "dicom")
@@ -48,14 +47,13 @@ def test_way_in_when_dry_run_then_only_its_rules_are_planned(snakemake, small, c
 
 @pytest.mark.parametrize("backbone", ["swin", "resnet", "densenet"])
 def test_backbone_when_chosen_by_one_key_then_the_dry_run_is_clean(snakemake, small, cohort, backbone):
-    small["deep"] = {**small["deep"], "backbone": backbone}
-    assert snakemake(cohort, small, "-n", "--", "all").code == 0
+    config = {**small, "deep": {**small["deep"], "backbone": backbone}}
+    assert snakemake(cohort, config, "-n", "--", "all").code == 0
 
 
 @pytest.mark.parametrize(
     "target",
-    ["ingest", "images", "organs", "regions", "cohort", "radiomics", "patches"]
-    + ["folds", "selection", "deep", "backbones", "fusion", "evaluation", "report"],
+    "ingest images organs regions cohort radiomics patches folds selection deep backbones fusion evaluation report".split(),
 )
 def test_stage_when_named_as_target_then_it_can_be_planned(snakemake, small, cohort, target):
     run = snakemake(cohort, small, "-n", "--", target)
