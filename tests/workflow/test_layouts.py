@@ -53,7 +53,22 @@ def test_backbone_when_chosen_by_one_key_then_the_dry_run_is_clean(snakemake, sm
 
 @pytest.mark.parametrize(
     "target",
-    "ingest images organs regions cohort radiomics patches folds selection deep backbones fusion evaluation report".split(),
+    [
+        "ingest",
+        "images",
+        "organs",
+        "regions",
+        "cohort",
+        "radiomics",
+        "patches",
+        "folds",
+        "selection",
+        "deep",
+        "backbones",
+        "fusion",
+        "evaluation",
+        "report",
+    ],
 )
 def test_stage_when_named_as_target_then_it_can_be_planned(snakemake, small, cohort, target):
     run = snakemake(cohort, small, "-n", "--", target)
