@@ -1,25 +1,6 @@
 # Who goes on: the second checkpoint. Later stages read the used patients and their outcomes from here.
 
 
-def found_patients():
-    """Patients that ingest lets through."""
-    import pandas as pd
-
-    patients = checkpoints.build_cohort.get().output.patients
-    return pd.read_parquet(patients, columns=["patient"])["patient"].tolist()
-
-
-def of_found_patients(*paths):
-    """Input function: these paths for every patient of the images way, nothing without images."""
-
-    def paths_of(wildcards):
-        if not IMAGES:
-            return []
-        return expand([results(path) for path in paths], patient=found_patients())
-
-    return paths_of
-
-
 checkpoint close_cohort:
     input:
         patients=results("cohort/patients.parquet"),

@@ -34,19 +34,6 @@ rule index_dicom:
         "../scripts/index_dicom.py"
 
 
-def cohort_inputs(wildcards):
-    """The clinical table, and what the way in has: the index, the sheet or the table of features."""
-    inputs = {"clinical": CONFIG.clinical.table} if CONFIG.clinical.table else {}
-    if CONFIG.data.source == "dicom":
-        inputs["index"] = rules.index_dicom.output.private_series
-        inputs["index_problems"] = rules.index_dicom.output.problems
-    if CONFIG.data.source == "nifti" or (CONFIG.data.source == "dicom" and CONFIG.ingest.tumor_source == "nifti"):
-        inputs["sheet"] = CONFIG.data.sheet
-    if CONFIG.data.source == "features":
-        inputs["features"] = CONFIG.data.features
-    return inputs
-
-
 # The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
 # so that only the patients whose JSON changed are converted again.
 checkpoint build_cohort:
@@ -77,11 +64,6 @@ checkpoint build_cohort:
         "Match images with the clinical table; choose CT and contours"
     script:
         "../scripts/build_cohort.py"
-
-
-def patient_source(wildcards):
-    """What to convert for one patient."""
-    return f"{checkpoints.build_cohort.get().output.sources}/{wildcards.patient}.json"
 
 
 rule ingest:

@@ -1,15 +1,4 @@
 from metaswin.provenance import ROOT as LIBRARY
-from metaswin.report.files import CAPTIONS, figure_files, portable, table_files
-
-
-def figure_outputs(ending):
-    return [results(f"report/figures/{name}.{ending}") for name in figure_files(ENDPOINTS, DEEP)]
-
-
-def labelled_figure(path):
-    kind, endpoint = Path(path).stem.split("-", 1)
-    caption = f"../report/{kind}.rst"
-    return report(path, caption=caption, category="Figures", labels={"endpoint": endpoint, "figure": CAPTIONS[kind]})
 
 
 rule report:
