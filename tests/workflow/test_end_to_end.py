@@ -64,6 +64,17 @@ def test_rerun_when_nothing_changed_then_nothing_to_do(finished, snakemake, smal
     assert "Nothing to be done" in snakemake(finished.folder, small, "-n", "--", "all").text
 
 
+def test_rerun_when_the_first_checkpoint_runs_again_without_a_change_then_nothing_behind_it_is_made_anew(
+    finished, snakemake, small
+):
+    (finished.folder / "data/dicom/readme.txt").write_text("not DICOM")
+    run = snakemake(finished.folder, small, "all")
+    assert run.code == 0, run.text[-3000:]
+    done = set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", run.text))
+    assert {"index_dicom", "build_cohort", "close_cohort"} <= done
+    assert not done & {"convert_images", "extract_radiomics", "make_patches", "train_deep", "train_fusion"}
+
+
 def test_rerun_when_a_later_stage_is_edited_then_images_and_radiomics_stay(finished, snakemake, small):
     planned = rules_to_run(
         snakemake(finished.folder, {**small, "selection": {"trees": 30, "keep": 4}}, "-n", "--", "all").text

@@ -6,6 +6,7 @@ checkpoint close_cohort:
         patients=results("cohort/patients.parquet"),
         problems=results("cohort/ingest_problems.parquet"),
         clinical=CONFIG.clinical.table,
+        stamp=private("build_cohort.stamp"),
         statuses=of_found_patients(
             "images/{patient}/status.json", "organs/{patient}/status.json", "regions/{patient}/status.json"
         ),

@@ -35,7 +35,8 @@ rule index_dicom:
 
 
 # The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
-# so that only the patients whose JSON changed are converted again.
+# so that only the patients whose JSON changed are converted again. The stamp differs each time: were all outputs as
+# before, Snakemake (9.27) would find the second checkpoint up to date and never ask again who goes on behind it.
 checkpoint build_cohort:
     input:
         unpack(cohort_inputs),
@@ -44,6 +45,7 @@ checkpoint build_cohort:
         problems=results("cohort/ingest_problems.parquet"),
         choice=results("ingest/series_choice.parquet"),
         sources=directory(private("sources")),
+        stamp=private("build_cohort.stamp"),
     log:
         logs("build_cohort"),
     benchmark:
