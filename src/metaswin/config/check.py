@@ -24,7 +24,7 @@ def check_consistency(config: Config) -> list[str]:
             messages.append(f"endpoints.{name}: a name may hold letters, digits and _ only")
     messages += _check_roles(config)
     if config.data.source in ("dicom", "nifti"):
-        messages += _check_regions(config)
+        messages += _check_regions(config) + _check_tissues(config)
     if config.data.source == "dicom" and config.ingest.tumor_source == "nnunet":
         from metaswin.images.model_folder import check_model_folder
 
@@ -83,6 +83,22 @@ def _check_regions(config: Config) -> list[str]:
     return messages
 
 
+def _check_tissues(config: Config) -> list[str]:
+    """Organ names that the backend `threshold` does not make."""
+    from metaswin.organs.settings import TISSUES
+
+    if config.organs.backend != "threshold":
+        return []
+    groups = config.patches.organ_groups
+    named = [("regions.ring_excludes", name) for name in config.regions.ring_excludes]
+    named += [(f"patches.organ_groups.{group}", name) for group, names in groups.items() for name in names]
+    return [
+        f"{setting}: organs.backend threshold does not make {name!r}{suggestion(name, TISSUES)}"
+        for setting, name in named
+        if name not in TISSUES
+    ]
+
+
 def _endpoint_columns(endpoint: EndpointSettings) -> list[str]:
     """Every column of the clinical table that an endpoint reads, but the start of treatment."""
     columns = [endpoint.column, endpoint.followup]
@@ -103,6 +119,9 @@ def check_files(config: Config) -> list[str]:
         if not there:
             kind = "folder" if key == "dicom" else "file"
             messages.append(f"data.{key}: no {kind} {path} (looked from {Path.cwd()})")
+    weights = config.deep.pretrained if config.deep.enabled else None
+    if weights is not None and not Path(weights).is_file():
+        messages.append(f"deep.pretrained: no file {config.deep.pretrained} (looked from {Path.cwd()})")
     if config.clinical.table is None:
         return messages
     from metaswin.clinical.table import read_header
