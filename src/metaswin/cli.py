@@ -1,4 +1,4 @@
-"""The command line: ``metaswin simulate``, ``metaswin problems``, ``metaswin schema``."""
+"""The command line: ``metaswin radiomics``, ``metaswin simulate``, ``metaswin problems``, ``metaswin schema``."""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="metaswin", description=__doc__)
     parser.add_argument("--version", action="version", version=f"metaswin {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_radiomics(commands)
     _add_simulate(commands)
     _add_problems(commands)
     _add_schema(commands)
@@ -21,6 +22,12 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _add_radiomics(commands: argparse._SubParsersAction) -> None:
+    from metaswin.radiomics.cli import add_parser
+
+    add_parser(commands)
 
 
 def _add_simulate(commands: argparse._SubParsersAction) -> None:

@@ -10,9 +10,11 @@ import SimpleITK as sitk
 from radiomics.featureextractor import RadiomicsFeatureExtractor
 from scipy import ndimage
 
-from metaswin.radiomics.extract import cut_region, extract, filtered_images
+from metaswin.radiomics.extract import extract
 from metaswin.radiomics.names import FEATURES, IMAGE_TYPES, expected_features, images_of
+from metaswin.radiomics.region import cut_region
 from metaswin.radiomics.settings import RadiomicsSettings
+from metaswin.radiomics.with_pyradiomics import filtered_images
 
 SHAPE = (27, 30, 33)  # z, y, x
 

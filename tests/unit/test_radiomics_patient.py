@@ -78,7 +78,7 @@ def test_extract_patient_writes_one_row_a_region_and_how_it_was_made(make_job: A
     assert table.columns.tolist() == ["patient", "region", "voxels", *expected_features(SETTINGS)]
     assert table["original_shape_VoxelVolume"].tolist() == [275, 150, 125, 175]
     metadata = pq.read_schema(job.outputs["table"]).metadata
-    assert metadata[b"engine"] == b"pyradiomics"
+    assert metadata[b"engine"] == b"metaswin"
     assert metadata[b"version"] == b"3.1.4"
     assert metadata[b"settings_hash"].decode() == settings_hash(SETTINGS) != settings_hash(RadiomicsSettings())
     assert job.status == Status("P-1", "radiomics")
@@ -163,7 +163,7 @@ def test_collect_features_sorts_and_keeps_how_they_were_made(make_job: Any, tmp_
         ("P-2", "ring_0_10mm"),
         ("P-2", "tumor"),
     ]
-    assert pq.read_schema(path).metadata[b"engine"] == b"pyradiomics"
+    assert pq.read_schema(path).metadata[b"engine"] == b"metaswin"
 
 
 def test_collect_features_when_settings_differ_then_it_refuses(make_job: Any, tmp_path: Path) -> None:

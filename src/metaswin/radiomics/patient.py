@@ -3,18 +3,20 @@
 import hashlib
 import logging
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import radiomics
 import SimpleITK as sitk
 
+from metaswin import __version__
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_volume, write_table
 from metaswin.problems import Problem
-from metaswin.radiomics.extract import Region, cut_region, extract
+from metaswin.radiomics.extract import extract
 from metaswin.radiomics.names import expected_features
+from metaswin.radiomics.region import Region, cut_region
 from metaswin.radiomics.settings import RadiomicsSettings
 from metaswin.status import Status, read_status, write_status
 
@@ -125,13 +127,20 @@ def settings_hash(settings: RadiomicsSettings) -> str:
     return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
 
 
+def engine_version(settings: RadiomicsSettings) -> str:
+    """Version of the engine that makes the features."""
+    if settings.engine == "metaswin":
+        return __version__
+    return version("pyradiomics-bhklab")
+
+
 def _write(path: str, rows: list[dict], settings: RadiomicsSettings) -> None:
     features = expected_features(settings)
     table = pd.DataFrame(rows, columns=["patient", "region", "voxels", *features])
     kinds = {"patient": "str", "region": "str", "voxels": "int64", **dict.fromkeys(features, "float64")}
     metadata = {
         "engine": settings.engine,
-        "version": radiomics.__version__.removeprefix("v"),
+        "version": engine_version(settings),
         "settings_hash": settings_hash(settings),
     }
     write_table(path, table.astype(kinds), metadata)
@@ -148,7 +157,7 @@ def _failed(patient: str, region: str, reason: str) -> Problem:
         STAGE,
         "radiomics-failed",
         found=f"region {region} without features: {reason}",
-        expected="a region PyRadiomics can compute features of",
+        expected="a region that features can be computed of",
         action="look at the region's contour; its features are imputed by training medians, with a flag",
         excludes=False,
     )

@@ -24,11 +24,17 @@ class RadiomicsSettings(Settings):
     stands for all of them. `bin_width` is in HU, `log_sigma` in mm; `omit_features` are ``<class>_<feature>``.
     `voxel_array_shift` (HU) is added before the energy features, so that no voxel of a CT is negative. A region
     below `min_voxels`, or spanning more than `max_grey_levels` bins in an image, has no features there.
+
+    Both engines give the same values (docs/radiomics.md); ``metaswin`` is the faster one. `crop` says where filters
+    run: once on the patient's crop, or on each region's box and 5 voxels, as PyRadiomics' own ``execute()`` does it.
+    `bin_count` asks for so many bins between minimum and maximum of the region instead of bins of `bin_width`.
     """
 
-    engine: Literal["pyradiomics"] = "pyradiomics"
+    engine: Literal["metaswin", "pyradiomics"] = "metaswin"
+    crop: Literal["patient", "per-region"] = "patient"
     regions: list[str] = ["tumor", "primary", "nodes", "rings"]
     bin_width: float = Field(default=25.0, gt=0)
+    bin_count: int | None = Field(default=None, ge=1)
     voxel_array_shift: float = 1000.0
     image_types: list[str] = Field(default=list(IMAGE_TYPES[:7]), min_length=1)
     log_sigma: list[Annotated[float, Field(gt=0)]] = [1.0, 2.0, 3.0, 4.0, 5.0]

@@ -1,0 +1,101 @@
+"""Compare both radiomics engines feature by feature on the patients of a run.
+
+    python benchmarks/radiomics_parity.py WORKING_DIRECTORY/results [--tables FOLDER] [--patients ID ID …]
+
+Takes each patient's crop and regions from ``results/regions``, computes the features with metaswin's engine and
+compares them with PyRadiomics on the same crop: computed here, or read from the tables of a run with
+``radiomics.engine: pyradiomics`` and the default settings (``--tables``). Equal means within 1e-6 relative or 1e-9
+absolute. Exit status 1 if a value differs, is missing on one side, or nothing was compared.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import SimpleITK as sitk
+
+from metaswin.files import read_json, read_table, read_volume
+from metaswin.radiomics.names import expected_features
+from metaswin.radiomics.patient import compute
+from metaswin.radiomics.settings import RadiomicsSettings
+
+RELATIVE, ABSOLUTE = 1e-6, 1e-9
+
+
+def main() -> int:
+    """Print a line a patient and the sum."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--tables", type=Path, help="tables of PyRadiomics: FOLDER/<patient>.parquet")
+    parser.add_argument("--patients", nargs="*", help="only these")
+    arguments = parser.parse_args()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    folders = [path.parent for path in (arguments.results / "regions").glob("*/regions.json")]
+    folders.sort(key=lambda folder: ((folder / "ct.nii.gz").stat().st_size, folder.name))  # small ones first
+    total = different = 0
+    worst = 0.0
+    for folder in folders:
+        patient = folder.name
+        if arguments.patients and patient not in arguments.patients:
+            continue
+        if not (folder / "ct.nii.gz").stat().st_size:
+            continue
+        table = None if arguments.tables is None else arguments.tables / f"{patient}.parquet"
+        if table is not None and not table.exists():
+            continue
+        ours, seconds = timed(folder, "metaswin")
+        if table is None:
+            theirs, their_seconds = timed(folder, "pyradiomics")
+        else:
+            if pq.read_schema(table).metadata[b"engine"] != b"pyradiomics":
+                continue
+            theirs, their_seconds = rows(read_table(table).to_dict("records")), np.nan
+        compared, wrong, largest = compare(ours, theirs)
+        regions = len({region for region, _ in theirs})
+        total, different, worst = total + compared, different + len(wrong), max(worst, largest)
+        print(
+            f"{patient}: {regions} regions, {compared} values, {len(wrong)} differ, largest relative difference "
+            f"{largest:.1e}; {seconds:.1f} s against {their_seconds:.1f} s of processor time",
+            flush=True,
+        )
+        for line in wrong[:5]:
+            print(f"  {line}")
+    print(f"{total} values compared, {different} differ, largest relative difference {worst:.1e}")
+    return int(total == 0 or different > 0)
+
+
+def timed(folder: Path, engine: str) -> tuple[dict, float]:
+    """Values by region and feature, and the processor's seconds."""
+    image = read_volume(folder / "ct.nii.gz")
+    labels = sitk.GetArrayFromImage(read_volume(folder / "regions.nii.gz"))
+    start = time.process_time()
+    found, _ = compute(folder.name, image, labels, read_json(folder / "regions.json"), RadiomicsSettings(engine=engine))
+    return rows(found), time.process_time() - start
+
+
+def rows(records: list[dict]) -> dict[tuple[str, str], float]:
+    """(Region, feature) → value, NaN where there is none."""
+    names = expected_features(RadiomicsSettings())
+    return {(row["region"], name): row.get(name, np.nan) for row in records for name in names}
+
+
+def compare(ours: dict, theirs: dict) -> tuple[int, list[str], float]:
+    """Number of values, those that differ, and the largest relative difference."""
+    wrong = [f"{key}: only in one engine" for key in ours.keys() ^ theirs.keys()]
+    largest = 0.0
+    for key, value in theirs.items():
+        own = ours.get(key, np.nan)
+        if np.isnan(own) and np.isnan(value):
+            continue
+        if not abs(own - value) <= max(RELATIVE * abs(value), ABSOLUTE):
+            wrong.append(f"{key}: {own!r}, PyRadiomics {value!r}")
+        elif abs(value) > ABSOLUTE:
+            largest = max(largest, abs(own - value) / abs(value))
+    return len(theirs), wrong, largest
+
+
+if __name__ == "__main__":
+    sys.exit(main())

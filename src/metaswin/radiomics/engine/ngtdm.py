@@ -1,0 +1,36 @@
+"""Features of the neighbouring grey tone difference matrix (Amadasun and King 1989), PyRadiomics' definitions."""
+
+import numpy as np
+
+
+def ngtdm_features(counts: np.ndarray, differences: np.ndarray, grey: np.ndarray) -> dict[str, float]:
+    """Features of a region.
+
+    Parameters
+    ----------
+    counts : array, shape (levels,)
+        Voxels of each grey level.
+    differences : array, shape (levels,)
+        Sum of the absolute differences between them and the mean of their neighbours.
+    grey : array, shape (levels,)
+        The grey levels, each of which occurs.
+    """
+    i = grey.astype(np.float64)
+    n = counts.sum()
+    p = counts / n
+    levels = len(grey)
+    weighted = float(np.sum(p * differences))
+    spread = (i[:, None] - i) ** 2
+    contrast = float(np.sum(np.outer(p, p) * spread) * differences.sum() / n)
+    ip = i * p
+    swing = float(np.sum(np.abs(ip[:, None] - ip)))
+    pairs = p[:, None] + p
+    ps = p * differences
+    total = float(differences.sum())
+    return {
+        "Busyness": weighted / swing if swing != 0 else 0.0,
+        "Coarseness": 1 / weighted if weighted != 0 else 1e6,
+        "Complexity": float(np.sum(np.abs(i[:, None] - i) * (ps[:, None] + ps) / pairs) / n),
+        "Contrast": contrast / (levels * (levels - 1)) if levels > 1 else 0.0,
+        "Strength": float(np.sum(pairs * spread) / total) if total != 0 else 0.0,
+    }

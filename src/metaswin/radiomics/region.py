@@ -1,0 +1,90 @@
+"""One region of a patient: its mask, what was computed of it and what failed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from metaswin.radiomics.settings import RadiomicsSettings
+
+
+@dataclass
+class Region:
+    """One region on the patient's grid and what was computed of it.
+
+    Attributes
+    ----------
+    mask : Image
+        uint8, 1 inside, cropped to the region.
+    box : tuple of slice
+        Where `mask` lies on the grid, as slices (x, y, z).
+    voxels : int
+        Voxels inside.
+    values : dict
+        Feature name → value; a feature that could not be computed is missing.
+    failures : list of str
+        What could not be computed, and why.
+    """
+
+    mask: sitk.Image
+    box: tuple[slice, slice, slice]
+    voxels: int
+    values: dict[str, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, image: str, feature_class: str, values: Mapping[str, float]) -> None:
+        """Keep the values of a class on an image; note those that are undefined."""
+        undefined = [feature for feature, value in values.items() if not np.isfinite(value)]
+        if undefined:
+            self.failures.append(f"{image} {feature_class}: {', '.join(undefined)} undefined")
+        self.values |= {
+            f"{image}_{feature_class}_{feature}": value for feature, value in values.items() if np.isfinite(value)
+        }
+
+
+def cut_region(image: sitk.Image, labels: np.ndarray, wanted: list[int], settings: RadiomicsSettings) -> Region:
+    """Mask of the union of some labels, cropped to its bounding box.
+
+    Parameters
+    ----------
+    image : Image
+        The patient's CT (HU) on the isotropic grid.
+    labels : array, shape (z, y, x)
+        Label map on the same grid.
+    wanted : list of int
+        Labels of the region.
+    settings
+        `min_voxels` is asked for.
+
+    Raises
+    ------
+    ValueError
+        If the region is empty, too small, or a single line of voxels.
+    """
+    inside = np.isin(labels, wanted)
+    voxels = int(np.count_nonzero(inside))
+    if voxels < settings.min_voxels:
+        raise ValueError(f"{voxels} voxels, fewer than radiomics.min_voxels = {settings.min_voxels}")
+    found = ndimage.find_objects(inside.view(np.uint8))[0]
+    if sum(part.stop - part.start > 1 for part in found) < 2:
+        raise ValueError(f"{voxels} voxels in a single line; features need a region of at least two dimensions")
+    mask = sitk.GetImageFromArray(inside[found].astype(np.uint8))
+    box = found[::-1]
+    mask.CopyInformation(image[box])
+    return Region(mask, box, voxels)
+
+
+def levels_fit(name: str, inside: np.ndarray, region: Region, settings: RadiomicsSettings) -> bool:
+    """Whether texture matrices of a region's grey values fit into memory; else the failure is noted."""
+    if not np.isfinite(inside).all():
+        region.failures.append(f"{name}: voxels without a finite value")
+        return False
+    if settings.bin_count is not None:
+        return True
+    levels = int((np.float64(inside.max()) - np.float64(inside.min())) / settings.bin_width) + 1
+    if levels > settings.max_grey_levels:
+        region.failures.append(f"{name}: {levels} grey levels, radiomics.max_grey_levels = {settings.max_grey_levels}")
+        return False
+    return True
