@@ -111,7 +111,5 @@ def test_load_when_radiomics_names_a_ring_nobody_makes_then_it_is_told(repositor
 def test_load_when_organs_are_named_that_the_thresholds_do_not_make_then_it_is_told(repository):
     raw = yaml.safe_load((repository / "config/demo.yaml").read_text())
     raw["patches"] = {**raw["patches"], "organ_groups": {"jaw": ["mandible"]}}
-    with pytest.raises(
-        UserError, match=r"organ_groups\.jaw: organs\.backend threshold does not make 'mandible'"
-    ):
+    with pytest.raises(UserError, match=r"organ_groups\.jaw: organs\.backend threshold does not make 'mandible'"):
         load(raw, check_data=False)
