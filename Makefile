@@ -44,7 +44,8 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
-	$(SNAKEMAKE) --directory tests/lint --configfile ../../config/demo.yaml --lint
+	$(BIN)/metaswin simulate --out .lint/data -n 2 --matrix 48 --coverage 90 --draws 1000 > /dev/null
+	$(BIN)/snakemake --directory .lint --configfile config/demo.yaml --lint
 
 format: install
 	$(BIN)/ruff check --fix .
@@ -66,4 +67,4 @@ lock:
 	rm -rf .venv-lock
 
 clean:
-	rm -rf demo results private logs runs
+	rm -rf demo results private logs runs .lint

@@ -7,7 +7,12 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config/config.yaml"
 
 
+# Used with `--sdm apptainer` only; envs/metaswin.def builds it from the lock.
+container: f"{workflow.basedir}/envs/metaswin.sif"
+
+
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/organs.smk"

@@ -1,5 +1,8 @@
 """Errors that are written for the user."""
 
+import difflib
+from collections.abc import Collection
+
 
 class UserError(Exception):
     """A mistake the user can mend: bad setting, file or table.
@@ -11,3 +14,9 @@ class UserError(Exception):
 def several(title: str, messages: list[str]) -> UserError:
     """One error out of several messages, so that the user sees all of them at once."""
     return UserError("\n".join([title, *(f"  - {message}" for message in messages)]))
+
+
+def suggestion(word: str, known: Collection[str]) -> str:
+    """``; did you mean …?`` when something near is known, else what is known."""
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known)) or 'none'}"

@@ -83,7 +83,8 @@ class Run:
 
 def arms_of(modalities: tuple[str, ...]) -> list[str]:
     """Arms as the fusion stage names them by default."""
-    arms = [*modalities, *("+".join(pair) for pair in combinations(modalities, 2))]
+    alone = ["clinical:paper" if modality == "clinical" else modality for modality in modalities]
+    arms = [*alone, *("+".join(pair) for pair in combinations(modalities, 2))]
     if len(modalities) > 2:
         arms.append("+".join(modalities))
     if "radiomics" in modalities:
@@ -181,7 +182,7 @@ def _model(run, folder, rows, fold, patients, risk, rng) -> None:
     truth = rows["patient"].map(by_patient).to_numpy()
     tables, fits = [], {}
     for arm in arms:
-        parts = arm.split(":")[0].split("+")
+        parts = [part.split(":")[0] for part in arm.split("+")]
         fits[arm] = {}
         for head in ("network", "logistic"):
             signal = sum(STRENGTH[part] for part in parts) / len(parts) ** 0.5

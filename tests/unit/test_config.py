@@ -99,3 +99,17 @@ def test_load_when_strata_have_no_role_then_it_is_told(clinical_only):
     assert "evaluation.strata: column 'Sx' has no role in clinical.columns; did you mean 'Sex'?" in messages(
         clinical_only
     )
+
+
+def test_load_when_radiomics_names_a_ring_nobody_makes_then_it_is_told(repository):
+    raw = yaml.safe_load((repository / "config/demo.yaml").read_text())
+    raw["radiomics"] = {"regions": ["tumor", "ring_0_5mm"]}
+    with pytest.raises(UserError, match=r"radiomics\.regions: nobody makes 'ring_0_5mm'; did you mean 'ring_0_10mm'"):
+        load(raw, check_data=False)
+
+
+def test_load_when_organs_are_named_that_the_thresholds_do_not_make_then_it_is_told(repository):
+    raw = yaml.safe_load((repository / "config/demo.yaml").read_text())
+    raw["patches"] = {**raw["patches"], "organ_groups": {"jaw": ["mandible"]}}
+    with pytest.raises(UserError, match=r"organ_groups\.jaw: organs\.backend threshold does not make 'mandible'"):
+        load(raw, check_data=False)

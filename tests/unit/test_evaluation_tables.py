@@ -99,7 +99,7 @@ def test_weights_do_not_depend_on_the_test_rows_follow_up(tmp_path):
 def test_comparisons_hold_the_headline_against_volume_and_clinical_sets_only(horizon_run):
     _, found = horizon_run
     table = found["comparisons"]
-    assert set(table["against"]) == {"volume", "clinical", "clinical:staging"}
+    assert set(table["against"]) == {"volume", "clinical:paper", "clinical:staging"}
     assert set(table["arm"]) == {"clinical+radiomics+peri_radiomics+deep"}
     row = table.query(
         "endpoint == 'dm' and head == 'network' and against == 'volume' and against_head == 'logistic' "
@@ -143,10 +143,10 @@ def test_missing_prediction_makes_the_arm_not_estimable_in_that_fold(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     path = run.evaluation_inputs["predictions"][0]
     table = read_table(path)
-    lost = table.query("arm == 'clinical' and head == 'network' and part == 'test'").index[0]
+    lost = table.query("arm == 'clinical:paper' and head == 'network' and part == 'test'").index[0]
     write_table(path, table.drop(index=lost))
     found = evaluated(run)
-    row = found["summary"].query("arm == 'clinical' and head == 'network'").iloc[0]
+    row = found["summary"].query("arm == 'clinical:paper' and head == 'network'").iloc[0]
     assert row["auc_folds"] == 4
     assert row["auc_why"] == "1 of 5 folds left out: 1 prediction is missing"
 
@@ -164,11 +164,23 @@ def test_fold_with_one_class_is_left_out_with_its_reason(tmp_path):
     assert found["roc"]["folds"].max() == 4
 
 
+def test_one_arm_and_no_strata_give_empty_tables_not_errors(tmp_path):
+    run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
+    for path in run.evaluation_inputs["fits"]:
+        fits = read_json(path)
+        del fits["arms"]["clinical:staging"]
+        write_json(path, fits)
+    evaluate(run.evaluation_inputs, run.evaluation_outputs, EvaluationSettings(), 7)
+    assert len(read_table(run.evaluation_outputs["comparisons"])) == 0
+    assert len(read_table(run.evaluation_outputs["strata"])) == 0
+    assert len(read_table(run.evaluation_outputs["summary"])) == 2
+
+
 def test_folds_with_different_arms_are_a_bug(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     path = run.evaluation_inputs["fits"][0]
     fits = read_json(path)
-    del fits["arms"]["clinical"]
+    del fits["arms"]["clinical:paper"]
     write_json(path, fits)
     with pytest.raises(ValueError, match="different arms"):
         evaluated(run)

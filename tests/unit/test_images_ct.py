@@ -188,6 +188,7 @@ def uneven(slices):
         (everywhere("ImageOrientationPatient", [1, 0, 0, 0.5, 1, 0]), "incomplete-header"),
         (change("ImagePositionPatient", None), "incomplete-header"),
         (without("PixelSpacing"), "incomplete-header"),
+        (without("Columns"), "incomplete-header"),
         (without("PixelData"), "incomplete-header"),
         (change("Modality", "PT"), "not-ct"),
         (change("NumberOfFrames", 40), "multiframe-ct"),

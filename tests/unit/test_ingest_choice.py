@@ -104,6 +104,13 @@ def test_choose_when_only_pet_and_localizer_then_no_ct_with_the_reasons():
     assert choice.problems[0].found == "1 series: localizer, 1 series: not a CT (PT)"
 
 
+def test_choose_when_a_series_is_a_screen_capture_then_it_is_no_candidate():
+    capture = ct("capture", sop_class="1.2.840.10008.5.1.4.1.1.7", frames=999)
+    choice = pick(capture, ct("ct"), contours(referenced_series=["capture", "ct"]))
+    assert chosen(choice) == ("s-ct", "s-rs")
+    assert reasons(choice)["s-capture"].startswith("not a CT image")
+
+
 def test_choose_when_the_contoured_ct_is_after_treatment_then_excluded_with_its_code():
     choice = pick(ct("ct", date="20200301"), ct("old", frame_uid="old"), contours(), start="20200201")
     assert chosen(choice) == (None, None)

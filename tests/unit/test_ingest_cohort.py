@@ -263,3 +263,22 @@ def test_build_when_nobody_is_left_then_a_user_error_counts_the_codes(study):
     with pytest.raises(UserError, match=r"(?s)No patient is left.*no-matching-roi, 1 time.*no-image, 1 time"):
         study.build()
     assert "Parotid" in (study.folder / "details" / "ingest" / "P1.json").read_text()
+
+
+def test_build_when_paths_rois_and_headers_hold_names_then_the_public_tables_do_not(study):
+    marker = "ZZMARKERZZ"
+    study.dicom = study.dicom / marker
+    study.dicom.mkdir()
+    study.clinical("P1", "P2", "P3", f"{marker} x", f"{marker} x", age=[1, 2, 3, 4, 5])
+    study.patient("P1", 1, {f"GTVp {marker}": 2, f"GTVp2 {marker}": 1, f"GTVn {marker}": 0}, SeriesDescription=marker)
+    study.patient("P2", 2, {marker: 2})
+    study.patient(f"{marker}^", 3)
+    (study.dicom / "empty").touch()
+    study.build()
+    names = ("series", "patients", "problems", "choice")
+    text = "".join(study.table(name).to_csv() for name in names)
+    assert ("P2", "no-matching-roi") in study.codes()
+    assert marker not in text
+    assert "1.1" not in text
+    assert all(marker.encode() not in (study.folder / "results" / f"{n}.parquet").read_bytes() for n in names)
+    assert marker in (study.folder / "details" / "ingest" / "P1.json").read_text()

@@ -1,5 +1,6 @@
 """The index of a folder tree."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -199,6 +200,26 @@ def test_index_when_headers_and_paths_hold_names_then_the_public_tables_do_not(r
     assert "1.1.1" not in text
     assert "2020" not in text
     assert public["contrast"].any()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_index_when_a_value_is_odd_then_pydicom_does_not_quote_it_in_the_log(root, caplog, capfd, workers):
+    path = write(rtstruct({"GTVp": 1}, sops=("1.2.3.4567890",)), root / "a")
+    path.write_bytes(path.read_bytes().replace(b"1.2.3.4567890", b"x.ZZMARKERZZ."))
+    run(root, workers=workers)
+    assert "MARKER" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_index_when_a_file_becomes_readable_then_the_cache_does_not_hide_it(root, tmp_path):
+    paths = write_ct(root, 2)
+    content = paths[0].read_bytes()
+    paths[0].write_bytes(bytes(128) + b"DICM" + bytes(len(content) - 132))
+    os.utime(paths[0], (1e9, 1e9))
+    cache = tmp_path / "cache.parquet"
+    assert run(root, cache=cache)[0]["files"].tolist() == [1]
+    paths[0].write_bytes(content)
+    os.utime(paths[0], (1e9, 1e9))
+    assert run(root, cache=cache)[0]["files"].tolist() == [2]
 
 
 def test_index_when_there_is_no_dicom_then_a_user_error(root):

@@ -1,4 +1,4 @@
-"""The sheet of NIfTI files and the table of features."""
+"""The sheet of NIfTI files and the ids of the table of features."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from metaswin.errors import UserError
-from metaswin.ingest.sheets import check_files, read_features, read_sheet
+from metaswin.ingest.sheets import check_files, read_feature_ids, read_sheet
 
 
 def volume(path: Path, size: tuple[int, int, int] = (4, 5, 6)) -> str:
@@ -73,44 +73,25 @@ def test_check_files_when_no_mask_is_named_then_told_unless_a_model_draws(tmp_pa
     assert check_files("P1", paths, automatic=True) == []
 
 
-def test_read_features_when_csv_then_ids_stay_text_and_bare_columns_belong_to_the_tumor(tmp_path):
-    path = write(tmp_path / "f.csv", "patient_id,primary__a,b\n007,1,2.5\n003,,4\n")
-    features, problems = read_features(path)
-    assert features.index.tolist() == ["003", "007"]
-    assert features.columns.tolist() == ["primary__a", "tumor__b"]
-    assert features.loc["007"].tolist() == [1.0, 2.5]
-    assert np.isnan(features.loc["003", "primary__a"])
-    assert problems == []
+def test_read_feature_ids_when_csv_then_ids_stay_text_and_repeated_ones_are_told(tmp_path):
+    ids, problems = read_feature_ids(write(tmp_path / "f.csv", "a,patient_id\n1,007\n2, 003\n3,P1\n4,P1\n5,\n"))
+    assert ids == {"007", "003"}
+    assert [(p.patient, p.code) for p in problems] == [("", "no-id"), ("P1", "duplicated-row")]
 
 
-def test_read_features_when_parquet_then_the_same(tmp_path):
-    pd.DataFrame({"patient_id": ["P1"], "a": [3]}).to_parquet(tmp_path / "f.parquet")
-    features, _ = read_features(tmp_path / "f.parquet")
-    assert features.loc["P1", "tumor__a"] == 3.0
-    assert features.dtypes.tolist() == ["float64"]
-
-
-def test_read_features_when_ids_repeat_then_left_out_and_told(tmp_path):
-    features, problems = read_features(write(tmp_path / "f.csv", "patient_id,a\nP1,1\nP1,2\nP2,3\n"))
-    assert features.index.tolist() == ["P2"]
-    assert [(p.patient, p.code) for p in problems] == [("P1", "duplicated-row")]
+def test_read_feature_ids_when_parquet_then_numbers_become_text(tmp_path):
+    pd.DataFrame({"patient_id": [3, 12], "a": [1.0, 2.0]}).to_parquet(tmp_path / "f.parquet")
+    assert read_feature_ids(tmp_path / "f.parquet") == ({"3", "12"}, [])
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("name", "text", "message"),
     [
-        ("id,a\n1,2\n", "no column patient_id"),
-        ("patient_id,a\n1,x\n", "a: a column of text"),
-        ("patient_id\n1\n", "no column but patient_id"),
-        ("patient_id,a,tumor__a\n1,2,3\n", "tumor__a: named twice"),
+        ("f.csv", "id,a\n1,2\n", "no column patient_id"),
+        ("f.parquet", "no parquet", "cannot read"),
+        ("f.csv", "", "cannot read"),
     ],
 )
-def test_read_features_when_the_table_cannot_be_used_then_a_user_error(tmp_path, text, message):
+def test_read_feature_ids_when_the_table_cannot_be_used_then_a_user_error(tmp_path, name, text, message):
     with pytest.raises(UserError, match=message):
-        read_features(write(tmp_path / "f.csv", text))
-
-
-def test_read_features_when_the_file_is_damaged_then_a_user_error(tmp_path):
-    (tmp_path / "f.parquet").write_bytes(b"no parquet")
-    with pytest.raises(UserError, match="cannot read"):
-        read_features(tmp_path / "f.parquet")
+        read_feature_ids(write(tmp_path / name, text))

@@ -1,6 +1,7 @@
 """Walking folder trees."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -53,14 +54,27 @@ def test_walk_when_a_name_is_no_utf8_then_it_is_told(tmp_path):
     assert unlisted[0].path.encode("utf-8")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
-def test_walk_when_a_folder_may_not_be_read_then_it_is_told(tmp_path):
-    make(tmp_path, "a", "closed/b")
-    (tmp_path / "closed").chmod(0)
+@pytest.fixture
+def folder_of_plain_user():
+    """A folder of somebody who is not root: root may read every folder, so the test steps down meanwhile."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
     try:
-        files, unlisted = walk(tmp_path)
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
     finally:
-        (tmp_path / "closed").chmod(0o700)
+        if is_root:
+            os.seteuid(0)
+
+
+def test_walk_when_a_folder_may_not_be_read_then_it_is_told(folder_of_plain_user):
+    make(folder_of_plain_user, "a", "closed/b")
+    (folder_of_plain_user / "closed").chmod(0)
+    try:
+        files, unlisted = walk(folder_of_plain_user)
+    finally:
+        (folder_of_plain_user / "closed").chmod(0o700)
     assert [file.path for file in files] == ["a"]
     assert [(entry.path, entry.code) for entry in unlisted] == [("closed", "unreadable-folder")]
 

@@ -135,6 +135,7 @@ def test_segment_when_images_excluded_the_patient_then_passed_on(case):
         ({"backend": "masks"}, "masks.organs"),
         ({"masks": {"organs": ["a"]}}, "{patient}"),
         ({"masks": {"organs": ["a", "b"], "pattern": "x/{patient}.nii"}}, "{organ}"),
+        ({"masks": {"organs": ["a"], "pattern": "x/{patient}-{series}.nii"}}, "no other braces"),
         ({"masks": {"organs": ["bone"], "pattern": "x/{patient}.nii"}}, "names of tissues"),
         ({"masks": {"rtstruct_rois": {"a": ["("]}}}, "regular expression"),
     ],

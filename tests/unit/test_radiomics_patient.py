@@ -80,7 +80,7 @@ def test_extract_patient_writes_one_row_a_region_and_how_it_was_made(make_job: A
     assert table["original_shape_VoxelVolume"].tolist() == [275, 150, 125, 175]
     metadata = pq.read_schema(job.outputs["table"]).metadata
     assert metadata[b"engine"] == b"metaswin"
-    assert metadata[b"version"] == __version__.encode()
+    assert metadata[b"version"].decode() == __version__
     assert metadata[b"settings_hash"].decode() == settings_hash(SETTINGS) != settings_hash(RadiomicsSettings())
     assert job.status == Status("P-1", "radiomics")
 

@@ -57,10 +57,13 @@ def config_of(plan: Plan) -> dict:
     }
     return {
         "seed": 11,
+        "source": "dicom",
         "endpoints": endpoints,
         "folds": {"k": plan.k, "repeats": plan.repeats, "stratify": ["site"]},
         "selection": {"max_missing": 0.2, "max_correlation": 0.9, "keep": 36, "trees": 500},
         "deep": {"backbone": "swin"},
+        "fusion": {"clinical_set": None},
+        "clinical": {"sets": {"paper": ["age", "sex"], "staging": ["site"]}},
         "evaluation": {"threshold": "youden"},
     }
 
@@ -213,11 +216,15 @@ def test_repeats_are_said_not_to_be_pooled(tmp_path):
     assert "mean AUC of 10 folds" in page.text
 
 
+def test_paper_is_left_out_where_a_run_has_nothing_beside_it(tmp_path):
+    assert "2508.20469" not in evaluated_and_reported(draw(tmp_path, PLANS["clinical"])).text
+
+
 def test_headline_without_predictions_is_not_estimable_and_says_why(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     for path in run.evaluation_inputs["predictions"]:
         table = read_table(path)
-        table.loc[table["arm"] == "clinical", "probability"] = float("nan")
+        table.loc[table["arm"] == "clinical:paper", "probability"] = float("nan")
         write_table(path, table)
     page = evaluated_and_reported(run)
     assert "the AUC is not estimable" in page.text

@@ -17,7 +17,7 @@ def view(**tables) -> Endpoint:
     facts = {"name": "dm", "headline": "deep", "modalities": ["deep"], "weighting": "known", "horizon_days": None}
     chosen = tables.pop("selection", pd.DataFrame())
     summary = pd.DataFrame({"arm": ["deep"], "head": ["network"]})
-    return Endpoint(facts, {}, 0.95, {"summary": summary, **tables}, chosen, [])
+    return Endpoint(facts, {}, 0.95, {"summary": summary, **tables}, chosen, [], "clinical:paper")
 
 
 ROWS = [

@@ -4,13 +4,13 @@ import pandas as pd
 import pytest
 
 from metaswin.files import write_text
-from metaswin.report.data import Endpoint
+from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.facts import machine, settings_hash, times, versions
 from metaswin.report.figures import inline
 from metaswin.report.files import portable
 from metaswin.report.numbers import Shown, arm_name, arm_order, count, days, listed, seconds
 from metaswin.report.paper import published
-from metaswin.report.words import answer, label_rule, limits, volume_statement
+from metaswin.report.words import answer, label_rule, limits, methods, volume_statement
 
 HEADLINE = "clinical+radiomics"
 
@@ -18,7 +18,7 @@ HEADLINE = "clinical+radiomics"
 def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, deaths="nonevent", warnings=()) -> Endpoint:
     suffix = "_ipcw" if horizon else ""
     rows = []
-    for arm, auc in [(HEADLINE, 0.72), ("clinical", 0.66), ("clinical:staging", 0.68), ("volume", 0.70)]:
+    for arm, auc in [(HEADLINE, 0.72), ("clinical:paper", 0.66), ("clinical:staging", 0.68), ("volume", 0.70)]:
         row = {"arm": arm, "head": "network", "n": 500, "events": events, "nonevents": 500 - events, "unknown": 20}
         row |= {"folds": 5, "headline": arm == HEADLINE}
         for metric in ("auc", "acc", "sen", "spe"):
@@ -29,7 +29,7 @@ def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, death
     comparisons = [
         {"head": "network", "against": arm, "against_head": "network", "metric": f"auc{suffix}", "value": 0.02,
          "low": low, "high": high, "why": ""}
-        for arm in ("clinical", "clinical:staging", "volume")
+        for arm in ("clinical:paper", "clinical:staging", "volume")
     ]  # fmt: skip
     facts = {
         "name": "dm",
@@ -41,7 +41,7 @@ def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, death
         "warnings": list(warnings),
     }
     tables = {"summary": pd.DataFrame(rows), "comparisons": pd.DataFrame(comparisons)}
-    return Endpoint(facts, {"column": "DM", "positive": [1]}, 0.95, tables, pd.DataFrame(), [])
+    return Endpoint(facts, {"column": "DM", "positive": [1]}, 0.95, tables, pd.DataFrame(), [], "clinical:paper")
 
 
 def test_answer_is_three_sentences_with_the_numbers():
@@ -89,10 +89,59 @@ def test_label_rule_of_a_plain_column_names_it():
     assert "column DM is 1" in label_rule(endpoint(horizon=None))
 
 
+def limits_of(*endpoints, sources=("rtstruct",), source="dicom") -> str:
+    used = pd.DataFrame({"tumor_source": list(sources)})
+    return " ".join(limits(ReportData({}, pd.DataFrame(), used, list(endpoints)), {"source": source}))
+
+
 def test_limits_of_a_horizon_name_the_censoring_assumption_and_excluded_deaths():
-    assert any("loss to follow-up" in text for text in limits(endpoint(deaths="exclude")))
-    assert any("not known at baseline" in text for text in limits(endpoint(deaths="exclude")))
-    assert not any("loss to follow-up" in text for text in limits(endpoint(horizon=None)))
+    assert "loss to follow-up" in limits_of(endpoint())
+    assert "not known at baseline" not in limits_of(endpoint())
+    assert "dm: leaving out patients who died" in limits_of(endpoint(deaths="exclude"))
+    assert "loss to follow-up" not in limits_of(endpoint(horizon=None))
+
+
+def test_limits_name_automatic_contours():
+    text = limits_of(endpoint(), sources=["nnunet", "rtstruct", "nnunet"])
+    assert "contours of 2 patients were drawn automatically" in text
+    assert "automatically" not in limits_of(endpoint())
+
+
+def test_limits_of_a_ready_table_say_nothing_of_the_published_count():
+    assert "published count" in limits_of(endpoint())
+    assert "published count" not in limits_of(endpoint(), source="features")
+
+
+def methods_of(*endpoints, **folds) -> str:
+    config = {
+        "source": "dicom",
+        "folds": {"k": 5, "repeats": 1, "stratify": [], **folds},
+        "selection": {"max_missing": 0.2, "max_correlation": 0.9, "keep": 36, "trees": 500},
+        "deep": {"backbone": "swin"},
+        "evaluation": {"threshold": "sensitivity", "sensitivity": 0.9},
+    }
+    found = ReportData({"used": 520}, pd.DataFrame(), pd.DataFrame(), list(endpoints))
+    return methods(found, config, {"Python": "3.11", "metaswin": "0.1.0"})
+
+
+def test_methods_state_what_was_done():
+    text = methods_of(endpoint(), repeats=5, stratify=["site"])
+    assert "We analysed 520 patients for dm: distant metastasis within 2 years (730.5 days) (150 events" in text
+    assert "5-fold cross-validation repeated 5 times, stratified by label and site" in text
+    assert "(|Spearman ρ| > 0.9)" in text
+    assert "sensitivity of 0.9" in text
+    assert "Kaplan–Meier" in text
+    assert "Swin" not in text
+
+
+def test_methods_of_a_plain_column_know_no_deaths_and_no_weights():
+    text = methods_of(endpoint(horizon=None))
+    assert "Kaplan" not in text
+    assert "Deaths" not in text
+
+
+def test_methods_of_both_rules_of_deaths_say_so():
+    assert "except where stated" in methods_of(endpoint(), endpoint(deaths="exclude"))
 
 
 def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
@@ -107,6 +156,7 @@ def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
         ("clinical+deep", "Clinical + deep features"),
         ("volume", "Tumour volume"),
         ("clinical:staging", "Clinical set “staging”"),
+        ("clinical:staging+deep", "Clinical set “staging” + deep features"),
     ],
 )
 def test_arm_names_are_words(arm, name):

@@ -1,6 +1,6 @@
 """Run Snakemake as a user does, on simulated cohorts that the whole session shares."""
 
-import os
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +32,7 @@ SMALL = {
     "patches": {"size": 32, "spacing": 4.0},
     "deep": {"embed_dim": 12, "epochs": 2, "warmup_epochs": 1, "threads": 1, "checkpoint_every": 1},
     "fusion": {"clinical_set": "paper", "network": {"steps": 10, "ensemble": 1}},
-    "evaluation": {"strata": ["sex"], "min_cell_events": 1, "bootstrap": 50},
+    "evaluation": {"strata": ["sex"], "min_cell_events": 1, "bootstrap": 100},
 }
 
 
@@ -51,22 +51,25 @@ class Run:
 @pytest.fixture(scope="session")
 def snakemake(repository) -> Callable[..., Run]:
     """Call `snakemake` of this environment in a working directory with a configuration."""
+    home = repository
 
-    def call(folder: Path, config: dict | None, *arguments: str, cores: int = 2, timeout: float = 600) -> Run:
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--directory", str(folder)]
+    def call(
+        folder: Path, config: dict | None, *arguments: str, repository: Path = home, env: dict | None = None
+    ) -> Run:
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(folder)]
         if config is not None:
             path = folder / "config-under-test.yaml"
             path.write_text(yaml.safe_dump(config))
             command += ["--configfile", str(path)]
-        environment = {**os.environ, "PYTHONWARNINGS": "default"}
+        separator = [] if arguments[0].startswith("-") else ["--"]
         done = subprocess.run(
-            [*command, "--", *arguments] if not any(a.startswith("-") for a in arguments) else [*command, *arguments],
+            [*command, *separator, *arguments],
             cwd=repository,
-            env=environment,
+            env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=timeout,
+            timeout=900,
             check=False,
         )
         return Run(done.returncode, done.stdout, folder)
@@ -75,10 +78,15 @@ def snakemake(repository) -> Callable[..., Run]:
 
 
 @pytest.fixture(scope="session")
+def small() -> dict:
+    """A configuration of the shared cohort in which every stage is real and small."""
+    return copy.deepcopy(SMALL)
+
+
+@pytest.fixture(scope="session")
 def cohort(tmp_path_factory) -> Path:
     """Folder with `data/dicom` and `data/clinical.csv` of eight simulated patients, half of them with DM."""
     from metaswin.simulate.cohort import simulate_cohort
-
     from metaswin.simulate.options import SimulationOptions
 
     folder = tmp_path_factory.mktemp("cohort")

@@ -1,30 +1,12 @@
 # Who goes on: the second checkpoint. Later stages read the used patients and their outcomes from here.
 
 
-def found_patients():
-    """Patients that ingest lets through."""
-    import pandas as pd
-
-    patients = checkpoints.build_cohort.get().output.patients
-    return pd.read_parquet(patients, columns=["patient"])["patient"].tolist()
-
-
-def of_found_patients(*paths):
-    """Input function: these paths for every patient of the images way, nothing without images."""
-
-    def paths_of(wildcards):
-        if not IMAGES:
-            return []
-        return expand([results(path) for path in paths], patient=found_patients())
-
-    return paths_of
-
-
 checkpoint close_cohort:
     input:
         patients=results("cohort/patients.parquet"),
         problems=results("cohort/ingest_problems.parquet"),
         clinical=CONFIG.clinical.table,
+        stamp=private("build_cohort.stamp"),
         statuses=of_found_patients(
             "images/{patient}/status.json", "organs/{patient}/status.json", "regions/{patient}/status.json"
         ),
@@ -38,9 +20,9 @@ checkpoint close_cohort:
         outcomes=results("cohort/outcomes.parquet"),
         counts=results("cohort/outcomes.json"),
     log:
-        logs("cohort/close_cohort"),
+        logs("close_cohort"),
     benchmark:
-        benchmarks("cohort/close_cohort")
+        benchmarks("close_cohort")
     threads: 1
     resources:
         mem_mb=1000,

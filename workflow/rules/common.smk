@@ -62,16 +62,9 @@ def code(script):
     return source_hash(Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py")
 
 
-def used_patients():
-    """Patients that go on after the cohort is closed."""
-    import pandas as pd
-
-    return pd.read_parquet(checkpoints.close_cohort.get().output.used, columns=["patient"])["patient"].tolist()
-
-
 def fold_folder(rest):
     """Path below the folder of one model fold."""
-    return results("models/{endpoint}/{variant}/r{repeat}-f{fold}/" + rest)
+    return results(f"models/{{endpoint}}/{{variant}}/r{{repeat}}-f{{fold}}/{rest}")
 
 
 def every_fold(rest, endpoints=None, **wildcards):

@@ -2,23 +2,9 @@
 if DEEP:
     from metaswin.deep.resources import memory_mb
 
-    def all_patches(wildcards):
-        return expand(results("patches/{patient}.nii.gz"), patient=used_patients())
-
-    def training_memory(wildcards, input):
-        return memory_mb(
-            CONFIG.deep.model_copy(update={"backbone": wildcards.backbone}),
-            size=CONFIG.patches.size,
-            channels=3 + len(CONFIG.patches.organ_groups),
-            patients=len(input.patches),
-        )
-
-    def training_settings():
-        return {key: value for key, value in section("deep").items() if key not in ("enabled", "backbone")}
-
     rule train_deep:
         input:
-            patches=all_patches,
+            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
             folds=results("folds/{endpoint}.parquet"),
             pretrained=CONFIG.deep.pretrained or [],
         output:
@@ -30,15 +16,21 @@ if DEEP:
             benchmarks("train_deep/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}")
         threads: CONFIG.deep.threads
         resources:
-            mem_mb=training_memory,
+            mem_mb=lambda wildcards, input: memory_mb(
+                wildcards.backbone,
+                CONFIG.deep,
+                size=CONFIG.patches.size,
+                channels=3 + len(CONFIG.patches.organ_groups),
+                patients=len(input.patches),
+            ),
             runtime=720,
             disk_mb=2000,
             gpu=1 if CONFIG.deep.device == "cuda" else 0,
         params:
-            settings=training_settings(),
+            settings=CONFIG.deep.model_dump(mode="json", exclude={"enabled", "backbone"}),
             patches=section("patches"),
             # Training state to resume from: not declared, since Snakemake deletes the outputs of a killed job.
-            scratch=results("scratch/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}"),
+            scratch=results("scratch/{endpoint}.{variant}.r{repeat}-f{fold}.{backbone}.{part}"),
             seed=CONFIG.seed,
             code=code("train_deep"),
         message:
@@ -48,7 +40,7 @@ if DEEP:
 
     rule extract_deep_features:
         input:
-            patches=all_patches,
+            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
             folds=results("folds/{endpoint}.parquet"),
             networks=expand(fold_folder("deep/{backbone}/{part}/network.safetensors"), part=PARTS, allow_missing=True),
         output:
@@ -59,12 +51,12 @@ if DEEP:
             benchmarks("extract_deep_features/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}")
         threads: CONFIG.deep.threads
         resources:
-            mem_mb=training_memory,
+            mem_mb=3000,
             runtime=60,
             disk_mb=50,
             gpu=1 if CONFIG.deep.device == "cuda" else 0,
         params:
-            settings={key: section("deep")[key] for key in ("device", "threads")},
+            settings=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
             code=code("extract_deep_features"),
         message:
             "Deep features: {wildcards.endpoint}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.backbone}"

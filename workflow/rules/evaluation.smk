@@ -15,9 +15,9 @@ rule evaluate:
         deaths=results("evaluation/deaths.parquet"),
         facts=results("evaluation/facts.json"),
     log:
-        logs("evaluation/evaluate"),
+        logs("evaluate"),
     benchmark:
-        benchmarks("evaluation/evaluate")
+        benchmarks("evaluate")
     threads: 1
     resources:
         mem_mb=4000,

@@ -7,9 +7,9 @@ rule make_folds:
         folds=results("folds/{endpoint}.parquet"),
         facts=results("folds/{endpoint}.json"),
     log:
-        logs("folds/{endpoint}"),
+        logs("make_folds/{endpoint}"),
     benchmark:
-        benchmarks("folds/{endpoint}")
+        benchmarks("make_folds/{endpoint}")
     threads: 1
     resources:
         mem_mb=1000,

@@ -1,7 +1,7 @@
 # CT in HU and the tumour as NIfTI, one job a patient.
 from metaswin.images.model_folder import model_files
 
-AUTOMATIC = CONFIG.ingest.tumor_source == "nnunet"
+AUTOMATIC = CONFIG.data.source == "dicom" and CONFIG.ingest.tumor_source == "nnunet"
 
 if IMAGES:
 

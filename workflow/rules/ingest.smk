@@ -34,21 +34,9 @@ rule index_dicom:
         "../scripts/index_dicom.py"
 
 
-def cohort_inputs(wildcards):
-    """The clinical table, and what the way in has: the index, the sheet or the table of features."""
-    inputs = {"clinical": CONFIG.clinical.table} if CONFIG.clinical.table else {}
-    if CONFIG.data.source == "dicom":
-        inputs["index"] = rules.index_dicom.output.private_series
-        inputs["index_problems"] = rules.index_dicom.output.problems
-    if CONFIG.data.source == "nifti" or (CONFIG.data.source == "dicom" and CONFIG.ingest.tumor_source == "nifti"):
-        inputs["sheet"] = CONFIG.data.sheet
-    if CONFIG.data.source == "features":
-        inputs["features"] = CONFIG.data.features
-    return inputs
-
-
 # The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
-# so that only the patients whose JSON changed are converted again.
+# so that only the patients whose JSON changed are converted again. The stamp differs each time: were all outputs as
+# before, Snakemake (9.27) would find the second checkpoint up to date and never ask again who goes on behind it.
 checkpoint build_cohort:
     input:
         unpack(cohort_inputs),
@@ -57,6 +45,7 @@ checkpoint build_cohort:
         problems=results("cohort/ingest_problems.parquet"),
         choice=results("ingest/series_choice.parquet"),
         sources=directory(private("sources")),
+        stamp=private("build_cohort.stamp"),
     log:
         logs("build_cohort"),
     benchmark:
@@ -77,11 +66,6 @@ checkpoint build_cohort:
         "Match images with the clinical table; choose CT and contours"
     script:
         "../scripts/build_cohort.py"
-
-
-def patient_source(wildcards):
-    """What to convert for one patient."""
-    return f"{checkpoints.build_cohort.get().output.sources}/{wildcards.patient}.json"
 
 
 rule ingest:

@@ -1,15 +1,4 @@
 from metaswin.provenance import ROOT as LIBRARY
-from metaswin.report.files import CAPTIONS, figure_files, portable, table_files
-
-
-def figure_outputs(ending):
-    return [results(f"report/figures/{name}.{ending}") for name in figure_files(ENDPOINTS, DEEP)]
-
-
-def labelled_figure(path):
-    kind, endpoint = Path(path).stem.split("-", 1)
-    caption = f"../report/{kind}.rst"
-    return report(path, caption=caption, category="Figures", labels={"endpoint": endpoint, "figure": CAPTIONS[kind]})
 
 
 rule report:
@@ -33,9 +22,9 @@ rule report:
         pdf=figure_outputs("pdf"),
         tables=[results(f"report/tables/{name}") for name in table_files(ENDPOINTS)],
     log:
-        logs("report/report"),
+        logs("report"),
     benchmark:
-        benchmarks("report/report")
+        benchmarks("report")
     threads: 1
     resources:
         mem_mb=3000,

@@ -1,6 +1,9 @@
 """Match images with the clinical table, choose CT and contours, say who goes on."""
 
+import time
+
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings
+from metaswin.files import write_text
 from metaswin.ingest.cohort import CohortPaths, build_cohort
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.joblog import job
@@ -21,3 +24,4 @@ with job(snakemake.log[0]):
         index=snakemake.input.get("index"),
         index_problems=snakemake.input.get("index_problems"),
     )
+    write_text(snakemake.output.stamp, f"{time.time_ns()}\n")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from metaswin.deep.compute import keep_freed_memory
-from metaswin.deep.job import extract_features
+from metaswin.deep.features import extract_features
 from metaswin.deep.settings import DeepSettings
 from metaswin.joblog import job
 

@@ -1,8 +1,8 @@
 """Train the network of one part of one fold."""
 
 from metaswin.deep.compute import keep_freed_memory
-from metaswin.deep.job import train_part
 from metaswin.deep.settings import DeepSettings
+from metaswin.deep.train_job import train_part
 from metaswin.joblog import job
 from metaswin.patches.settings import PatchesSettings
 

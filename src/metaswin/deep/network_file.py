@@ -47,11 +47,15 @@ def load_network(path: str | Path, device: torch.device | None = None) -> Classi
 
 
 def score(network: Classifier, patch: torch.Tensor) -> tuple[float, torch.Tensor]:
-    """Logit and features (width,) of one patch (channel, x, y, z).
+    """Score and features (width,) of one patch (channel, x, y, z).
 
-    One at a time: the values of a patient do not depend on who else is in the batch.
+    The score is the logit less the log-odds of the prevalence the network was trained at. Networks of several inner
+    folds are trained at prevalences that differ against those of the rows they leave out; with the raw logit, scores
+    pooled over the inner folds would rank events below non-events by that alone.
+
+    One patch at a time: the values of a patient do not depend on who else is in the batch.
     """
     device = next(network.parameters()).device
     with torch.inference_mode():
         logit, features = network(patch[None].to(device, torch.float32))
-    return float(logit), features[0].float().cpu()
+    return float(logit - network.prior), features[0].float().cpu()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as functional
+from safetensors.torch import load_file
 from torch import nn
 
 from metaswin.errors import UserError
@@ -48,7 +49,8 @@ def load_pretrained(swin: nn.Module, path: str | Path) -> dict[str, object]:
             matched[key] = value
         elif (fitted := _adapt(key, value, target)) is not None:
             adapted[key] = fitted
-    if not matched:
+    # Tables of relative positions have the same shape whatever the width: alone they are no match.
+    if all(key.endswith(BIASES) for key in matched):
         raise UserError(_nothing_fits(found, own))
     swin.load_state_dict({**swin.state_dict(), **matched, **adapted})
     unused = [key for key in found if key not in matched and key not in adapted and not key.endswith(INDEX)]
@@ -68,11 +70,9 @@ def file_hash(path: str | Path) -> str:
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler meets
         raise UserError(

@@ -35,7 +35,7 @@ class DeepSettings(Settings):
     pretrained: str | None = None
     epochs: int = Field(default=100, ge=1)
     batch_size: int = Field(default=4, ge=2)
-    learning_rate: float = Field(default=1e-4, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     warmup_epochs: int = Field(default=5, ge=0)
     dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -44,6 +44,10 @@ class DeepSettings(Settings):
     patience: int = Field(default=15, ge=1)
     augmentation: AugmentationSettings = AugmentationSettings()
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(default=2, ge=1, description="CPU threads of a training job; fixed, since it changes results")
+    threads: int = Field(
+        default=1,
+        ge=1,
+        description="CPU threads of a training job; fixed, since it changes results. Many networks train side by side",
+    )
     amp: bool = True
     checkpoint_every: int = Field(default=5, ge=1)

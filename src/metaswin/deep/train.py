@@ -69,8 +69,8 @@ def fit(
 ) -> Training:
     """Train `network` in place, on the device it lies on.
 
-    Binary cross-entropy without class weights, so that logits stay on the scale of the prevalence; the head starts
-    at its log-odds. AdamW, linear warm-up, then cosine to zero; gradients clipped to norm 1. Every epoch seeds its
+    Binary cross-entropy without class weights, so that logits stay on the scale of the prevalence, and start at
+    its log-odds. AdamW, linear warm-up, then cosine to zero; gradients clipped to norm 1. Every epoch seeds its
     own order, augmentation and dropout, so that the state to resume from needs no generators.
 
     Parameters
@@ -88,7 +88,7 @@ def fit(
     """
     split = early_stopping_split(labels, settings, seed_of(seed, "holdout"))
     train, holdout = (np.arange(len(labels)), np.array([], dtype=int)) if split is None else split
-    run = _Run(network, patches, torch.from_numpy(labels).float(), torch.from_numpy(train), settings, seed)
+    run = _Run(network, patches, torch.tensor(labels, dtype=torch.float32), torch.from_numpy(train), settings, seed)
     run.start(scratch.load())
     logger.info(
         "%d rows, %d events; %s",
@@ -105,6 +105,7 @@ def fit(
         logger.info("epoch %d of %d: loss %.4f", run.epoch, settings.epochs, run.losses[-1])
     if split is not None:
         network.load_state_dict(run.best["weights"])
+    run.refresh_statistics()
     return Training(
         losses=run.losses,
         holdout_losses=run.holdout_losses,
@@ -149,7 +150,7 @@ class _Run:
         """Begin at the first epoch, or where `state` ends."""
         if state is None:
             prevalence = float(self.labels[self.train].mean())
-            nn.init.constant_(self.network.head.bias, math.log(prevalence / (1 - prevalence)))
+            self.network.prior.fill_(math.log(prevalence / (1 - prevalence)))
             return
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -220,6 +221,14 @@ class _Run:
         if self.holdout_losses[-1] < self.best["loss"]:
             weights = copy.deepcopy(self.network.state_dict())
             self.best = {"epoch": self.epoch, "loss": self.holdout_losses[-1], "weights": weights}
+
+    def refresh_statistics(self) -> None:
+        """Set the means and variances of batch normalisation to those of the training rows under the final weights.
+
+        The running ones lag behind in trainings of few steps, by an offset of the network's own in every score.
+        """
+        batches = (self.patches[rows].to(self.device).float() for rows in torch.tensor_split(self.train, self.batches))
+        torch.optim.swa_utils.update_bn(batches, self.network)
 
     def waited(self) -> int:
         """Epochs since the best one."""

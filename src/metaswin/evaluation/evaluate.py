@@ -141,7 +141,7 @@ def _reasons(column: pd.Series) -> str:
 
 def controls(arms: Sequence[str]) -> list[str]:
     """Arms the headline is held against: tumour volume alone and each clinical set alone."""
-    return [arm for arm in arms if arm in ("volume", "clinical") or (arm.startswith("clinical:") and "+" not in arm)]
+    return [arm for arm in arms if arm == "volume" or (arm.startswith("clinical:") and "+" not in arm)]
 
 
 def comparison_table(data: EndpointData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:

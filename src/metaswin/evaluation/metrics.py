@@ -32,8 +32,9 @@ def concordance(positive: NDArray, negative: NDArray, weights_positive: NDArray,
 
     With unit weights this is the area under the ROC curve (Hanley & McNeil 1982, Radiology 143:29-36, the
     Wilcoxon statistic). With inverse-probability-of-censoring weights it is the cumulative/dynamic AUC of Uno et
-    al. 2007 (JASA 102:527-537) and, with deaths as non-events, definition (ii) of Blanche et al. 2013 (Stat Med
-    32:5381-5397). Computed in O(n log n): for each event the weight of non-events below it is a cumulative sum.
+    al. 2007 (JASA 102:527-537); with deaths as non-events it is the one of Blanche et al. 2013 (Stat Med
+    32:5381-5397) whose controls include patients with a competing event. Computed in O(n log n): for each event
+    the weight of non-events below it is a cumulative sum.
 
     Parameters
     ----------

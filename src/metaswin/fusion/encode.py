@@ -142,7 +142,7 @@ def _fit_number(name: str, values: np.ndarray, log: bool) -> NumericColumn:
     filled = np.where(missing, median, values)
     sd = float(filled.std())
     # Rounding leaves a constant column a deviation of about 1e-16 of its size: that is no scale.
-    constant = sd <= 1e-12 * max(1.0, float(np.abs(filled).max()))
+    constant = sd <= 1e-12 * float(np.abs(filled).max())
     return NumericColumn(name, log, median, float(filled.mean()), 1.0 if constant else sd, bool(missing.any()))
 
 

@@ -163,8 +163,7 @@ def fit_head(
 
     recalibration = fit_recalibration(logits[train], label) if recalibrate else Recalibration()
     probability = recalibration.probability(logits)
-    within = [auc(logits[chosen], rows.label[chosen]) for part in rows.parts[1:]
-              if (chosen := train & rows.predicted(part)).any()]  # fmt: skip
+    within = [auc(logits[chosen], rows.label[chosen]) for chosen in (train & rows.predicted(p) for p in rows.parts[1:])]
     estimable = [value for value in within if value is not None]
     return HeadFit(
         model,

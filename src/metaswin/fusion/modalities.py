@@ -62,9 +62,10 @@ class Sources:
         """Raw columns of a block for all patients, and their kinds (see `metaswin.fusion.encode.fit_encoder`).
 
         `part` says which selection of radiomics features holds. Deep scores are the same in every part: a training
-        row's score comes from a network that did not see the row, though it saw others of the same part's left-out
-        rows. So inner out-of-fold predictions of arms with `deep` depend mildly on the labels of other left-out
-        rows, never on the row's own label, and test rows on nothing of the test fold.
+        row's score comes from a network that did not see the row. But the scores of the rows that ``inner-j`` is
+        fitted on come from networks that saw the inner fold j, which that part then predicts: through the few
+        weights of the head, inner out-of-fold predictions of arms with `deep` depend mildly on the labels they are
+        compared with. Undoing this takes a network for every pair of inner folds. Test rows are never concerned.
         """
         if block.startswith(CLINICAL):
             columns = self.sets[block.removeprefix(CLINICAL)]

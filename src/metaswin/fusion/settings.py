@@ -47,7 +47,7 @@ class FusionSettings(Settings):
         description="1/C of the reference logistic regression, chosen like the network's penalties",
     )
     category_min_rows: int = Field(
-        default=3, ge=1, description="a category in fewer training rows than this counts as unknown"
+        default=2, ge=1, description="a category in fewer training rows than this counts as unknown"
     )
     recalibrate: bool = Field(
         default=True, description="fit intercept and slope of the logits on inner out-of-fold predictions"

@@ -22,19 +22,18 @@ def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, i
     kinds : dict
         Column → ``numeric``, ``log`` or ``category``.
     label, inner : ndarray of shape (rows,)
-        0 or 1, and the inner fold.
+        0 or 1, both present, and the inner fold.
     """
     found = {}
     for column, kind in kinds.items():
         if kind == "category":
-            scores = [_rates(normalised(table[column]), label, inner)]
-            values = [auc(score, label) for score in scores]
+            values = [auc(_rates(normalised(table[column]), label, inner), label)]
         else:
             numbers = table[column].to_numpy(dtype="float64", na_value=np.nan)
             missing = np.isnan(numbers)
             filled = np.where(missing, np.median(numbers[~missing]) if not missing.all() else 0.0, numbers)
-            values = [max(value, 1 - value) for value in (auc(filled, label), auc(missing, label)) if value is not None]
-        found[column] = max((value for value in values if value is not None), default=0.5)
+            values = [max(value, 1 - value) for value in (auc(filled, label), auc(missing, label))]
+        found[column] = max(values)
     return found
 
 

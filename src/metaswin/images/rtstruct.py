@@ -110,4 +110,5 @@ def _points(contour: "Dataset") -> np.ndarray | None:
             values = np.array(element.value, dtype=float)
     except ValueError:
         return None
-    return values.reshape(-1, 3) if values.size % 3 == 0 and np.isfinite(values).all() else None
+    whole = values.size > 0 and values.size % 3 == 0 and np.isfinite(values).all()
+    return values.reshape(-1, 3) if whole else None

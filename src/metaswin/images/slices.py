@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 SAME_POSITION = 0.01  # mm: two slices closer than this lie at one position
 UNIT_TOLERANCE = 1e-3  # deviation of the direction cosines from unit, orthogonal vectors
 # What every slice must have, and how many numbers each holds (0: not counted).
-NEEDED = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2, "Rows": 0, "PixelData": 0}
+NEEDED = {
+    "ImagePositionPatient": 3,
+    "ImageOrientationPatient": 6,
+    "PixelSpacing": 2,
+    "Rows": 0,
+    "Columns": 0,
+    "PixelData": 0,
+}
 HU_TYPES = ("", "HU", "US")  # absent, Hounsfield, unspecified (PS3.3 C.11.1.1.2)
 EXPORT = "export the series again, complete and with original slices"
 
@@ -44,10 +51,11 @@ def check_slices(slices: "list[Dataset]", settings: ImagesSettings, findings: Fi
         )
     for image in images:
         _check_slice(image)
-    if len({_layout(image) for image in images}) > 1:
+    others = sum(not np.allclose(_layout(image), _layout(images[0]), rtol=0, atol=UNIT_TOLERANCE) for image in images)
+    if others:
         raise BadData(
             "mixed-series",
-            f"slices of {len({_layout(image) for image in images})} different sizes, pixel spacings or orientations",
+            f"{others} of {len(images)} slices with another size, pixel spacing or orientation than the first",
             "one image size, pixel spacing and orientation in a series",
             EXPORT,
         )
@@ -116,7 +124,7 @@ def _check_slice(image: "Dataset") -> None:
     rescale_type = str(image.get("RescaleType") or "")
     if rescale_type not in HU_TYPES:
         raise BadData("not-hu", "a rescale type other than HU", "Hounsfield units", "choose the HU series", private)
-    if image.get("RescaleSlope") is None or image.get("RescaleIntercept") is None:
+    if number(image, "RescaleSlope") is None or number(image, "RescaleIntercept") is None:
         raise BadData("not-hu", "slices without rescale slope or intercept", "both, as CT has", EXPORT, private)
 
 
@@ -128,9 +136,9 @@ def _has(image: "Dataset", name: str, count: int) -> bool:
         return False
 
 
-def _layout(image: "Dataset") -> tuple[float, ...]:
-    orientation = [round(float(v), 4) + 0.0 for v in image.ImageOrientationPatient]
-    return (image.Rows, image.Columns, *(round(float(v), 4) for v in image.PixelSpacing), *orientation)
+def _layout(image: "Dataset") -> list[float]:
+    """What all slices of a series have in common: rows, columns, pixel spacing (mm) and direction cosines."""
+    return [float(v) for v in (image.Rows, image.Columns, *image.PixelSpacing, *image.ImageOrientationPatient)]
 
 
 def _axes(image: "Dataset") -> np.ndarray:

@@ -164,8 +164,10 @@ def _barred(series: Series, treatment_start: str) -> str:
     """Why an image series cannot be chosen; empty where it can, or is no image."""
     if not series.image:
         return ""
-    if series.modality != "CT" or series.sop_class not in CT_CLASSES:
+    if series.modality != "CT":
         return f"not a CT ({series.modality})"
+    if series.sop_class not in CT_CLASSES:
+        return "not a CT image (a capture or another object)"
     if series.localizer:
         return "localizer"
     if series.frames < 2:

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from metaswin.ingest.codes import INGEST, count, problem, replace_details
 from metaswin.ingest.ids import is_usable, same_but_writing
 from metaswin.ingest.rois import ROLES
 from metaswin.ingest.settings import DataSettings, IngestSettings
-from metaswin.ingest.sheets import Sheet, check_files, read_features, read_sheet, state
+from metaswin.ingest.sheets import Sheet, check_files, read_feature_ids, read_sheet, state
 from metaswin.problems import Problem, public_table
 
 if TYPE_CHECKING:
@@ -83,14 +83,14 @@ def build_cohort(
     table = read_clinical(clinical.table, clinical)
     unusable = [patient for patient in table.table.index if not is_usable(patient)]
     stay, problems = apply_cohort(table, cohort)
-    problems = [*table.problems, *problems]
+    problems = [_without_unusable_id(item) for item in (*table.problems, *problems)]
     problems += [problem("", "unusable-id", "an id in the clinical table", repr(patient)) for patient in unusable]
     stay = [patient for patient in stay if is_usable(patient)]
 
     earlier = read_table(index_problems) if index_problems is not None else public_table([])
     barred = set(earlier.loc[earlier["excludes"], "patient"])
     found = _find(data, ingest, stay, barred, index, _treatment_starts(table, clinical, ingest))
-    in_clinical = {*table.table.index, *(item.patient for item in table.problems)}
+    in_clinical = {*table.table.index, *(item.patient for item in table.problems if item.patient)}
     problems += found.problems
     problems += _unmatched(stay, in_clinical, found.known, data.source or "")
     LOGGER.info("%d clinical rows, %d patients found, %d go on", len(in_clinical), len(found.known), len(found.sources))
@@ -205,9 +205,9 @@ def _find_nifti(data: DataSettings, ingest: IngestSettings, stay: list[str]) -> 
 
 
 def _find_features(data: DataSettings, stay: list[str]) -> Found:
-    features, problems = read_features(data.features or "")
-    seen = {*features.index, *(item.patient for item in problems if item.patient)}
-    sources = {patient: {"patient": patient, "kind": "features"} for patient in stay if patient in features.index}
+    ids, problems = read_feature_ids(data.features or "")
+    seen = {*ids, *(item.patient for item in problems if item.patient)}
+    sources = {patient: {"patient": patient, "kind": "features"} for patient in stay if patient in ids}
     return Found(known=seen, sources=sources, problems=problems)
 
 
@@ -246,6 +246,13 @@ def _unmatched(stay: list[str], in_clinical: set[str], known: set[str], source: 
         )
         problems.append(problem(patient, "no-clinical-row", "none under this id", hint=hint))
     return problems
+
+
+def _without_unusable_id(item: Problem) -> Problem:
+    """A problem of the clinical table; an id that may not be published moves to the private part."""
+    if not item.patient or is_usable(item.patient):
+        return item
+    return replace(item, patient="", private=f"{item.patient!r} {item.private}".strip())
 
 
 def _together(earlier: "pd.DataFrame", later: "pd.DataFrame") -> "pd.DataFrame":

@@ -6,6 +6,7 @@ import multiprocessing
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ class _Readers:
     def __enter__(self) -> "_Readers":
         if self.workers > 1:
             context = multiprocessing.get_context("fork")
-            self.pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_quieten)
+            self.pool = ProcessPoolExecutor(self.workers, mp_context=context)
             self.pool.submit(_nothing).result()
         return self
 
@@ -80,14 +81,22 @@ class _Readers:
 
 
 def _read_chunk(root: str, files: list[FoundFile]) -> list[Header]:
-    with warnings.catch_warnings():
-        # pydicom warns of each odd value, naming the file; what matters here has a code of its own.
-        warnings.simplefilter("ignore")
+    with _quiet():
         return [read_header(root, file) for file in files]
 
 
-def _quieten() -> None:
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No words of pydicom: it quotes odd values, and logs are public. What matters here has a code of its own."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _nothing() -> None:
@@ -115,7 +124,9 @@ def _load(cache: str | Path | None) -> dict[tuple[str, int, int], Header]:
     if (table.schema.metadata or {}).get(b"version") != _version().encode():
         return {}
     columns = [table.column(name).to_pylist() for name in Header._fields]
-    return {row[:3]: Header(*row) for row in zip(*columns, strict=True)}
+    headers = (Header(*row) for row in zip(*columns, strict=True))
+    # A file that could not be read is tried again: permissions are not seen in size and time.
+    return {header[:3]: header for header in headers if header.code != "unreadable-file"}
 
 
 def _save(cache: str | Path, table: "pd.DataFrame") -> None:

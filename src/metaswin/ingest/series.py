@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Hashable
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from metaswin.ingest.references import CONTOUR_CLASSES
@@ -25,6 +27,9 @@ PRIVATE_COLUMNS = [
 
 SAFE_TEXT = re.compile(r"[A-Za-z0-9 ._+/-]{1,32}")
 SAME = ["modality", "sop_class", "localizer", "rows", "columns", "orientation", "spacing", "kernel", "frame"]
+
+Part = dict[str, list[Any]]
+"""Files that belong together: one list a column, sorted by path."""
 
 
 def series_key(series_uid: str) -> str:
@@ -60,14 +65,21 @@ def group_series(files: "pd.DataFrame") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    files = files.copy()
+    files = files.sort_values("path", ignore_index=True)
     files["localizer"] = files["image_type"].str.contains("LOCALIZER", regex=False)
-    sops = files.groupby("sop")["series"].first().to_dict()
-    present = set(files["series"])
+    files["alike"] = files.groupby(SAME, dropna=False, sort=True).ngroup().astype("str")
+    files["alike"] = files["alike"].where(~files["sop_class"].isin(CONTOUR_CLASSES), files["sop"])
+    columns = {name: files[name].tolist() for name in files.columns}
+    parts: dict[tuple[str, str], list[Part]] = {}
+    for (patient, series, _), places in files.groupby(["patient", "series", "alike"], sort=True).indices.items():
+        part = {name: [values[place] for place in places] for name, values in columns.items()}
+        parts.setdefault((patient, series), []).extend(_untangled(part))
+    sops = dict(zip(columns["sop"], columns["series"], strict=True))
+    present = set(columns["series"])
     rows: list[dict[str, Any]] = []
-    for (patient, _), members in files.groupby(["patient", "series"], sort=True):
-        parts = sorted(_parts(members), key=lambda part: (-len(part), part["path"].iloc[0]))
-        for number, part in enumerate(parts, start=1):
+    for (patient, _), members in parts.items():
+        members.sort(key=lambda part: (-len(part["path"]), part["path"][0]))
+        for number, part in enumerate(members, start=1):
             row = _row(part, sops, present)
             row["patient"] = patient
             row["part"] = number
@@ -82,55 +94,47 @@ def public_series(series: "pd.DataFrame") -> "pd.DataFrame":
     return series.loc[series["usable"].astype(bool), PUBLIC_COLUMNS].reset_index(drop=True)
 
 
-def _parts(members: "pd.DataFrame") -> list["pd.DataFrame"]:
-    if members["sop_class"].isin(CONTOUR_CLASSES).any():
-        keys: list[str] = ["sop_class", "sop"]
-    else:
-        keys = SAME
-    parts = []
-    for _, part in members.groupby(keys, dropna=False, sort=True):
-        parts.extend(_untangled(part))
-    return parts
-
-
-def _untangled(part: "pd.DataFrame") -> list["pd.DataFrame"]:
+def _untangled(part: Part) -> list[Part]:
     """Split a part with repeated positions by what tells its repeats apart; as it is where nothing does."""
-    if not _repeats(part):
+    if not _repeats(part["position"]):
         return [part]
     for column in ("acquisition", "image_type"):
-        split = [group for _, group in part.groupby(column, sort=True)]
-        if len(split) > 1 and not any(_repeats(group) for group in split):
+        split = []
+        for value in sorted(set(part[column])):
+            chosen = [place for place, other in enumerate(part[column]) if other == value]
+            split.append({name: [values[place] for place in chosen] for name, values in part.items()})
+        if len(split) > 1 and not any(_repeats(piece["position"]) for piece in split):
             return split
     return [part]
 
 
-def _repeats(part: "pd.DataFrame") -> bool:
-    return bool(part["position"].dropna().round(2).duplicated().any())
+def _repeats(positions: list[float]) -> bool:
+    known = [round(position, 2) for position in positions if math.isfinite(position)]
+    return len(set(known)) < len(known)
 
 
-def _row(part: "pd.DataFrame", sops: dict[Hashable, str], present: set[str]) -> dict[str, Any]:
-    part = part.sort_values("path")
-    first = part.iloc[0]
+def _row(part: Part, sops: dict[str, str], present: set[str]) -> dict[str, Any]:
+    first = {name: values[0] for name, values in part.items()}
     contours = json.loads(first["contours"]) if first["contours"] else None
-    positions = part["position"].dropna().round(4).drop_duplicates().sort_values()
-    measured = positions.diff().median() if len(positions) > 1 else first["slice_spacing"]
+    along = sorted({round(position, 4) for position in part["position"] if math.isfinite(position)})
+    distances = [upper - lower for lower, upper in pairwise(along)]
     row = {
         "series": series_key(first["series"]),
         "modality": first["modality"] if re.fullmatch(r"[A-Z]{2,16}", first["modality"]) else "unknown",
-        "files": len(part),
+        "files": len(part["path"]),
         "manufacturer": safe_text(first["manufacturer"]),
         "model": safe_text(first["model"]),
         "kernel": safe_text(first["kernel"]),
         "kvp": first["kvp"],
-        "contrast": bool(part["contrast"].any()),
+        "contrast": any(part["contrast"]),
         "rows": first["rows"],
         "columns": first["columns"],
         "pixel_spacing": first["spacing"],
-        "slice_spacing": measured,
+        "slice_spacing": round(median(distances), 4) if distances else first["slice_spacing"],
         "slice_thickness": first["thickness"],
-        "usable": bool(first["usable"]),
+        "usable": first["usable"],
         "image": contours is None and first["rows"] > 0,
-        "localizer": bool(first["localizer"]),
+        "localizer": first["localizer"],
         "kernel_name": first["kernel"],
         "sop_class": first["sop_class"],
         "series_uid": first["series"],
@@ -138,15 +142,15 @@ def _row(part: "pd.DataFrame", sops: dict[Hashable, str], present: set[str]) -> 
         "frame_uid": first["frame"],
         "date": min((date for date in part["date"] if date), default=""),
         "image_type": first["image_type"],
-        "frames": int(part["frames"].sum()),
-        "paths": part["full_path"].tolist(),
+        "frames": sum(part["frames"]),
+        "paths": part["full_path"],
         "state": _state(part),
         "damaged": 0,
     }
     return {**row, **_references(contours, sops, present)}
 
 
-def _references(contours: dict[str, Any] | None, sops: dict[Hashable, str], present: set[str]) -> dict[str, Any]:
+def _references(contours: dict[str, Any] | None, sops: dict[str, str], present: set[str]) -> dict[str, Any]:
     if contours is None:
         contours = {"series": [], "frames": [], "sops": [], "rois": [], "time": ""}
     found = [sops[sop] for sop in contours["sops"] if sop in sops]
@@ -162,7 +166,7 @@ def _references(contours: dict[str, Any] | None, sops: dict[Hashable, str], pres
     }
 
 
-def _state(part: "pd.DataFrame") -> str:
+def _state(part: Part) -> str:
     digest = hashlib.sha256()
     for path, size, changed in zip(part["path"], part["size"], part["mtime_ns"], strict=True):
         digest.update(f"{path}\0{size}\0{changed}\n".encode())

@@ -1,20 +1,17 @@
-"""The other ways in: a sheet of image and mask files, and a ready table of features."""
+"""The other ways in: a sheet of image and mask files, and the ids of a ready table of features."""
 
 import csv
 import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from metaswin.errors import UserError, several
+from metaswin.errors import UserError
 from metaswin.ingest.codes import count, problem
 from metaswin.ingest.ids import is_usable, suggest
 from metaswin.ingest.rois import ROLES
 from metaswin.problems import Problem
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SHEET_COLUMNS = ["patient_id", "image", *ROLES]
 
@@ -101,51 +98,40 @@ def check_files(patient: str, paths: dict[str, str | None], automatic: bool) -> 
     return problems
 
 
-def read_features(path: str | Path) -> tuple["pd.DataFrame", list[Problem]]:
-    """Read a ready table of features.
+def read_feature_ids(path: str | Path) -> tuple[set[str], list[Problem]]:
+    """Study ids of a ready table of features; the features themselves are read by `metaswin.radiomics.importing`.
 
     Parameters
     ----------
     path : path
-        CSV or Parquet with `patient_id` and columns ``<region>__<feature>``; a column without ``__`` belongs to
-        region ``tumor`` and is renamed so.
+        CSV or Parquet with the column `patient_id`.
 
     Returns
     -------
-    features : pandas.DataFrame
-        float64, indexed by study id, sorted.
+    ids : set of str
+        Usable ids that stand in one row.
     problems : list of Problem
-        Rows left out: repeated or unusable ids.
+        Repeated, empty and unusable ids.
 
     Raises
     ------
     UserError
-        If the file cannot be read, has no `patient_id` or has columns that are no numbers.
+        If the file cannot be read or has no `patient_id`.
     """
     import pandas as pd
 
     try:
-        parquet = Path(path).suffix.casefold() in (".parquet", ".pq")
-        table = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype={"patient_id": str}, encoding="utf-8-sig")
+        if Path(path).suffix.casefold() in (".parquet", ".pq"):
+            table = pd.read_parquet(path).filter(["patient_id"])
+        else:
+            table = pd.read_csv(path, usecols=lambda name: name == "patient_id", dtype=str, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise UserError(f"data.features: cannot read {path} ({error}); give a CSV or Parquet file") from None
-    table.columns = [str(name).strip() for name in table.columns]
+        raise UserError(f"data.features: cannot read {path} ({error}); give a CSV (UTF-8) or Parquet file") from None
     if "patient_id" not in table:
-        raise UserError(f"data.features: {path} has no column patient_id (found {', '.join(table.columns[:5])} …)")
-    features = table.drop(columns="patient_id")
-    wrong = [name for name in features if not pd.api.types.is_numeric_dtype(features[name])]
-    names = [name if "__" in name else f"tumor__{name}" for name in features]
-    wrong_names = [f"{name}: a column of text; features are numbers" for name in wrong[:20]]
-    wrong_names += [f"{name}: named twice" for name, number in Counter(names).items() if number > 1]
-    if not names:
-        wrong_names.append("no column but patient_id; expected <region>__<feature>")
-    if wrong_names:
-        raise several(f"data.features: {path} cannot be used:", wrong_names)
-    ids = ["" if value is None or value != value else str(value).strip() for value in table["patient_id"]]
-    features = features.set_axis(names, axis=1).set_axis(ids, axis=0).astype("float64")
-    features.index.name = "patient"
-    keep = ~features.index.duplicated(keep=False) & features.index.map(is_usable).astype(bool)
-    return features[keep].sort_index(), id_problems(ids, "table of features")
+        raise UserError(f"data.features: {path} has no column patient_id; name the column of the study ids so")
+    ids = table["patient_id"].astype("str").str.strip().fillna("").tolist()
+    once = {identifier for identifier, number in Counter(ids).items() if number == 1 and is_usable(identifier)}
+    return once, id_problems(ids, "table of features")
 
 
 def state(paths: list[str]) -> str:

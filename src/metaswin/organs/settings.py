@@ -54,6 +54,10 @@ class MasksSettings(Settings):
             raise ValueError("organs need a pattern with {patient}")
         if len(self.organs) > 1 and "{organ}" not in (self.pattern or ""):
             raise ValueError("several organs need a pattern with {organ}")
+        try:
+            (self.pattern or "").format(patient="patient", organ="organ")
+        except (IndexError, KeyError, ValueError):
+            raise ValueError(f"pattern {self.pattern!r} may hold {{patient}} and {{organ}}, no other braces") from None
         taken = [name for name in self.names if name in TISSUES]
         if self.tissues and taken:
             raise ValueError(f"{', '.join(taken)}: names of tissues; rename the organs or set tissues to false")

@@ -165,7 +165,9 @@ def _barred(
     return np.isin(resample(organs, target, sitk.sitkNearestNeighbor), excluded)
 
 
-def _check_border(before: np.ndarray, after: np.ndarray, grid: Grid, settings: RegionsSettings, findings: Findings):
+def _check_border(
+    before: np.ndarray, after: np.ndarray, grid: Grid, settings: RegionsSettings, findings: Findings
+) -> None:
     """Warn where the image ends within the reach of the rings; `before`, `after`: voxels from lesions to its faces."""
     nearest = float((np.minimum(before, after) * np.array(grid.spacing)).min())
     if nearest < settings.reach:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,7 +15,11 @@ from metaswin.report.facts import machine, settings_hash, times, versions
 from metaswin.report.numbers import arm_name, count, days, listed, seconds
 from metaswin.report.settings import ReportSettings
 
+if TYPE_CHECKING:
+    import jinja2
+
 MANY = 12
+SOURCES = {"rtstruct": "RTSTRUCT", "seg": "DICOM SEG", "nifti": "NIfTI mask", "nnunet": "automatic (nnU-Net)"}
 
 
 def build_report(
@@ -40,7 +44,7 @@ def build_report(
     benchmarks : path
         Folder with Snakemake's benchmark files; it may be absent.
     """
-    data = read_report_data(inputs, config["endpoints"])
+    data = read_report_data(inputs, config)
     run = {
         "versions": versions(),
         "machine": machine(),
@@ -50,7 +54,7 @@ def build_report(
         "date": datetime.now(UTC).date().isoformat(),
     }
     _write_tables(data, run["times"], Path(outputs["tables"]))
-    views = [_view(endpoint, data, settings, config, run, Path(outputs["figures"])) for endpoint in data.endpoints]
+    views = [_view(endpoint, data, settings, config, Path(outputs["figures"])) for endpoint in data.endpoints]
     cohort = _cohort(data)
     page = (
         _environment()
@@ -60,8 +64,9 @@ def build_report(
             data=data,
             views=views,
             cohort=cohort,
+            limits=words.limits(data, config),
+            methods=words.methods(data, config, run["versions"]),
             run=run,
-            paper=paper if settings.paper else None,
             style=_resource("report.css"),
             script=_resource("report.js"),
         )
@@ -88,10 +93,10 @@ def _view(
     data: ReportData,
     settings: ReportSettings,
     config: Mapping[str, Any],
-    run: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
     """What the template shows of one endpoint."""
+    modalities = tables.modality_rows(endpoint, settings.paper)
     comparisons = [
         {
             "name": endpoint.label(arm),
@@ -111,7 +116,8 @@ def _view(
         "note": words.metric_note(endpoint),
         "label_rule": words.label_rule(endpoint),
         "volume_statement": words.volume_statement(endpoint),
-        "modalities": tables.modality_rows(endpoint, settings.paper),
+        "modalities": modalities,
+        "paper": paper if any(row["paper"] for row in modalities) else None,
         "ablation": tables.ablation_rows(endpoint),
         "comparisons": comparisons,
         "strata": tables.strata_rows(endpoint),
@@ -124,8 +130,6 @@ def _view(
         "training": training,
         "training_note": words.training_note(endpoint),
         "deaths": endpoint.tables["deaths"].to_dict("records"),
-        "methods": words.methods(endpoint, data, config, run["versions"]),
-        "limits": words.limits(endpoint),
     }
 
 
@@ -136,11 +140,12 @@ def _cohort(data: ReportData) -> dict[str, Any]:
     for column, title in [("manufacturer", "Scanners"), ("tumor_source", "Contours")]:
         if column in data.used:
             counts = data.used[column].fillna("unknown").value_counts()
-            facts.append((title, listed([f"{name} {n}" for name, n in counts.items()])))
+            facts.append((title, listed([f"{SOURCES.get(name, name)} {n}" for name, n in counts.items()])))
     if "volume_tumor_mm3" in data.used:
         cubic = data.used["volume_tumor_mm3"].dropna() / 1000
-        low, middle, high = cubic.quantile([0.25, 0.5, 0.75]) if len(cubic) else (float("nan"),) * 3
-        facts.append(("Tumour volume", f"median {middle:.1f} cm³ (quartiles {low:.1f} to {high:.1f})"))
+        if len(cubic):
+            low, middle, high = cubic.quantile([0.25, 0.5, 0.75])
+            facts.append(("Tumour volume", f"median {middle:.1f} cm³ (quartiles {low:.1f} to {high:.1f})"))
     return {
         "counts": tables.problem_counts(data),
         "excluded": left.to_dict("records"),
@@ -150,7 +155,7 @@ def _cohort(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _environment():
+def _environment() -> "jinja2.Environment":
     import jinja2
 
     environment = jinja2.Environment(

@@ -32,6 +32,8 @@ class Endpoint:
         ``selection.parquet`` of all folds, part ``outer``, with ``repeat, fold``; empty without radiomics.
     training : list of dict
         ``training.json`` of the outer networks, with ``repeat, fold``; empty without deep features.
+    clinical_arm : str
+        The arm of the modality ``clinical`` alone, named after its set.
     """
 
     facts: dict[str, Any]
@@ -40,6 +42,7 @@ class Endpoint:
     tables: dict[str, pd.DataFrame]
     selection: pd.DataFrame
     training: list[dict[str, Any]]
+    clinical_arm: str
 
     @property
     def name(self) -> str:
@@ -85,6 +88,11 @@ class Endpoint:
         modalities = self.facts["modalities"]
         return "All modalities" if len(modalities) > 2 and arm.split("+") == modalities else arm_name(arm)
 
+    def alone(self) -> list[tuple[str, str]]:
+        """Each modality that is an arm of its own, with the name of that arm."""
+        arms = [(m, self.clinical_arm if m == "clinical" else m) for m in self.facts["modalities"]]
+        return [(modality, arm) for modality, arm in arms if arm in self.arms]
+
     def metric(self, arm: str, head: str, name: str = "auc", suffix: str | None = None) -> Shown:
         """A metric of an arm, weighted as the headline unless `suffix` says otherwise."""
         return shown(self.summary.loc[(arm, head)], name + (self.suffix if suffix is None else suffix))
@@ -129,7 +137,7 @@ class ReportData:
     endpoints: list[Endpoint]
 
 
-def read_report_data(inputs: Mapping[str, Any], endpoints: Mapping[str, Mapping[str, Any]]) -> ReportData:
+def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> ReportData:
     """Read the inputs of the report.
 
     Parameters
@@ -137,8 +145,8 @@ def read_report_data(inputs: Mapping[str, Any], endpoints: Mapping[str, Mapping[
     inputs : mapping
         The list ``evaluation`` (all outputs of the evaluation), ``flow, exclusions, used``, and what only some runs
         have, otherwise empty: ``problems`` (of the features), the lists ``selection`` and ``training``.
-    endpoints : mapping
-        The config's endpoints.
+    config : mapping
+        The configuration as plain values.
     """
     evaluation = [Path(path) for path in inputs["evaluation"]]
     tables = {path.stem: read_table(path) for path in evaluation if path.suffix == ".parquet"}
@@ -155,11 +163,12 @@ def read_report_data(inputs: Mapping[str, Any], endpoints: Mapping[str, Mapping[
         views.append(
             Endpoint(
                 about,
-                dict(endpoints[name]),
+                dict(config["endpoints"][name]),
                 facts["confidence"],
                 {key: table[table["endpoint"] == name].reset_index(drop=True) for key, table in tables.items()},
                 chosen_table,
                 [record for record in training if record["endpoint"] == name],
+                f"clinical:{config['fusion']['clinical_set'] or next(iter(config['clinical']['sets']), 'baseline')}",
             )
         )
     return ReportData(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, LINE, GRID = "#1b2430", "#5b6675", "#c9d0d9", "#e8ebef"
+HEADLINE = "#0072B2"
 # Okabe & Ito's palette, told apart by people with any colour vision; dashes tell the lines apart in grey.
 STYLES = {
     "clinical": ("#E69F00", (0, (5, 1.5))),
@@ -25,8 +26,9 @@ STYLES = {
     "peri_radiomics": ("#CC79A7", (0, (1, 1))),
     "deep": ("#D55E00", (0, (7, 2, 1, 2))),
     "volume": ("#4d4d4d", (0, (2, 2))),
+    "control": ("#8c6bb1", (0, (1, 2))),
+    "headline": (HEADLINE, "solid"),
 }
-HEADLINE = "#0072B2"
 RC = {
     "svg.fonttype": "none",
     "svg.hashsalt": "metaswin",
@@ -57,18 +59,21 @@ def _figure(width: float, height: float) -> Iterator[tuple["Figure", "Axes"]]:
 
 
 def roc_figure(endpoint: Endpoint, stem: Path) -> str:
-    """Mean ROC curves of the headline (with ± 1 SD over folds), each modality alone and volume."""
-    alone = [arm for arm in [*endpoint.facts["modalities"], "volume"] if arm in endpoint.arms]
-    arms = [*(arm for arm in alone if arm != endpoint.headline), endpoint.headline]
+    """Mean ROC curves of the headline (with ± 1 SD over folds), each modality alone and the controls."""
+    alone = endpoint.alone()
+    shown = [arm for _, arm in alone]
+    others = [arm for arm in endpoint.controls() if arm not in shown]
+    lines = [*alone, *(("volume" if arm == "volume" else "control", arm) for arm in others)]
+    lines = [*(line for line in lines if line[1] != endpoint.headline), ("headline", endpoint.headline)]
     table = endpoint.tables["roc"]
     with _figure(6.2, 5.6) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=LINE, linewidth=1)
-        for arm in arms:
+        for kind, arm in lines:
             curve = table[(table["arm"] == arm) & (table["head"] == endpoint.head)]
             if not len(curve):
                 continue
-            main = arm == endpoint.headline
-            colour, dashes = (HEADLINE, "solid") if main else STYLES.get(arm, (MUTED, "solid"))
+            main = kind == "headline"
+            colour, dashes = STYLES[kind]
             label = f"{endpoint.label(arm)}: {endpoint.metric(arm, endpoint.head).text}"
             axes.plot(
                 curve["fpr"], curve["tpr"], color=colour, linestyle=dashes, linewidth=2.6 if main else 1.6, label=label

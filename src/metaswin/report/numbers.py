@@ -55,10 +55,15 @@ def shown_difference(row: Mapping[str, Any]) -> Shown:
 
 def arm_name(arm: str) -> str:
     """Name of an arm for readers: ``clinical+deep`` is "Clinical + deep features"."""
-    if arm.startswith("clinical:") and "+" not in arm:
-        return f"Clinical set “{arm.removeprefix('clinical:')}”"
-    first, *rest = [ARM_NAMES.get(part, part) for part in arm.split("+")]
+    first, *rest = [part_name(part) for part in arm.split("+")]
     return " + ".join([first, *(part[:1].lower() + part[1:] for part in rest)])
+
+
+def part_name(part: str) -> str:
+    """Name of one modality, of volume or of a clinical set."""
+    if part.startswith("clinical:"):
+        return f"Clinical set “{part.removeprefix('clinical:')}”"
+    return ARM_NAMES.get(part, part)
 
 
 def arm_order(arm: str) -> tuple:

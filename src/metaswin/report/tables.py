@@ -21,7 +21,7 @@ STEPS = {
 
 def modality_rows(endpoint: Endpoint, paper: bool) -> list[dict[str, Any]]:
     """The paper's first table: modalities alone, everything together, and the controls."""
-    alone = [arm for arm in endpoint.facts["modalities"] if arm in endpoint.arms]
+    alone = [arm for _, arm in endpoint.alone()]
     controls = [arm for arm in endpoint.controls() if arm not in alone]
     groups = [("Alone", alone), ("Together", [endpoint.headline]), ("Controls", controls)]
     rows, seen = [], set()

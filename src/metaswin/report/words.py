@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metaswin.report.data import Endpoint, ReportData
-from metaswin.report.numbers import ARM_NAMES, Shown, count, days, listed
+from metaswin.report.numbers import ARM_NAMES, Shown, count, days, listed, part_name
 
 # Collins, Ogundimu & Altman 2016 (Stat Med 35:214-226) and Vergouwe et al. 2005 (J Clin Epidemiol 58:475-483).
 FIRM_EVENTS = 100
@@ -14,7 +14,8 @@ def outcome_words(endpoint: Endpoint) -> str:
     """What is predicted."""
     if endpoint.horizon is None:
         return f"outcome {endpoint.name}"
-    return f"{endpoint.name}: distant metastasis within {days(endpoint.horizon)}"
+    deaths = ", deaths before it left out" if endpoint.facts["deaths"] == "exclude" else ""
+    return f"{endpoint.name}: distant metastasis within {days(endpoint.horizon)}{deaths}"
 
 
 def answer(endpoint: Endpoint) -> list[tuple[str, str]]:
@@ -151,24 +152,59 @@ def training_note(endpoint: Endpoint) -> str:
     return _capital("; ".join(found)) + "."
 
 
-def methods(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, str]) -> str:
     """A paragraph on methods to paste into a manuscript."""
-    folds, selection, deep = config["folds"], config["selection"], config["deep"]
-    modalities = endpoint.facts["modalities"]
-    n = endpoint.counts
+    folds, first = config["folds"], data.endpoints[0]
+    endpoints = "; ".join(_endpoint_in_methods(endpoint) for endpoint in data.endpoints)
+    repeated = f" repeated {folds['repeats']} times" if folds["repeats"] > 1 else ""
+    balanced = f" and {listed(folds['stratify'])}" if folds["stratify"] else ""
+    horizons = any(endpoint.suffix for endpoint in data.endpoints)
+    used = [f"{name} {versions[name]}" for name in ("metaswin", "snakemake", "torch", "monai") if name in versions]
     parts = [
-        f"We analysed {count(data.flow['used'], 'patient')} for {outcome_words(endpoint)} "
-        f"({int(n['events'])} events, {int(n['nonevents'])} non-events, {int(n['unknown'])} unknown).",
-        f"Performance was estimated by {folds['k']}-fold cross-validation, repeated {folds['repeats']} times,"
-        if folds["repeats"] > 1
-        else f"Performance was estimated by {folds['k']}-fold cross-validation,",
-        "stratified by label" + (f" and {listed(folds['stratify'])};" if folds["stratify"] else ";"),
-        "imputation, scaling, feature selection, networks and thresholds were fitted on the training rows of each fold "
-        "only.",
+        f"We analysed {count(data.flow['used'], 'patient')} for {endpoints}.",
+        _deaths_in_methods(data) if horizons else "",
+        f"Performance was estimated by {folds['k']}-fold cross-validation{repeated}, stratified by label{balanced}; "
+        "whatever learns (imputation, scaling, feature selection, networks, thresholds) was fitted on the training "
+        "rows of each fold only.",
+        *_features_in_methods(first.facts["modalities"], config),
+        "Thresholds were fitted on inner out-of-fold predictions of the training rows "
+        f"({_threshold_rule(config['evaluation'])}).",
+        f"We report means over folds with {first.confidence:.0%} intervals by the corrected resampled t method "
+        "(Nadeau & Bengio 2003); arms were compared by the corrected resampled t-test.",
+        "Unknown outcomes were handled by inverse-probability-of-censoring weights from Kaplan–Meier estimates of the "
+        "training rows (Uno et al. 2007)."
+        if horizons
+        else "",
+        f"Software: {', '.join(used)}, Python {versions['Python']}.",
     ]
+    return " ".join(part for part in parts if part)
+
+
+def _endpoint_in_methods(endpoint: Endpoint) -> str:
+    n = endpoint.counts
+    unknown = f", {int(n['unknown']):,} unknown" if endpoint.horizon is not None else ""
+    return f"{outcome_words(endpoint)} ({int(n['events']):,} events, {int(n['nonevents']):,} non-events{unknown})"
+
+
+def _deaths_in_methods(data: ReportData) -> str:
+    rules = {endpoint.facts["deaths"] for endpoint in data.endpoints} - {None}
+    if rules == {"nonevent"}:
+        return "Deaths before the horizon without distant metastasis counted as non-events."
+    if rules == {"exclude"}:
+        return "Patients who died before the horizon without distant metastasis were left out."
+    return (
+        "Deaths before the horizon without distant metastasis counted as non-events, except where stated that they "
+        "were left out."
+    )
+
+
+def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> list[str]:
+    selection, deep = config["selection"], config["deep"]
+    parts = []
     if "radiomics" in modalities:
+        engine = "ready table" if config["source"] == "features" else "PyRadiomics"
         parts.append(
-            f"Radiomic features (PyRadiomics) were dropped when missing in more than {selection['max_missing']:.0%} of "
+            f"Radiomic features ({engine}) were dropped when missing in more than {selection['max_missing']:.0%} of "
             "training rows, constant, or correlated "
             f"(|Spearman ρ| > {selection['max_correlation']:g}) with a kept one; the "
             f"{selection['keep']} ranked highest by a random forest of {selection['trees']} trees were kept."
@@ -179,26 +215,16 @@ def methods(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any], ver
             f"A {backbone} was trained on CT patches around the tumour in each fold; its score entered the fusion "
             "cross-fitted within the training rows."
         )
-    names = listed([ARM_NAMES.get(m, m).lower() for m in modalities])
-    parts.append(
-        f"Modalities ({names}) were joined by a fully connected network; logistic regression served as reference."
-    )
-    parts.append(
-        "Thresholds were fitted on inner out-of-fold predictions of the training rows "
-        f"({_threshold_rule(config['evaluation'])}). "
-        f"We report means over folds with {endpoint.confidence:.0%} intervals by the corrected resampled t method "
-        "(Nadeau & Bengio 2003); arms were compared by the corrected resampled t-test."
-    )
-    if endpoint.suffix:
-        parts.append(
-            "Unknown outcomes were handled by inverse-probability-of-censoring weights from Kaplan–Meier estimates of "
-            "the training rows (Uno et al. 2007)."
-        )
-    used = [f"{name} {versions[name]}" for name in ("metaswin", "snakemake", "torch", "monai") if name in versions]
-    return " ".join([*parts, f"Software: {', '.join(used)}, Python {versions['Python']}."])
+    if len(modalities) > 1:
+        names = listed([ARM_NAMES.get(modality, modality).lower() for modality in modalities])
+        parts.append(f"Modalities ({names}) were joined by a fully connected network with one encoder each;")
+    else:
+        parts.append("Predictions were made by a fully connected network;")
+    parts.append("logistic regression served as reference.")
+    return parts
 
 
-def limits(endpoint: Endpoint) -> list[str]:
+def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
     """What the numbers do not show."""
     found = [
         "Cross-validation within one data set: performance elsewhere (other scanners, hospitals, years) is unknown.",
@@ -207,17 +233,22 @@ def limits(endpoint: Endpoint) -> list[str]:
         "corrected for the number of strata; neither are the comparisons of arms.",
         "Calibration, decision curves and permutation controls are not part of this report.",
     ]
-    if endpoint.suffix:
+    if any(endpoint.suffix for endpoint in data.endpoints):
         found.append(
             "The censoring weights assume that loss to follow-up does not depend on the outcome; deaths are not "
             "counted as losses."
         )
-        if endpoint.facts["deaths"] == "exclude":
-            found.append(
-                "Leaving out patients who died before the horizon uses what is not known at baseline; AUCs under this "
-                "rule are usually higher."
-            )
-    if "radiomics" in endpoint.facts["modalities"]:
+    without_deaths = [endpoint.name for endpoint in data.endpoints if endpoint.facts["deaths"] == "exclude"]
+    if without_deaths:
+        found.append(
+            f"{listed(without_deaths)}: leaving out patients who died before the horizon uses what is not known at "
+            "baseline; AUCs under this rule are usually higher, and its censoring weights are estimated without these "
+            "patients."
+        )
+    automatic = int((data.used["tumor_source"] == "nnunet").sum()) if "tumor_source" in data.used else 0
+    if automatic:
+        found.append(f"The contours of {count(automatic, 'patient')} were drawn automatically, by a network.")
+    if "radiomics" in data.endpoints[0].facts["modalities"] and config["source"] != "features":
         found.append(
             "The set of radiomic features reconstructs the published count; the paper does not name its image types."
         )
@@ -231,10 +262,12 @@ def _threshold_rule(evaluation: Mapping[str, Any]) -> str:
 
 
 def _arm_in_text(arm: str) -> str:
-    if arm.startswith("clinical:") and "+" not in arm:
-        return f"the clinical set “{arm.removeprefix('clinical:')}”"
-    names = {**{part: name.lower() for part, name in ARM_NAMES.items()}, "clinical": "clinical variables"}
-    return listed([names.get(part, part) for part in arm.split("+")])
+    names = []
+    for part in arm.split("+"):
+        name = part_name(part)
+        known = "clinical variables" if part == "clinical" else name[:1].lower() + name[1:]
+        names.append(f"the {known}" if part.startswith("clinical:") else known)
+    return listed(names)
 
 
 def _with_interval(found: Shown, endpoint: Endpoint) -> str:

@@ -48,7 +48,7 @@ def _axes(padded: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     places = np.argwhere(padded) * spacing[None, :]
     places -= np.mean(places, axis=0)
     places /= np.sqrt(len(places))
-    # Equal eigenvalues (a cube) can come with imaginary parts that are rounding; PyRadiomics keeps them.
+    # Equal eigenvalues (a cube) can come with imaginary parts of rounding; PyRadiomics gives complex features then.
     values = np.real(np.linalg.eigvals(np.dot(places.T.copy(), places)))
     values[(values < 0) & (values > -1e-10)] = 0
     values.sort()

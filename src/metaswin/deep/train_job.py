@@ -1,4 +1,4 @@
-"""What the jobs train_deep and extract_deep_features do: files in, files out."""
+"""The job train_deep: files in, files out."""
 
 import hashlib
 import json
@@ -7,20 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import monai
-import numpy as np
-import pandas as pd
 import torch
 
 from metaswin.deep.backbones import build
-from metaswin.deep.cache import load_patch, load_patches
+from metaswin.deep.cache import load_patches
 from metaswin.deep.compute import choose_device, reproducible
-from metaswin.deep.network_file import load_network, save_network, score
+from metaswin.deep.network_file import save_network
 from metaswin.deep.pretrained import file_hash, load_pretrained
-from metaswin.deep.rows import check_two_classes, patient_of, rows_of, scored_patients, seed_of, training_labels
+from metaswin.deep.rows import check_two_classes, rows_of, seed_of, training_labels
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
 from metaswin.deep.train import fit
-from metaswin.files import read_table, write_json, write_table
+from metaswin.files import read_table, write_json
 from metaswin.patches.channels import channel_names
 from metaswin.patches.settings import PatchesSettings
 
@@ -117,54 +115,3 @@ def train_part(
 def settings_facts(settings: DeepSettings) -> dict:
     """The settings that change what a training gives; the file of pretrained weights counts by its content."""
     return settings.model_dump(mode="json", exclude={"enabled", "backbone", "pretrained", "checkpoint_every"})
-
-
-def extract_features(
-    patches: Sequence[str],
-    folds: str,
-    networks: Mapping[str, str],
-    output: str,
-    repeat: int,
-    fold: int,
-    settings: DeepSettings,
-) -> None:
-    """Score every patient of a fold by the network that has not seen it, and describe it by the outer network.
-
-    Writes ``patient, role, score, d000 …``. `score` is a logit: of a training row from the network of the inner
-    fold it was left out of, of a test row from `networks["outer"]`. Patients without a patch have missing values.
-
-    Parameters
-    ----------
-    patches, folds
-        As for `train_part`.
-    networks : mapping
-        Part → network file, of every part.
-    output : str
-        ``features.parquet``.
-    repeat, fold, settings
-        The fold, and `device` and `threads` of the settings.
-    """
-    rows = rows_of(read_table(folds), repeat, fold)
-    files = {patient_of(path): path for path in patches}
-    there = [patient for patient in rows.index if Path(files[patient]).stat().st_size > 0]
-    device = choose_device(settings.device)
-    scores = dict.fromkeys(rows.index, np.nan)
-    features: dict[str, np.ndarray] = {}
-    with reproducible(settings.threads, device):
-        for part, path in networks.items():
-            network = load_network(path, device)
-            scored = set(scored_patients(rows, part))
-            for patient in there:
-                if part != "outer" and patient not in scored:
-                    continue
-                logit, pooled = score(network, load_patch(files[patient]).half())
-                if patient in scored:
-                    scores[patient] = logit
-                if part == "outer":
-                    features[patient] = pooled.numpy()
-    width = len(next(iter(features.values()), []))
-    blank = np.full(width, np.nan, dtype=np.float32)
-    columns = [f"d{number:03d}" for number in range(width)]
-    described = pd.DataFrame([features.get(patient, blank) for patient in rows.index], columns=columns)
-    front = pd.DataFrame({"patient": rows.index, "role": rows["role"].to_numpy(), "score": list(scores.values())})
-    write_table(output, pd.concat([front, described], axis=1))

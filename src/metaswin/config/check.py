@@ -1,0 +1,147 @@
+"""Mistakes of a configuration that no single setting shows: what one section says of another, and of the files."""
+
+from pathlib import Path
+
+from metaswin.clinical.settings import EndpointSettings
+from metaswin.config.model import Config
+from metaswin.errors import UserError, suggestion
+
+WAY_IN = {"dicom": "dicom", "nifti": "sheet", "features": "features"}
+
+
+def check_consistency(config: Config) -> list[str]:
+    """Messages on mistakes that need no file to be seen."""
+    from metaswin.fusion.check import check_arms
+
+    messages = [f"data.{key} is not set, but {why}; give its path" for key, why in _needed(config).items() if
+                getattr(config.data, key) is None]  # fmt: skip
+    if config.clinical.table is None:
+        messages.append("clinical.table is not set; give the path of the clinical table (CSV)")
+    if not config.endpoints:
+        messages.append("endpoints is empty; name what to predict, such as a 0/1 column (see config/examples)")
+    for name in config.endpoints:
+        if not name.replace("_", "").isalnum():
+            messages.append(f"endpoints.{name}: a name may hold letters, digits and _ only")
+    messages += _check_roles(config)
+    if config.data.source in ("dicom", "nifti"):
+        messages += _check_regions(config) + _check_tissues(config)
+    if config.data.source == "dicom" and config.ingest.tumor_source == "nnunet":
+        from metaswin.images.model_folder import check_model_folder
+
+        messages += check_model_folder(config.images.nnunet)
+    return messages + check_arms(config)
+
+
+def _needed(config: Config) -> dict[str, str]:
+    """Paths of `data` that this configuration needs → why."""
+    source = config.data.source
+    needed = {WAY_IN[source]: f"data.source is {source}"} if source in WAY_IN else {}
+    if source == "dicom" and config.ingest.tumor_source == "nifti":
+        needed["sheet"] = "ingest.tumor_source is nifti"
+    return needed
+
+
+def _check_roles(config: Config) -> list[str]:
+    """Predictors and strata must be known before the outcome; an outcome must not predict."""
+    messages = []
+    roles = {name.strip(): column.role for name, column in config.clinical.columns.items()}
+    predictive = [name for name, role in roles.items() if role in ("baseline", "treatment")]
+    for title, names in [
+        *((f"clinical.sets.{key}", columns) for key, columns in config.clinical.sets.items()),
+        ("folds.stratify", config.folds.stratify),
+        ("evaluation.strata", config.evaluation.strata),
+    ]:
+        for name in names:
+            if name.strip() not in roles:
+                messages.append(
+                    f"{title}: column {name!r} has no role in clinical.columns{suggestion(name, predictive)}"
+                )
+            elif name.strip() not in predictive:
+                messages.append(
+                    f"{title}: column {name!r} has the role {roles[name.strip()]}; "
+                    "only baseline (and treatment) columns are known before the outcome"
+                )
+    for name, endpoint in config.endpoints.items():
+        for column in _endpoint_columns(endpoint):
+            if roles.get(column.strip()) in ("baseline", "treatment"):
+                messages.append(
+                    f"endpoints.{name}: column {column!r} is an outcome here but has the role "
+                    f"{roles[column.strip()]} in clinical.columns, where it would predict itself"
+                )
+    return messages
+
+
+def _check_regions(config: Config) -> list[str]:
+    """Regions that radiomics names but nobody makes."""
+    from metaswin.regions.rings import ring_name
+
+    made = ["tumor", "primary", "nodes", "rings", *(ring_name(ring) for ring in config.regions.rings)]
+    unknown = [name for name in config.radiomics.regions if name not in made]
+    messages = [f"radiomics.regions: nobody makes {name!r}{suggestion(name, made)}" for name in unknown]
+    if "tumor" not in config.radiomics.regions and "radiomics" in config.fusion.modalities:
+        messages.append("radiomics.regions lacks tumor, which the modality radiomics is made of; add it")
+    return messages
+
+
+def _check_tissues(config: Config) -> list[str]:
+    """Organ names that the backend `threshold` does not make."""
+    from metaswin.organs.settings import TISSUES
+
+    if config.organs.backend != "threshold":
+        return []
+    groups = config.patches.organ_groups
+    named = [("regions.ring_excludes", name) for name in config.regions.ring_excludes]
+    named += [(f"patches.organ_groups.{group}", name) for group, names in groups.items() for name in names]
+    return [
+        f"{setting}: organs.backend threshold does not make {name!r}{suggestion(name, TISSUES)}"
+        for setting, name in named
+        if name not in TISSUES
+    ]
+
+
+def _endpoint_columns(endpoint: EndpointSettings) -> list[str]:
+    """Every column of the clinical table that an endpoint reads, but the start of treatment."""
+    columns = [endpoint.column, endpoint.followup]
+    for source in (endpoint.event, endpoint.death):
+        if source is not None:
+            columns += [source.column, source.time, source.date]
+    return [column for column in columns if column is not None]
+
+
+def check_files(config: Config) -> list[str]:
+    """Messages on paths that do not exist and columns that the clinical table does not have."""
+    messages = []
+    for key in _needed(config):
+        path = getattr(config.data, key)
+        if path is None:
+            continue
+        there = Path(path).is_dir() if key == "dicom" else Path(path).is_file()
+        if not there:
+            kind = "folder" if key == "dicom" else "file"
+            messages.append(f"data.{key}: no {kind} {path} (looked from {Path.cwd()})")
+    weights = config.deep.pretrained if config.deep.enabled else None
+    if weights is not None and not Path(weights).is_file():
+        messages.append(f"deep.pretrained: no file {config.deep.pretrained} (looked from {Path.cwd()})")
+    if config.clinical.table is None:
+        return messages
+    from metaswin.clinical.table import read_header
+
+    try:
+        header = read_header(config.clinical.table)
+    except UserError as error:
+        return [*messages, str(error)]
+    wanted_columns: list[tuple[str, list[str | None]]] = [
+        ("clinical.id", [config.clinical.id]),
+        ("clinical.columns", list(config.clinical.columns)),
+        *((f"cohort.{key}", list(getattr(config.cohort, key))) for key in type(config.cohort).model_fields),
+        ("ingest.series.treatment_start", [config.ingest.series.treatment_start]),
+    ]
+    for name, endpoint in config.endpoints.items():
+        wanted_columns.append((f"endpoints.{name}", [*_endpoint_columns(endpoint), endpoint.start]))
+    for title, names in wanted_columns:
+        for name in names:
+            if name is not None and name.strip() not in header:
+                messages.append(
+                    f"{title}: {config.clinical.table} has no column {name!r}{suggestion(name.strip(), header)}"
+                )
+    return messages

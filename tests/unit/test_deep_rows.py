@@ -1,0 +1,146 @@
+"""Rows of a network, patches in memory, augmentation and the estimate of memory."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaswin.deep.augment import augment, random_affines
+from metaswin.deep.cache import load_patches
+from metaswin.deep.resources import memory_mb
+from metaswin.deep.rows import check_two_classes, rows_of, scored_patients, seed_of, training_labels
+from metaswin.deep.settings import AugmentationSettings, DeepSettings
+from metaswin.errors import UserError
+from metaswin.files import write_volume
+
+STILL = AugmentationSettings(flip=False, rotate=0, scale=0, shift=0, noise=0)
+
+
+def folds_table(labels, fold, inner, folds=2):
+    table = pd.DataFrame({"patient": [f"P{i:02d}" for i in range(len(labels))], "repeat": 0, "fold": fold})
+    table["label"] = pd.array(labels, dtype="Int8")
+    for f in range(folds):
+        table[f"inner_{f}"] = pd.array(np.where(np.array(fold) == f, None, inner), dtype="Int8")
+    return table
+
+
+def test_training_labels_when_hand_made_then_exactly_the_known_rows_outside():
+    folds = folds_table([1, 0, None, 0, 1, 0], [0, 0, 1, 1, 1, 1], [0, 1, 0, 0, 1, 1])
+    rows = rows_of(folds, 0, 0)
+    assert training_labels(rows, "outer").to_dict() == {"P03": 0, "P04": 1, "P05": 0}
+    assert training_labels(rows, "inner-0").to_dict() == {"P04": 1, "P05": 0}
+    assert scored_patients(rows, "outer") == ["P00", "P01"]
+    assert scored_patients(rows, "inner-0") == ["P02", "P03"]
+
+
+def test_rows_of_when_several_repeats_then_only_the_wanted_one():
+    folds = folds_table([1, 0], [0, 1], [0, 0])
+    other = folds.assign(repeat=1, fold=[1, 0], inner_0=pd.array([0, None], dtype="Int8"))
+    rows = rows_of(pd.concat([folds, other]), 1, 0)
+    assert rows["role"].to_dict() == {"P00": "train", "P01": "test"}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_parts_when_any_folds_then_each_patient_is_scored_once_by_a_network_that_never_saw_it(data):
+    n, k, inner = data.draw(st.integers(4, 30)), data.draw(st.integers(2, 4)), data.draw(st.integers(2, 4))
+    labels = data.draw(st.lists(st.sampled_from([0, 1, None]), min_size=n, max_size=n))
+    fold = data.draw(st.lists(st.integers(0, k - 1), min_size=n, max_size=n))
+    inner_folds = data.draw(st.lists(st.integers(0, inner - 1), min_size=n, max_size=n))
+    rows = rows_of(folds_table(labels, fold, inner_folds, k), 0, 0)
+    scored = []
+    for part in ["outer", *(f"inner-{j}" for j in range(inner))]:
+        unseen = scored_patients(rows, part)
+        assert not set(unseen) & set(training_labels(rows, part).index)
+        scored += unseen
+    assert sorted(scored) == list(rows.index)
+
+
+@pytest.mark.parametrize("labels", [[1, 1], [0, 0, 0]])
+def test_check_two_classes_when_one_class_then_says_where(labels):
+    with pytest.raises(UserError, match=r"endpoint dm, fold 2: found \d events"):
+        check_two_classes(pd.Series(labels), "endpoint dm, fold 2")
+
+
+def test_seed_of_when_any_name_differs_then_another_seed():
+    seeds = {seed_of(seed, endpoint, fold) for seed in (1, 2) for endpoint in ("a", "b") for fold in range(5)}
+    assert len(seeds) == 20
+    assert seed_of(1, "a", 0) == seed_of(1, "a", 0)
+
+
+def test_load_patches_when_some_are_wanted_then_opens_only_these_in_order(tmp_path):
+    values = np.arange(2 * 2 * 3 * 4, dtype=np.float32).reshape(2, 2, 3, 4) / 64  # channel, z, y, x
+    image = sitk.JoinSeries([sitk.GetImageFromArray(channel) for channel in values])
+    for name in ("A", "C"):
+        write_volume(tmp_path / f"{name}.nii.gz", image)
+    (tmp_path / "B.nii.gz").write_bytes(b"")
+    (tmp_path / "D.nii.gz").write_bytes(b"not an image")
+    patches = load_patches([tmp_path / f"{name}.nii.gz" for name in "ABCD"], ["C", "B", "A"])
+    assert patches.patients == ["C", "A"]
+    assert patches.values.shape == (2, 2, 4, 3, 2)
+    assert patches.values[0, 1, 3, 2, 0] == values[1, 0, 2, 3]
+
+
+def test_load_patches_when_nobody_has_one_then_empty(tmp_path):
+    (tmp_path / "B.nii.gz").write_bytes(b"")
+    assert load_patches([tmp_path / "B.nii.gz"], ["B"]).patients == []
+
+
+def test_augment_when_everything_is_off_then_leaves_patches_as_they_are():
+    patches = torch.rand(2, 3, 8, 8, 8)
+    assert torch.allclose(augment(patches, STILL, torch.Generator().manual_seed(0)), patches, atol=1e-5)
+
+
+def test_augment_when_only_flips_then_each_patient_is_mirrored_left_to_right_or_not():
+    patches = torch.rand(16, 2, 6, 8, 8)[:, :, :, :6, :6]
+    moved = augment(patches, STILL.model_copy(update={"flip": True}), torch.Generator().manual_seed(0))
+    same = [torch.allclose(new, old, atol=1e-5) for new, old in zip(moved, patches, strict=True)]
+    mirrored = [torch.allclose(new, old.flip(1), atol=1e-5) for new, old in zip(moved, patches, strict=True)]
+    assert 0 < sum(same) < 16
+    assert [a != b for a, b in zip(same, mirrored, strict=True)] == [True] * 16
+
+
+def test_augment_when_noise_then_on_the_ct_alone_and_as_strong_as_asked():
+    patches = torch.rand(2, 3, 16, 16, 16)
+    moved = augment(patches, STILL.model_copy(update={"noise": 0.1}), torch.Generator().manual_seed(0))
+    assert float((moved - patches)[:, 0].std()) == pytest.approx(0.1, rel=0.05)
+    assert torch.allclose(moved[:, 1:], patches[:, 1:], atol=1e-5)
+
+
+def test_augment_when_seeded_alike_then_equal_and_otherwise_not():
+    patches, wild = torch.rand(2, 3, 8, 8, 8), AugmentationSettings()
+    first, second, third = (augment(patches, wild, torch.Generator().manual_seed(s)) for s in (3, 3, 4))
+    assert torch.equal(first, second)
+    assert not torch.allclose(first, third)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 90), st.floats(0, 0.5), st.floats(0, 0.5), st.integers(0, 2**31))
+def test_random_affines_when_drawn_then_volume_and_shift_stay_within_the_settings(rotate, scale, shift, seed):
+    wanted = AugmentationSettings(rotate=rotate, scale=scale, shift=shift)
+    affines = random_affines(8, wanted, torch.Generator().manual_seed(seed))
+    volume = torch.linalg.det(affines[:, :, :3]).abs()
+    assert (volume <= (1 + scale) ** 3 + 1e-3).all()
+    assert (volume >= (1 + scale) ** -3 - 1e-3).all()
+    assert (affines[:, :, 3].abs() <= 2 * shift + 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size", "embed", "window", "batch", "measured"),
+    [
+        ("swin", 48, 24, 4, 4, 1238),
+        ("swin", 48, 24, 6, 4, 1742),
+        ("swin", 48, 24, 7, 4, 3714),
+        ("swin", 64, 48, 4, 2, 1933),
+        ("swin", 64, 48, 7, 2, 4565),
+        ("swin", 32, 12, 4, 4, 724),
+        ("resnet", 48, 24, 4, 4, 1217),
+        ("densenet", 48, 24, 4, 4, 1006),
+    ],
+)
+def test_memory_mb_when_measured_then_at_least_that_and_not_thrice(backbone, size, embed, window, batch, measured):
+    wanted = DeepSettings(embed_dim=embed, window_size=window, batch_size=batch)
+    assert measured <= memory_mb(backbone, wanted, size, 5, 26) <= 3 * measured

@@ -1,0 +1,285 @@
+"""Training: resuming after a kill, leaks, early stopping, and features of a fold."""
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+import torch
+
+from metaswin.deep.backbones import build
+from metaswin.deep.cache import load_patch
+from metaswin.deep.features import extract_features
+from metaswin.deep.network_file import load_network, score
+from metaswin.deep.rows import rows_of, scored_patients
+from metaswin.deep.scratch import Scratch
+from metaswin.deep.settings import DeepSettings
+from metaswin.deep.train import early_stopping_split, fit
+from metaswin.deep.train_job import train_part
+from metaswin.errors import UserError
+from metaswin.files import read_json, read_table, write_table, write_volume
+from metaswin.patches.settings import PatchesSettings
+
+PATCHES = PatchesSettings(size=32, spacing=2.0, organ_groups={})
+SETTINGS = DeepSettings(embed_dim=12, epochs=4, warmup_epochs=1, threads=1, checkpoint_every=2, device="cpu")
+COUNT = 12
+
+
+def make_cohort(folder: Path) -> None:
+    """Patches of twelve patients, the last without one, and folds: four test rows, two inner folds."""
+    random = np.random.default_rng(0)
+    z, y, x = np.mgrid[:32, :32, :32] - 15.5
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    labels = [index % 2 for index in range(COUNT)]
+    for index, label in enumerate(labels):
+        tumor = (radius < random.uniform(6, 10)).astype(np.float32)
+        ct = (0.3 + 0.4 * label * tumor + 0.05 * random.standard_normal(tumor.shape)).astype(np.float32)
+        channels = [ct, tumor, ((radius < 13) - tumor).astype(np.float32)]
+        write_volume(folder / f"P{index:02d}.nii.gz", sitk.JoinSeries([sitk.GetImageFromArray(c) for c in channels]))
+    (folder / f"P{COUNT - 1:02d}.nii.gz").write_bytes(b"")
+    fold = np.repeat([0, 1, 1], 4)
+    inner = [None] * 4 + [0, 0, 1, 1] * 2
+    write_table(
+        folder / "folds.parquet",
+        pd.DataFrame(
+            {
+                "patient": [f"P{index:02d}" for index in range(COUNT)],
+                "label": pd.array([*labels[:-2], None, labels[-1]], dtype="Int8"),
+                "repeat": 0,
+                "fold": fold,
+                "inner_0": pd.array(inner, dtype="Int8"),
+            }
+        ),
+    )
+
+
+def train(folder: Path, out: Path, part: str = "outer", settings: DeepSettings = SETTINGS, seed: int = 1) -> Path:
+    """Train one part on the cohort of `folder`; the folder of its outputs."""
+    train_part(
+        sorted(str(path) for path in folder.glob("*.nii.gz")),
+        str(folder / "folds.parquet"),
+        {"network": str(out / part / "network.safetensors"), "training": str(out / part / "training.json")},
+        out / "scratch" / part,
+        {"endpoint": "dm", "repeat": "0", "fold": "0", "backbone": settings.backbone, "part": part},
+        settings,
+        PATCHES,
+        seed,
+    )
+    return out / part
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohort")
+    make_cohort(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cohort, tmp_path_factory):
+    """Folder of the outer network, trained without a break."""
+    return train(cohort, tmp_path_factory.mktemp("undisturbed"))
+
+
+KILLED = """
+import logging, os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_deep_train import train
+
+class Kill(logging.Handler):
+    def emit(self, record):
+        if record.getMessage().startswith("epoch 3 of 4"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+logging.getLogger("metaswin.deep").addHandler(Kill())
+logging.getLogger("metaswin.deep").setLevel(logging.INFO)
+train(Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.long
+def test_train_when_killed_after_the_third_epoch_then_resumes_and_ends_bit_for_bit(
+    cohort, undisturbed, tmp_path, caplog
+):
+    arguments = [str(Path(__file__).parent), str(cohort), str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (tmp_path / "outer").exists()
+    (state,) = (tmp_path / "scratch/outer").iterdir()
+    assert torch.load(state, weights_only=True)["epoch"] == 2
+    with caplog.at_level("INFO", logger="metaswin.deep"):
+        resumed = train(cohort, tmp_path)
+    assert "resumed after epoch 2" in caplog.text
+    for name in ("network.safetensors", "training.json"):
+        assert (resumed / name).read_bytes() == (undisturbed / name).read_bytes()
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+class Interrupt(logging.Handler):
+    """Stands in for ctrl-C after the third epoch."""
+
+    def emit(self, record):
+        if record.getMessage().startswith("epoch 3 of 4"):
+            raise KeyboardInterrupt
+
+
+def test_train_when_interrupted_after_the_third_epoch_then_resumes_from_the_second_and_ends_bit_for_bit(
+    cohort, undisturbed, tmp_path, caplog
+):
+    interrupt, logger = Interrupt(), logging.getLogger("metaswin.deep")
+    caplog.set_level("INFO", logger="metaswin.deep")
+    logger.addHandler(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(cohort, tmp_path)
+    finally:
+        logger.removeHandler(interrupt)
+    torch.rand(7)  # the generator is elsewhere by now
+    resumed = train(cohort, tmp_path)
+    assert "resumed after epoch 2" in caplog.text
+    assert (resumed / "network.safetensors").read_bytes() == (undisturbed / "network.safetensors").read_bytes()
+
+
+def test_train_when_test_rows_are_corrupted_then_the_network_is_the_same(cohort, undisturbed, tmp_path):
+    for file in cohort.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    folds = read_table(cohort / "folds.parquet")
+    test = folds["fold"] == 0
+    folds.loc[test, "label"] = 1 - folds.loc[test, "label"]
+    write_table(tmp_path / "folds.parquet", folds)
+    for patient in [*folds.loc[test, "patient"], *folds.loc[folds["label"].isna(), "patient"]]:
+        (tmp_path / f"{patient}.nii.gz").write_bytes(b"not an image")
+    again = train(tmp_path, tmp_path / "out")
+    assert (again / "network.safetensors").read_bytes() == (undisturbed / "network.safetensors").read_bytes()
+
+
+def test_train_when_a_left_out_inner_fold_is_corrupted_then_its_network_is_the_same(cohort, tmp_path):
+    settings = SETTINGS.model_copy(update={"epochs": 1})
+    first = train(cohort, tmp_path / "first", "inner-0", settings)
+    rows = rows_of(read_table(cohort / "folds.parquet"), 0, 0)
+    left_out = [*scored_patients(rows, "inner-0"), *scored_patients(rows, "outer")]
+    for file in cohort.iterdir():
+        broken = file.name.removesuffix(".nii.gz") in left_out
+        (tmp_path / file.name).write_bytes(b"not an image" if broken else file.read_bytes())
+    second = train(tmp_path, tmp_path / "second", "inner-0", settings)
+    assert (first / "network.safetensors").read_bytes() == (second / "network.safetensors").read_bytes()
+
+
+def test_train_when_a_training_label_changes_then_so_does_the_network(cohort, undisturbed, tmp_path):
+    for file in cohort.glob("*.nii.gz"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    folds = read_table(cohort / "folds.parquet")
+    folds.loc[5, "label"] = 1 - folds.loc[5, "label"]
+    write_table(tmp_path / "folds.parquet", folds)
+    other = train(tmp_path, tmp_path / "out")
+    assert (other / "network.safetensors").read_bytes() != (undisturbed / "network.safetensors").read_bytes()
+
+
+def test_train_when_done_then_says_what_it_was_fitted_on(undisturbed):
+    facts = read_json(undisturbed / "training.json")
+    # Eight training rows, one of unknown label, one without a patch.
+    assert (facts["rows"], facts["events"]) == (6, 3)
+    assert (facts["stopping"], facts["epochs"], facts["best_epoch"]) == ("fixed", 4, 4)
+    assert len(facts["losses"]) == 4
+    assert facts["pretrained"] is None
+    assert float(load_network(undisturbed / "network.safetensors").prior) == 0.0
+
+
+def test_train_when_one_class_is_left_then_user_error(cohort, tmp_path):
+    for file in cohort.glob("*.nii.gz"):
+        (tmp_path / file.name).write_bytes(file.read_bytes() if file.name in ("P04.nii.gz", "P06.nii.gz") else b"")
+    write_table(tmp_path / "folds.parquet", read_table(cohort / "folds.parquet"))
+    with pytest.raises(UserError, match="found 0 events and 2 non-events"):
+        train(tmp_path, tmp_path / "out")
+
+
+def test_train_when_the_learning_rate_explodes_then_user_error(cohort, tmp_path):
+    with pytest.raises(UserError, match=r"lower deep\.learning_rate"):
+        train(cohort, tmp_path, settings=SETTINGS.model_copy(update={"learning_rate": 1e30}))
+
+
+def test_scratch_when_settings_differ_then_is_not_resumed_from(tmp_path):
+    Scratch(tmp_path, {"epochs": 4}).save({"epoch": 2})
+    assert Scratch(tmp_path, {"epochs": 5}).load() is None
+    assert Scratch(tmp_path, {"epochs": 4}).load() == {"epoch": 2}
+
+
+def test_scratch_when_the_file_is_damaged_then_starts_anew(tmp_path):
+    scratch = Scratch(tmp_path, {"epochs": 4})
+    scratch.path.write_bytes(b"half a fi")
+    assert scratch.load() is None
+
+
+def test_scratch_when_removed_then_states_of_other_settings_go_too(tmp_path):
+    Scratch(tmp_path / "job", {"epochs": 4}).save({"epoch": 2})
+    other = Scratch(tmp_path / "job", {"epochs": 5})
+    other.remove()
+    assert not (tmp_path / "job").exists()
+
+
+def test_early_stopping_split_when_events_suffice_then_stratified_and_seeded():
+    labels = np.array([1] * 50 + [0] * 150)
+    settings = DeepSettings(early_stopping_fraction=0.2, early_stopping_events=10)
+    train_rows, holdout = early_stopping_split(labels, settings, 1)
+    assert labels[holdout].sum() == 10
+    assert len(holdout) == 40
+    assert sorted([*train_rows, *holdout]) == list(range(200))
+    assert np.array_equal(early_stopping_split(labels, settings, 1)[1], holdout)
+    assert not np.array_equal(early_stopping_split(labels, settings, 2)[1], holdout)
+
+
+def test_early_stopping_split_when_events_are_too_few_then_none():
+    labels = np.array([1] * 47 + [0] * 150)
+    assert early_stopping_split(labels, DeepSettings(early_stopping_events=10), 1) is None
+
+
+def test_fit_when_the_watched_loss_never_improves_then_stops_and_keeps_the_best_epoch(tmp_path):
+    """Labels are noise: the loss of the rows watched rises soon, long before the last epoch."""
+    random = np.random.default_rng(0)
+    labels = np.array([0, 1] * 10)
+    patches = torch.from_numpy(random.standard_normal((20, 3, 32, 32, 32))).half()
+    settings = DeepSettings(
+        resnet_depth=10, epochs=60, warmup_epochs=0, learning_rate=3e-3, patience=2, early_stopping_events=2
+    )
+    torch.manual_seed(0)
+    network = build("resnet", settings, 3)
+    training = fit(network, patches, labels, settings, 1, Scratch(tmp_path, {}))
+    assert training.stopping == "early"
+    assert (training.holdout_rows, training.holdout_events) == (4, 2)
+    assert training.best_epoch == 1 + int(np.argmin(training.holdout_losses))
+    assert len(training.losses) == training.best_epoch + 2 < 60
+
+
+def test_extract_features_when_networks_are_there_then_each_row_is_scored_by_the_one_that_left_it_out(
+    cohort, undisturbed, tmp_path
+):
+    settings = SETTINGS.model_copy(update={"epochs": 1})
+    networks = {"outer": str(undisturbed / "network.safetensors")}
+    for part in ("inner-0", "inner-1"):
+        networks[part] = str(train(cohort, tmp_path, part, settings) / "network.safetensors")
+    paths = [str(path) for path in cohort.glob("*.nii.gz")]
+    output = tmp_path / "features.parquet"
+    extract_features(paths, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS)
+    table = read_table(output).set_index("patient")
+    assert table.columns.tolist() == ["role", "score", *(f"d{number:03d}" for number in range(192))]
+    assert table["role"].tolist() == ["test"] * 4 + ["train"] * 8
+    for patient, part in [("P01", "outer"), ("P04", "inner-0"), ("P10", "inner-1")]:
+        value, _ = score(load_network(networks[part]), load_patch(cohort / f"{patient}.nii.gz").half())
+        assert table.loc[patient, "score"] == pytest.approx(value, abs=1e-5)
+        _, pooled = score(load_network(networks["outer"]), load_patch(cohort / f"{patient}.nii.gz").half())
+        assert table.loc[patient, "d000":].to_numpy(dtype=float) == pytest.approx(pooled.numpy(), abs=1e-4)
+    assert table.loc["P11", "score":].isna().all()
+    assert table.drop(index="P11").notna().all().all()
+
+
+def test_training_facts_when_written_then_name_no_path(undisturbed, tmp_path_factory):
+    text = (undisturbed / "training.json").read_text()
+    assert str(tmp_path_factory.getbasetemp()) not in text
+    assert json.loads(text)["device"] == "cpu"

@@ -1,0 +1,140 @@
+"""Eight simulated patients from DICOM to the report, every stage real."""
+
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from planned import rules_to_run
+
+EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
+
+
+@pytest.fixture(scope="module")
+def finished(snakemake, cohort, small):
+    """The finished run of the shared cohort."""
+    return snakemake(cohort, small, "all")
+
+
+def test_run_when_finished_then_the_report_is_one_offline_file_with_every_arm(finished):
+    assert finished.code == 0, finished.text[-5000:]
+    html = (finished.folder / "results/report/report.html").read_text()
+    assert not re.search(r'(src|href)="(https?:)?//', html)
+    summary = finished.table("evaluation/summary.parquet")
+    arms = set(summary["arm"])
+    assert {"clinical:paper", "radiomics", "peri_radiomics", "deep", "volume", "radiomics+deep", EVERYTHING} <= arms
+    assert set(summary["head"]) == {"network", "logistic"}
+
+
+def test_predictions_when_finished_then_each_patient_is_tested_once_in_each_arm(finished):
+    predictions = finished.table("evaluation/predictions.parquet")
+    assert predictions.groupby(["arm", "head"])["patient"].nunique().eq(8).all()
+    assert not predictions.duplicated(["arm", "head", "patient"]).any()
+    assert predictions["probability"].between(0, 1).all()
+
+
+def test_features_when_finished_then_tumour_and_ring_have_rows_and_names_of_pyradiomics(finished):
+    features = finished.table("features/radiomics.parquet")
+    assert {"tumor", "ring_0_10mm"} <= set(features["region"])
+    assert "original_glcm_JointEntropy" in features
+    tumor = features[features["region"] == "tumor"]
+    assert len(tumor) == 8
+    assert np.isfinite(tumor["original_firstorder_Mean"]).all()
+
+
+def test_images_when_converted_then_no_header_text_but_scanner_facts_remains(finished):
+    facts = json.loads(next((finished.folder / "results/images").glob("*/image.json")).read_text())
+    assert facts["spacing"][0] > 0
+    assert not {"PatientName", "PatientBirthDate", "StudyDate"} & set(facts)
+
+
+def test_public_zone_when_searched_then_no_path_of_the_data_is_found(finished):
+    data = str(finished.folder / "data")
+    for path in (finished.folder / "results").rglob("*"):
+        if path.suffix in {".json", ".html", ".csv"}:
+            assert data not in path.read_text(), path
+        elif path.suffix == ".parquet":
+            assert data not in pd.read_parquet(path).to_csv(), path
+
+
+def test_rerun_when_nothing_changed_then_nothing_to_do(finished, snakemake, small):
+    assert "Nothing to be done" in snakemake(finished.folder, small, "-n", "--", "all").text
+
+
+def test_rerun_when_the_first_checkpoint_runs_again_without_a_change_then_nothing_behind_it_is_made_anew(
+    finished, snakemake, small
+):
+    (finished.folder / "data/dicom/readme.txt").write_text("not DICOM")
+    run = snakemake(finished.folder, small, "all")
+    assert run.code == 0, run.text[-3000:]
+    done = set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", run.text))
+    assert {"index_dicom", "build_cohort", "close_cohort"} <= done
+    assert not done & {"convert_images", "extract_radiomics", "make_patches", "train_deep", "train_fusion"}
+
+
+def test_rerun_when_a_later_stage_is_edited_then_images_and_radiomics_stay(finished, snakemake, small):
+    planned = rules_to_run(
+        snakemake(finished.folder, {**small, "selection": {"trees": 30, "keep": 4}}, "-n", "--", "all").text
+    )
+    assert planned["select_features"] == 2
+    assert not set(planned) & {"convert_images", "extract_radiomics", "train_deep", "make_folds"}
+
+
+def test_library_edit_when_touching_one_stage_then_only_what_depends_on_it_would_run(
+    repository, finished, snakemake, small
+):
+    """The library and workflow are copied, one function of selection is edited there, and `-n` is asked."""
+    copy = finished.folder / "copy"
+    for name in ("Snakefile", "workflow", "config", "profiles", "src"):
+        source = repository / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy / name)
+
+    edited = {**os.environ, "PYTHONPATH": str(copy / "src")}
+
+    def planned():
+        return rules_to_run(
+            snakemake(
+                finished.folder,
+                small,
+                "-n",
+                "--rerun-triggers",
+                "params",
+                "--",
+                "all",
+                repository=copy,
+                env=edited,
+            ).text
+        )
+
+    assert planned() == {}
+    path = copy / "src/metaswin/selection/select.py"
+    path.write_text(path.read_text() + "\n\ndef _added() -> int:\n    return 1\n")
+    rules = planned()
+    assert {"select_features", "train_fusion", "evaluate", "report"} <= set(rules)
+    assert not set(rules) & {"index_dicom", "build_cohort", "convert_images", "extract_radiomics", "train_deep"}
+
+
+def test_patient_when_added_then_only_its_images_are_converted(finished, snakemake, small, repository):
+    from metaswin.simulate.cohort import simulate_cohort
+    from metaswin.simulate.options import SimulationOptions
+
+    folder = finished.folder
+    shutil.rmtree(folder / "copy", ignore_errors=True)
+    simulate_cohort(folder / "more", SimulationOptions(n=9, seed=11, matrix=64, coverage=96, draws=2000), jobs=2)
+    table = pd.read_csv(folder / "more/clinical.csv", dtype=str)
+    known = {p.name for p in (folder / "data/dicom").iterdir()}
+    for added in (folder / "more/dicom").iterdir():
+        if added.name not in known:
+            shutil.copytree(added, folder / "data/dicom" / added.name)
+    table["dm"] = [str(i % 2) for i in range(len(table))]
+    table.to_csv(folder / "data/clinical.csv", index=False)
+    run = snakemake(folder, small, "images")
+    assert run.code == 0, run.text[-3000:]
+    assert run.text.count("(Rule: convert_images)") == 1
+    assert (folder / "results/images/SIM-0009/ct.nii.gz").stat().st_size > 0

@@ -1,0 +1,75 @@
+"""A dry-run of every way in, and of every example configuration."""
+
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from planned import rules_to_run
+
+from metaswin.config.model import Config
+
+
+def columns_of(raw):
+    """Every column of the clinical table that a configuration names."""
+    config = Config.model_validate(raw)
+    names = [config.clinical.id, *config.clinical.columns, config.ingest.series.treatment_start]
+    for endpoint in config.endpoints.values():
+        names.append(endpoint.start)
+    return [name for name in dict.fromkeys(names) if name]
+
+
+@pytest.mark.parametrize("example", ["head-and-neck", "soft-tissue-sarcoma", "radcure-clinical"])
+def test_example_when_its_data_are_there_then_a_dry_run_is_clean(repository, snakemake, tmp_path, example):
+    raw = yaml.safe_load((repository / f"config/examples/{example}.yaml").read_text())
+    (tmp_path / "dicom").mkdir()
+    pd.DataFrame(columns=columns_of(raw)).to_csv(tmp_path / raw["clinical"]["table"], index=False)
+    run = snakemake(tmp_path, raw, "-n", "--", "all")
+    assert run.code == 0, run.text
+    assert "build_cohort" in rules_to_run(run.text)
+
+
+@pytest.mark.parametrize("source", ["dicom", "nifti", "features", "clinical"])
+@pytest.mark.parametrize("target", ["all", "cohort"])
+def test_way_in_when_dry_run_then_only_its_rules_are_planned(snakemake, small, cohort, tmp_path, source, target):
+    shutil.copytree(cohort / "data", tmp_path / "data", ignore=shutil.ignore_patterns("dicom"))
+    (tmp_path / "data/dicom").mkdir()
+    (tmp_path / "sheet.csv").write_text("patient_id,image,primary,nodes\nSIM-0001,a.nii.gz,b.nii.gz,\n")
+    (tmp_path / "features.csv").write_text("patient_id,original_shape_VoxelVolume\nSIM-0001,5\n")
+    data = {"source": source, "dicom": "data/dicom", "sheet": "sheet.csv", "features": "features.csv"}
+    fusion = {"modalities": ["clinical"]} if source == "clinical" else {}
+    run = snakemake(tmp_path, {**small, "data": data, "fusion": fusion}, "-n", "--", target)
+    assert run.code == 0, run.text
+    planned = set(rules_to_run(run.text))
+    assert ("index_dicom" in planned) is (source == "dicom")
+    assert "build_cohort" in planned
+
+
+@pytest.mark.parametrize("backbone", ["swin", "resnet", "densenet"])
+def test_backbone_when_chosen_by_one_key_then_the_dry_run_is_clean(snakemake, small, cohort, backbone):
+    config = {**small, "deep": {**small["deep"], "backbone": backbone}}
+    assert snakemake(cohort, config, "-n", "--", "all").code == 0
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "ingest",
+        "images",
+        "organs",
+        "regions",
+        "cohort",
+        "radiomics",
+        "patches",
+        "folds",
+        "selection",
+        "deep",
+        "backbones",
+        "fusion",
+        "evaluation",
+        "report",
+    ],
+)
+def test_stage_when_named_as_target_then_it_can_be_planned(snakemake, small, cohort, target):
+    run = snakemake(cohort, small, "-n", "--", target)
+    assert run.code == 0, run.text
