@@ -26,7 +26,7 @@ def test_lock_when_compared_with_the_project_then_no_direct_dependency_is_absent
     assert direct - named == set()
 
 
-@pytest.mark.parametrize("package", ["torch", "monai", "snakemake", "SimpleITK", "pandas", "numba"])
+@pytest.mark.parametrize("package", ["torch", "monai", "snakemake", "pydicom", "pandas", "numba"])
 def test_environment_when_installed_then_versions_are_those_of_the_lock(lock, package):
     pinned = dict(line.split("==") for line in lock)
     assert version(package).split("+")[0] == pinned[package]
