@@ -102,8 +102,11 @@ def public_table(problems: Iterable[Problem]) -> "pd.DataFrame":
 
 
 def from_table(table: "pd.DataFrame") -> list[Problem]:
-    """The problems of a public table (their private part stays in `private/`)."""
-    return [Problem(**row) for row in table.drop(columns="detail").to_dict("records")]
+    """The problems of a public table; their private part stays in `private/`, with a note of where."""
+    return [
+        Problem(**row, private=f"see private/details/{detail}" if (detail := row.pop("detail")) else "")
+        for row in table.to_dict("records")
+    ]
 
 
 def as_warning(problem: Problem) -> Problem:

@@ -39,6 +39,7 @@ def test_public_table_when_made_then_private_text_is_absent_and_problems_come_ba
     assert table["detail"].tolist() == ["images/A.json"]
     (back,) = from_table(table)
     assert (back.patient, back.code, back.excludes) == ("A", "empty-mask", True)
+    assert public_table([back])["detail"].tolist() == ["images/A.json"]
 
 
 def test_patient_job_when_data_are_bad_then_excluded_and_when_a_bug_then_nothing_is_written(tmp_path):
