@@ -1,7 +1,7 @@
 """Problems found in the data: collected for the whole cohort in one table, never one exception at a time."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,12 +103,8 @@ def public_table(problems: Iterable[Problem]) -> "pd.DataFrame":
 
 def from_table(table: "pd.DataFrame") -> list[Problem]:
     """The problems of a public table; their private part stays in `private/`, with a note of where."""
-    return [
-        Problem(**row, private=f"see private/details/{detail}" if (detail := row.pop("detail")) else "")
-        for row in table.to_dict("records")
-    ]
-
-
-def as_warning(problem: Problem) -> Problem:
-    """The same problem, not excluding the patient."""
-    return replace(problem, excludes=False)
+    problems = []
+    for row in table.to_dict("records"):
+        detail = row.pop("detail")
+        problems.append(Problem(**row, private=f"see private/details/{detail}" if detail else ""))
+    return problems
