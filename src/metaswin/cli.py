@@ -22,6 +22,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stderr.close()
+        return 1
 
 
 def _add_radiomics(commands: argparse._SubParsersAction) -> None:

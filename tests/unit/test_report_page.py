@@ -60,6 +60,8 @@ def config_of(plan: Plan) -> dict:
         "source": "dicom",
         "endpoints": endpoints,
         "folds": {"k": plan.k, "repeats": plan.repeats, "stratify": ["site"]},
+        "radiomics": {"engine": "metaswin", "bin_width": 25.0, "bin_count": None, "image_types": ["Original", "LoG"]},
+        "regions": {"spacing": 1.0},
         "selection": {"max_missing": 0.2, "max_correlation": 0.9, "keep": 36, "trees": 500},
         "deep": {"backbone": "swin"},
         "fusion": {"clinical_set": None},

@@ -16,6 +16,8 @@ from metaswin.files import read_json, read_table, write_json, write_table
 from metaswin.problems import Problem, from_table, public_table
 from metaswin.status import read_status
 
+WITHOUT_DATA = {"no-image", "no-features"}
+
 
 def close_cohort(
     inputs: Mapping[str, Any],
@@ -112,11 +114,15 @@ def _image_facts(used: list[str], regions: Sequence[str], images: Sequence[str])
 
 
 def _flow(clinical_rows: int, patients: pd.Series, problems: list[Problem], used: list[str]) -> dict[str, Any]:
-    """Numbers of the flow diagram; a patient with several problems counts under the first one."""
+    """Numbers of the flow diagram; a patient with several problems counts under the first one.
+
+    Rows of the clinical table without data of their own (no image, no features) are not found, so not excluded.
+    """
     first: dict[str, str] = {}
     for problem in problems:
         if problem.excludes and problem.patient and problem.patient not in used:
             first.setdefault(problem.patient, problem.code)
+    first = {patient: code for patient, code in first.items() if code not in WITHOUT_DATA}
     return {
         "clinical": clinical_rows,
         "found": len({*patients, *first}),
@@ -127,7 +133,10 @@ def _flow(clinical_rows: int, patients: pd.Series, problems: list[Problem], used
 
 def _most_common(problems: list[Problem]) -> list[str]:
     groups = Counter((p.stage, p.code, p.expected, p.action) for p in problems if p.excludes)
+    examples = {(p.stage, p.code): p for p in reversed(problems)}
     if not groups:
         raise UserError("Nobody is left in the cohort, and no problem says why: the list of patients is empty")
-    return [f"{n} × {code} [{stage}]: expected {expected}; {action}" for (stage, code, expected, action), n in
-            groups.most_common(10)]  # fmt: skip
+    return [
+        f"{n} × {code} [{stage}]: found, for example, {examples[stage, code].found}; expected {expected}; {action}"
+        for (stage, code, expected, action), n in groups.most_common(10)
+    ]

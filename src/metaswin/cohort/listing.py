@@ -1,39 +1,56 @@
 """All problems of a run as text for the local user, with what is kept private."""
 
 from pathlib import Path
+from typing import Any
 
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_table
 
 TABLES = ["cohort/exclusions.parquet", "features/problems.parquet"]
+EARLY = ["cohort/ingest_problems.parquet"]
 
 
 def listing(directory: str | Path, results: str = "results", private: str = "private") -> str:
-    """Text with one paragraph a problem: the public part, then paths and ROI names as found.
+    """Text with one paragraph a problem: the public part, then paths and ROI names as found; exclusions come first.
+
+    A run that ended before its cohort was built has no table yet: then the private details alone are listed.
 
     Raises
     ------
     UserError
-        When the run has no table of problems yet.
+        When the run has neither.
     """
     folder = Path(directory)
-    tables = [folder / results / name for name in TABLES if (folder / results / name).exists()]
+    details = folder / private / "details"
+    tables = [path for name in TABLES if (path := folder / results / name).exists()]
+    tables = tables or [path for name in EARLY if (path := folder / results / name).exists()]
     if not tables:
-        early = folder / results / "cohort/ingest_problems.parquet"
-        if not early.exists():
-            raise UserError(f"no problems table below {folder / results}; run the workflow there first")
-        tables = [early]
+        return _details_only(details, folder / results)
+    rows = [row for table in tables for row in read_table(table).to_dict("records")]
+    rows.sort(key=lambda row: not row["excludes"])
+    return "\n".join(line for row in rows for line in _paragraph(row, details)) or "no problems"
+
+
+def _paragraph(row: dict[str, Any], details: Path) -> list[str]:
+    effect = "excluded" if row["excludes"] else "warning"
+    lines = [
+        f"{row['patient'] or 'cohort'}  {row['stage']}  {row['code']}  ({effect})",
+        f"    found     {row['found']}",
+        f"    expected  {row['expected']}",
+        f"    do        {row['action']}",
+    ]
+    path = details / row["detail"]
+    if row["detail"] and path.exists():
+        lines += [f"    private   {d['private']}" for d in read_json(path) if d["code"] == row["code"]]
+    return lines
+
+
+def _details_only(details: Path, results: Path) -> str:
     lines = []
-    for table in tables:
-        for row in read_table(table).to_dict("records"):
-            effect = "excluded" if row["excludes"] else "warning"
-            lines.append(f"{row['patient'] or 'cohort'}  {row['stage']}  {row['code']}  ({effect})")
-            lines += [
-                f"    found     {row['found']}",
-                f"    expected  {row['expected']}",
-                f"    do        {row['action']}",
-            ]
-            detail = folder / private / "details" / row["detail"]
-            if row["detail"] and detail.exists():
-                lines += [f"    private   {d['private']}" for d in read_json(detail) if d["code"] == row["code"]]
-    return "\n".join(lines) or "no problems"
+    for path in sorted(details.rglob("*.json")):
+        for detail in read_json(path):
+            lines.append(f"{path.stem}  {path.parent.name}  {detail['code']}")
+            lines.append(f"    private   {detail['private']}")
+    if not lines:
+        raise UserError(f"no problems table below {results}; run the workflow there first")
+    return "\n".join(lines)

@@ -13,7 +13,7 @@ from metaswin.errors import UserError, several, suggestion
 
 NO_DATA = """No data set yet.
   To try metaswin on a simulated cohort:   make demo
-  For your own data, edit config/config.yaml (or give a file of your own with --configfile):
+  For your own data, write a file of your own and give it with --configfile (config/config.yaml explains every key):
     data.source        dicom, nifti, features or clinical
     data.dicom         the folder with the DICOM files (data.sheet, data.features for the other ways in)
     clinical.table     the clinical table (CSV), clinical.id its id column, clinical.columns their roles

@@ -51,7 +51,7 @@ def mean_over_folds(values: NDArray, ratio: float, confidence: float, why: str =
     why : str
         Why values are missing; the reason given when none is left.
     signed : bool
-        True for a difference: no clipping to [0, 1], and a p value.
+        True for a difference: clipped to [-1, 1] instead of [0, 1], and a p value.
     """
     from scipy import stats
 
@@ -70,5 +70,5 @@ def mean_over_folds(values: NDArray, ratio: float, confidence: float, why: str =
     left_out = f"{len(values) - folds} of {len(values)} folds left out: {why}" if folds < len(values) else ""
     if signed:
         p = float(2 * stats.t.sf(abs(mean) / error, folds - 1))
-        return Estimate(mean, mean - half, mean + half, p, folds, left_out)
+        return Estimate(mean, max(mean - half, -1.0), min(mean + half, 1.0), p, folds, left_out)
     return Estimate(mean, max(mean - half, 0.0), min(mean + half, 1.0), None, folds, left_out)

@@ -66,10 +66,12 @@ def _check_counts(outcome: pd.DataFrame, settings: FoldsSettings, endpoint: str)
     events, nonevents = int((outcome["label"] == 1).sum()), int((outcome["label"] == 0).sum())
     for count, what in [(events, "events"), (nonevents, "non-events")]:
         if count < settings.k:
+            one = what.removesuffix("s")
             raise UserError(
-                f"endpoint {endpoint}: found {count} {what} among {len(outcome)} patients, but folds.k = {settings.k} "
-                f"needs at least one {what[:-1]} in each fold; set folds.k lower, check the endpoint's settings "
-                "(column, positive values, horizon), or add patients (see cohort/exclusions)"
+                f"endpoint {endpoint}: found {count} {one if count == 1 else what} among {len(outcome)} patients, "
+                f"but folds.k = {settings.k} needs at least one {one} in each fold; set folds.k lower, "
+                "check the endpoint's settings "
+                "(column, positive values, horizon), or add patients (`metaswin problems` lists who left, and why)"
             )
 
 

@@ -303,4 +303,7 @@ def _nobody(problems: "pd.DataFrame") -> UserError:
         first = excluding[excluding["code"] == code].iloc[0]
         texts = f"found {first['found']}; expected {first['expected']}; {first['action']}"
         lines.append(f"{code}, {count(number, 'time')}: {texts}")
-    return several("No patient is left after ingest:", lines or ["the clinical table has no row"])
+    return several(
+        "No patient is left after ingest (`metaswin problems` prints the private details):",
+        lines or ["the clinical table has no row"],
+    )

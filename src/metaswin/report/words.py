@@ -103,8 +103,8 @@ def volume_statement(endpoint: Endpoint) -> str:
     if found.high < 0:
         return "In this run tumour volume alone is better than the headline arm."
     return (
-        "As far as these data can tell, tumour volume alone is as good as the headline arm: the interval of the "
-        "difference holds 0."
+        "These data cannot tell the headline arm from tumour volume alone: the interval of the difference holds 0, "
+        "which does not show that they are equal."
     )
 
 
@@ -113,7 +113,8 @@ def label_rule(endpoint: Endpoint) -> str:
     if endpoint.horizon is None:
         column = endpoint.settings.get("column") or endpoint.name
         values = ", ".join(map(str, endpoint.settings.get("positive", [1])))
-        return f"Event = column {column} is {values}; non-event = any other value. No follow-up times, no horizon."
+        others = "0; other values are left out" if values == "1" else "any other value"
+        return f"Event = column {column} is {values}; non-event = {others}. No follow-up times, no horizon."
     h = days(endpoint.horizon)
     deaths = {
         "nonevent": "or death before it without distant metastasis (a competing event, counted as a non-event)",
@@ -198,14 +199,26 @@ def _deaths_in_methods(data: ReportData) -> str:
     )
 
 
+def _radiomics_made(config: Mapping[str, Any]) -> str:
+    """How the features came to be, in brackets of the methods paragraph."""
+    if config["source"] == "features":
+        return "ready table"
+    radiomics = config["radiomics"]
+    engine = "PyRadiomics" if radiomics["engine"] == "pyradiomics" else "PyRadiomics' definitions, metaswin's engine"
+    bins = f"{radiomics['bin_count']} bins" if radiomics.get("bin_count") else f"bins of {radiomics['bin_width']:g} HU"
+    return (
+        f"{engine}; {config['regions']['spacing']:g} mm voxels, {bins}, image types "
+        f"{', '.join(radiomics['image_types'])}"
+    )
+
+
 def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> list[str]:
     selection, deep = config["selection"], config["deep"]
     parts = []
     if "radiomics" in modalities:
-        engine = "ready table" if config["source"] == "features" else "PyRadiomics"
         parts.append(
-            f"Radiomic features ({engine}) were dropped when missing in more than {selection['max_missing']:.0%} of "
-            "training rows, constant, or correlated "
+            f"Radiomic features ({_radiomics_made(config)}) were dropped when missing in more than "
+            f"{selection['max_missing']:.0%} of training rows, constant, or correlated "
             f"(|Spearman ρ| > {selection['max_correlation']:g}) with a kept one; the "
             f"{selection['keep']} ranked highest by a random forest of {selection['trees']} trees were kept."
         )
