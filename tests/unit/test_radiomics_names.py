@@ -48,7 +48,7 @@ def test_expected_features_when_a_class_is_omitted_feature_by_feature() -> None:
     ("key", "value", "message"),
     [
         ("image_types", ["Orignal"], "did you mean 'Original'"),
-        ("image_types", ["LBP3D"], "returns nothing"),
+        ("image_types", ["LBP3D"], "depend on the region"),
         ("image_types", ["LBP2D"], "one bin"),
         ("image_types", ["Original", "Original"], "named twice"),
         ("image_types", [], "at least 1"),

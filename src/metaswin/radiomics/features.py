@@ -13,6 +13,7 @@ from metaswin.radiomics import prepare
 from metaswin.radiomics.engine import filters
 from metaswin.radiomics.engine.region import Discretisation, Place, region_features
 from metaswin.radiomics.engine.shape import shape_features
+from metaswin.radiomics.engine.spheres import spherical_patterns
 from metaswin.radiomics.parameters import Parameters, read_parameters
 
 Box = tuple[slice, slice, slice]
@@ -100,9 +101,15 @@ def _features(
             weighting=settings["weightingNorm"],
             tolerance=settings["gldm_a"],
         )
-        for name, filtered in _filtered(image_type, voxels, spacing, settings, box):
+        for name, filtered in _filtered(image_type, voxels, inside, spacing, settings, box):
+            values = filtered[place.mask]
+            if not np.isfinite(values).all():
+                lost = np.count_nonzero(~np.isfinite(values))
+                raise UserError(
+                    f"{name}: {lost} of {len(values)} voxels without a finite value; leave this image type out"
+                )
             try:
-                found = region_features(filtered[place.mask], place, classes, discretisation, mcc)
+                found = region_features(values, place, classes, discretisation, mcc)
             except ValueError as error:
                 raise UserError(f"{name}: {error}") from error
             for kind in classes:
@@ -111,8 +118,14 @@ def _features(
 
 
 def _filtered(
-    image_type: str, voxels: np.ndarray, spacing: np.ndarray, settings: Mapping[str, Any], box: Box
+    image_type: str,
+    voxels: np.ndarray,
+    inside: np.ndarray,
+    spacing: np.ndarray,
+    settings: Mapping[str, Any],
+    box: Box,
 ) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and image of each filter within the box; LBP3D is made of the voxels inside only."""
     flat = settings["force2Ddimension"] if settings["force2D"] else None
     if image_type == "Original":
         yield "original", voxels[box]
@@ -127,6 +140,12 @@ def _filtered(
         radius, samples, method = settings["lbp2DRadius"], settings["lbp2DSamples"], settings["lbp2DMethod"]
         axis = settings["force2Ddimension"]
         yield "lbp-2D", filters.local_binary_pattern(voxels, box, radius, samples, method, axis)
+    elif image_type == "LBP3D":
+        names = ("lbp3DLevels", "lbp3DIcosphereRadius", "lbp3DIcosphereSubdivision")
+        for name, values in spherical_patterns(voxels, inside, *(settings[setting] for setting in names)):
+            pattern = np.zeros(inside[box].shape)
+            pattern[inside[box]] = values
+            yield name, pattern
     else:
         yield image_type.lower(), filters.pointwise(image_type, voxels, box)
 

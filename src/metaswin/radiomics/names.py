@@ -13,7 +13,7 @@ IMAGE_TYPES = ("Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm"
 # What PyRadiomics offers beside these, and why it is refused.
 REFUSED_IMAGE_TYPES = {
     "LBP2D": "its ten grey levels all fall into one bin of the usual widths",
-    "LBP3D": "PyRadiomics cannot compute it with current scipy and then returns nothing without an error",
+    "LBP3D": "its maps depend on the region, and a dozen grey levels fall into one or two bins of the usual widths",
 }
 
 WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")

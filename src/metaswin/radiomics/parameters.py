@@ -49,7 +49,7 @@ DEFAULTS: dict[str, Any] = {
     "weightingNorm": None,
     "gldm_a": 0,
 }
-TYPES = ("Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient", "LBP2D")
+TYPES = ("Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient", "LBP2D", "LBP3D")
 SECTIONS = ("setting", "imageType", "featureClass", "voxelSetting")
 # Read and without effect: they are for feature maps, or for texts beside the features.
 WITHOUT_EFFECT = ("shape2D",)
@@ -108,9 +108,24 @@ def read_parameters(source: str | Path | Mapping | None, overrides: Mapping[str,
         wrong.append("feature class shape2D is not offered; use PyRadiomics for it")
     if "LoG" in types and not (types["LoG"].get("sigma") or settings.get("sigma")):
         wrong.append("image type LoG needs its setting sigma (mm), for example sigma: [1.0, 3.0]")
+    if "LBP3D" in types:
+        wrong += _wrong_sphere({**DEFAULTS, **settings, **types["LBP3D"]})
     if wrong:
         raise several(f"{where} cannot be used:", wrong)
     return Parameters({**DEFAULTS, **settings}, types, features)
+
+
+def _wrong_sphere(settings: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the settings of LBP3D; with one level PyRadiomics fails too."""
+    lowest = {"lbp3DLevels": 2, "lbp3DIcosphereSubdivision": 0}
+    wrong = [
+        f"setting {name}: {settings[name]!r}; a whole number from {least} on"
+        for name, least in lowest.items()
+        if not isinstance(settings[name], int) or settings[name] < least
+    ]
+    if settings["lbp3DIcosphereRadius"] <= 0:
+        wrong.append(f"setting lbp3DIcosphereRadius: {settings['lbp3DIcosphereRadius']!r}; it must be above 0 (voxels)")
+    return wrong
 
 
 def _load(source: str | Path | Mapping | None) -> tuple[dict, str]:
