@@ -59,6 +59,7 @@ def test_backbone_when_chosen_by_one_key_then_the_dry_run_is_clean(snakemake, sm
         "organs",
         "regions",
         "cohort",
+        "pictures",
         "radiomics",
         "patches",
         "folds",

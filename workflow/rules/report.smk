@@ -9,6 +9,11 @@ rule report:
         used=results("cohort/used.parquet"),
         problems=results("features/problems.parquet") if RADIOMICS else [],
         selection=every_fold("selection.parquet") if RADIOMICS else [],
+        pictures=lambda wildcards: (
+            expand(results("pictures/{patient}.{kind}"), patient=used_patients(), kind=["png", "status.json"])
+            if IMAGES
+            else []
+        ),
         training=every_fold(f"deep/{CONFIG.deep.backbone}/outer/training.json") if DEEP else [],
         templates=sorted(map(str, (LIBRARY / "report" / "templates").iterdir())),
     output:

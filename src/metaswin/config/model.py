@@ -11,6 +11,7 @@ from metaswin.images.settings import ImagesSettings
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.organs.settings import OrgansSettings
 from metaswin.patches.settings import PatchesSettings
+from metaswin.pictures.settings import PicturesSettings
 from metaswin.radiomics.settings import RadiomicsSettings
 from metaswin.regions.settings import RegionsSettings
 from metaswin.report.settings import ReportSettings
@@ -39,6 +40,7 @@ class Config(Settings):
     images: ImagesSettings = ImagesSettings()
     organs: OrgansSettings = OrgansSettings()
     regions: RegionsSettings = RegionsSettings()
+    pictures: PicturesSettings = PicturesSettings()
     radiomics: RadiomicsSettings = RadiomicsSettings()
     folds: FoldsSettings = FoldsSettings()
     selection: SelectionSettings = SelectionSettings()
