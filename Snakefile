@@ -26,6 +26,7 @@ include: "workflow/rules/selection.smk"
 include: "workflow/rules/deep.smk"
 include: "workflow/rules/fusion.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/survival.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -21,6 +21,7 @@ CONFIG = {
     "folds": {"k": 3, "repeats": 2, "inner": 2},
     "fusion": {"modalities": ["clinical"], "network": {"steps": 5, "ensemble": 1}, "headline_arm": "clinical:staging"},
     "evaluation": {"strata": ["site"], "bootstrap": 100},
+    "survival": {"intervals": 3, "network": {"steps": 5, "ensemble": 1, "penalties": [5]}},
 }
 
 
@@ -63,6 +64,25 @@ def test_model_when_outcome_follows_age_then_it_is_found(finished):
     assert logistic.at["clinical:paper", "auc"] > 0.75
 
 
+def test_survival_when_an_endpoint_has_a_horizon_then_its_tables_are_there_and_no_others(finished):
+    summary = finished.table("evaluation/survival.parquet")
+    assert set(summary["endpoint"]) == {"year"}
+    assert set(summary["arm"]) == {"clinical:paper", "clinical:staging"}
+    assert summary.query("metric == 'auc_t'")["value"].notna().all()
+    curves = finished.table("evaluation/survival_curves.parquet")
+    assert curves.query("curve == 'km_overall'")["why"].eq("the endpoint names no column of deaths").all()
+    assert set(finished.table("models/year/as-is/r1-f2/survival/predictions.parquet")["part"]) == {"inner", "test"}
+
+
+def test_survival_when_switched_off_or_deaths_are_excluded_then_nothing_of_it_is_planned(snakemake, tmp_path):
+    write_cohort(tmp_path / "clinical.csv")
+    year = {**CONFIG["endpoints"]["year"], "deaths": "exclude"}
+    for edit in ({"survival": {"enabled": False}}, {"endpoints": {"year": year}}):
+        planned = rules_to_run(snakemake(tmp_path, {**CONFIG, **edit}, "-n", "--", "all").text)
+        assert "train_fusion" in planned
+        assert not set(planned) & {"train_hazard", "evaluate_survival"}
+
+
 def test_clinical_table_when_written_to_results_then_outcomes_stay_out(finished):
     assert set(finished.table("cohort/clinical.parquet").columns) == {"patient", "age", "sex", "site"}
 
@@ -78,9 +98,14 @@ def test_rerun_when_nothing_changed_then_nothing_to_do(finished, snakemake):
         (
             {"evaluation": {"min_cell_events": 7}},
             {"evaluate", "report"},
-            {"train_fusion", "make_folds", "build_cohort"},
+            {"train_fusion", "train_hazard", "make_folds", "build_cohort"},
         ),
         ({"report": {"title": "Other"}}, {"report"}, {"evaluate", "train_fusion"}),
+        (
+            {"survival": {**CONFIG["survival"], "groups": 2}},
+            {"train_hazard", "evaluate_survival", "report"},
+            {"train_fusion", "evaluate"},
+        ),
         ({"fusion": {"logistic_penalties": [0.5]}}, {"train_fusion", "evaluate"}, {"make_folds", "close_cohort"}),
         ({"folds": {"k": 4}}, {"make_folds", "train_fusion"}, {"build_cohort", "close_cohort"}),
     ],

@@ -4,6 +4,7 @@ from metaswin.provenance import ROOT as LIBRARY
 rule report:
     input:
         evaluation=rules.evaluate.output,
+        survival=rules.evaluate_survival.output if SURVIVAL else [],
         flow=results("cohort/flow.json"),
         exclusions=results("cohort/exclusions.parquet"),
         used=results("cohort/used.parquet"),

@@ -20,9 +20,10 @@ class Outcome:
     Attributes
     ----------
     table : pandas.DataFrame
-        Columns ``patient, label, time, event``; `label` is Int8 (0, 1, <NA> = unknown), `time` in days, `event`
-        Int8 (0 censored, 1 DM, 2 death without DM); time and event are missing for a plain column. Only patients
-        who take part in this endpoint.
+        Columns ``patient, label, time, event, followup, dead``; `label` is Int8 (0, 1, <NA> = unknown), `time` in
+        days, `event` Int8 (0 censored, 1 DM, 2 death without DM), `followup` the days to death or last follow-up,
+        `dead` Int8 (0, 1; missing where the endpoint names no death). All but the label are missing for a plain
+        column. Only patients who take part in this endpoint.
     problems : list of Problem
         Why patients do not take part.
     counts : dict
@@ -58,7 +59,7 @@ def _plain(table: pd.DataFrame, name: str, endpoint: EndpointSettings) -> Outcom
             problems.append(_left_out(patient, name, "invalid-outcome", f"{endpoint.column} = {value}", "0 or 1"))
         else:
             labels[patient] = int(hit)
-    frame = _frame(labels, {}, {})
+    frame = _frame(labels, {}, {}, {}, {})
     counts = {"events": sum(labels.values()), "nonevents": len(labels) - sum(labels.values()), "unknown": 0}
     return Outcome(frame, problems, {"nonevent": {**counts, "left_out": len(problems)}})
 
@@ -77,6 +78,7 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
         death_day = days.of(endpoint.death.date or endpoint.death.time, is_date=endpoint.death.date is not None)
 
     labels, times, events, problems = {}, {}, {}, []
+    followups, deaths = {}, {}
     died_before = []
     for patient, is_dm, is_uncertain, is_dead in zip(table.index, metastasis, uncertain, dead, strict=True):
         end, dm, death = followup[patient], metastasis_day[patient], death_day[patient]
@@ -109,6 +111,10 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
                 labels[patient] = 0
             else:
                 labels[patient] = None
+        if patient in times:
+            # After a metastasis follow-up goes on; who has one is seen alive at least to its day.
+            followups[patient] = max(_known(times[patient], death if is_dead else end))
+            deaths[patient] = None if endpoint.death is None else int(is_dead)
 
     counts = _counts(labels, died_before, len(problems))
     if endpoint.deaths == "exclude":
@@ -117,7 +123,7 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
             expected = f"alive or DM within {horizon:g} days (deaths: exclude)"
             problems.append(_left_out(patient, name, "died-before-horizon", found, expected))
             del labels[patient]
-    return Outcome(_frame(labels, times, events), problems, counts)
+    return Outcome(_frame(labels, times, events, followups, deaths), problems, counts)
 
 
 class _Days:
@@ -154,7 +160,7 @@ def _counts(labels: dict[str, int | None], died_before: list[str], left_out: int
     }
 
 
-def _frame(labels: dict, times: dict, events: dict) -> pd.DataFrame:
+def _frame(labels: dict, times: dict, events: dict, followups: dict, deaths: dict) -> pd.DataFrame:
     patients = sorted(labels)
     return pd.DataFrame(
         {
@@ -162,6 +168,8 @@ def _frame(labels: dict, times: dict, events: dict) -> pd.DataFrame:
             "label": pd.array([labels[p] for p in patients], dtype="Int8"),
             "time": pd.array([times.get(p, math.nan) for p in patients], dtype="float64"),
             "event": pd.array([events.get(p) for p in patients], dtype="Int8"),
+            "followup": pd.array([followups.get(p, math.nan) for p in patients], dtype="float64"),
+            "dead": pd.array([deaths.get(p) for p in patients], dtype="Int8"),
         }
     )
 

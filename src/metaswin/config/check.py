@@ -12,6 +12,7 @@ WAY_IN = {"dicom": "dicom", "nifti": "sheet", "features": "features"}
 def check_consistency(config: Config) -> list[str]:
     """Messages on mistakes that need no file to be seen."""
     from metaswin.fusion.check import check_arms
+    from metaswin.survival.arms import check_hazard_arms
 
     messages = [f"data.{key} is not set, but {why}; give its path" for key, why in _needed(config).items() if
                 getattr(config.data, key) is None]  # fmt: skip
@@ -29,7 +30,7 @@ def check_consistency(config: Config) -> list[str]:
         from metaswin.images.model_folder import check_model_folder
 
         messages += check_model_folder(config.images.nnunet)
-    return messages + check_arms(config)
+    return messages + check_arms(config) + check_hazard_arms(config)
 
 
 def _needed(config: Config) -> dict[str, str]:

@@ -17,6 +17,7 @@ from metaswin.regions.settings import RegionsSettings
 from metaswin.report.settings import ReportSettings
 from metaswin.selection.settings import SelectionSettings
 from metaswin.settings import Settings
+from metaswin.survival.settings import SurvivalSettings
 
 
 class OutputSettings(Settings):
@@ -48,4 +49,5 @@ class Config(Settings):
     deep: DeepSettings = DeepSettings()
     fusion: FusionSettings = FusionSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    survival: SurvivalSettings = SurvivalSettings()
     report: ReportSettings = ReportSettings()

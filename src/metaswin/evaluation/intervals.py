@@ -32,7 +32,14 @@ class Estimate:
     why: str = ""
 
 
-def mean_over_folds(values: NDArray, ratio: float, confidence: float, why: str = "", signed: bool = False) -> Estimate:
+def mean_over_folds(
+    values: NDArray,
+    ratio: float,
+    confidence: float,
+    why: str = "",
+    signed: bool = False,
+    bounds: tuple[float, float] | None = None,
+) -> Estimate:
     """Mean of the folds' values with the corrected resampled t interval.
 
     Variance of the mean = (1/J + n_test/n_train) S^2 with the sample variance S^2 of the J values, and J - 1
@@ -51,7 +58,9 @@ def mean_over_folds(values: NDArray, ratio: float, confidence: float, why: str =
     why : str
         Why values are missing; the reason given when none is left.
     signed : bool
-        True for a difference: clipped to [-1, 1] instead of [0, 1], and a p value.
+        True for a difference, which gets a p value.
+    bounds : (float, float) or None
+        What the value can be: limits are clipped to it. None: [-1, 1] for a difference, otherwise [0, 1].
     """
     from scipy import stats
 
@@ -68,7 +77,6 @@ def mean_over_folds(values: NDArray, ratio: float, confidence: float, why: str =
     error = np.sqrt(1 / folds + ratio) * spread
     half = float(stats.t.ppf((1 + confidence) / 2, folds - 1) * error)
     left_out = f"{len(values) - folds} of {len(values)} folds left out: {why}" if folds < len(values) else ""
-    if signed:
-        p = float(2 * stats.t.sf(abs(mean) / error, folds - 1))
-        return Estimate(mean, max(mean - half, -1.0), min(mean + half, 1.0), p, folds, left_out)
-    return Estimate(mean, max(mean - half, 0.0), min(mean + half, 1.0), None, folds, left_out)
+    least, most = bounds or ((-1.0, 1.0) if signed else (0.0, 1.0))
+    p = float(2 * stats.t.sf(abs(mean) / error, folds - 1)) if signed else None
+    return Estimate(mean, max(mean - half, least), min(mean + half, most), p, folds, left_out)

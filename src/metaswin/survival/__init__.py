@@ -1,0 +1,1 @@
+"""Time to event: a hazard head with two causes, and its evaluation."""
