@@ -56,11 +56,13 @@ class Run:
             "folds": [f"{self.results}/folds/{e}.parquet" for e in self.plan.endpoints],
             "facts": [f"{self.results}/folds/{e}.json" for e in self.plan.endpoints],
             "clinical": f"{self.results}/cohort/clinical.parquet",
+            "used": f"{self.results}/cohort/used.parquet",
         }
 
     @property
     def evaluation_outputs(self) -> dict[str, str]:
-        names = ["predictions", "folds", "summary", "comparisons", "strata", "roc", "deaths"]
+        names = ["predictions", "folds", "summary", "comparisons", "strata", "roc", "pr", "calibration", "decision"]
+        names += ["delong", "sample_size", "deaths"]
         return {
             **{name: f"{self.results}/evaluation/{name}.parquet" for name in names},
             "facts": f"{self.results}/evaluation/facts.json",
@@ -194,6 +196,7 @@ def _model(run, folder, rows, fold, patients, risk, rng) -> None:
             known = rows[(rows["fold"] != fold) & rows["label"].notna()]
             fits[arm][head] = {
                 "columns": ["age", "site=larynx"],
+                "candidates": 2,
                 "threshold": 0.3,
                 "n_train": len(known),
                 "events_train": int(known["label"].sum()),

@@ -37,7 +37,10 @@ def test_concordance_when_all_scores_tie_then_half():
 
 def test_fold_metrics_of_four_rows_are_those_counted_by_hand():
     found = fold_metrics(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.6, 0.5, 0.9]), 0.5, ONES)
-    assert {name: value.value for name, value in found.items()} == {"auc": 0.75, "acc": 0.75, "sen": 1.0, "spe": 0.5}
+    values = {name: value.value for name, value in found.items()}
+    # Precision 1 at recall 1/2 and 2/3 at recall 1; (.1² + .6² + .5² + .1²) / 4.
+    wanted = {"auc": 0.75, "acc": 0.75, "sen": 1.0, "spe": 0.5, "pr_auc": 5 / 6, "brier": 0.1575}
+    assert {name: values[name] for name in wanted} == pytest.approx(wanted)
 
 
 def test_fold_metrics_weight_rows_as_if_repeated():

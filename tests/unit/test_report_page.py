@@ -71,7 +71,7 @@ def config_of(plan: Plan) -> dict:
 
 
 def evaluated_and_reported(run: Run) -> Page:
-    evaluate(run.evaluation_inputs, run.evaluation_outputs, EvaluationSettings(strata=["site"], bootstrap=100), 7)
+    evaluate(run.evaluation_inputs, run.evaluation_outputs, EvaluationSettings(strata=["site"], bootstrap=100), {}, 7)
     return reported(run)
 
 

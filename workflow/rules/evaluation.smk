@@ -1,3 +1,7 @@
+# All arms of all endpoints together: performance, curves, comparisons, strata, sample size.
+from metaswin.fusion.arms import clinical_sets
+
+
 rule evaluate:
     input:
         predictions=every_fold("fusion/predictions.parquet"),
@@ -5,6 +9,7 @@ rule evaluate:
         folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
         facts=expand(results("folds/{endpoint}.json"), endpoint=ENDPOINTS),
         clinical=results("cohort/clinical.parquet"),
+        used=results("cohort/used.parquet"),
     output:
         predictions=results("evaluation/predictions.parquet"),
         folds=results("evaluation/folds.parquet"),
@@ -12,6 +17,11 @@ rule evaluate:
         comparisons=results("evaluation/comparisons.parquet"),
         strata=results("evaluation/strata.parquet"),
         roc=results("evaluation/roc.parquet"),
+        pr=results("evaluation/pr.parquet"),
+        calibration=results("evaluation/calibration.parquet"),
+        decision=results("evaluation/decision.parquet"),
+        delong=results("evaluation/delong.parquet"),
+        sample_size=results("evaluation/sample_size.parquet"),
         deaths=results("evaluation/deaths.parquet"),
         facts=results("evaluation/facts.json"),
     log:
@@ -25,6 +35,7 @@ rule evaluate:
         disk_mb=1000,
     params:
         settings=section("evaluation"),
+        sets=clinical_sets(CONFIG.clinical),
         seed=CONFIG.seed,
         code=code("evaluate"),
     message:

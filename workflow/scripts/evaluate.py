@@ -9,5 +9,6 @@ with job(snakemake.log[0]):
         dict(snakemake.input.items()),
         dict(snakemake.output.items()),
         EvaluationSettings(**snakemake.params.settings),
+        snakemake.params.sets,
         snakemake.params.seed,
     )

@@ -11,6 +11,7 @@ WAY_IN = {"dicom": "dicom", "nifti": "sheet", "features": "features"}
 
 def check_consistency(config: Config) -> list[str]:
     """Messages on mistakes that need no file to be seen."""
+    from metaswin.evaluation.check import check_evaluation
     from metaswin.fusion.check import check_arms
     from metaswin.survival.arms import check_hazard_arms
 
@@ -30,7 +31,7 @@ def check_consistency(config: Config) -> list[str]:
         from metaswin.images.model_folder import check_model_folder
 
         messages += check_model_folder(config.images.nnunet)
-    return messages + check_arms(config) + check_hazard_arms(config)
+    return messages + check_arms(config) + check_hazard_arms(config) + check_evaluation(config)
 
 
 def _needed(config: Config) -> dict[str, str]:
@@ -44,13 +45,15 @@ def _needed(config: Config) -> dict[str, str]:
 
 def _check_roles(config: Config) -> list[str]:
     """Predictors and strata must be known before the outcome; an outcome must not predict."""
+    from metaswin.evaluation.check import scanner_strata
+
     messages = []
     roles = {name.strip(): column.role for name, column in config.clinical.columns.items()}
     predictive = [name for name, role in roles.items() if role in ("baseline", "treatment")]
     for title, names in [
         *((f"clinical.sets.{key}", columns) for key, columns in config.clinical.sets.items()),
         ("folds.stratify", config.folds.stratify),
-        ("evaluation.strata", config.evaluation.strata),
+        ("evaluation.strata", [name for name in config.evaluation.strata if name not in scanner_strata(config)]),
     ]:
         for name in names:
             if name.strip() not in roles:

@@ -1,30 +1,21 @@
-"""What is measured in one fold: AUC, accuracy, sensitivity and specificity, each with optional weights.
+"""What is measured in one fold, each metric with optional weights.
 
 A quantity that cannot be estimated is None with a reason; it is never NaN and never a number.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS = ("auc", "acc", "sen", "spe")
+from metaswin.evaluation.calibration import calibration_intercept, calibration_slope
+from metaswin.evaluation.precision import average_precision
+from metaswin.evaluation.value import Value
 
-
-@dataclass(frozen=True)
-class Value:
-    """A number, or the reason why there is none.
-
-    Attributes
-    ----------
-    value : float or None
-        None where it is not estimable.
-    why : str
-        The reason; empty where there is a value.
-    """
-
-    value: float | None = None
-    why: str = ""
+NEEDS_BOTH = ("auc", "pr_auc", "calibration_intercept", "calibration_slope")
+AT_THRESHOLD = ("acc", "sen", "spe")
+METRICS = ("auc", *AT_THRESHOLD, "pr_auc", "brier", "calibration_intercept", "calibration_slope")
+# What a metric can be, where that is not [0, 1].
+ANYTHING = (-np.inf, np.inf)
+BOUNDS = {"calibration_intercept": ANYTHING, "calibration_slope": ANYTHING}
 
 
 def concordance(positive: NDArray, negative: NDArray, weights_positive: NDArray, weights_negative: NDArray) -> float:
@@ -50,6 +41,20 @@ def concordance(positive: NDArray, negative: NDArray, weights_positive: NDArray,
     up_to = below[np.searchsorted(ranked, positive, side="right")]
     share = np.sum(weights_positive * (less + up_to) / 2) / (np.sum(weights_positive) * below[-1])
     return float(min(share, 1.0))
+
+
+def brier(labels: NDArray, probabilities: NDArray, weights: NDArray) -> float:
+    """Weighted mean of (y - p)^2 (Brier 1950, Mon Weather Rev 78:1-3).
+
+    With inverse-probability-of-censoring weights the Brier score at the horizon (Graf et al. 1999, Stat Med
+    18:2529-2545; Gerds & Schumacher 2006, Biom J 48:1029-1040), divided by the sum of the weights.
+
+    Parameters
+    ----------
+    labels : array of bool, shape (n,)
+    probabilities, weights : array, shape (n,)
+    """
+    return float(np.sum(weights * (labels - probabilities) ** 2) / np.sum(weights))
 
 
 def fold_metrics(
@@ -79,17 +84,22 @@ def fold_metrics(
         return dict.fromkeys(METRICS, Value(why=missing_predictions(p)))
     if not np.all(np.isfinite(w)):
         return dict.fromkeys(METRICS, Value(why="no training row is followed as long as some test rows"))
+    if not y.size:
+        return dict.fromkeys(METRICS, Value(why="no known outcome in the fold's test rows"))
     no_events = "no events in the fold's test rows" if not y.any() else ""
     no_nonevents = "no non-events in the fold's test rows" if y.all() else ""
-    found: dict[str, Value] = {}
+    found = {"brier": Value(brier(y, p, w))}
     if no_events or no_nonevents:
-        found["auc"] = Value(why=no_events or no_nonevents)
+        found |= dict.fromkeys(NEEDS_BOTH, Value(why=no_events or no_nonevents))
     else:
         found["auc"] = Value(concordance(p[y], p[~y], w[y], w[~y]))
+        found["pr_auc"] = Value(average_precision(y, p, w))
+        found["calibration_intercept"] = calibration_intercept(y, p, w)
+        found["calibration_slope"] = calibration_slope(y, p, w)
     if threshold is None or not np.isfinite(threshold):
-        return {**found, **dict.fromkeys(METRICS[1:], Value(why="the training rows gave no threshold"))}
+        return {**found, **dict.fromkeys(AT_THRESHOLD, Value(why="the training rows gave no threshold"))}
     called = p >= threshold
-    found["acc"] = _share(called == y, w, "no known outcome in the fold's test rows")
+    found["acc"] = _share(called == y, w, "")
     found["sen"] = _share(called[y], w[y], no_events)
     found["spe"] = _share(~called[~y], w[~y], no_nonevents)
     return found
@@ -97,7 +107,7 @@ def fold_metrics(
 
 def _share(hits: NDArray, weights: NDArray, why: str) -> Value:
     if hits.size == 0:
-        return Value(why=why or "no rows")
+        return Value(why=why)
     return Value(float(np.sum(weights * hits) / np.sum(weights)))
 
 

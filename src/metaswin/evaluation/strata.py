@@ -1,24 +1,39 @@
-"""AUC within a stratum, from pairs of patients that the same fold's model has scored."""
+"""Performance within strata: which levels there are, and a table that tells nothing of small cells."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metaswin.evaluation.intervals import Estimate
-from metaswin.evaluation.metrics import missing_predictions
+from metaswin.evaluation.disclosure import told
+from metaswin.evaluation.gather import EndpointData
+from metaswin.evaluation.pairs import Pairs
+from metaswin.evaluation.settings import EvaluationSettings
+from metaswin.evaluation.shape import from_records
+from metaswin.evaluation.summary import PLAIN, WEIGHTINGS
 
 MOST_VALUES = 6
 MISSING = "missing"
+COUNTS = ("n", "events", "unknown")
+# Strata that come from the images, and the column of `cohort/used.parquet` they are.
+SCANNER = {"scanner": "manufacturer", "kernel": "kernel"}
 
 
-def levels(column: pd.Series) -> pd.Series:
+def levels(column: pd.Series, bands: Sequence[float] = ()) -> pd.Series:
     """Stratum of each patient as text.
 
-    Categories that differ by case or blanks only are one level, spelt as most often. A numeric column with more
-    than six values is cut at its median. Empty values make the level ``missing``.
+    Categories that differ by case or blanks only are one level, spelt as most often. A numeric column is cut at its
+    `bands` (a value on a cut belongs above it), otherwise at its median where it has more than six values. Empty
+    values make the level ``missing``.
     """
+    if pd.api.types.is_numeric_dtype(column) and len(bands):
+        names = [f"< {bands[0]:g}", *(f"{a:g} to < {b:g}" for a, b in pairwise(bands))]
+        names.append(f"≥ {bands[-1]:g}")
+        place = np.searchsorted(bands, column.fillna(0), side="right")
+        return pd.Series(np.array(names)[place], index=column.index, dtype="str").mask(column.isna(), MISSING)
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > MOST_VALUES:
         cut = float(column.median())
         text = pd.Series(np.where(column <= cut, f"≤ {cut:g}", f"> {cut:g}"), index=column.index, dtype="str")
@@ -27,88 +42,105 @@ def levels(column: pd.Series) -> pd.Series:
         text = column.map(lambda value: MISSING if pd.isna(value) else f"{value:g}")
         return text.astype("str")
     text = column.astype("str").str.strip()
+    text = text.mask(text == "")
     key = text.str.casefold()
     spelling = text.groupby(key).agg(lambda values: values.value_counts(sort=True).index[0])
     return key.map(spelling).fillna(MISSING)
 
 
-class Pairs:
-    """Weighted (event, non-event) pairs within folds, for one stratum and any number of arms.
+def stratified(clinical: pd.DataFrame, used: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The columns that strata are made of, one row a patient; both tables are indexed by patient.
 
-    The AUC of a stratum is the weighted share of concordant pairs, summed over folds: each fold counts by its
-    pairs, and scores of two folds' models are never compared (they are on different scales; stacked scores are
-    biased, Parker et al. 2007, BMC Bioinformatics 8:326). Its interval is the percentile interval of a bootstrap
-    over patients, within events and within non-events, the same draw for all folds and repeats (Efron &
-    Tibshirani 1993, chapter 13). The models are not refitted: it holds for these fitted models.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Test rows of the stratum with known outcome: ``patient, repeat, fold, label``, indexed 0 … n-1.
-    draws : int
-        Bootstrap draws.
-    rng : numpy.random.Generator
-        Source of the draws.
+    Names in `SCANNER` mean the images, unless the clinical table has a column of that name.
     """
-
-    def __init__(self, rows: pd.DataFrame, draws: int, rng: np.random.Generator) -> None:
-        codes, patients = pd.factorize(rows["patient"], sort=True)
-        is_event = np.zeros(len(patients), dtype=bool)
-        is_event[codes] = rows["label"].to_numpy() == 1
-        counts = np.zeros((draws, len(patients)))
-        for group in (np.flatnonzero(is_event), np.flatnonzero(~is_event)):
-            if len(group):
-                counts[:, group] = rng.multinomial(len(group), np.full(len(group), 1 / len(group)), size=draws)
-        self.events, self.nonevents = int(is_event.sum()), int((~is_event).sum())
-        self._blocks = []
-        for _, block in rows.groupby(["repeat", "fold"], sort=True):
-            index = block.index.to_numpy()
-            positive = index[block["label"].to_numpy() == 1]
-            negative = index[block["label"].to_numpy() == 0]
-            if len(positive) and len(negative):
-                self._blocks.append((positive, negative, counts[:, codes[positive]], counts[:, codes[negative]]))
-
-    def estimate(self, scores: NDArray, weights: NDArray, confidence: float) -> Estimate:
-        """AUC of one arm in the stratum with its bootstrap interval.
-
-        Parameters
-        ----------
-        scores, weights : array, shape (n,)
-            Predictions and weights of the rows.
-        confidence : float
-            Such as 0.95.
-        """
-        if not np.all(np.isfinite(scores)):
-            return Estimate(why=missing_predictions(scores))
-        if not np.all(np.isfinite(weights)):
-            return Estimate(why="no training row is followed as long as some test rows")
-        if not self._blocks:
-            return Estimate(why="no fold holds both an event and a non-event")
-        hits = pairs = 0.0
-        drawn_hits = drawn_pairs = 0.0
-        for positive, negative, drawn_positive, drawn_negative in self._blocks:
-            difference = scores[positive][:, None] - scores[negative][None, :]
-            wins = (np.sign(difference) + 1) / 2
-            w1, w0 = weights[positive], weights[negative]
-            hits += w1 @ wins @ w0
-            pairs += w1.sum() * w0.sum()
-            b1, b0 = drawn_positive * w1, drawn_negative * w0
-            drawn_hits = drawn_hits + np.einsum("dn,dn->d", b1 @ wins, b0)
-            drawn_pairs = drawn_pairs + b1.sum(axis=1) * b0.sum(axis=1)
-        usable = drawn_pairs > 0
-        if usable.mean() < 0.9:
-            return Estimate(float(hits / pairs), folds=len(self._blocks), why="too few pairs to resample")
-        tail = (1 - confidence) / 2
-        drawn = drawn_hits[usable] / drawn_pairs[usable]
-        if np.ptp(drawn) < 1e-12:
-            return Estimate(float(hits / pairs), folds=len(self._blocks), why="all draws have the same value")
-        low, high = np.quantile(drawn, [tail, 1 - tail])
-        return Estimate(float(hits / pairs), float(low), float(high), None, len(self._blocks))
+    found = {}
+    for name in (column.strip() for column in columns):
+        if name in clinical:
+            found[name] = clinical[name]
+        elif SCANNER.get(name) in used:
+            found[name] = used[SCANNER[name]].reindex(clinical.index).astype("str")
+    return pd.DataFrame(found, index=clinical.index)
 
 
-def cells(clinical: pd.DataFrame, columns: list[str]) -> Iterator[tuple[str, str, pd.Index]]:
-    """Each stratum: column, level and the patients in it (`clinical` is indexed by patient)."""
-    for column in (name.strip() for name in columns):
-        level = levels(clinical[column])
-        for value in sorted(level.unique(), key=lambda v: (v == MISSING, v.startswith(">"), v)):
+def cells(table: pd.DataFrame, bands: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, str, pd.Index]]:
+    """Each stratum: column, level and the patients in it (`table` is indexed by patient)."""
+    for column in table:
+        level = levels(table[column], bands.get(column, ()))
+        for value in sorted(level.unique(), key=_reading_order):
             yield column, value, level.index[level == value]
+
+
+def _reading_order(level: str) -> tuple:
+    """Bands from low to high, other levels by name, missing values last."""
+    sign = level.partition(" ")[0]
+    if sign in ("<", "≤"):
+        return (0, -np.inf, level)
+    if " to < " in level:
+        return (0, float(level.partition(" ")[0]), level)
+    if sign in (">", "≥"):
+        return (0, np.inf, level)
+    return (2 if level == MISSING else 1, 0.0, level)
+
+
+def strata_table(data: EndpointData, table: pd.DataFrame, settings: EvaluationSettings, seed: int) -> pd.DataFrame:
+    """AUC of every arm within each level of the columns of `table` (see `stratified`).
+
+    Counts that would single people out are null in ``n, events, unknown`` and stand as text in ``…_shown``
+    (`metaswin.evaluation.disclosure.told`).
+    """
+    by_arm = {key: _in_order(rows) for key, rows in data.predictions.groupby(["arm", "head"], sort=True)}
+    reference = next(iter(by_arm.values()))
+    known = reference["label"].notna()
+    records = []
+    for number, (column, level, patients) in enumerate(cells(table, settings.bands)):
+        inside = reference["patient"].isin(patients)
+        chosen = np.flatnonzero(inside & known)
+        everyone = reference.loc[inside, "patient"].nunique()
+        generator = np.random.default_rng([seed, number])
+        pairs = Pairs(reference.iloc[chosen].reset_index(drop=True), settings.bootstrap, generator)
+        counts = {"n": pairs.events + pairs.nonevents, "events": pairs.events}
+        base = {"column": column, "level": level, **counts, "unknown": everyone - counts["n"]}
+        for (arm, head), rows in by_arm.items():
+            record = {**base, "arm": arm, "head": head}
+            for suffix in WEIGHTINGS:
+                scores = rows["probability"].to_numpy()[chosen]
+                weight = rows["weight"].to_numpy()[chosen] if suffix else np.ones(len(chosen))
+                record |= _cell(pairs, scores, weight, f"auc{suffix}", data, settings)
+            records.append(record)
+    numbers = [f"auc{suffix}{limit}" for suffix in WEIGHTINGS for limit in ("", "_low", "_high")]
+    columns = {**dict.fromkeys(COUNTS, "Int64"), **dict.fromkeys(numbers, "float64")}
+    columns |= {f"auc{suffix}_why": "str" for suffix in WEIGHTINGS}
+    found = from_records(records, data.name, columns, keys=("column", "level", "arm", "head"))
+    return _with_told_counts(found, settings.min_cell_events)
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.sort_values(["repeat", "fold", "patient"], ignore_index=True)
+
+
+def _with_told_counts(table: pd.DataFrame, least: int) -> pd.DataFrame:
+    """Counts as they may be shown, as text; those that may not are null as numbers."""
+    shown = {name: pd.Series("", index=table.index, dtype="str") for name in COUNTS}
+    for _, rows in table.groupby("column", sort=False):
+        by_level = rows.drop_duplicates("level").set_index("level")[list(COUNTS)].astype("int64")
+        texts = {name: told(by_level[name].tolist(), least) for name in ("n", "unknown")}
+        texts["events"] = told(by_level["events"].tolist(), least, by_level["n"].tolist())
+        for name, values in texts.items():
+            of_level = dict(zip(by_level.index, values, strict=True))
+            shown[name][rows.index] = rows["level"].map(of_level).astype("str")
+    hidden = {name: table[name].mask(~shown[name].str.isdigit().astype(bool)) for name in COUNTS}
+    return table.assign(**hidden, **{f"{name}_shown": values for name, values in shown.items()})
+
+
+def _cell(
+    pairs: Pairs, scores: NDArray, weight: NDArray, name: str, data: EndpointData, settings: EvaluationSettings
+) -> dict[str, Any]:
+    few = settings.min_cell_events
+    missing = {name: None, f"{name}_low": None, f"{name}_high": None}
+    if name == "auc_ipcw" and data.horizon is None:
+        return {**missing, f"{name}_why": PLAIN}
+    for count, what in [(pairs.events, "events"), (pairs.nonevents, "non-events")]:
+        if count < few:
+            return {**missing, f"{name}_why": f"fewer than {few} {what}"}
+    found = pairs.estimate(scores, weight, settings.confidence)
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high, f"{name}_why": found.why}

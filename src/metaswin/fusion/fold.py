@@ -70,6 +70,7 @@ def train_fusion(
         heads = _fit_heads(arm, matrices, rows, settings, rule, [seed, repeat, fold])
         facts = {
             "columns": [name for encoder in encoders.values() for name in encoder.outputs],
+            "candidates": sum(sources.candidates(block, encoders[block].outputs) for block in arm.blocks),
             "columns_flagged": [entry for block in arm.blocks for entry in flagged[block]],
             "n_train": int(rows.train.sum()),
             "events_train": int(rows.label[rows.train].sum()),

@@ -74,9 +74,18 @@ class Sources:
             return self.volume.to_frame(VOLUME), {VOLUME: "log"}
         if block == "deep":
             return self.deep.to_frame("deep_score"), {"deep_score": "numeric"}
-        chosen = self.selection[(self.selection["part"] == part) & (self.selection["set"] == block)]
+        chosen = self._selected(block, part)
         table = apply_selection(self.features[block], chosen)
         return table, dict.fromkeys(table.columns, "numeric")
+
+    def candidates(self, block: str, columns: Sequence[str]) -> int:
+        """Columns among which a block was chosen: all features before selection, otherwise its encoded `columns`."""
+        if block not in self.features:
+            return len(columns)
+        return int((self._selected(block, "outer")["step"] != "flag").sum())
+
+    def _selected(self, block: str, part: str) -> pd.DataFrame:
+        return self.selection[(self.selection["part"] == part) & (self.selection["set"] == block)]
 
 
 def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets: Mapping[str, list[str]]) -> Sources:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from metaswin.evaluation.evaluate import controls
+from metaswin.evaluation.comparisons import controls
 from metaswin.evaluation.gather import fold_key
 from metaswin.files import read_json, read_table
 from metaswin.report.numbers import Shown, arm_name, arm_order, shown, shown_difference

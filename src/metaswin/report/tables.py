@@ -75,7 +75,7 @@ def strata_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
         by_arm = cell.set_index(["arm", "head"])
         first = cell.iloc[0]
         estimates = [shown(by_arm.loc[pair], f"auc{endpoint.suffix}") for pair in strata_arms(endpoint)]
-        counts = {name: int(first[name]) for name in ("n", "events", "unknown")}
+        counts = {name: first[f"{name}_shown"] for name in ("n", "events", "unknown")}
         rows.append({"column": column, "level": level, **counts, "estimates": estimates})
     return rows
 

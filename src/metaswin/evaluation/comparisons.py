@@ -1,0 +1,172 @@
+"""The headline arm against its controls, fold by fold, and the family of confirmatory tests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metaswin.evaluation.decision import net_benefit
+from metaswin.evaluation.gather import EndpointData, Scored
+from metaswin.evaluation.intervals import mean_over_folds
+from metaswin.evaluation.metrics import ANYTHING
+from metaswin.evaluation.settings import EvaluationSettings
+from metaswin.evaluation.shape import from_records
+from metaswin.evaluation.summary import PLAIN, WEIGHTINGS, reasons, weightings
+
+CLINICAL = "clinical:"
+NRI_NOTE = (
+    "The net reclassification index rises with useless predictors when models are poorly calibrated (Pepe et al. 2015, "
+    "Stat Biosci 7:282-295; Hilden & Gerds 2014, Stat Med 33:3405-3414): do not conclude from it."
+)
+UNUSABLE = "one outcome only, or a prediction is missing"
+CONFIRMATORY = "confirmatory"
+TYPES = {
+    **dict.fromkeys(["against", "against_head", "metric"], "str"),
+    **dict.fromkeys(["value", "low", "high", "p"], "float64"),
+    **{"folds": "int64", "why": "str", "threshold_probability": "float64", "family": "str", "p_holm": "float64"},
+    "note": "str",
+}
+
+
+def controls(arms: Sequence[str]) -> list[str]:
+    """Arms the headline is held against: tumour volume alone and each clinical set alone."""
+    return [arm for arm in arms if arm == "volume" or (arm.startswith(CLINICAL) and "+" not in arm)]
+
+
+def confirmatory_arms(arms: Sequence[str], sets: Mapping[str, Sequence[str]], chosen: str | None) -> list[str]:
+    """Controls of the confirmatory family: volume, and one clinical set named beforehand.
+
+    Parameters
+    ----------
+    arms : sequence of str
+        Arms of the run.
+    sets : mapping
+        Clinical set → columns, in the config's order.
+    chosen : str or None
+        ``evaluation.confirmatory_clinical_set``; None takes, among the sets that are arms, the one with the most
+        columns, the first of them: results never choose it.
+    """
+    named = [name for name in sets if CLINICAL + name in arms]
+    largest = max(named, key=lambda name: len(sets[name]), default=None)
+    name = chosen if chosen in named else largest
+    return [*(["volume"] if "volume" in arms else []), *([CLINICAL + name] if name else [])]
+
+
+def holm(p: NDArray) -> NDArray:
+    """Adjusted p values (Holm 1979, Scand J Stat 6:65-70); a missing one counts as 1 and stays missing."""
+    filled = np.where(np.isnan(p), 1.0, p)
+    order = np.argsort(filled, kind="stable")
+    adjusted = np.maximum.accumulate(filled[order] * np.arange(len(p), 0, -1))
+    found = np.empty(len(p))
+    found[order] = np.minimum(adjusted, 1.0)
+    return np.where(np.isnan(p), np.nan, found)
+
+
+COMPARED = [metric + suffix for metric in ("auc", "brier", "net_benefit") for suffix in WEIGHTINGS]
+BOUNDS = {"net_benefit": ANYTHING, "nri": (-2.0, 2.0)}
+
+
+def comparison_table(
+    data: EndpointData, folds: pd.DataFrame, settings: EvaluationSettings, sets: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """Headline arm minus each control, fold by fold (corrected resampled t-test, Nadeau & Bengio 2003).
+
+    Each head of the headline is compared with each head of the controls, in AUC, Brier score (below 0 favours the
+    headline), net benefit at a threshold probability and, if asked for, the net reclassification index. Confirmatory
+    are the differences in the AUC that answers the question, `settings.headline_head` on both sides, against
+    `confirmatory_arms`; their p values are adjusted by Holm's method. Everything else is exploratory.
+    """
+    thresholds = _thresholds(data, settings)
+    arms = list(dict.fromkeys(arm for arm, _ in data.arms))
+    family = confirmatory_arms(arms, sets, settings.confirmatory_clinical_set)
+    against = set(controls(arms)) - {data.headline}
+    measured = {key: _measured(data, rows, thresholds) for key, rows in folds.groupby(["arm", "head"], sort=True)}
+    records = []
+    for ours, theirs in product(measured, measured):
+        if ours[0] != data.headline or theirs[0] not in against:
+            continue
+        planned = theirs[0] in family and ours[1] == theirs[1] == settings.headline_head
+        differences = _differences(measured[ours], measured[theirs])
+        if settings.nri:
+            differences |= _nri(data, data.arms[ours], data.arms[theirs], thresholds)
+        for name, (difference, why) in differences.items():
+            metric = name.removesuffix("_ipcw")
+            bounds = BOUNDS.get(metric)
+            found = mean_over_folds(difference, data.ratio, settings.confidence, why, signed=True, bounds=bounds)
+            records.append(
+                {
+                    **{"arm": ours[0], "head": ours[1], "against": theirs[0], "against_head": theirs[1]},
+                    **{"metric": name, **asdict(found)},
+                    "threshold_probability": np.mean(list(thresholds.values())) if metric in BOUNDS else None,
+                    "family": CONFIRMATORY if planned and name == "auc" + data.suffix else "exploratory",
+                    "p_holm": None,
+                    "note": NRI_NOTE if metric == "nri" else "",
+                }
+            )
+    table = from_records(records, data.name, TYPES)
+    confirmatory = table["family"] == CONFIRMATORY
+    table.loc[confirmatory, "p_holm"] = holm(table.loc[confirmatory, "p"].to_numpy())
+    return table
+
+
+def _thresholds(data: EndpointData, settings: EvaluationSettings) -> dict[tuple[int, int], float]:
+    """Threshold probability of each repeat and fold: the configured one, or the prevalence of its training rows."""
+    if settings.net_benefit_threshold == "prevalence":
+        return data.prevalence
+    return dict.fromkeys(data.prevalence, settings.net_benefit_threshold)
+
+
+def _measured(data: EndpointData, rows: pd.DataFrame, thresholds: Mapping[tuple[int, int], float]) -> pd.DataFrame:
+    """Rows of one arm and head of the table of folds, with the net benefit at the threshold probability beside."""
+    parts = data.arms[rows["arm"].iloc[0], rows["head"].iloc[0]]
+    added: dict[str, list] = {}
+    for suffix in WEIGHTINGS:
+        why = UNUSABLE if suffix in weightings(data) else PLAIN
+        usable = [part.usable and why != PLAIN for part in parts]
+        added[f"net_benefit{suffix}"] = [
+            _net_benefit(part, suffix, thresholds[part.repeat, part.fold]) if can else np.nan
+            for part, can in zip(parts, usable, strict=True)
+        ]
+        added[f"net_benefit{suffix}_why"] = ["" if can else why for can in usable]
+    return rows.assign(**added)
+
+
+def _net_benefit(part: Scored, suffix: str, threshold: float) -> float:
+    labels, scores, weights = part.known
+    return float(net_benefit(labels, scores, weights if suffix else np.ones(len(labels)), np.array([threshold]))[0])
+
+
+def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, tuple[NDArray, str]]:
+    """Difference in each fold, and why some are missing, by metric."""
+    return {
+        name: (
+            ours[name].to_numpy() - theirs[name].to_numpy(),
+            reasons(ours[f"{name}_why"]) or reasons(theirs[f"{name}_why"]),
+        )
+        for name in COMPARED
+    }
+
+
+def _nri(
+    data: EndpointData, ours: Sequence[Scored], theirs: Sequence[Scored], thresholds: Mapping[tuple[int, int], float]
+) -> dict[str, tuple[NDArray, str]]:
+    """Net reclassification index of two risk groups in each fold (Pencina et al. 2008, Stat Med 27:157-172).
+
+    The share of events that move above the threshold less those that move below it, and the reverse for non-events.
+    """
+    found = {}
+    for suffix in weightings(data):
+        values = np.full(len(ours), np.nan)
+        for place, (our, their) in enumerate(zip(ours, theirs, strict=True)):
+            if our.usable and their.usable:
+                labels, scores, weights = our.known
+                at = thresholds[our.repeat, our.fold]
+                weights = weights if suffix else np.ones(len(labels))
+                moved = (scores >= at).astype(float) - (their.known[1] >= at)
+                up, down = (np.average(moved[group], weights=weights[group]) for group in (labels, ~labels))
+                values[place] = up - down
+        found[f"nri{suffix}"] = (values, UNUSABLE)
+    return found

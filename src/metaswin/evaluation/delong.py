@@ -1,0 +1,109 @@
+"""DeLong's variance of the AUC, for these fitted models."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+from metaswin.evaluation.gather import EndpointData, Scored
+from metaswin.evaluation.intervals import Estimate
+from metaswin.evaluation.shape import from_records
+
+# Below so many events or non-events an interval from one fold's rows says too little.
+FEWEST = 10
+LEFT_OUT = "one outcome only, or a prediction is missing"
+NO_SPREAD = "the variance is 0: events and non-events do not overlap"
+
+
+def delong(positive: NDArray, negative: NDArray) -> tuple[float, float]:
+    """AUC and its variance (DeLong et al. 1988, Biometrics 44:837-845) in O(n log n).
+
+    The placements of the rows come from midranks among all and among their own kind (Sun & Xu 2014, IEEE Signal
+    Process Lett 21:1389-1393, algorithm 2); their sample variances over the numbers of events and non-events add up.
+
+    Parameters
+    ----------
+    positive, negative : array, shapes (n1,) and (n0,)
+        Scores of events and of non-events; at least two of each.
+    """
+    ranks = rankdata(np.concatenate([positive, negative]))
+    n1, n0 = len(positive), len(negative)
+    above = (ranks[:n1] - rankdata(positive)) / n0
+    below = 1 - (ranks[n1:] - rankdata(negative)) / n1
+    return float(above.mean()), float(above.var(ddof=1) / n1 + below.var(ddof=1) / n0)
+
+
+def fold_interval(positive: NDArray, negative: NDArray, confidence: float) -> Estimate:
+    """AUC of one fold with the interval for its fitted model; without limits below 10 events or non-events."""
+    for scores, what in [(positive, "event"), (negative, "non-event")]:
+        if len(scores) < FEWEST:
+            plural = "s" if len(scores) != 1 else ""
+            return Estimate(why=f"{len(scores)} {what}{plural} in the fold, fewer than {FEWEST}", folds=1)
+    return _interval(*delong(positive, negative), confidence, 1)
+
+
+def repeat_interval(folds: list[tuple[NDArray, NDArray]], confidence: float, why: str = "") -> Estimate:
+    """Mean of the folds' AUCs in one repeat, with the interval for the models fitted in it.
+
+    The folds' test rows are different patients and the models are held fixed, so that the variances of the folds add:
+    ``sum(var) / K^2``. Scores of two folds are never compared, and repeats are never joined. That the models would
+    have differed with other training rows is not in this interval.
+
+    Parameters
+    ----------
+    folds : list of (array, array)
+        Scores of events and of non-events of each fold that can be used; folds without both are left out.
+    confidence : float
+        Such as 0.95.
+    why : str
+        Why folds are missing.
+    """
+    if not folds:
+        return Estimate(why=why or "no folds")
+    auc = float(np.mean([np.mean(_placements(*fold)) for fold in folds]))
+    events, nonevents = (sum(len(fold[kind]) for fold in folds) for kind in (0, 1))
+    if min(events, nonevents) < FEWEST:
+        few, what = (events, "event") if events < FEWEST else (nonevents, "non-event")
+        return Estimate(auc, folds=len(folds), why=f"{few} {what}{'s' if few != 1 else ''}, fewer than {FEWEST}")
+    if any(min(len(positive), len(negative)) < 2 for positive, negative in folds):
+        return Estimate(auc, folds=len(folds), why="a fold with one event or one non-event has no variance")
+    variance = sum(delong(*fold)[1] for fold in folds) / len(folds) ** 2
+    return _interval(auc, variance, confidence, len(folds), why)
+
+
+def _placements(positive: NDArray, negative: NDArray) -> NDArray:
+    ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
+    return (ranks - rankdata(positive)) / len(negative)
+
+
+def _interval(auc: float, variance: float, confidence: float, folds: int, why: str = "") -> Estimate:
+    if variance <= 0:
+        return Estimate(auc, folds=folds, why=NO_SPREAD)
+    half = float(norm.ppf((1 + confidence) / 2)) * variance**0.5
+    return Estimate(auc, max(auc - half, 0.0), min(auc + half, 1.0), None, folds, why)
+
+
+def delong_table(data: EndpointData, confidence: float) -> pd.DataFrame:
+    """The interval of every arm, head and repeat; known outcomes count 1 each, weights are not for DeLong."""
+    records = []
+    for (arm, head), parts in data.arms.items():
+        repeats = sorted({part.repeat for part in parts})
+        for repeat in repeats:
+            folds = [part for part in parts if part.repeat == repeat]
+            used = [scores for scores in map(both, folds) if scores is not None]
+            missing = len(folds) - len(used)
+            why = f"{missing} of {len(folds)} folds left out: {LEFT_OUT}" if missing else ""
+            found = asdict(repeat_interval(used, confidence, why))
+            records.append({"arm": arm, "head": head, "repeat": repeat, "auc": found.pop("value"), **found})
+    columns = {"repeat": int, "folds": int, "auc": float, "low": float, "high": float, "why": "str"}
+    return from_records(records, data.name, columns)
+
+
+def both(part: Scored) -> tuple[NDArray, NDArray] | None:
+    """Scores of events and of non-events; None where there are not both or one is missing."""
+    labels, scores, _ = part.known
+    if labels.all() or not labels.any() or not np.isfinite(scores).all():
+        return None
+    return scores[labels], scores[~labels]

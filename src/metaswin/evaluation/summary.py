@@ -1,0 +1,91 @@
+"""Metrics of every arm and head: by fold, and as means over folds with the corrected interval."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.evaluation.delong import both, fold_interval
+from metaswin.evaluation.gather import ARM, EndpointData, Scored
+from metaswin.evaluation.intervals import mean_over_folds
+from metaswin.evaluation.metrics import BOUNDS, METRICS, fold_metrics
+
+# Known outcomes count 1 each, or by inverse probability of censoring.
+WEIGHTINGS = ("", "_ipcw")
+PLAIN = "no follow-up times: a plain column"
+
+
+def weightings(data: EndpointData) -> Sequence[str]:
+    """Endings of the metrics that this endpoint has."""
+    return WEIGHTINGS if data.horizon is not None else WEIGHTINGS[:1]
+
+
+def fold_table(data: EndpointData, confidence: float = 0.95) -> pd.DataFrame:
+    """Metrics of every arm, head, repeat and fold; a missing one has its reason in the column ``<metric>_why``.
+
+    ``delong_low, delong_high`` are DeLong's interval of the AUC of known outcomes, for this fold's fitted model.
+    """
+    table = pd.DataFrame([_fold_record(part, data, confidence) for part in data.scored])
+    numbers = [metric + suffix for metric in METRICS for suffix in WEIGHTINGS]
+    for number in numbers:
+        if number not in table:
+            table[number], table[f"{number}_why"] = np.nan, PLAIN
+    return table.astype(dict.fromkeys([*numbers, "delong_low", "delong_high"], "float64"))
+
+
+def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "endpoint": data.name,
+        **{name: getattr(part, name) for name in ("arm", "head", "repeat", "fold")},
+        "n": int(np.sum(~np.isnan(part.label))),
+        "events": int(np.sum(part.label == 1)),
+        "unknown": int(np.sum(np.isnan(part.label))),
+        "threshold": part.threshold,
+    }
+    for suffix in weightings(data):
+        weight = part.weight if suffix else np.ones(len(part.label))
+        for metric, found in fold_metrics(part.label, part.probability, part.threshold, weight).items():
+            record[metric + suffix] = found.value
+            record[f"{metric}{suffix}_why"] = found.why
+    scores = both(part)
+    interval = fold_interval(*scores, confidence) if scores else None
+    why = interval.why if interval else record["auc_why"]
+    limits = (interval.low, interval.high) if interval else (None, None)
+    return {**record, "delong_low": limits[0], "delong_high": limits[1], "delong_why": why}
+
+
+def summary_table(data: EndpointData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Mean over folds of each metric with the corrected interval, one row an arm and head."""
+    counts = _counts(data)
+    records = []
+    for (arm, head), rows in folds.groupby(ARM, sort=True):
+        record: dict[str, Any] = {"endpoint": data.name, "arm": arm, "head": head, **counts}
+        record["headline"] = arm == data.headline
+        for metric in METRICS:
+            for suffix in WEIGHTINGS:
+                name = metric + suffix
+                why = reasons(rows[f"{name}_why"])
+                found = mean_over_folds(rows[name].to_numpy(), data.ratio, confidence, why, bounds=BOUNDS.get(metric))
+                record |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+                record |= {f"{name}_folds": found.folds, f"{name}_why": found.why}
+        records.append(record)
+    numbers = [f"{m}{s}{limit}" for m in METRICS for s in WEIGHTINGS for limit in ("", "_low", "_high")]
+    return pd.DataFrame(records).astype(dict.fromkeys(numbers, "float64"))
+
+
+def _counts(data: EndpointData) -> dict[str, int]:
+    patients = data.predictions.drop_duplicates("patient")["label"]
+    events, nonevents = int((patients == 1).sum()), int((patients == 0).sum())
+    return {
+        "n": events + nonevents,
+        "events": events,
+        "nonevents": nonevents,
+        "unknown": int(patients.isna().sum()),
+        "folds": len(data.predictions[["repeat", "fold"]].drop_duplicates()),
+    }
+
+
+def reasons(column: Iterable[str]) -> str:
+    """The different reasons of the folds, joined."""
+    return "; ".join(sorted(set(column) - {""}))
