@@ -28,6 +28,7 @@ SMALL = {
     "regions": {"spacing": 3.0},
     "radiomics": {"image_types": ["Original", "LoG"], "log_sigma": [3.0], "regions": ["tumor", "rings"]},
     "folds": {"k": 2, "inner": 2},
+    "harmonisation": {"method": "combat", "min_batch": 2},
     "selection": {"trees": 20, "keep": 4},
     "patches": {"size": 32, "spacing": 4.0},
     "deep": {"embed_dim": 12, "epochs": 2, "warmup_epochs": 1, "threads": 1, "checkpoint_every": 1},

@@ -37,8 +37,10 @@ def test_way_in_when_dry_run_then_only_its_rules_are_planned(snakemake, small, c
     (tmp_path / "sheet.csv").write_text("patient_id,image,primary,nodes\nSIM-0001,a.nii.gz,b.nii.gz,\n")
     (tmp_path / "features.csv").write_text("patient_id,original_shape_VoxelVolume\nSIM-0001,5\n")
     data = {"source": source, "dicom": "data/dicom", "sheet": "sheet.csv", "features": "features.csv"}
-    fusion = {"modalities": ["clinical"]} if source == "clinical" else {}
-    run = snakemake(tmp_path, {**small, "data": data, "fusion": fusion}, "-n", "--", target)
+    changed = {"clinical": {"fusion": {"modalities": ["clinical"]}, "harmonisation": {}}}.get(source, {"fusion": {}})
+    if source == "features":
+        changed["harmonisation"] = {"method": "combat", "batch": "site"}
+    run = snakemake(tmp_path, {**small, "data": data, **changed}, "-n", "--", target)
     assert run.code == 0, run.text
     planned = set(rules_to_run(run.text))
     assert ("index_dicom" in planned) is (source == "dicom")
@@ -70,6 +72,7 @@ def test_survival_when_an_endpoint_has_a_horizon_then_it_can_be_planned(snakemak
         "radiomics",
         "patches",
         "folds",
+        "harmonisation",
         "selection",
         "deep",
         "backbones",

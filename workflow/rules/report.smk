@@ -5,6 +5,7 @@ rule report:
     input:
         evaluation=rules.evaluate.output,
         survival=rules.evaluate_survival.output if SURVIVAL else [],
+        site=rules.associate_site.output,
         flow=results("cohort/flow.json"),
         exclusions=results("cohort/exclusions.parquet"),
         used=results("cohort/used.parquet"),

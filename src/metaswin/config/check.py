@@ -13,6 +13,7 @@ def check_consistency(config: Config) -> list[str]:
     """Messages on mistakes that need no file to be seen."""
     from metaswin.evaluation.check import check_evaluation
     from metaswin.fusion.check import check_arms
+    from metaswin.harmonisation.check import check_harmonisation
     from metaswin.survival.arms import check_hazard_arms
 
     messages = [f"data.{key} is not set, but {why}; give its path" for key, why in _needed(config).items() if
@@ -31,7 +32,8 @@ def check_consistency(config: Config) -> list[str]:
         from metaswin.images.model_folder import check_model_folder
 
         messages += check_model_folder(config.images.nnunet)
-    return messages + check_arms(config) + check_hazard_arms(config) + check_evaluation(config)
+    messages += check_harmonisation(config) + check_arms(config)
+    return messages + check_hazard_arms(config) + check_evaluation(config)
 
 
 def _needed(config: Config) -> dict[str, str]:
@@ -66,7 +68,7 @@ def _check_roles(config: Config) -> list[str]:
                     "only baseline (and treatment) columns are known before the outcome"
                 )
     for name, endpoint in config.endpoints.items():
-        for column in _endpoint_columns(endpoint):
+        for column in endpoint_columns(endpoint):
             if roles.get(column.strip()) in ("baseline", "treatment"):
                 messages.append(
                     f"endpoints.{name}: column {column!r} is an outcome here but has the role "
@@ -103,7 +105,7 @@ def _check_tissues(config: Config) -> list[str]:
     ]
 
 
-def _endpoint_columns(endpoint: EndpointSettings) -> list[str]:
+def endpoint_columns(endpoint: EndpointSettings) -> list[str]:
     """Every column of the clinical table that an endpoint reads, but the start of treatment."""
     columns = [endpoint.column, endpoint.followup]
     for source in (endpoint.event, endpoint.death):
@@ -141,7 +143,7 @@ def check_files(config: Config) -> list[str]:
         ("ingest.series.treatment_start", [config.ingest.series.treatment_start]),
     ]
     for name, endpoint in config.endpoints.items():
-        wanted_columns.append((f"endpoints.{name}", [*_endpoint_columns(endpoint), endpoint.start]))
+        wanted_columns.append((f"endpoints.{name}", [*endpoint_columns(endpoint), endpoint.start]))
     for title, names in wanted_columns:
         for name in names:
             if name is not None and name.strip() not in header:

@@ -7,6 +7,7 @@ from metaswin.deep.settings import DeepSettings
 from metaswin.evaluation.settings import EvaluationSettings
 from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.settings import FusionSettings
+from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.images.settings import ImagesSettings
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.organs.settings import OrgansSettings
@@ -44,6 +45,7 @@ class Config(Settings):
     pictures: PicturesSettings = PicturesSettings()
     radiomics: RadiomicsSettings = RadiomicsSettings()
     folds: FoldsSettings = FoldsSettings()
+    harmonisation: HarmonisationSettings = HarmonisationSettings()
     selection: SelectionSettings = SelectionSettings()
     patches: PatchesSettings = PatchesSettings()
     deep: DeepSettings = DeepSettings()

@@ -10,6 +10,7 @@ import pandas as pd
 from metaswin.errors import several
 from metaswin.files import read_table
 from metaswin.fusion.arms import CLINICAL
+from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
 from metaswin.selection.apply import apply_selection
 from metaswin.selection.matrix import SETS, wide
 
@@ -38,6 +39,8 @@ class Sources:
         The fold's ``selection.parquet``.
     deep, volume : Series or None
         Score (logit) and tumour volume (mm³).
+    harmoniser : Harmoniser or None
+        The fold's harmonisation of `features`, where it is switched on. The volume is never harmonised.
     """
 
     patients: list[str]
@@ -48,6 +51,7 @@ class Sources:
     selection: pd.DataFrame | None
     deep: pd.Series | None
     volume: pd.Series | None
+    harmoniser: Harmoniser | None = None
 
     @property
     def modalities(self) -> list[str]:
@@ -66,6 +70,8 @@ class Sources:
         fitted on come from networks that saw the inner fold j, which that part then predicts: through the few
         weights of the head, inner out-of-fold predictions of arms with `deep` depend mildly on the labels they are
         compared with. Undoing this takes a network for every pair of inner folds. Test rows are never concerned.
+
+        With a `harmoniser`, features are harmonised by its fit of the same part before the selection is applied.
         """
         if block.startswith(CLINICAL):
             columns = self.sets[block.removeprefix(CLINICAL)]
@@ -74,8 +80,10 @@ class Sources:
             return self.volume.to_frame(VOLUME), {VOLUME: "log"}
         if block == "deep":
             return self.deep.to_frame("deep_score"), {"deep_score": "numeric"}
-        chosen = self._selected(block, part)
-        table = apply_selection(self.features[block], chosen)
+        features = self.features[block]
+        if self.harmoniser is not None:
+            features = self.harmoniser.apply(features, part, block)
+        table = apply_selection(features, self._selected(block, part))
         return table, dict.fromkeys(table.columns, "numeric")
 
     def candidates(self, block: str, columns: Sequence[str]) -> int:
@@ -96,7 +104,8 @@ def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets
     patients : sequence of str
         Rows, in this order; a patient that a table lacks has missing values there.
     inputs : mapping
-        Paths of ``clinical`` and ``used``, and of ``features``, ``selection`` and ``deep`` where there are any.
+        Paths of ``clinical`` and ``used``, and of ``features``, ``selection``, ``deep``, ``harmonisation`` and
+        ``harmonisation_values`` where there are any.
     sets : mapping
         Clinical set → columns.
 
@@ -126,6 +135,7 @@ def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets
         selection,
         deep,
         None if volume is None else volume.reindex(index),
+        load_harmoniser(inputs),
     )
 
 

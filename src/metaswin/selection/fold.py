@@ -2,10 +2,12 @@
 
 import logging
 import time
+from collections.abc import Mapping
 
 import pandas as pd
 
 from metaswin.files import read_table, write_table
+from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
 from metaswin.selection.matrix import SETS, wide
 from metaswin.selection.select import COLUMNS, select
 from metaswin.selection.settings import SelectionSettings
@@ -14,23 +16,44 @@ logger = logging.getLogger("metaswin.selection")
 
 
 def select_fold(
-    features: str, folds: str, output: str, repeat: int, fold: int, settings: SelectionSettings, seed: int
+    features: str,
+    folds: str,
+    output: str,
+    repeat: int,
+    fold: int,
+    settings: SelectionSettings,
+    seed: int,
+    harmonisation: Mapping[str, str | None] | None = None,
 ) -> None:
-    """Read the long table of features and the folds, select, and write ``selection.parquet``."""
-    write_table(output, selections(read_table(features), read_table(folds), repeat, fold, settings, seed))
+    """Read the long table of features and the folds, select, and write ``selection.parquet``.
+
+    `harmonisation` are the paths that `metaswin.harmonisation.fitted.load_harmoniser` reads.
+    """
+    harmoniser = load_harmoniser(harmonisation or {})
+    write_table(output, selections(read_table(features), read_table(folds), repeat, fold, settings, seed, harmoniser))
 
 
 def selections(
-    features: pd.DataFrame, folds: pd.DataFrame, repeat: int, fold: int, settings: SelectionSettings, seed: int
+    features: pd.DataFrame,
+    folds: pd.DataFrame,
+    repeat: int,
+    fold: int,
+    settings: SelectionSettings,
+    seed: int,
+    harmoniser: Harmoniser | None = None,
 ) -> pd.DataFrame:
-    """Selections of all parts and sets of one fold, with the columns ``part, set`` and those of `select`."""
+    """Selections of all parts and sets of one fold, with the columns ``part, set`` and those of `select`.
+
+    With a `harmoniser` each part is selected on features harmonised by its own fit.
+    """
     folds = folds[folds["repeat"] == repeat].set_index("patient").sort_index()
     parts = []
     for feature_set in SETS:
         matrix = wide(features, feature_set, folds.index.tolist())
         for part, train in training_parts(folds, fold).items():
             start = time.perf_counter()
-            table = select(matrix, folds["label"], train, settings, seed)
+            values = matrix if harmoniser is None else harmoniser.apply(matrix, part, feature_set)
+            table = select(values, folds["label"], train, settings, seed)
             table.insert(0, "part", part)
             table.insert(1, "set", feature_set)
             parts.append(table)

@@ -1,0 +1,134 @@
+"""What a fold's harmonisation has learned: applied to any row, saved and loaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from metaswin.errors import UserError, suggestion
+from metaswin.files import atomic, read_json, read_table, write_json
+from metaswin.harmonisation.batches import codes_of, find_column, levels_of
+from metaswin.harmonisation.combat import Combat
+from metaswin.harmonisation.covariates import Covariates
+from metaswin.harmonisation.settings import HarmonisationSettings
+
+ARRAYS = ("alpha", "sigma", "beta", "gamma", "delta")
+
+
+@dataclass(frozen=True)
+class Harmoniser:
+    """Harmonisation of every part and set of a fold.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Index patient: ``batch`` (level, None where missing) and the raw columns of the covariates, of all patients.
+    features : dict
+        Set → features that were fitted, in the order of the arrays.
+    batches : dict
+        Part → levels of the batch with a fit, in the order of the arrays.
+    covariates : dict
+        Part → coding of the covariates.
+    fits : dict
+        (Part, set) → fit.
+    """
+
+    rows: pd.DataFrame
+    features: dict[str, tuple[str, ...]]
+    batches: dict[str, tuple[str, ...]]
+    covariates: dict[str, Covariates]
+    fits: dict[tuple[str, str], Combat]
+
+    def apply(self, matrix: pd.DataFrame, part: str, feature_set: str) -> pd.DataFrame:
+        """Harmonised values of any rows by the fit of one part and set.
+
+        Parameters
+        ----------
+        matrix : DataFrame
+            Index patient, columns features, see `metaswin.selection.matrix.wide`. Columns that were not fitted stay
+            as they are, and so do rows of a batch without a fit.
+        part, feature_set : str
+        """
+        features = list(self.features[feature_set])
+        rows = self.rows.reindex(matrix.index)
+        batch = codes_of(rows["batch"], self.batches[part]).to_numpy()
+        values = matrix.reindex(columns=features).to_numpy(dtype=float)
+        values = self.fits[part, feature_set].apply(values, batch, self.covariates[part].transform(rows))
+        fitted = pd.DataFrame(values, index=matrix.index, columns=features)
+        others = matrix[matrix.columns.difference(features)]
+        return pd.concat([fitted, others], axis="columns")[matrix.columns]
+
+
+def patient_rows(used: pd.DataFrame, clinical: pd.DataFrame, settings: HarmonisationSettings) -> pd.DataFrame:
+    """Batch and covariates of each patient, as `Harmoniser.rows` holds them.
+
+    Parameters
+    ----------
+    used, clinical : DataFrame
+        ``cohort/used.parquet`` and ``cohort/clinical.parquet``.
+    settings : HarmonisationSettings
+
+    Raises
+    ------
+    UserError
+        If there is no such column among those known before the outcome.
+    """
+    named = {column.strip(): column for column in clinical.columns.drop("patient")}
+    for name in settings.covariates:
+        if name.strip() not in named:
+            raise UserError(
+                f"harmonisation.covariates: {name!r} is no baseline or treatment column of the clinical table; only "
+                f"these are known before the outcome{suggestion(name.strip(), named)}"
+            )
+    rows = clinical.set_index("patient")[[named[name.strip()] for name in settings.covariates]]
+    rows.columns = settings.covariates
+    return rows.assign(batch=levels_of(find_column(settings.batch, used, clinical)).reindex(rows.index))
+
+
+def save_harmoniser(
+    facts: str, values: str, harmoniser: Harmoniser, settings: HarmonisationSettings, told: Mapping[str, Any]
+) -> None:
+    """Write the facts (JSON: what `told` says of each part, and how the arrays are read) and arrays (safetensors)."""
+    tensors = {
+        f"{part}/{feature_set}/{name}": np.ascontiguousarray(getattr(combat, name), dtype=np.float64)
+        for (part, feature_set), combat in harmoniser.fits.items()
+        for name in ARRAYS
+    }
+    with atomic(values) as temporary:
+        save_file(tensors, temporary)
+    parts = {
+        part: {**told[part], "fitted": list(levels), "covariates": harmoniser.covariates[part].as_json()}
+        for part, levels in harmoniser.batches.items()
+    }
+    features = {feature_set: list(names) for feature_set, names in harmoniser.features.items()}
+    write_json(facts, {"settings": settings.model_dump(mode="json"), "features": features, "parts": parts})
+
+
+def load_harmoniser(inputs: Mapping[str, str | None]) -> Harmoniser | None:
+    """Load what `save_harmoniser` wrote; batch and covariates of the patients come from the tables of the cohort.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Paths: ``harmonisation`` (the facts; None or absent where nothing is harmonised), ``harmonisation_values`` (the
+        arrays), ``used`` and ``clinical`` (tables of the cohort, or such tables of new patients).
+    """
+    if not inputs.get("harmonisation"):
+        return None
+    raw, tensors = read_json(inputs["harmonisation"]), load_file(inputs["harmonisation_values"])
+    settings = HarmonisationSettings(**raw["settings"])
+    fits = {
+        (part, feature_set): Combat(**{name: tensors[f"{part}/{feature_set}/{name}"] for name in ARRAYS})
+        for part in raw["parts"]
+        for feature_set in raw["features"]
+    }
+    return Harmoniser(
+        patient_rows(read_table(inputs["used"]), read_table(inputs["clinical"]), settings),
+        {feature_set: tuple(names) for feature_set, names in raw["features"].items()},
+        {part: tuple(told["fitted"]) for part, told in raw["parts"].items()},
+        {part: Covariates.from_json(told["covariates"]) for part, told in raw["parts"].items()},
+        fits,
+    )

@@ -1,0 +1,64 @@
+# ComBat of the features in each fold, fitted on its training rows only; and how the batches go with the outcome.
+HARMONISED = RADIOMICS and CONFIG.harmonisation.method != "none"
+
+if HARMONISED:
+
+    rule harmonise:
+        input:
+            features=results("features/radiomics.parquet"),
+            folds=results("folds/{endpoint}.parquet"),
+            used=results("cohort/used.parquet"),
+            clinical=results("cohort/clinical.parquet"),
+        output:
+            facts=fold_folder("harmonisation.json"),
+            values=fold_folder("harmonisation.safetensors"),
+            rows=fold_folder("harmonised.parquet"),
+        log:
+            logs("harmonise/{endpoint}/{variant}/r{repeat}-f{fold}"),
+        benchmark:
+            benchmarks("harmonise/{endpoint}/{variant}/r{repeat}-f{fold}")
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=20,
+            disk_mb=50,
+        params:
+            settings=section("harmonisation"),
+            code=code("harmonise"),
+        message:
+            "Harmonise: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+        script:
+            "../scripts/harmonise.py"
+
+
+rule associate_site:
+    input:
+        outcomes=results("cohort/outcomes.parquet"),
+        used=results("cohort/used.parquet"),
+        clinical=results("cohort/clinical.parquet"),
+    output:
+        site=results("evaluation/site.parquet"),
+    log:
+        logs("associate_site"),
+    benchmark:
+        benchmarks("associate_site")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        disk_mb=10,
+    params:
+        # Where patients come from, as far as the run knows: the batch, and what the folds are balanced by.
+        columns=[CONFIG.harmonisation.batch, *CONFIG.folds.stratify],
+        seed=CONFIG.seed,
+        code=code("associate_site"),
+    message:
+        "Association of site and outcome"
+    script:
+        "../scripts/associate_site.py"
+
+
+rule harmonisation:
+    input:
+        rules.associate_site.output,
+        every_fold("harmonisation.json") if HARMONISED else [],
