@@ -139,6 +139,11 @@ def test_fusion_when_harmonised_then_it_sees_the_values_the_selection_saw(run, f
     pd.testing.assert_series_equal(volume, run.used.set_index("patient")["volume_tumor_mm3"])
 
 
+def test_fusion_when_it_is_not_given_the_harmonisation_of_its_selection_then_it_stops(run, files):
+    with pytest.raises(ValueError, match="selected with harmonisation and are read without it"):
+        load_sources(sorted(run.used["patient"]), {**files, "harmonisation": None}, SETS)
+
+
 def test_harmonisation_when_test_rows_are_corrupted_then_fit_and_selection_stay_byte_for_byte(run, files, tmp_path):
     other = cohort(tmp_path)
     test = set(other.folds.loc[other.test, "patient"])

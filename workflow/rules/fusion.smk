@@ -12,8 +12,8 @@ rule train_fusion:
         used=results("cohort/used.parquet"),
         features=results("features/radiomics.parquet") if RADIOMICS else [],
         selection=fold_folder("selection.parquet") if USES_RADIOMICS else [],
-        harmonisation=fold_folder("harmonisation.json") if USES_RADIOMICS and HARMONISED else [],
-        harmonisation_values=fold_folder("harmonisation.safetensors") if USES_RADIOMICS and HARMONISED else [],
+        harmonisation=of_harmonisation("json"),
+        harmonisation_values=of_harmonisation("safetensors"),
         deep=fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
     output:
         predictions=fold_folder("fusion/predictions.parquet"),

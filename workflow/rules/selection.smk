@@ -5,8 +5,8 @@ if RADIOMICS:
         input:
             features=results("features/radiomics.parquet"),
             folds=results("folds/{endpoint}.parquet"),
-            harmonisation=fold_folder("harmonisation.json") if HARMONISED else [],
-            harmonisation_values=fold_folder("harmonisation.safetensors") if HARMONISED else [],
+            harmonisation=of_harmonisation("json"),
+            harmonisation_values=of_harmonisation("safetensors"),
             used=results("cohort/used.parquet") if HARMONISED else [],
             clinical=results("cohort/clinical.parquet") if HARMONISED else [],
         output:

@@ -13,6 +13,8 @@ if SURVIVAL:
             used=results("cohort/used.parquet"),
             features=results("features/radiomics.parquet") if RADIOMICS else [],
             selection=fold_folder("selection.parquet") if USES_RADIOMICS else [],
+            harmonisation=of_harmonisation("json"),
+            harmonisation_values=of_harmonisation("safetensors"),
             deep=fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
         output:
             predictions=fold_folder("survival/predictions.parquet"),

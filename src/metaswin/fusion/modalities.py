@@ -12,6 +12,7 @@ from metaswin.files import read_table
 from metaswin.fusion.arms import CLINICAL
 from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
 from metaswin.selection.apply import apply_selection
+from metaswin.selection.fold import HARMONISED
 from metaswin.selection.matrix import SETS, wide
 
 PREDICTIVE = ("baseline", "treatment")
@@ -113,6 +114,8 @@ def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets
     ------
     UserError
         If a set names a column that may not predict.
+    ValueError
+        If only one of selection and these inputs knows of a harmonisation.
     """
     index = pd.Index(patients, name="patient")
     clinical, kinds, columns = _clinical(inputs["clinical"], sets)
@@ -125,6 +128,9 @@ def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets
     deep = None
     if inputs.get("deep"):
         deep = read_table(inputs["deep"], columns=["patient", "score"]).set_index("patient")["score"].reindex(index)
+    harmoniser = load_harmoniser(inputs)
+    if selection is not None and _is_harmonised(inputs["selection"]) != (harmoniser is not None):
+        raise ValueError("features were selected with harmonisation and are read without it, or the other way round")
     volume = _volume(read_table(inputs["used"]), long)
     return Sources(
         list(patients),
@@ -135,8 +141,15 @@ def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets
         selection,
         deep,
         None if volume is None else volume.reindex(index),
-        load_harmoniser(inputs),
+        harmoniser,
     )
+
+
+def _is_harmonised(selection: str) -> bool:
+    """Whether a selection was made of harmonised features."""
+    import pyarrow.parquet as pq
+
+    return (pq.read_schema(selection).metadata or {}).get(HARMONISED.encode()) == b"True"
 
 
 def _clinical(path: str, sets: Mapping[str, list[str]]) -> tuple[pd.DataFrame, dict[str, str], dict[str, list[str]]]:

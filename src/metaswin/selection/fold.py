@@ -14,6 +14,9 @@ from metaswin.selection.settings import SelectionSettings
 
 logger = logging.getLogger("metaswin.selection")
 
+HARMONISED = "harmonised"
+"""Schema metadata of ``selection.parquet``: whether its medians are of harmonised features."""
+
 
 def select_fold(
     features: str,
@@ -30,7 +33,8 @@ def select_fold(
     `harmonisation` are the paths that `metaswin.harmonisation.fitted.load_harmoniser` reads.
     """
     harmoniser = load_harmoniser(harmonisation or {})
-    write_table(output, selections(read_table(features), read_table(folds), repeat, fold, settings, seed, harmoniser))
+    table = selections(read_table(features), read_table(folds), repeat, fold, settings, seed, harmoniser)
+    write_table(output, table, {HARMONISED: str(harmoniser is not None)})
 
 
 def selections(
