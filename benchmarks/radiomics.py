@@ -1,18 +1,21 @@
-"""Both radiomics engines on the same data: time, ratio and peak memory.
+"""Radiomics engines on the same data: time, ratio and peak memory.
 
-    python benchmarks/radiomics.py [--phantom FOLDER] [--patient FOLDER] [--scale]
+    python benchmarks/radiomics.py [--phantom FOLDER [--flash PYTHON]] [--patient FOLDER] [--scale]
 
 --phantom FOLDER   unpacked IBSI-1 CT phantom (nifti/image, nifti/mask): 1 mm, 19 image types, 1781 features, warm
-                   kernels, PyRadiomics by its untouched execute()
+                   kernels, PyRadiomics by its untouched execute(); and the first call on a machine, which compiles them
+--flash PYTHON     interpreter of an environment with flash-radiomics, which is then measured too; without it this
+                   environment's, where it is installed
 --patient FOLDER   one patient of a run, results/regions/<patient>: the whole job from the start of Python; and tumour
                    and two rings (0-10 and 10-20 mm) against PyRadiomics' execute() called for each region
---scale            how the engine's time grows with the voxels of a region, up to 10 million
+--scale            how time and memory grow with the voxels of a region, up to 10 million
 
 Each measurement runs in a process of its own on one thread. Ratios are of processor time, which other jobs on the
 machine disturb least; wall time is printed beside it.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -27,13 +30,15 @@ import numpy as np
 
 CLASSES = ("shape", "firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
 TYPES = ("Original", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient")
-REPEATS = {"metaswin": 3, "pyradiomics": 1}
+REPEATS = {"metaswin": 3, "pyradiomics": 1, "flash-radiomics": 1}
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 
 
 def main() -> None:
     """Run what was asked for, or one measurement as a child."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--phantom", type=Path)
+    parser.add_argument("--flash", default=sys.executable if importlib.util.find_spec("flash_radiomics") else None)
     parser.add_argument("--patient", type=Path)
     parser.add_argument("--scale", action="store_true")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -46,48 +51,66 @@ def main() -> None:
         folder = Path(temporary)
         if arguments.phantom:
             voxels = prepare_phantom(arguments.phantom, folder)
-            both(f"IBSI CT phantom, 1 mm, {voxels} voxels, 19 image types", "phantom", folder)
+            title = f"IBSI CT phantom, 1 mm, {voxels} voxels, 19 image types"
+            compare_engines(title, "phantom", folder, flash=arguments.flash)
+            first_call(folder)
         if arguments.patient:
-            both(f"whole job of {arguments.patient.name}", "job", arguments.patient.resolve(), whole=True)
-            both(f"tumour and two rings of {arguments.patient.name}", "rings", arguments.patient.resolve())
-    if arguments.scale:
-        for line in child("scale", "metaswin", Path())[0]["lines"]:
-            print(line)
+            patient, name = arguments.patient.resolve(), arguments.patient.name
+            compare_engines(f"whole job of {name}", "job", patient, whole=True)
+            compare_engines(f"tumour and two rings of {name}", "rings", patient)
+        if arguments.scale:
+            for wanted in SIZES:
+                compare_engines(f"ball of {wanted} voxels, 3 images", "ball", Path(str(wanted)))
 
 
-def both(title: str, task: str, folder: Path, whole: bool = False) -> None:
-    """Measure both engines and print a line for each and the ratio."""
+def compare_engines(title: str, task: str, folder: Path, whole: bool = False, flash: str | None = None) -> None:
+    """Measure the engines and print a line for each and the ratios; `flash` is flash-radiomics' interpreter."""
     found = {}
-    for engine in ("metaswin", "pyradiomics"):
+    pythons = {"metaswin": sys.executable, "pyradiomics": sys.executable} | (
+        {"flash-radiomics": flash} if flash else {}
+    )
+    for engine, python in pythons.items():
         if whole and engine == "metaswin":
             child(task, engine, folder)  # compiles the kernels, once an installation
-        result, wall, used = child(task, engine, folder)
+        result, wall, used = child(task, engine, folder, python)
         if whole:
             result |= {"processor": used.ru_utime + used.ru_stime, "wall": wall}
         found[engine] = result | {"peak": used.ru_maxrss / 1024}
     print(title)
+    ours, reference = found["metaswin"], found["pyradiomics"]
     for engine, result in found.items():
+        compared, different = compare(result["values"], reference["values"])
         print(
             f"  {engine}: {result['processor']:.2f} s of processor time, {result['wall']:.2f} s wall, "
-            f"peak {result['peak']:.0f} MB, {len(result['values'])} values"
+            f"peak {result['peak']:.0f} MB; {result['processor'] / ours['processor']:.1f} times ours "
+            f"(wall {result['wall'] / ours['wall']:.1f}); {different} of {compared} values differ from PyRadiomics'",
+            flush=True,
         )
-    ours, theirs = found["metaswin"], found["pyradiomics"]
-    compared, different = compare(ours["values"], theirs["values"])
-    print(
-        f"  ratio {theirs['processor'] / ours['processor']:.1f} (wall {theirs['wall'] / ours['wall']:.1f}); "
-        f"{compared} values compared, {different} differ",
-        flush=True,
-    )
 
 
-def child(task: str, engine: str, folder: Path) -> tuple[dict, float, Any]:
+def first_call(folder: Path) -> None:
+    """Time of the phantom's first extraction in a process, with kernels to compile and with compiled ones."""
+    with TemporaryDirectory() as cache:
+        for state in ("kernels compiled", "kernels loaded from disk"):
+            result, _, _ = child("first", "metaswin", folder, NUMBA_CACHE_DIR=cache)
+            print(
+                f"  first call, {state}: {result['processor']:.1f} s of processor time, {result['wall']:.1f} s wall",
+                flush=True,
+            )
+
+
+def child(
+    task: str, engine: str, folder: Path, python: str = sys.executable, **environment: str
+) -> tuple[dict, float, Any]:
     """Run one measurement in a process of its own: result, wall time from its start, resources used."""
     # -P: this file must not be taken for PyRadiomics' package of the same name.
-    command = [sys.executable, "-P", __file__, "--child", task, engine, str(folder)]
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    command = [python, "-P", __file__, "--child", task, engine, str(folder)]
+    environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    if python != sys.executable:
+        environment["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
     start = time.perf_counter()
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | threads
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | environment
     )
     output = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)
@@ -153,10 +176,28 @@ def phantom(engine: str, folder: Path) -> dict[str, Any]:
         from metaswin.radiomics.features import extract_features
 
         return timed(lambda: extract_features(image, mask, parameters()), REPEATS[engine])
+    if engine == "flash-radiomics":
+        from flash_radiomics import RadiomicsFeatureExtractor as Flash
+
+        # It keeps what it computed of a case: only its first call counts.
+        flash = Flash(parameters(), backend="cpu", num_threads=1)
+        with TemporaryDirectory() as temporary:
+            return timed(lambda: dict(flash.execute(image, mask, output_hdf5_path=f"{temporary}/f.h5")), 1)
     from radiomics.featureextractor import RadiomicsFeatureExtractor
 
     extractor = RadiomicsFeatureExtractor(parameters())
     return timed(lambda: dict(extractor.execute(image, mask)), REPEATS[engine])
+
+
+def first(engine: str, folder: Path) -> dict[str, Any]:
+    """All features of the phantom, called once."""
+    import SimpleITK as sitk
+
+    from metaswin.radiomics.features import extract_features
+
+    one_thread()
+    image, mask = (sitk.ReadImage(str(folder / name)) for name in ("ct.nii.gz", "mask.nii.gz"))
+    return timed(lambda: extract_features(image, mask, parameters()), 1)
 
 
 def job(engine: str, folder: Path) -> dict[str, Any]:
@@ -217,8 +258,8 @@ def rings(engine: str, folder: Path) -> dict[str, Any]:
     return timed(theirs, REPEATS[engine])
 
 
-def scale(engine: str, folder: Path) -> dict[str, Any]:
-    """Time of a ball of more and more voxels on the original image and one LoG."""
+def ball(engine: str, folder: Path) -> dict[str, Any]:
+    """A ball of so many voxels (the folder's name) on the original image, one LoG and one pointwise filter."""
     import SimpleITK as sitk
     from scipy import ndimage
 
@@ -226,23 +267,27 @@ def scale(engine: str, folder: Path) -> dict[str, Any]:
     from metaswin.radiomics.region import cut_region
     from metaswin.radiomics.settings import RadiomicsSettings
 
-    settings = RadiomicsSettings(image_types=["Original", "LoG", "Square"], log_sigma=[2.0], omit_features=[])
-    lines = []
-    for wanted in (10_000, 10_000, 100_000, 1_000_000, 10_000_000):
-        radius = (wanted * 3 / 4 / np.pi) ** (1 / 3)
+    one_thread()
+    types = ["Original", "LoG", "Square"]
+    settings = RadiomicsSettings(engine=engine, image_types=types, log_sigma=[2.0], omit_features=[])
+
+    def values(voxels: int) -> dict[str, float]:
+        radius = (voxels * 3 / 4 / np.pi) ** (1 / 3)
         size = int(2 * radius) + 12
         z, y, x = np.ogrid[:size, :size, :size]
         labels = ((z - size / 2) ** 2 + (y - size / 2) ** 2 + (x - size / 2) ** 2 < radius**2).astype(np.uint8)
         noise = np.random.default_rng(0).normal(size=labels.shape).astype(np.float32)
         image = sitk.GetImageFromArray(40 + 300 * ndimage.gaussian_filter(noise, 1.0))
-        start = time.process_time()
         region = cut_region(image, labels, [1], settings)
+        nonlocal start, wall
+        start, wall = time.process_time(), time.perf_counter()
         extract(image, [region], settings)
-        seconds = time.process_time() - start
-        lines.append(
-            f"{region.voxels} voxels, 3 images: {seconds:.2f} s, {seconds / region.voxels * 1e9 / 3:.0f} ns a voxel"
-        )
-    return {"lines": lines[1:]}  # the first one loads the kernels
+        return region.values
+
+    start = wall = 0.0
+    values(1000)  # loads the kernels
+    found = values(int(folder.name))
+    return {"processor": time.process_time() - start, "wall": time.perf_counter() - wall, "values": found}
 
 
 def compare(ours: dict[str, float], theirs: dict[str, float]) -> tuple[int, int]:
@@ -254,7 +299,7 @@ def compare(ours: dict[str, float], theirs: dict[str, float]) -> tuple[int, int]
     return len(theirs), different
 
 
-TASKS = {"phantom": phantom, "job": job, "rings": rings, "scale": scale}
+TASKS = {"phantom": phantom, "first": first, "job": job, "rings": rings, "ball": ball}
 
 if __name__ == "__main__":
     main()
