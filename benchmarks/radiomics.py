@@ -160,7 +160,7 @@ def prepare_phantom(source: Path, folder: Path) -> int:
     image = sitk.ReadImage(str(next(source.glob("nifti/image/*.nii.gz"))), sitk.sitkFloat32)
     mask = sitk.ReadImage(str(next(source.glob("nifti/mask/*.nii.gz"))), sitk.sitkUInt8)
     settings = read_parameters(None, {"resampledPixelSpacing": [1, 1, 1]}).settings
-    image, mask = prepare.resample(image, mask, settings)
+    image, mask = prepare.resample(image, mask, ("image", "mask"), settings)
     sitk.WriteImage(image, str(folder / "ct.nii.gz"))
     sitk.WriteImage(mask, str(folder / "mask.nii.gz"))
     return int(np.count_nonzero(sitk.GetArrayViewFromImage(mask) == 1))

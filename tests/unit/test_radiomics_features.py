@@ -166,6 +166,65 @@ def test_read_parameters_when_names_are_unknown_then_all_are_listed_with_what_is
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"binWidth": 0}, "setting binWidth: 0; it takes a number above 0"),
+        ({"binWidth": "25"}, "setting binWidth: '25'; it takes a number above 0"),
+        ({"label": 1.5}, "setting label: 1.5; it takes a whole number above 0"),
+        ({"sigma": 3.0}, "setting sigma: 3.0; it takes a list of numbers above 0"),
+        ({"resampledPixelSpacing": [1, -1, 1]}, "[1, -1, 1]; it takes a list of numbers from 0 on"),
+        ({"weightingNorm": "euclid"}, "'euclid' is none of None, manhattan, euclidean"),
+        ({"force2D": "yes"}, "'yes' is none of True, False"),
+        ({"wavelet": "harr"}, "unknown wavelet 'harr'; did you mean 'haar'?"),
+    ],
+)
+def test_read_parameters_when_a_value_cannot_be_then_it_says_what_can(settings: dict, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_parameters({"setting": settings, "imageType": {"Wavelet": {}}})
+    assert message in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
+def test_extract_features_when_deprecated_ones_are_named_then_they_are_those_of_execute(
+    case: tuple[sitk.Image, sitk.Image], caplog: pytest.LogCaptureFixture
+) -> None:
+    features = {
+        "shape": ["Compactness1", "Sphericity", "Compactness2", "SphericalDisproportion"],
+        "firstorder": ["StandardDeviation", "Mean"],
+        "glcm": ["Dissimilarity", "Contrast"],
+    }
+    parameters = {"setting": {"additionalInfo": False}, "featureClass": features}
+    expected = RadiomicsFeatureExtractor(parameters).execute(*case)
+    found = extract_features(*case, parameters)
+    assert list(found) == list(expected)
+    assert len(found) == 7
+    assert found == pytest.approx({name: float(value) for name, value in expected.items()}, rel=1e-6)
+    assert "glcm_Dissimilarity is deprecated and left out" in caplog.text
+
+
+def test_extract_features_when_a_file_is_bad_then_the_error_names_it(
+    case: tuple[sitk.Image, sitk.Image], tmp_path: Path
+) -> None:
+    image, mask = case
+    values = sitk.GetArrayFromImage(image).astype(np.float32)
+    values[0, 0, 0] = np.inf
+    infinite = sitk.GetImageFromArray(values)
+    infinite.CopyInformation(image)
+    paths = {"ct": image, "infinite": infinite, "mask": mask, "part": image[:20]}
+    for name, volume in paths.items():
+        sitk.WriteImage(volume, str(tmp_path / f"{name}.nrrd"))
+    for name, other, settings, message in [
+        ("infinite", "mask", {}, r"infinite\.nrrd holds 1 voxels that are NaN"),
+        ("ct", "mask", {"label": 9}, r"mask\.nrrd has no label 9"),
+        ("ct", "mask", {"resegmentRange": [5000, 6000]}, r"mask\.nrrd: 0 of \d+ voxels within"),
+        ("part", "mask", {}, r"(?s)part\.nrrd: size 20 × 24 × 14.*mask\.nrrd: size 26 × 24 × 14"),
+        ("part", "mask", {"correctMask": True}, r"(?s)reaches out of the image.*part\.nrrd.*mask\.nrrd"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            extract_features(tmp_path / f"{name}.nrrd", tmp_path / f"{other}.nrrd", **settings)
+
+
 def test_command_writes_one_row_with_how_it_was_made(
     case: tuple[sitk.Image, sitk.Image], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

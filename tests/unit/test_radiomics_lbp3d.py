@@ -58,7 +58,7 @@ def test_patterns_of_a_peak_and_of_a_pit_have_all_samples_below_or_above() -> No
 
 def test_patterns_of_a_flat_neighbourhood_have_no_kurtosis_and_extraction_says_so() -> None:
     volume, label, parameters = case("defaults")
-    with pytest.raises(UserError, match=r"lbp-3D-k: \d+ of \d+ voxels without a finite value"):
+    with pytest.raises(UserError, match=r"lbp-3D-k has \d+ of \d+ voxels without a finite value"):
         extract_features(volume * 0 + 5, label, parameters)
 
 
@@ -66,5 +66,5 @@ def test_extract_features_when_a_sphere_is_impossible_then_it_says_what_is_possi
     volume, label, parameters = case("defaults")
     with pytest.raises(UserError) as error:
         extract_features(volume, label, parameters, lbp3DLevels=1, lbp3DIcosphereRadius=0)
-    assert "lbp3DLevels: 1; a whole number from 2 on" in str(error.value)
-    assert "lbp3DIcosphereRadius: 0; it must be above 0" in str(error.value)
+    assert "lbp3DLevels: 1; it takes a whole number from 2 on" in str(error.value)
+    assert "lbp3DIcosphereRadius: 0; it takes a number above 0" in str(error.value)

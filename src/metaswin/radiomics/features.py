@@ -11,6 +11,7 @@ from scipy import ndimage
 from metaswin.errors import UserError
 from metaswin.radiomics import prepare
 from metaswin.radiomics.engine import filters
+from metaswin.radiomics.engine.deprecated import with_deprecated
 from metaswin.radiomics.engine.region import Discretisation, Place, region_features
 from metaswin.radiomics.engine.shape import shape_features
 from metaswin.radiomics.engine.spheres import spherical_patterns
@@ -53,7 +54,7 @@ def extract_features(
     if how["normalize"]:
         image = prepare.normalise(image, how)
     if how["resampledPixelSpacing"] is not None and how["interpolator"] is not None:
-        image, mask = prepare.resample(image, mask, how)
+        image, mask = prepare.resample(image, mask, (image_name, mask_name), how)
     mask = prepare.same_grid(image, mask, (image_name, mask_name), how)
     voxels = sitk.GetArrayFromImage(image)
     inside = sitk.GetArrayViewFromImage(mask) == how["label"]
@@ -71,17 +72,30 @@ def extract_features(
         inside = prepare.resegment(voxels, inside, how, mask_name)
         box = _box(inside, how, mask_name)
     spacing = np.array(image.GetSpacing()[::-1])
-    return dict(_features(np.ascontiguousarray(voxels), inside, whole, box, spacing, wanted))
+    source = f"{image_name} with {mask_name}"
+    return dict(_features(np.ascontiguousarray(voxels), inside, whole, box, spacing, wanted, source))
 
 
 def _features(
-    voxels: np.ndarray, inside: np.ndarray, whole: np.ndarray, box: Box, spacing: np.ndarray, wanted: Parameters
+    voxels: np.ndarray,
+    inside: np.ndarray,
+    whole: np.ndarray,
+    box: Box,
+    spacing: np.ndarray,
+    wanted: Parameters,
+    source: str,
 ) -> Iterator[tuple[str, float]]:
-    """All features, shape first; `whole` is the mask before re-segmentation."""
+    """All features, shape first; `whole` is the mask before re-segmentation.
+
+    Raises
+    ------
+    UserError
+        If an image has no features: says which of the `source`, and why.
+    """
     how = wanted.settings
     if "shape" in wanted.features:
         # As PyRadiomics has it: the whole mask, but within the box of what re-segmentation left.
-        values = shape_features((inside if how["resegmentShape"] else whole)[box], spacing)
+        values = with_deprecated("shape", shape_features((inside if how["resegmentShape"] else whole)[box], spacing))
         for feature in wanted.features["shape"]:
             yield f"original_shape_{feature}", values[feature]
     classes = [name for name in wanted.features if name != "shape"]
@@ -106,15 +120,17 @@ def _features(
             if not np.isfinite(values).all():
                 lost = np.count_nonzero(~np.isfinite(values))
                 raise UserError(
-                    f"{name}: {lost} of {len(values)} voxels without a finite value; leave this image type out"
+                    f"{source}: {name} has {lost} of {len(values)} voxels without a finite value; "
+                    "leave this image type out"
                 )
             try:
                 found = region_features(values, place, classes, discretisation, mcc)
             except ValueError as error:
-                raise UserError(f"{name}: {error}") from error
+                raise UserError(f"{source}: {name}: {error}") from error
             for kind in classes:
+                features = with_deprecated(kind, found[kind])
                 for feature in wanted.features[kind]:
-                    yield f"{name}_{kind}_{feature}", found[kind][feature]
+                    yield f"{name}_{kind}_{feature}", features[feature]
 
 
 def _filtered(

@@ -1,13 +1,19 @@
 """PyRadiomics parameter files: which image types, which features, which settings."""
 
 import difflib
+import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from metaswin.errors import UserError, several
+from metaswin.radiomics.engine.deprecated import EQUAL
+from metaswin.radiomics.engine.deprecated import FEATURES as DEPRECATED
 from metaswin.radiomics.names import FEATURES
+
+logger = logging.getLogger("metaswin.radiomics")
 
 # Settings and their defaults where an extraction is not voxel-based; None: not asked for.
 DEFAULTS: dict[str, Any] = {
@@ -51,6 +57,41 @@ DEFAULTS: dict[str, Any] = {
 }
 TYPES = ("Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient", "LBP2D", "LBP3D")
 SECTIONS = ("setting", "imageType", "featureClass", "voxelSetting")
+# Numbers: kind, lowest value, whether that is allowed. In a list each number is held against it.
+NUMBERS: dict[str, tuple[type, float, bool]] = {
+    "minimumROIDimensions": (int, 1, True),
+    "minimumROISize": (int, 0, False),
+    "geometryTolerance": (float, 0, False),
+    "label": (int, 0, False),
+    "label_channel": (int, 0, True),
+    "binWidth": (float, 0, False),
+    "binCount": (int, 0, False),
+    "normalizeScale": (float, 0, False),
+    "removeOutliers": (float, 0, False),
+    "resampledPixelSpacing": (float, 0, True),
+    "padDistance": (int, 0, True),
+    "distances": (int, 0, False),
+    "force2Ddimension": (int, 0, True),
+    "resegmentRange": (float, -math.inf, True),
+    "sigma": (float, 0, False),
+    "start_level": (int, 0, True),
+    "level": (int, 0, False),
+    "lbp2DRadius": (float, 0, False),
+    "lbp2DSamples": (int, 0, False),
+    "lbp3DLevels": (int, 2, True),  # with one level PyRadiomics fails too
+    "lbp3DIcosphereRadius": (float, 0, False),
+    "lbp3DIcosphereSubdivision": (int, 0, True),
+    "voxelArrayShift": (float, -math.inf, True),
+    "gldm_a": (int, 0, True),
+}
+LISTS = ("resampledPixelSpacing", "distances", "resegmentRange", "sigma")
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "resegmentMode": ("absolute", "relative", "sigma"),
+    "weightingNorm": (None, "manhattan", "euclidean", "infinity", "no_weighting"),
+    "lbp2DMethod": ("default", "ror", "uniform", "var"),
+    "force2Ddimension": (0, 1, 2),
+    **{name: (True, False) for name, value in DEFAULTS.items() if isinstance(value, bool)},
+}
 # Read and without effect: they are for feature maps, or for texts beside the features.
 WITHOUT_EFFECT = ("shape2D",)
 
@@ -87,7 +128,7 @@ def read_parameters(source: str | Path | Mapping | None, overrides: Mapping[str,
     Raises
     ------
     UserError
-        All that is unknown in the file, with what is near.
+        All that is unknown in the file, with what is near, and values that cannot be.
     """
     content, where = _load(source)
     wrong = _unknown("section", content, SECTIONS)
@@ -97,35 +138,60 @@ def read_parameters(source: str | Path | Mapping | None, overrides: Mapping[str,
     wrong += _unknown("image type", types, TYPES)
     for name, own in types.items():
         wrong += [f"{name}: {message}" for message in _unknown("setting", own, DEFAULTS)]
+    wrong += _wrong_values({**DEFAULTS, **settings})
+    for name, own in types.items():
+        wrong += [f"{name}: {message}" for message in _wrong_values(own)]
     classes = content.get("featureClass") or dict.fromkeys(FEATURES)
     wrong += _unknown("feature class", classes, (*FEATURES, *WITHOUT_EFFECT))
     features = {}
     for name, wanted in classes.items():
         if name in FEATURES:
-            wrong += [f"{name}: {message}" for message in _unknown("feature", wanted or (), FEATURES[name])]
-            features[name] = list(wanted or FEATURES[name])
+            known = (*FEATURES[name], *DEPRECATED.get(name, ()), *EQUAL.get(name, ()))
+            wrong += [f"{name}: {message}" for message in _unknown("feature", wanted or (), known)]
+            features[name] = _known_features(name, list(wanted or ()))
     if "shape2D" in classes and settings.get("force2D"):
         wrong.append("feature class shape2D is not offered; use PyRadiomics for it")
     if "LoG" in types and not (types["LoG"].get("sigma") or settings.get("sigma")):
         wrong.append("image type LoG needs its setting sigma (mm), for example sigma: [1.0, 3.0]")
-    if "LBP3D" in types:
-        wrong += _wrong_sphere({**DEFAULTS, **settings, **types["LBP3D"]})
+    wavelet = types.get("Wavelet", {}).get("wavelet", settings.get("wavelet", DEFAULTS["wavelet"]))
+    if wavelet != DEFAULTS["wavelet"]:
+        import pywt
+
+        wrong += _unknown("wavelet", [wavelet], pywt.wavelist(kind="discrete"))
     if wrong:
         raise several(f"{where} cannot be used:", wrong)
     return Parameters({**DEFAULTS, **settings}, types, features)
 
 
-def _wrong_sphere(settings: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the settings of LBP3D; with one level PyRadiomics fails too."""
-    lowest = {"lbp3DLevels": 2, "lbp3DIcosphereSubdivision": 0}
-    wrong = [
-        f"setting {name}: {settings[name]!r}; a whole number from {least} on"
-        for name, least in lowest.items()
-        if not isinstance(settings[name], int) or settings[name] < least
-    ]
-    if settings["lbp3DIcosphereRadius"] <= 0:
-        wrong.append(f"setting lbp3DIcosphereRadius: {settings['lbp3DIcosphereRadius']!r}; it must be above 0 (voxels)")
+def _wrong_values(settings: Mapping[str, Any]) -> list[str]:
+    """Settings whose value cannot be."""
+    wrong = []
+    for name, value in settings.items():
+        if name in CHOICES and value not in CHOICES[name]:
+            wrong.append(f"setting {name}: {value!r} is none of {', '.join(map(str, CHOICES[name]))}")
+        elif name in NUMBERS and not (value is None and DEFAULTS[name] is None):
+            kind, lowest, allowed = NUMBERS[name]
+            numbers = value if name in LISTS and isinstance(value, list | tuple) else [value]
+            good = all(_is_number(n, kind) and (n > lowest or (allowed and n == lowest)) for n in numbers)
+            if not good or (name in LISTS and numbers is not value):
+                wanted = "whole number" if kind is int else "number"
+                wanted = f"a list of {wanted}s" if name in LISTS else f"a {wanted}"
+                limit = "" if lowest == -math.inf else f" from {lowest} on" if allowed else f" above {lowest}"
+                wrong.append(f"setting {name}: {value!r}; it takes {wanted}{limit}")
     return wrong
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int if kind is int else int | float)
+
+
+def _known_features(kind: str, names: list[str]) -> list[str]:
+    """The named features without those for which PyRadiomics gives nothing; all of the class without a name."""
+    equal = EQUAL.get(kind, {})
+    for name in names:
+        if name in equal:
+            logger.warning("%s_%s is deprecated and left out, as by PyRadiomics: it equals %s", kind, name, equal[name])
+    return [name for name in names if name not in equal] if names else list(FEATURES[kind])
 
 
 def _load(source: str | Path | Mapping | None) -> tuple[dict, str]:

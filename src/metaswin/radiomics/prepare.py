@@ -69,7 +69,9 @@ def normalise(image: sitk.Image, settings: Mapping[str, Any]) -> sitk.Image:
     return image * settings["normalizeScale"]
 
 
-def resample(image: sitk.Image, mask: sitk.Image, settings: Mapping[str, Any]) -> tuple[sitk.Image, sitk.Image]:
+def resample(
+    image: sitk.Image, mask: sitk.Image, names: tuple[str, str], settings: Mapping[str, Any]
+) -> tuple[sitk.Image, sitk.Image]:
     """Resample the label's box and `padDistance` voxels around it onto the wanted spacing.
 
     The grid begins at the corner of the mask's first voxel; axes of one slice, or with spacing 0, keep their spacing.
@@ -84,12 +86,12 @@ def resample(image: sitk.Image, mask: sitk.Image, settings: Mapping[str, Any]) -
     if len(spacing) != 3:
         raise UserError(f"setting resampledPixelSpacing: {spacing.tolist()}; a volume needs three numbers (mm)")
     pad = settings["padDistance"]
-    first, size = _box(mask, settings["label"])
-    _check_reach(image, mask, first, size)
+    first, size = _box(mask, names[1], settings["label"])
+    _check_reach(image, mask, names, first, size)
     spacing = np.where((spacing == 0) | (size == 1), own, spacing)
     if np.allclose(image.GetSpacing(), spacing):
         mask = sitk.Resample(mask, image, sitk.Transform(), sitk.sitkNearestNeighbor)
-        first, size = _box(mask, settings["label"])
+        first, size = _box(mask, names[1], settings["label"])
         return crop(image, mask, first, size, pad)
     ratio = own / spacing
     lowest = np.maximum(np.floor((first - 0.5) * ratio - pad), 0)
@@ -149,7 +151,7 @@ def same_grid(image: sitk.Image, mask: sitk.Image, names: tuple[str, str], setti
             "Set correctMask: true to resample the mask onto the image, resampledPixelSpacing to resample both, or "
             "geometryTolerance if the difference is rounding"
         )
-    _check_reach(image, mask, *_box(mask, settings["label"]))
+    _check_reach(image, mask, names, *_box(mask, names[1], settings["label"]))
     return sitk.Resample(mask, image, sitk.Transform(), sitk.sitkNearestNeighbor)
 
 
@@ -185,23 +187,25 @@ def resegment(voxels: np.ndarray, mask: np.ndarray, settings: Mapping[str, Any],
     return new
 
 
-def _box(mask: sitk.Image, label: int) -> tuple[np.ndarray, np.ndarray]:
+def _box(mask: sitk.Image, name: str, label: int) -> tuple[np.ndarray, np.ndarray]:
     """First voxel and size of a label's box, (x, y, z)."""
     places = np.nonzero(sitk.GetArrayViewFromImage(mask) == label)[::-1]
     if not len(places[0]):
-        raise UserError(f"no voxel of label {label} lies on the image's grid")
+        raise UserError(f"{name}: no voxel of label {label} lies on the image's grid")
     first = np.array([axis.min() for axis in places])
     return first, np.array([axis.max() for axis in places]) - first + 1
 
 
-def _check_reach(image: sitk.Image, mask: sitk.Image, first: np.ndarray, size: np.ndarray) -> None:
+def _check_reach(
+    image: sitk.Image, mask: sitk.Image, names: tuple[str, str], first: np.ndarray, size: np.ndarray
+) -> None:
     ends = [mask.TransformContinuousIndexToPhysicalPoint((first + shift - 0.5).tolist()) for shift in (0 * size, size)]
     ends = np.array([image.TransformPhysicalPointToContinuousIndex(end) for end in ends])
     outer = np.array(image.GetSize()) - 0.5
     if (ends.min(axis=0) < -0.5 - 1e-3).any() or (ends.max(axis=0) > outer + 1e-3).any():
         raise UserError(
             "the label reaches out of the image:\n"
-            f"  - image: {_geometry(image)}\n  - mask: {_geometry(mask)}\n"
+            f"  - {names[0]}: {_geometry(image)}\n  - {names[1]}: {_geometry(mask)}\n"
             f"Its box is {np.round(ends, 2).tolist()} in voxels of the image; cut the mask or take the whole image"
         )
 
