@@ -7,6 +7,10 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config/config.yaml"
 
 
+# What Snakemake's own report says first (snakemake --report report.zip).
+report: "workflow/report/workflow.rst"
+
+
 # Used with `--sdm apptainer` only; envs/metaswin.def builds it from the lock.
 container: f"{workflow.basedir}/envs/metaswin.sif"
 

@@ -4,13 +4,14 @@ import pandas as pd
 import pytest
 
 from metaswin.files import write_text
+from metaswin.report.answer import answer, volume_statement, volume_suffices
 from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.facts import machine, settings_hash, times, versions
-from metaswin.report.figures import inline
 from metaswin.report.files import portable
-from metaswin.report.numbers import Shown, arm_name, arm_order, count, days, listed, seconds
+from metaswin.report.methods import methods
+from metaswin.report.numbers import Shown, arm_name, arm_order, count, days, listed, p_text, plain, seconds
 from metaswin.report.paper import published
-from metaswin.report.words import answer, label_rule, limits, methods, volume_statement
+from metaswin.report.words import label_rule, limits
 
 HEADLINE = "clinical+radiomics"
 
@@ -47,23 +48,54 @@ def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, death
 def test_answer_is_three_sentences_with_the_numbers():
     how, against, trust = (text for _, text in answer(endpoint()))
     assert how.startswith("With clinical variables and radiomics joined by the fusion network, the mean AUC is 0.720")
-    assert "0.700 with tumour volume alone" in against
-    assert "0.680 with the clinical set “staging”, the best of 2 clinical arms" in against
+    assert "Tumour volume alone is as good, with a mean AUC of 0.700 (difference +0.020, −0.020 to +0.060)" in against
+    assert "the clinical set “staging” (the best of 2 clinical arms) is not shown to be worse, with 0.680" in against
     assert "500 patients with a known outcome, 150 of them with the event" in trust
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict", "volume"),
+    ("low", "high", "verdict", "volume", "suffices"),
     [
-        (0.01, 0.06, "this model is better", "is better than tumour volume alone"),
-        (-0.06, -0.01, "this model is worse", "tumour volume alone is better"),
-        (-0.02, 0.06, "this model is not shown to be better", "cannot tell the headline arm from tumour volume"),
+        (0.01, 0.06, "Tumour volume alone is worse", "is better than tumour volume alone", False),
+        (-0.06, -0.01, "Tumour volume alone is better", "Tumour volume alone is better than the headline", True),
+        (-0.02, 0.06, "Tumour volume alone is as good", "Tumour volume alone is as good", True),
+        (None, None, "Tumour volume alone cannot be told apart", "cannot be said", False),
     ],
 )
-def test_verdict_follows_the_interval_of_the_difference(low, high, verdict, volume):
+def test_verdict_follows_the_interval_of_the_difference(low, high, verdict, volume, suffices):
     found = endpoint(low=low, high=high)
     assert verdict in answer(found)[1][1]
     assert volume in volume_statement(found)
+    assert volume_suffices(found) is suffices
+
+
+def test_answer_when_a_set_is_named_beforehand_then_it_is_compared_not_the_best():
+    found = endpoint()
+    table = found.tables["comparisons"].assign(family="exploratory", p_holm=float("nan"))
+    table.loc[table["against"].isin(["clinical:paper", "volume"]), "family"] = "confirmatory"
+    found.tables["comparisons"] = table
+    assert "the clinical set “paper” (named in the settings) is not shown to be worse" in answer(found)[1][1]
+
+
+def controls(**values) -> pd.DataFrame:
+    row = {"control": "shuffled", "arm": "radiomics", "head": "network", "p": float("nan")}
+    return pd.DataFrame([{**row, "difference_low": -0.02, "difference_high": 0.03, **values}])
+
+
+def test_trust_when_shuffled_voxels_do_as_well_then_radiomics_is_said_not_to_read_texture():
+    found = endpoint()
+    found.tables["controls"] = controls()
+    assert "not texture" in answer(found)[2][1]
+    found.tables["controls"] = controls(difference_low=0.01)
+    assert "not texture" not in answer(found)[2][1]
+
+
+def test_trust_when_a_permuted_outcome_does_as_well_then_it_says_so():
+    found = endpoint()
+    found.tables["controls"] = controls(control="permuted", arm=HEADLINE, p=0.2)
+    assert "permuted outcome do as well by chance" in answer(found)[2][1]
+    found.tables["controls"] = controls(control="permuted", arm=HEADLINE, p=0.005)
+    assert "permuted" not in answer(found)[2][1]
 
 
 def test_trust_names_few_events_a_coin_and_warnings():
@@ -237,10 +269,13 @@ def test_facts_name_versions_and_cores_and_not_the_machine():
     assert platform.node() not in machine().values()
 
 
-def test_inline_svg_has_identifiers_of_its_own():
-    svg = '<?xml version="1.0"?><!DOCTYPE svg><svg width="1"><metadata>x</metadata><path id="a" clip-path="url(#a)"/>'
-    svg += '<use xlink:href="#a"/></svg>'
-    assert inline(svg, "roc", "Curve") == (
-        '<svg role="img" aria-label="Curve" width="1"><path id="roc-a" clip-path="url(#roc-a)"/>'
-        '<use xlink:href="#roc-a"/></svg>'
-    )
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123, "0.0123"), (5.97, "5.97"), (13.94, "13.9"), (1418.0, "1,418"), (-0.5, "−0.500"), (0, "0")],
+)
+def test_measured_values_have_three_digits(value, text):
+    assert plain(value) == text
+
+
+def test_small_p_values_are_not_zero():
+    assert [p_text(0.0004), p_text(0.04)] == ["< 0.001", "0.040"]

@@ -1,5 +1,6 @@
 # Input functions: who is there, and where what a rule reads lies. They stand apart from the rules that use them.
-from metaswin.report.files import CAPTIONS, figure_files, portable, table_files
+from metaswin.provenance import ROOT as LIBRARY
+from metaswin.report.files import FIGURES, figure_files, portable, table_files
 
 
 def cohort_inputs(wildcards):
@@ -47,10 +48,27 @@ def used_patients():
 
 
 def figure_outputs(ending):
-    return [results(f"report/figures/{name}.{ending}") for name in figure_files(ENDPOINTS, DEEP)]
+    return [results(f"report/figures/{name}.{ending}") for name in figure_files(evidence_of_endpoints())]
+
+
+def evidence_of_endpoints():
+    """For each endpoint what its report has beside the predictions."""
+    return {endpoint: ["deep"] if DEEP else [] for endpoint in ENDPOINTS}
+
+
+def report_resources():
+    """Templates and lists of items that the report reads: an edit makes it anew."""
+    folders = [LIBRARY / "report" / "templates", LIBRARY / "report" / "checklists"]
+    return sorted(str(path) for folder in folders for path in folder.iterdir())
 
 
 def labelled_figure(path):
     kind, endpoint = Path(path).stem.split("-", 1)
-    caption = f"../report/{kind}.rst"
-    return report(path, caption=caption, category="Figures", labels={"endpoint": endpoint, "figure": CAPTIONS[kind]})
+    labels = {"endpoint": endpoint, "figure": FIGURES[kind][1]}
+    return report(path, caption=f"../report/{kind}.rst", category="Figures", labels=labels)
+
+
+def labelled_table(name):
+    kind, _, endpoint = Path(name).stem.partition("-")
+    labels = {"endpoint": endpoint or "all", "table": kind.replace("_", " ")}
+    return report(results(f"report/tables/{name}"), caption="../report/table.rst", category="Tables", labels=labels)

@@ -1,6 +1,3 @@
-from metaswin.provenance import ROOT as LIBRARY
-
-
 rule report:
     input:
         evaluation=rules.evaluate.output,
@@ -9,6 +6,7 @@ rule report:
         flow=results("cohort/flow.json"),
         exclusions=results("cohort/exclusions.parquet"),
         used=results("cohort/used.parquet"),
+        clinical=results("cohort/clinical.parquet"),
         problems=results("features/problems.parquet") if RADIOMICS else [],
         selection=every_fold("selection.parquet") if RADIOMICS else [],
         pictures=lambda wildcards: (
@@ -17,7 +15,7 @@ rule report:
             else []
         ),
         training=every_fold(f"deep/{CONFIG.deep.backbone}/outer/training.json") if DEEP else [],
-        templates=sorted(map(str, (LIBRARY / "report" / "templates").iterdir())),
+        templates=report_resources(),
     output:
         html=report(
             results("report/report.html"),
@@ -27,7 +25,7 @@ rule report:
         ),
         figures=[labelled_figure(path) for path in figure_outputs("svg")],
         pdf=figure_outputs("pdf"),
-        tables=[results(f"report/tables/{name}") for name in table_files(ENDPOINTS)],
+        tables=[labelled_table(name) for name in table_files(ENDPOINTS)],
     log:
         logs("report"),
     benchmark:

@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from metaswin.files import atomic, write_text
-from metaswin.report import figures, paper, tables, words
-from metaswin.report.data import Endpoint, ReportData, read_report_data
+from metaswin.report import tables, words
+from metaswin.report.charts import Chart, Forest
+from metaswin.report.checklists import Checklist, filled
+from metaswin.report.data import ReportData, read_report_data
+from metaswin.report.drawing import write_chart, write_forest
 from metaswin.report.facts import machine, settings_hash, times, versions
+from metaswin.report.methods import methods
 from metaswin.report.numbers import arm_name, count, days, listed, seconds
+from metaswin.report.patients import chosen_pictures, embedded
+from metaswin.report.run_statements import conditions, statements
 from metaswin.report.settings import ReportSettings
+from metaswin.report.svg import chart_svg, scale_svg, swatch, track_svg
+from metaswin.report.views import cohort_view, endpoint_view
 
 if TYPE_CHECKING:
     import jinja2
-
-MANY = 12
-SOURCES = {"rtstruct": "RTSTRUCT", "seg": "DICOM SEG", "nifti": "NIfTI mask", "nnunet": "automatic (nnU-Net)"}
 
 
 def build_report(
@@ -53,20 +58,25 @@ def build_report(
         "times": times(benchmarks),
         "date": datetime.now(UTC).date().isoformat(),
     }
-    _write_tables(data, run["times"], Path(outputs["tables"]))
-    views = [_view(endpoint, data, settings, config, Path(outputs["figures"])) for endpoint in data.endpoints]
-    cohort = _cohort(data)
+    lists = filled(statements(data, config), conditions(data, config))
+    views = [endpoint_view(endpoint, data, settings) for endpoint in data.endpoints]
+    _write_tables(data, run["times"], lists, Path(outputs["tables"]))
+    for view in views:
+        _write_figures(view["figures"], Path(outputs["figures"]))
+    pictures = {patient: embedded(path) for patient, path in chosen_pictures(data, settings.pictures).items()}
     page = (
         _environment()
-        .get_template("report.html.j2")
+        .get_template("page.html.j2")
         .render(
             title=settings.title,
             data=data,
             views=views,
-            cohort=cohort,
+            cohort=cohort_view(data),
             limits=words.limits(data, config),
-            methods=words.methods(data, config, run["versions"]),
+            methods=methods(data, config, run["versions"]),
+            checklists=lists,
             run=run,
+            pictures=pictures,
             style=_resource("report.css"),
             script=_resource("report.js"),
         )
@@ -74,89 +84,29 @@ def build_report(
     write_text(outputs["html"], page)
 
 
-def _write_tables(data: ReportData, spent: pd.DataFrame, folder: Path) -> None:
-    common = {
-        "problems": data.problems,
-        "deaths": pd.concat([endpoint.tables["deaths"] for endpoint in data.endpoints]),
-        "times": spent,
+def _write_tables(data: ReportData, spent: pd.DataFrame, lists: list[Checklist], folder: Path) -> None:
+    items = [{"list": one.name, **vars(item)} for one in lists for item in one.items]
+    found = {
+        "problems.csv": data.problems,
+        "deaths.csv": pd.concat([endpoint.tables["deaths"] for endpoint in data.endpoints]),
+        "times.csv": spent,
+        "checklists.csv": pd.DataFrame(items),
     }
-    found = {f"{name}.csv": table for name, table in common.items()}
     for endpoint in data.endpoints:
-        found |= {f"{name}-{endpoint.name}.csv": table for name, table in tables.csv_tables(endpoint).items()}
+        found |= {f"{name}-{endpoint.name}.csv": table for name, table in tables.csv_tables(endpoint, data).items()}
     for name, table in found.items():
         with atomic(folder / name) as temporary:
             table.to_csv(temporary, index=False)
 
 
-def _view(
-    endpoint: Endpoint,
-    data: ReportData,
-    settings: ReportSettings,
-    config: Mapping[str, Any],
-    folder: Path,
-) -> dict[str, Any]:
-    """What the template shows of one endpoint."""
-    modalities = tables.modality_rows(endpoint, settings.paper)
-    comparisons = [
-        {
-            "name": endpoint.label(arm),
-            "head": head,
-            "auc": endpoint.metric(arm, head),
-            "found": endpoint.difference(arm, head),
-        }
-        for arm in endpoint.controls()
-        for head in sorted(endpoint.summary.loc[[arm]].index.get_level_values("head"), reverse=True)
-    ]
-    training = figures.training_figure(endpoint, folder / f"training-{endpoint.name}") if endpoint.training else ""
-    return {
-        "endpoint": endpoint,
-        "outcome": words.outcome_words(endpoint),
-        "answer": words.answer(endpoint),
-        "headline": endpoint.metric(endpoint.headline, endpoint.head),
-        "note": words.metric_note(endpoint),
-        "label_rule": words.label_rule(endpoint),
-        "volume_statement": words.volume_statement(endpoint),
-        "modalities": modalities,
-        "paper": paper if any(row["paper"] for row in modalities) else None,
-        "ablation": tables.ablation_rows(endpoint),
-        "comparisons": comparisons,
-        "strata": tables.strata_rows(endpoint),
-        "strata_arms": [(endpoint.label(arm), head) for arm, head in tables.strata_arms(endpoint)],
-        "selected": tables.selected_features(endpoint, settings.selected_features),
-        "steps": tables.selection_steps(endpoint),
-        "patients": tables.patient_rows(endpoint).to_dict("records"),
-        "roc": figures.roc_figure(endpoint, folder / f"roc-{endpoint.name}"),
-        "arms": figures.arms_figure(endpoint, folder / f"arms-{endpoint.name}"),
-        "training": training,
-        "training_note": words.training_note(endpoint),
-        "deaths": endpoint.tables["deaths"].to_dict("records"),
-    }
-
-
-def _cohort(data: ReportData) -> dict[str, Any]:
-    problems = data.problems
-    left, warned = problems[problems["excludes"]], problems[~problems["excludes"]]
-    facts = []
-    for column, title in [("manufacturer", "Scanners"), ("tumor_source", "Contours")]:
-        if column in data.used:
-            counts = data.used[column].fillna("unknown").value_counts()
-            facts.append((title, listed([f"{SOURCES.get(name, name)} {n}" for name, n in counts.items()])))
-    if "volume_tumor_mm3" in data.used:
-        cubic = data.used["volume_tumor_mm3"].dropna() / 1000
-        if len(cubic):
-            low, middle, high = cubic.quantile([0.25, 0.5, 0.75])
-            facts.append(("Tumour volume", f"median {middle:.1f} cm³ (quartiles {low:.1f} to {high:.1f})"))
-    return {
-        "counts": tables.problem_counts(data),
-        "excluded": left.to_dict("records"),
-        "warnings": warned.to_dict("records"),
-        "facts": facts,
-        "many": MANY,
-    }
+def _write_figures(figures: list[Chart | Forest], folder: Path) -> None:
+    for figure in figures:
+        (write_forest if isinstance(figure, Forest) else write_chart)(figure, folder)
 
 
 def _environment() -> "jinja2.Environment":
     import jinja2
+    from markupsafe import Markup
 
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_resource),
@@ -166,7 +116,14 @@ def _environment() -> "jinja2.Environment":
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"days": days, "seconds": seconds, "arm": arm_name, "listed": listed}
-    environment.globals["count"] = count
+    environment.globals |= {
+        "count": count,
+        "chart_svg": lambda chart: Markup(chart_svg(chart)),
+        "swatch": lambda style: Markup(swatch(style)),
+        "track": lambda forest, number: Markup(track_svg(forest, number)),
+        "scale": lambda forest: Markup(scale_svg(forest)),
+        "picture": lambda path: Markup(embedded(path)),
+    }
     return environment
 
 

@@ -1,7 +1,7 @@
 """What the report reads, one view an endpoint."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 from metaswin.evaluation.comparisons import controls
 from metaswin.evaluation.gather import fold_key
 from metaswin.files import read_json, read_table
-from metaswin.report.numbers import Shown, arm_name, arm_order, shown, shown_difference
+from metaswin.report.numbers import Shown, arm_name, arm_order, shown, shown_value
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Endpoint:
     confidence : float
         Of all intervals.
     tables : dict of str to DataFrame
-        The tables of the evaluation, this endpoint's rows.
+        The tables of the evaluation and of the other evidence that this run has, this endpoint's rows.
     selection : DataFrame
         ``selection.parquet`` of all folds, part ``outer``, with ``repeat, fold``; empty without radiomics.
     training : list of dict
@@ -93,6 +93,10 @@ class Endpoint:
         arms = [(m, self.clinical_arm if m == "clinical" else m) for m in self.facts["modalities"]]
         return [(modality, arm) for modality, arm in arms if arm in self.arms]
 
+    def has(self, name: str) -> bool:
+        """Whether the summary has the metric `name`, weighted as the headline."""
+        return name + self.suffix in self.tables["summary"]
+
     def metric(self, arm: str, head: str, name: str = "auc", suffix: str | None = None) -> Shown:
         """A metric of an arm, weighted as the headline unless `suffix` says otherwise."""
         return shown(self.summary.loc[(arm, head)], name + (self.suffix if suffix is None else suffix))
@@ -107,13 +111,34 @@ class Endpoint:
         rows = self.summary[self.summary.index.get_level_values("arm").isin(arms)][column].dropna()
         return rows.idxmax() if len(rows) else None
 
-    def difference(self, against: str, against_head: str) -> Shown:
-        """Headline minus a control, in AUC."""
+    def volume(self) -> tuple[str, str] | None:
+        """Tumour volume alone with the head the confirmatory comparison names, otherwise its better head."""
+        return self._named(["volume"]) or self.best([arm for arm in self.controls() if arm == "volume"])
+
+    def best_clinical(self) -> tuple[str, str] | None:
+        """The clinical set that the confirmatory comparison names, otherwise the set with the highest AUC."""
+        sets = [arm for arm in self.controls() if arm != "volume"]
+        return self._named(sets) or self.best(sets)
+
+    def _named(self, arms: list[str]) -> tuple[str, str] | None:
         table = self.tables["comparisons"]
-        wanted = {"head": self.head, "against": against, "against_head": against_head, "metric": f"auc{self.suffix}"}
+        if "family" not in table:
+            return None
+        rows = table[(table["family"] == "confirmatory") & table["against"].isin(arms)]
+        return (rows["against"].iloc[0], rows["against_head"].iloc[0]) if len(rows) else None
+
+    def comparison(self, against: str, against_head: str, metric: str = "auc") -> pd.Series | None:
+        """The row of headline minus a control, weighted as the headline; None where it was not made."""
+        table = self.tables["comparisons"]
+        wanted = {"head": self.head, "against": against, "against_head": against_head, "metric": metric + self.suffix}
         for column, value in wanted.items():
             table = table[table[column] == value]
-        return shown_difference(table.iloc[0])
+        return table.iloc[0] if len(table) else None
+
+    def difference(self, against: str, against_head: str, metric: str = "auc") -> Shown:
+        """Headline minus a control."""
+        row = self.comparison(against, against_head, metric)
+        return Shown(None, why="not compared") if row is None else shown_value(row)
 
 
 @dataclass(frozen=True)
@@ -129,12 +154,24 @@ class ReportData:
     used : DataFrame
         ``cohort/used.parquet``.
     endpoints : list of Endpoint
+    clinical : DataFrame
+        ``cohort/clinical.parquet``.
+    roles : dict of str to str
+        Role of each column of `clinical`.
+    pictures : dict of str to Path
+        Picture of each patient that has one.
+    maps : dict of str to list
+        For each endpoint the entries of ``explanation/<endpoint>/maps.json``, each with its ``path``.
     """
 
     flow: dict[str, Any]
     problems: pd.DataFrame
     used: pd.DataFrame
     endpoints: list[Endpoint]
+    clinical: pd.DataFrame = field(default_factory=pd.DataFrame)
+    roles: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, Path] = field(default_factory=dict)
+    maps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> ReportData:
@@ -143,16 +180,21 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
     Parameters
     ----------
     inputs : mapping
-        The list ``evaluation`` (all outputs of the evaluation), ``flow, exclusions, used``, and what only some runs
-        have, otherwise empty: ``problems`` (of the features), the lists ``selection`` and ``training``.
+        The list ``evaluation`` (all outputs of the evaluation), ``flow, exclusions, used, clinical``, and what only
+        some runs have, otherwise empty: ``problems`` (of the features), the lists ``selection`` and ``training`` (one
+        file a fold), ``evidence`` (tables of the other stages, with a column ``endpoint`` or below a folder named
+        after it), ``pictures`` and ``maps``.
     config : mapping
         The configuration as plain values.
     """
     evaluation = [Path(path) for path in inputs["evaluation"]]
-    tables = {path.stem: read_table(path) for path in evaluation if path.suffix == ".parquet"}
     facts = next(read_json(path) for path in evaluation if path.name == "facts.json")
+    names = [about["name"] for about in facts["endpoints"]]
+    tables = [(path.stem, read_table(path)) for path in evaluation if path.suffix == ".parquet"]
+    tables += [_evidence(Path(path), names) for path in inputs.get("evidence", [])]
     selection = [_keyed(read_table(path), path) for path in inputs["selection"]]
     training = [_keyed(read_json(path), path) for path in inputs["training"]]
+    clinical_set = config["fusion"]["clinical_set"] or next(iter(config["clinical"]["sets"]), "baseline")
     views = []
     for about in facts["endpoints"]:
         name = about["name"]
@@ -160,20 +202,62 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
         chosen_table = pd.concat(chosen, ignore_index=True) if chosen else pd.DataFrame()
         if len(chosen_table):
             chosen_table = chosen_table[chosen_table["part"] == "outer"]
+        own = {key: table[table["endpoint"] == name].reset_index(drop=True) for key, table in tables if len(table)}
+        own |= {key: table for key, table in tables if not len(table)}
         views.append(
             Endpoint(
                 about,
                 dict(config["endpoints"][name]),
                 facts["confidence"],
-                {key: table[table["endpoint"] == name].reset_index(drop=True) for key, table in tables.items()},
+                own,
                 chosen_table,
                 [record for record in training if record["endpoint"] == name],
-                f"clinical:{config['fusion']['clinical_set'] or next(iter(config['clinical']['sets']), 'baseline')}",
+                f"clinical:{clinical_set}",
             )
         )
+    clinical, roles = _clinical(inputs["clinical"])
     return ReportData(
-        read_json(inputs["flow"]), _problems(inputs, facts["endpoints"]), read_table(inputs["used"]), views
+        read_json(inputs["flow"]),
+        _problems(inputs, facts["endpoints"]),
+        read_table(inputs["used"]),
+        views,
+        clinical,
+        roles,
+        _pictures(inputs.get("pictures", [])),
+        _maps(inputs.get("maps", [])),
     )
+
+
+def _evidence(path: Path, endpoints: list[str]) -> tuple[str, pd.DataFrame]:
+    """Name and table of one file of evidence; the endpoint is taken from the path where the table does not say it."""
+    table = read_table(path)
+    if "endpoint" not in table:
+        table = table.assign(endpoint=next(part for part in reversed(path.parts) if part in endpoints))
+    return path.stem, table
+
+
+def _clinical(path: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The clinical table with the role of each column."""
+    import json
+
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(path).metadata or {}
+    return read_table(path), json.loads(metadata.get(b"roles", b"{}"))
+
+
+def _pictures(paths: list[str]) -> dict[str, Path]:
+    """Picture of each patient; an empty file says that there is none."""
+    return {Path(path).stem: Path(path) for path in paths if Path(path).stat().st_size}
+
+
+def _maps(paths: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Entries of each ``explanation/<endpoint>/maps.json`` whose picture is there."""
+    found = {}
+    for path in map(Path, paths):
+        entries = [{**entry, "path": path.parent / entry["file"]} for entry in read_json(path)["maps"]]
+        found[path.parent.name] = [entry for entry in entries if entry["path"].is_file()]
+    return found
 
 
 def _keyed(value: Any, path: str) -> Any:

@@ -1,181 +1,187 @@
-"""Figures as SVG (inlined into the report) and PDF."""
+"""The charts of one endpoint: ROC, precision and recall, calibration, decision curves, training."""
 
-import io
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Callable, Iterable
 
-import numpy as np
+import pandas as pd
 
-from metaswin.files import atomic, write_text
-from metaswin.report.data import Endpoint
-from metaswin.report.numbers import HEAD_NAMES
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-INK, MUTED, LINE, GRID = "#1b2430", "#5b6675", "#c9d0d9", "#e8ebef"
-HEADLINE = "#0072B2"
-# Okabe & Ito's palette, told apart by people with any colour vision; dashes tell the lines apart in grey.
-STYLES = {
-    "clinical": ("#E69F00", (0, (5, 1.5))),
-    "radiomics": ("#009E73", (0, (3, 1, 1, 1))),
-    "peri_radiomics": ("#CC79A7", (0, (1, 1))),
-    "deep": ("#D55E00", (0, (7, 2, 1, 2))),
-    "volume": ("#4d4d4d", (0, (2, 2))),
-    "control": ("#8c6bb1", (0, (1, 2))),
-    "headline": (HEADLINE, "solid"),
-}
-RC = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "metaswin",
-    "font.size": 10,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-}
-
-
-@contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple["Figure", "Axes"]]:
-    """A figure of `width` × `height` inches in the report's style, drawn without a display."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure, figure.subplots()
-
-
-def roc_figure(endpoint: Endpoint, stem: Path) -> str:
-    """Mean ROC curves of the headline (with ± 1 SD over folds), each modality alone and the controls."""
-    alone = endpoint.alone()
-    shown = [arm for _, arm in alone]
-    others = [arm for arm in endpoint.controls() if arm not in shown]
-    lines = [*alone, *(("volume" if arm == "volume" else "control", arm) for arm in others)]
-    lines = [*(line for line in lines if line[1] != endpoint.headline), ("headline", endpoint.headline)]
-    table = endpoint.tables["roc"]
-    with _figure(6.2, 5.6) as (figure, axes):
-        axes.plot([0, 1], [0, 1], color=LINE, linewidth=1)
-        for kind, arm in lines:
-            curve = table[(table["arm"] == arm) & (table["head"] == endpoint.head)]
-            if not len(curve):
-                continue
-            main = kind == "headline"
-            colour, dashes = STYLES[kind]
-            label = f"{endpoint.label(arm)}: {endpoint.metric(arm, endpoint.head).text}"
-            axes.plot(
-                curve["fpr"], curve["tpr"], color=colour, linestyle=dashes, linewidth=2.6 if main else 1.6, label=label
-            )
-            if main and curve["tpr_sd"].notna().all():
-                low, high = (np.clip(curve["tpr"] + sign * curve["tpr_sd"], 0, 1) for sign in (-1, 1))
-                axes.fill_between(curve["fpr"], low, high, color=colour, alpha=0.14, linewidth=0)
-        if len(axes.lines) == 1:
-            axes.text(0.5, 0.55, "not estimable", ha="center", color=MUTED)
-        else:
-            handles, labels = axes.get_legend_handles_labels()
-            order = [len(handles) - 1, *range(len(handles) - 1)]
-            legend = axes.legend(
-                [handles[k] for k in order],
-                [labels[k] for k in order],
-                loc="lower right",
-                fontsize=9,
-                title="Mean AUC of the folds",
-            )
-            legend.set_alignment("left")
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-        axes.set(xlabel="1 − specificity", ylabel="Sensitivity")
-        return _save(figure, stem, f"Mean ROC curves of {endpoint.name}")
-
-
-def arms_figure(endpoint: Endpoint, stem: Path) -> str:
-    """AUC of every arm and head with its interval: the answering head filled, the other hollow."""
-    arms = endpoint.arms
-    with _figure(6.2, 1.2 + 0.34 * len(arms)) as (figure, axes):
-        axes.axvline(0.5, color=LINE, linewidth=1)
-        for arm, head in endpoint.summary.index:
-            found = endpoint.metric(arm, head)
-            marks = _MARKS[head != endpoint.head]
-            y = arms.index(arm) + (-0.14 if head == endpoint.head else 0.14)
-            colour = HEADLINE if arm == endpoint.headline else INK
-            if found.value is None:
-                axes.text(0.5, y, "not estimable", va="center", fontsize=7.5, color=MUTED)
-                continue
-            if found.low is not None:
-                axes.plot([found.low, found.high], [y, y], color=colour, linewidth=marks["width"])
-            axes.plot(found.value, y, **_marker(marks, colour))
-        axes.set_yticks(range(len(arms)), [endpoint.label(arm) for arm in arms], color=INK)
-        axes.set_ylim(len(arms) - 0.4, -0.6)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.set_xlabel(f"AUC: mean of the folds, {endpoint.confidence:.0%} interval")
-        for head in endpoint.heads:
-            axes.plot([], [], label=HEAD_NAMES.get(head, head), **_marker(_MARKS[head != endpoint.head], INK))
-        figure.legend(loc="outside upper center", ncols=2, fontsize=9)
-        return _save(figure, stem, f"AUC of every arm of {endpoint.name} with intervals")
-
-
-_MARKS = (
-    {"marker": "o", "size": 6, "width": 1.9, "filled": True},
-    {"marker": "s", "size": 4.5, "width": 0.9, "filled": False},
+from metaswin.report.charts import (
+    HEAD_STYLE,
+    HEADLINE,
+    MUTED,
+    OTHERS,
+    PLAIN,
+    STYLES,
+    Chart,
+    Series,
+    Style,
 )
+from metaswin.report.data import Endpoint
+from metaswin.report.numbers import numbers
 
 
-def _marker(marks: dict[str, Any], colour: str) -> dict[str, Any]:
-    return {
-        "marker": marks["marker"],
-        "markersize": marks["size"],
-        "color": colour,
-        "markerfacecolor": colour if marks["filled"] else "white",
-        "linestyle": "none",
-    }
+def curves_of(endpoint: Endpoint) -> list[Chart]:
+    """The charts of predictive performance; one whose table is absent is empty and says so."""
+    return [make(endpoint) if name in endpoint.tables else _absent(name, endpoint) for name, make in CURVES.items()]
 
 
-def training_figure(endpoint: Endpoint, stem: Path) -> str:
+def styles(endpoint: Endpoint) -> dict[str, Style]:
+    """A style of its own for every arm; the same in all figures."""
+    fixed = {endpoint.clinical_arm: STYLES["clinical"], **{name: STYLES[name] for name in STYLES}}
+    found, others = {}, 0
+    for arm in endpoint.arms:
+        if arm == endpoint.headline:
+            found[arm] = HEAD_STYLE
+        elif arm in fixed:
+            found[arm] = fixed[arm]
+        else:
+            found[arm] = OTHERS[others % len(OTHERS)]
+            others += 1
+    return found
+
+
+def main_arms(endpoint: Endpoint) -> list[str]:
+    """Arms that a figure shows at first, the headline last: each modality alone, the controls, the headline."""
+    arms = dict.fromkeys([arm for _, arm in endpoint.alone()] + endpoint.controls())
+    return [*(arm for arm in arms if arm != endpoint.headline), endpoint.headline]
+
+
+def _series(
+    endpoint: Endpoint, table: pd.DataFrame, shown: Iterable[str], make: Callable[[str, pd.DataFrame, Style], Series]
+) -> list[Series]:
+    """One series an arm, of the head that answers: arms not shown at first, then `shown`, the headline on top."""
+    look = styles(endpoint)
+    table = table[table["head"] == endpoint.head]
+    by_arm = dict(iter(table.groupby("arm")))
+    shown = [arm for arm in shown if arm in by_arm]
+    order = [*(arm for arm in endpoint.arms if arm in by_arm and arm not in shown), *shown]
+    return [make(arm, by_arm[arm], look[arm]) for arm in order]
+
+
+def roc_chart(endpoint: Endpoint) -> Chart:
+    """Mean ROC curves; the headline's band is ± 1 standard deviation over folds."""
+    shown = main_arms(endpoint)
+
+    def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
+        label = f"{endpoint.label(arm)}: {endpoint.metric(arm, endpoint.head).text}"
+        x, y = rows["fpr"].tolist(), rows["tpr"].tolist()
+        band = _around(y, rows["tpr_sd"]) if arm == endpoint.headline else (None, None)
+        return Series(arm, label, x, y, *band, style=style, shown=arm in shown)
+
+    series = _series(endpoint, endpoint.tables["roc"], shown, make)
+    return Chart(f"roc-{endpoint.name}", f"ROC curves of {endpoint.name}", "1 − specificity", "Sensitivity",
+                 (0, 1), (0, 1), series, diagonal=True, square=True)  # fmt: skip
+
+
+def pr_chart(endpoint: Endpoint) -> Chart:
+    """Mean curves of precision against recall; the level line is the share of events."""
+    shown = main_arms(endpoint)
+    known = "pr_auc" + endpoint.suffix in endpoint.tables["summary"]
+
+    def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
+        value = f": {endpoint.metric(arm, endpoint.head, 'pr_auc').text}" if known else ""
+        x, y = rows["recall"].tolist(), rows["precision"].tolist()
+        band = _around(y, rows["precision_sd"]) if arm == endpoint.headline else (None, None)
+        return Series(arm, endpoint.label(arm) + value, x, y, *band, style=style, shown=arm in shown)
+
+    series = _series(endpoint, endpoint.tables["pr"], shown, make)
+    counts = endpoint.counts
+    level = float(counts["events"] / counts["n"]) if counts["n"] else None
+    return Chart(f"pr-{endpoint.name}", f"Precision and recall of {endpoint.name}", "Recall (sensitivity)",
+                 "Precision", (0, 1), (0, 1), series, level=level, square=True)  # fmt: skip
+
+
+def calibration_chart(endpoint: Endpoint) -> Chart:
+    """Observed against predicted risk in bins, with intervals."""
+    wanted = [endpoint.headline]
+
+    def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
+        rows = rows[rows["predicted"].notna() & rows["observed"].notna()].sort_values("predicted")
+        notes = [f"{n} patients" for n in rows["n"].astype("int64")]
+        return Series(
+            arm, endpoint.label(arm), rows["predicted"].tolist(), rows["observed"].tolist(),
+            numbers(rows["low"]), numbers(rows["high"]), "points", style, arm in wanted, notes,
+        )  # fmt: skip
+
+    series = [s for s in _series(endpoint, endpoint.tables["calibration"], wanted, make) if s.x]
+    why = _reason(endpoint.tables["calibration"], endpoint)
+    return Chart(f"calibration-{endpoint.name}", f"Calibration of {endpoint.name}", "Predicted risk",
+                 "Observed risk", (0, 1), (0, 1), series, diagonal=True, square=True, empty=why)  # fmt: skip
+
+
+def decision_chart(endpoint: Endpoint) -> Chart:
+    """Net benefit by threshold probability, beside treating all and treating nobody."""
+    table = endpoint.tables["decision"].sort_values("threshold_probability")
+    shown = [arm for arm in main_arms(endpoint) if arm in (endpoint.headline, *endpoint.controls())]
+
+    def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
+        rows = rows[rows["net_benefit"].notna()]
+        band = (numbers(rows["low"]), numbers(rows["high"])) if arm == endpoint.headline else (None, None)
+        x, y = rows["threshold_probability"].tolist(), rows["net_benefit"].tolist()
+        return Series(arm, endpoint.label(arm), x, y, *band, style=style, shown=arm in shown)
+
+    series = [s for s in _series(endpoint, table, shown, make) if s.x]
+    own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head) & table["treat_all"].notna()]
+    name, title = f"decision-{endpoint.name}", f"Decision curves of {endpoint.name}"
+    labels = "Threshold probability", "Net benefit"
+    if not series or not len(own):
+        return Chart(name, title, *labels, (0, 1), (0, 1), [], empty=_reason(table, endpoint))
+    x = own["threshold_probability"].tolist()
+    everyone = Series("treat all", "Treat all", x, own["treat_all"].tolist(), style=Style(MUTED, (1, 2), 1.4))
+    nobody = Series("treat none", "Treat none", x, [0.0] * len(x), style=PLAIN)
+    top = max(max(s.y) for s in [everyone, *series])
+    low, high = -0.25 * max(top, 0.02), 1.15 * max(top, 0.02)
+    return Chart(name, title, *labels, (min(x), max(x)), (low, high), [everyone, nobody, *series], level=0.0)
+
+
+def training_chart(endpoint: Endpoint) -> Chart:
     """Loss by epoch of each fold's outer network."""
-    with _figure(6.2, 3.0) as (figure, axes):
-        for record in endpoint.training:
-            losses = record["losses"]
-            axes.plot(range(1, len(losses) + 1), losses, color=HEADLINE, linewidth=1.3, alpha=0.75)
-            inner = record["holdout"]["losses"]
-            if inner:
-                axes.plot(range(1, len(inner) + 1), inner, color="#D55E00", linewidth=1.3, linestyle="--", alpha=0.75)
-        axes.plot([], [], color=HEADLINE, label="training rows, one line a fold")
-        if any(record["holdout"]["losses"] for record in endpoint.training):
-            axes.plot([], [], color="#D55E00", linestyle="--", label="rows held out for early stopping")
-        axes.set(xlabel="Epoch", ylabel="Loss")
-        axes.grid(color=GRID, linewidth=0.8)
-        axes.legend(fontsize=9)
-        return _save(figure, stem, f"Training curves of the deep networks of {endpoint.name}")
+    series, longest, losses = [], 1, [0.0]
+    for number, record in enumerate(endpoint.training):
+        found = record["losses"], record["holdout"]["losses"]
+        looks = (
+            ("train", "Training rows, one line a fold", Style(HEADLINE, (), 1.2)),
+            ("holdout", "Rows held out for early stopping", Style("#D55E00", (5, 3), 1.2)),
+        )
+        for values, (key, label, style) in zip(found, looks, strict=True):
+            if values:
+                first = not any(one.key == key for one in series)
+                epochs = [float(epoch) for epoch in range(1, len(values) + 1)]
+                series.append(Series(key, label if first else "", epochs, list(values), style=style))
+                longest, losses = max(longest, len(values)), losses + list(values)
+        if number == len(endpoint.training) - 1:
+            series.sort(key=lambda one: one.key != "holdout")
+    high = 1.05 * max(losses) or 1.0
+    return Chart(f"training-{endpoint.name}", f"Training of the deep networks of {endpoint.name}", "Epoch", "Loss",
+                 (0, longest), (min(0.0, min(losses)), high), series, whole_x=True)  # fmt: skip
 
 
-def _save(figure: "Figure", stem: Path, title: str) -> str:
-    """Write ``<stem>.svg`` and ``<stem>.pdf``, the same bytes for the same figure; return the SVG to inline."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
-    write_text(stem.with_suffix(".svg"), buffer.getvalue())
-    with atomic(stem.with_suffix(".pdf")) as temporary:
-        figure.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Title": title})
-    return inline(buffer.getvalue(), stem.name, title)
+def _around(middle: list[float], spread: pd.Series) -> tuple[list[float | None], list[float | None]]:
+    """Limits one `spread` below and above, within 0 and 1."""
+    pairs = list(zip(middle, numbers(spread), strict=True))
+    low = [None if s is None else max(m - s, 0.0) for m, s in pairs]
+    return low, [None if s is None else min(m + s, 1.0) for m, s in pairs]
 
 
-def inline(svg: str, prefix: str, title: str) -> str:
-    """An SVG to put into HTML: no prolog, no metadata, identifiers of its own, a name for screen readers."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{prefix}-", svg)
-    svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+def _reason(table: pd.DataFrame, endpoint: Endpoint) -> str:
+    """Why there is no curve of the headline."""
+    own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]
+    reasons = sorted({why for why in own["why"] if isinstance(why, str) and why})
+    return f"not estimable: {reasons[0]}" if reasons else "not estimable"
+
+
+def _absent(name: str, endpoint: Endpoint) -> Chart:
+    return Chart(f"{name}-{endpoint.name}", name, "", "", (0, 1), (0, 1), [], empty="not computed in this run")
+
+
+CURVES: dict[str, Callable[[Endpoint], Chart]] = {
+    "roc": roc_chart,
+    "pr": pr_chart,
+    "calibration": calibration_chart,
+    "decision": decision_chart,
+}
+
+
+def nice_limit(value: float, step: float = 0.05) -> float:
+    """`value` rounded up to a multiple of `step`, for the end of an axis."""
+    return math.ceil(value / step - 1e-9) * step

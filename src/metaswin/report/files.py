@@ -1,11 +1,27 @@
 """Names of the report's files; imported by the workflow, so it imports nothing heavy."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-CAPTIONS = {"roc": "ROC curves", "arms": "AUC of every arm", "training": "training curves"}
-ENDPOINT_TABLES = ("modalities", "ablation", "strata", "comparisons", "selected", "patients")
-COMMON_TABLES = ("problems", "deaths", "times")
+# Figures by kind: what a kind needs to be drawn, and what it is called in Snakemake's own report.
+FIGURES = {
+    "roc": ("", "ROC curves"),
+    "pr": ("", "precision and recall"),
+    "calibration": ("", "calibration"),
+    "decision": ("", "decision curves"),
+    "arms": ("", "AUC of every arm and control"),
+    "training": ("deep", "training curves"),
+    "incidence": ("survival", "cumulative incidence"),
+    "survival": ("survival", "survival"),
+    "survival_calibration": ("survival", "calibration at the horizon"),
+    "permuted": ("permuted", "permuted outcomes"),
+}
+ENDPOINT_TABLES = (
+    "baseline", "modalities", "ablation", "folds", "strata", "comparisons", "selected", "patients", "roc", "pr",
+    "calibration", "decision", "delong", "sample_size", "survival", "controls", "optimism", "site",
+    "shap_modalities", "shap_features",
+)  # fmt: skip
+COMMON_TABLES = ("problems", "deaths", "times", "checklists")
 
 
 def table_files(endpoints: list[str]) -> list[str]:
@@ -14,10 +30,20 @@ def table_files(endpoints: list[str]) -> list[str]:
     return [*own, *(f"{name}.csv" for name in COMMON_TABLES)]
 
 
-def figure_files(endpoints: list[str], deep: bool) -> list[str]:
-    """File names below ``report/figures`` without their ending; each is there as SVG and as PDF."""
-    kinds = [kind for kind in CAPTIONS if deep or kind != "training"]
-    return [f"{kind}-{endpoint}" for endpoint in endpoints for kind in kinds]
+def figure_files(endpoints: Mapping[str, Collection[str]]) -> list[str]:
+    """File names below ``report/figures`` without their ending; each is there as SVG and as PDF.
+
+    Parameters
+    ----------
+    endpoints : mapping of str to collection of str
+        For each endpoint what it has of ``deep, survival, permuted``.
+    """
+    return [
+        f"{kind}-{endpoint}"
+        for endpoint, has in endpoints.items()
+        for kind, (needs, _) in FIGURES.items()
+        if not needs or needs in has
+    ]
 
 
 def portable(config: Mapping[str, Any]) -> dict[str, Any]:

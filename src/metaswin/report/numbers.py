@@ -1,7 +1,7 @@
 """How numbers, names and days are written in the report."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,12 +45,13 @@ class Shown:
 
 def shown(row: Mapping[str, Any], name: str) -> Shown:
     """The metric `name` of a row of a table: columns ``name, name_low, name_high, name_why``."""
-    return Shown(_number(row[name]), _number(row[f"{name}_low"]), _number(row[f"{name}_high"]), row[f"{name}_why"])
+    value, low, high = (_number(row[f"{name}{limit}"]) for limit in ("", "_low", "_high"))
+    return Shown(value, low, high, row[f"{name}_why"] or "")
 
 
-def shown_difference(row: Mapping[str, Any]) -> Shown:
-    """A row of the table of comparisons."""
-    return Shown(_number(row["value"]), _number(row["low"]), _number(row["high"]), row["why"])
+def shown_value(row: Mapping[str, Any]) -> Shown:
+    """A row of a table with the columns ``value, low, high, why``."""
+    return Shown(_number(row["value"]), _number(row["low"]), _number(row["high"]), row["why"] or "")
 
 
 def arm_name(arm: str) -> str:
@@ -104,6 +105,29 @@ def count(number: int, what: str, plural: str = "") -> str:
 def listed(words: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
+
+
+def numbers(values: Iterable[Any]) -> list[float | None]:
+    """Numbers of a column, None where one is missing."""
+    return [_number(value) for value in values]
+
+
+def p_text(value: float) -> str:
+    """A p value: three digits, or that it is smaller."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def share(part: float, whole: float) -> str:
+    """``12 (34%)``: a count and its share."""
+    return f"{part:,.0f} ({part / whole:.0%})" if whole else f"{part:,.0f}"
+
+
+def plain(value: float) -> str:
+    """A measured value with three significant digits and no exponent."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else "–"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return _minus(f"{value:,.{min(digits, 4)}f}")
 
 
 def _number(value: Any) -> float | None:

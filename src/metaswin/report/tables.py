@@ -4,13 +4,21 @@ from typing import Any
 
 import pandas as pd
 
+from metaswin.report.baseline import baseline_rows, baseline_table
 from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.numbers import HEAD_NAMES, shown
 from metaswin.report.paper import published
 
 METRICS = ("auc", "acc", "sen", "spe")
+MORE_METRICS = ("pr_auc", "brier", "calibration_intercept", "calibration_slope")
+# Tables of other stages that are written to CSV as they are; a run without one gets a file that says so.
+EVIDENCE = (
+    "pr", "calibration", "decision", "delong", "sample_size", "survival", "controls", "optimism", "site",
+    "shap_modalities", "shap_features",
+)  # fmt: skip
 STEPS = {
     "missing": "missing in too many training rows",
+    "unstable": "unstable when the mask is perturbed",
     "constant": "constant",
     "correlated": "correlated with a kept one",
     "rank": "ranked too low by the random forest",
@@ -56,15 +64,14 @@ def _metric_row(endpoint: Endpoint, arm: str, head: str) -> dict[str, Any]:
         "answer": arm == endpoint.headline and head == endpoint.head,
         "known": endpoint.metric(arm, head, suffix="") if endpoint.suffix else None,
         **{metric: endpoint.metric(arm, head, metric) for metric in METRICS},
+        **{metric: endpoint.metric(arm, head, metric) for metric in MORE_METRICS if endpoint.has(metric)},
     }
 
 
 def strata_arms(endpoint: Endpoint) -> list[tuple[str, str]]:
     """Arms shown per stratum: the headline, volume and the best clinical set, each with its head."""
     chosen = [(endpoint.headline, endpoint.head)]
-    volume = endpoint.best([arm for arm in endpoint.controls() if arm == "volume"])
-    clinical = endpoint.best([arm for arm in endpoint.controls() if arm != "volume"])
-    return [*chosen, *(pair for pair in (volume, clinical) if pair is not None)]
+    return [*chosen, *(pair for pair in (endpoint.volume(), endpoint.best_clinical()) if pair is not None)]
 
 
 def strata_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
@@ -125,19 +132,39 @@ def problem_counts(data: ReportData) -> list[tuple[str, str, int]]:
     return [(stage, code, int(n)) for (stage, code), n in counts.items()]
 
 
-def csv_tables(endpoint: Endpoint) -> dict[str, pd.DataFrame]:
+def confusion(endpoint: Endpoint) -> dict[str, int]:
+    """Called and true outcomes of the headline, known outcomes of the first repeat, each fold at its own threshold."""
+    table = patient_rows(endpoint)
+    table = table[table["label"].notna() & table["called"].notna()]
+    label, called = table["label"].astype("float64") == 1, table["called"] == 1
+    return {
+        "true_positive": int((label & called).sum()),
+        "false_negative": int((label & ~called).sum()),
+        "false_positive": int((~label & called).sum()),
+        "true_negative": int((~label & ~called).sum()),
+    }
+
+
+def csv_tables(endpoint: Endpoint, data: ReportData) -> dict[str, pd.DataFrame]:
     """Each table of an endpoint as it is written to CSV, with all columns."""
     summary = endpoint.tables["summary"].drop(columns="endpoint")
     summary = summary.sort_values(["arm", "head"], key=lambda c: c.map(endpoint.arms.index) if c.name == "arm" else c)
     alone = {row["arm"] for row in modality_rows(endpoint, paper=False)}
     selected = [table.assign(set=name) for name, table in selected_features(endpoint).items()]
     return {
+        "baseline": baseline_table(baseline_rows(endpoint, data)),
         "modalities": summary[summary["arm"].isin(alone)],
         "ablation": summary,
-        "strata": endpoint.tables["strata"].drop(columns="endpoint"),
-        "comparisons": endpoint.tables["comparisons"].drop(columns="endpoint"),
+        **{name: endpoint.tables[name].drop(columns="endpoint") for name in ("folds", "strata", "comparisons", "roc")},
         "selected": pd.concat(selected)
         if selected
         else pd.DataFrame(columns=["feature", "folds", "importance", "of", "set"]),
         "patients": patient_rows(endpoint),
+        **{name: _evidence(endpoint, name) for name in EVIDENCE},
     }
+
+
+def _evidence(endpoint: Endpoint, name: str) -> pd.DataFrame:
+    if name not in endpoint.tables:
+        return pd.DataFrame({"note": ["not computed in this run"]})
+    return endpoint.tables[name].drop(columns="endpoint", errors="ignore")

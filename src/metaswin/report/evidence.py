@@ -1,0 +1,197 @@
+"""Tables of evidence beside the results: controls, optimism, sample size, DeLong, sites. Each needs its own table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.report.charts import HEAD_STYLE, MUTED, Chart, Series, Style
+from metaswin.report.data import Endpoint
+from metaswin.report.forest import CONTROLS
+from metaswin.report.numbers import HEAD_NAMES, Shown, p_text, shown, shown_value
+
+CRITERIA = {
+    "events_per_parameter": "Events per candidate parameter",
+    "shrinkage": "Expected shrinkage (Riley 2019, criterion 1)",
+    "r2_optimism": "Expected optimism in R² (Riley 2019, criterion 2)",
+    "overall_risk": "Error of the overall risk (Riley 2019, criterion 3)",
+}
+SCORES = {"deep_score": "Deep score alone"}
+
+
+def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Control variants of the answering head beside the same arm as it is."""
+    table = endpoint.tables.get("controls")
+    if table is None:
+        return []
+    rows = []
+    table = table[table["head"] == endpoint.head]
+    table = table.assign(order=table["control"].map(list(CONTROLS).index), place=table["arm"].map(endpoint.arms.index))
+    for row in table.sort_values(["order", "place"]).to_dict("records"):
+        rows.append(
+            {
+                "control": row["control"],
+                "title": CONTROLS[row["control"]][0],
+                "wrong": row["control"] == "leaky",
+                "name": endpoint.label(row["arm"]),
+                "auc": shown(row, "auc"),
+                "as_is": _plain(row["as_is"]),
+                "difference": Shown(
+                    _plain(row["difference"]).value,
+                    _plain(row["difference_low"]).value,
+                    _plain(row["difference_high"]).value,
+                    row["auc_why"] or "",
+                ),
+                "p": p_text(row["p"]) if _plain(row["p"]).value is not None else "–",
+                "n": int(row["n"]) if _plain(row["n"]).value is not None else None,
+                "note": row["note"] or "",
+            }
+        )
+    return rows
+
+
+def permutation_chart(endpoint: Endpoint) -> Chart | None:
+    """AUCs of the headline arm under permuted outcomes, with the real one marked."""
+    table = endpoint.tables.get("permutations")
+    if table is None:
+        return None
+    own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]["auc"].dropna().to_numpy()
+    real = endpoint.metric(endpoint.headline, endpoint.head).value
+    name, title = f"permuted-{endpoint.name}", f"AUC of permuted outcomes of {endpoint.name}"
+    labels = "Mean AUC of the folds", "Permutations"
+    if not len(own) or real is None:
+        return Chart(name, title, *labels, (0, 1), (0, 1), [])
+    low = np.floor(20 * min(own.min(), real) - 1e-9) / 20
+    high = np.ceil(20 * max(own.max(), real) + 1e-9) / 20
+    edges = np.arange(low, high + 0.0126, 0.0125)
+    counts, _ = np.histogram(own, edges)
+    middles = (edges[:-1] + edges[1:]) / 2
+    top = 1.1 * max(counts.max(), 1)
+    series = [
+        Series("permuted", f"{len(own)} permuted outcomes", middles.tolist(), counts.astype(float).tolist(),
+               kind="columns", style=Style(MUTED)),
+        Series("real", f"Real outcome: {real:.3f}", [real, real], [0.0, float(top)], style=HEAD_STYLE),
+    ]  # fmt: skip
+    return Chart(name, title, *labels, (float(low), float(edges[-1])), (0, float(top)), series)
+
+
+def optimism_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """AUC on training rows, inner out-of-fold and on test rows, means over folds, of each arm and of the deep score."""
+    table = endpoint.tables.get("optimism")
+    if table is None:
+        return []
+    wanted = table["head"].isin([endpoint.head]) | table["arm"].isin(SCORES)
+    columns = ["auc_train", "auc_inner", "auc_test"]
+    means = table[wanted].groupby(["arm", "head"], sort=False)[columns].mean()
+    rows = []
+    for (arm, head), row in means.iterrows():
+        score = arm in SCORES
+        rows.append(
+            {
+                "name": f"{SCORES[arm]} ({head})" if score else endpoint.label(arm),
+                "headline": arm == endpoint.headline,
+                **{column: _plain(row[column]) for column in columns},
+                "gap": _plain(row["auc_train"] - row["auc_test"]),
+                "inner_gap": _plain(row["auc_inner"] - row["auc_test"]),
+            }
+        )
+    return rows
+
+
+def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Sample-size criteria of the headline arm, each head."""
+    table = endpoint.tables.get("sample_size")
+    if table is None:
+        return []
+    own = table[table["arm"] == endpoint.headline]
+    return [
+        {
+            "criterion": CRITERIA.get(row["criterion"], row["criterion"].replace("_", " ")),
+            "head": HEAD_NAMES.get(row["head"], row["head"]),
+            "value": _plain(row["value"], row["why"]),
+            "limit": _plain(row["limit"]),
+            "met": None if row["met"] is None or row["met"] != row["met"] else bool(row["met"]),
+        }
+        for row in own.to_dict("records")
+    ]
+
+
+def delong_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """DeLong intervals of the headline and the controls, one repeat at a time."""
+    table = endpoint.tables.get("delong")
+    if table is None:
+        return []
+    arms = [endpoint.headline, *endpoint.controls()]
+    own = table[table["arm"].isin(arms) & (table["head"] == endpoint.head)]
+    own = own.assign(order=own["arm"].map(arms.index)).sort_values(["order", "repeat"])
+    return [
+        {
+            "name": endpoint.label(row["arm"]),
+            "repeat": int(row["repeat"]),
+            "folds": int(row["folds"]),
+            "auc": shown_value({**row, "value": row["auc"]}),
+        }
+        for row in own.to_dict("records")
+    ]
+
+
+def site_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Association of the outcome with the site or batch."""
+    table = endpoint.tables.get("site")
+    if table is None:
+        return []
+    return [
+        {
+            "column": row["column"],
+            "levels": int(row["levels"]),
+            "n": int(row["n"]),
+            "statistic": _plain(row["statistic"], row["why"]),
+            "p": p_text(row["p"]) if _plain(row["p"]).value is not None else "–",
+            "cramers_v": _plain(row["cramers_v"], row["why"]),
+        }
+        for row in table.to_dict("records")
+    ]
+
+
+def comparison_rows(endpoint: Endpoint) -> dict[str, list[dict[str, Any]]]:
+    """The answering headline minus each control and head: what was fixed beforehand, and everything else."""
+    table = endpoint.tables["comparisons"]
+    family = table["family"] if "family" in table else pd.Series("exploratory", index=table.index)
+    suffixed = table["metric"].str.endswith("_ipcw")
+    table = table.assign(family=family)[(suffixed == bool(endpoint.suffix)) & (table["head"] == endpoint.head)]
+    found: dict[str, list[dict[str, Any]]] = {"confirmatory": [], "exploratory": []}
+    order = {metric: n for n, metric in enumerate(METRIC_NAMES)}
+    arms = endpoint.controls()
+
+    def place(row: dict[str, Any]) -> tuple:
+        metric = row["metric"].removesuffix("_ipcw")
+        return order.get(metric, 9), arms.index(row["against"]) if row["against"] in arms else 99, row["against_head"]
+
+    for row in sorted(table.to_dict("records"), key=place):
+        metric = row["metric"].removesuffix("_ipcw")
+        holm = _plain(row.get("p_holm", float("nan"))).value
+        pt = _plain(row.get("threshold_probability", float("nan"))).value
+        found[row["family"]].append(
+            {
+                "metric": METRIC_NAMES.get(metric, metric) + (f" at {pt:.0%}" if pt is not None else ""),
+                "better": "lower" if metric == "brier" else "higher",
+                "name": endpoint.label(row["against"]),
+                "head": HEAD_NAMES.get(row["against_head"], row["against_head"]),
+                "control": endpoint.metric(row["against"], row["against_head"], metric)
+                if endpoint.has(metric)
+                else None,
+                "found": shown_value(row),
+                "p": p_text(row["p"]) if _plain(row["p"]).value is not None else "–",
+                "p_holm": p_text(holm) if holm is not None else "",
+            }
+        )
+    return found
+
+
+METRIC_NAMES = {"auc": "AUC", "brier": "Brier score", "net_benefit": "Net benefit", "nri": "NRI"}
+
+
+def _plain(value: Any, why: str | None = "") -> Shown:
+    """A number without an interval."""
+    missing = value is None or value != value
+    return Shown(None if missing else float(value), why=why or "")

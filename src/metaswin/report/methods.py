@@ -1,0 +1,99 @@
+"""The paragraph on methods, to paste into a manuscript."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from metaswin.report.data import Endpoint, ReportData
+from metaswin.report.numbers import ARM_NAMES, count, listed
+from metaswin.report.words import outcome_words
+
+
+def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+    """A paragraph on methods to paste into a manuscript."""
+    folds, first = config["folds"], data.endpoints[0]
+    endpoints = "; ".join(_endpoint_in_methods(endpoint) for endpoint in data.endpoints)
+    repeated = f" repeated {folds['repeats']} times" if folds["repeats"] > 1 else ""
+    balanced = f" and {listed(folds['stratify'])}" if folds["stratify"] else ""
+    horizons = any(endpoint.suffix for endpoint in data.endpoints)
+    used = [f"{name} {versions[name]}" for name in ("metaswin", "snakemake", "torch", "monai") if name in versions]
+    parts = [
+        f"We analysed {count(data.flow['used'], 'patient')} for {endpoints}.",
+        _deaths_in_methods(data) if horizons else "",
+        f"Performance was estimated by {folds['k']}-fold cross-validation{repeated}, stratified by label{balanced}; "
+        "whatever learns (imputation, scaling, feature selection, networks, thresholds) was fitted on the training "
+        "rows of each fold only.",
+        *_features_in_methods(first.facts["modalities"], config),
+        "Thresholds were fitted on inner out-of-fold predictions of the training rows "
+        f"({threshold_rule(config['evaluation'])}).",
+        f"We report means over folds with {first.confidence:.0%} intervals by the corrected resampled t method "
+        "(Nadeau & Bengio 2003); arms were compared by the corrected resampled t-test.",
+        "Unknown outcomes were handled by inverse-probability-of-censoring weights from Kaplan–Meier estimates of the "
+        "training rows (Uno et al. 2007)."
+        if horizons
+        else "",
+        f"Software: {', '.join(used)}, Python {versions['Python']}.",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _endpoint_in_methods(endpoint: Endpoint) -> str:
+    n = endpoint.counts
+    unknown = f", {int(n['unknown']):,} unknown" if endpoint.horizon is not None else ""
+    return f"{outcome_words(endpoint)} ({int(n['events']):,} events, {int(n['nonevents']):,} non-events{unknown})"
+
+
+def _deaths_in_methods(data: ReportData) -> str:
+    rules = {endpoint.facts["deaths"] for endpoint in data.endpoints} - {None}
+    if rules == {"nonevent"}:
+        return "Deaths before the horizon without distant metastasis counted as non-events."
+    if rules == {"exclude"}:
+        return "Patients who died before the horizon without distant metastasis were left out."
+    return (
+        "Deaths before the horizon without distant metastasis counted as non-events, except where stated that they "
+        "were left out."
+    )
+
+
+def radiomics_made(config: Mapping[str, Any]) -> str:
+    """How the features came to be, in brackets of the methods paragraph."""
+    if config["source"] == "features":
+        return "ready table"
+    radiomics = config["radiomics"]
+    engine = "PyRadiomics" if radiomics["engine"] == "pyradiomics" else "PyRadiomics' definitions, metaswin's engine"
+    bins = f"{radiomics['bin_count']} bins" if radiomics.get("bin_count") else f"bins of {radiomics['bin_width']:g} HU"
+    return (
+        f"{engine}; {config['regions']['spacing']:g} mm voxels, {bins}, image types "
+        f"{', '.join(radiomics['image_types'])}"
+    )
+
+
+def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> list[str]:
+    selection, deep = config["selection"], config["deep"]
+    parts = []
+    if "radiomics" in modalities:
+        parts.append(
+            f"Radiomic features ({radiomics_made(config)}) were dropped when missing in more than "
+            f"{selection['max_missing']:.0%} of training rows, constant, or correlated "
+            f"(|Spearman ρ| > {selection['max_correlation']:g}) with a kept one; the "
+            f"{selection['keep']} ranked highest by a random forest of {selection['trees']} trees were kept."
+        )
+    if "deep" in modalities:
+        backbone = {"swin": "3D Swin Transformer", "resnet": "3D ResNet", "densenet": "3D DenseNet"}[deep["backbone"]]
+        parts.append(
+            f"A {backbone} was trained on CT patches around the tumour in each fold; its score entered the fusion "
+            "cross-fitted within the training rows."
+        )
+    if len(modalities) > 1:
+        names = listed([ARM_NAMES.get(modality, modality).lower() for modality in modalities])
+        parts.append(f"Modalities ({names}) were joined by a fully connected network with one encoder each;")
+    else:
+        parts.append("Predictions were made by a fully connected network;")
+    parts.append("logistic regression served as reference.")
+    return parts
+
+
+def threshold_rule(evaluation: Mapping[str, Any]) -> str:
+    """How thresholds were found, in words."""
+    if evaluation["threshold"] == "sensitivity":
+        return f"the highest one with a sensitivity of {evaluation['sensitivity']:g}"
+    return "highest Youden index"

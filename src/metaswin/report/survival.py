@@ -1,0 +1,142 @@
+"""Time to event: concordance, cumulative incidence by risk group, calibration at the horizon, survival."""
+
+from typing import Any
+
+import pandas as pd
+
+from metaswin.report.charts import HEAD_STYLE, HEADLINE, MUTED, OTHERS, Chart, Series, Style
+from metaswin.report.data import Endpoint
+from metaswin.report.figures import nice_limit, styles
+from metaswin.report.numbers import DAYS_A_YEAR, Shown, numbers, p_text, shown_value
+
+METRICS = {
+    "c_index": "C (cause-specific)",
+    "auc_t": "AUC at the horizon",
+    "brier_t": "Brier at the horizon",
+    "observed_expected": "Observed / expected",
+}
+# Told apart in grey by their width.
+GROUPS = (
+    Style("#0072B2", (), 1.2),
+    Style("#E69F00", (), 2.0),
+    Style("#D55E00", (), 3.2),
+    Style("#8c6bb1", (9, 3), 2.0),
+)
+SURVIVAL = {"km_dm_free": "Free of distant metastasis", "km_overall": "Overall survival"}
+
+
+def survival_charts(endpoint: Endpoint) -> list[Chart]:
+    """The charts of the time-to-event models; none where they were not fitted."""
+    if "survival_curves" not in endpoint.tables:
+        return []
+    return [incidence_chart(endpoint), survival_calibration_chart(endpoint), kaplan_meier_chart(endpoint)]
+
+
+def metric_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """One row an arm with its estimates."""
+    table = endpoint.tables.get("survival")
+    if table is None or not len(table):
+        return []
+    by_arm = {arm: rows.set_index("metric") for arm, rows in table.groupby("arm")}
+    order = [arm for arm in endpoint.arms if arm in by_arm] + [arm for arm in by_arm if arm not in endpoint.arms]
+    missing = Shown(None, why="not computed")
+    return [
+        {
+            "name": endpoint.label(arm),
+            "headline": arm == endpoint.headline,
+            **{m: shown_value(by_arm[arm].loc[m]) if m in by_arm[arm].index else missing for m in METRICS},
+        }
+        for arm in order
+    ]
+
+
+def test_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Gray's test of the risk groups."""
+    table = endpoint.tables.get("survival_tests")
+    if table is None:
+        return []
+    return [
+        {
+            "name": endpoint.label(row["arm"]),
+            "groups": int(row["groups"]),
+            "statistic": shown_value({"value": row["statistic"], "low": None, "high": None, "why": row["why"]}),
+            "df": "–" if row["df"] != row["df"] or row["df"] is None else f"{row['df']:.0f}",
+            "p": "–" if row["p"] != row["p"] or row["p"] is None else p_text(row["p"]),
+        }
+        for row in table.to_dict("records")
+    ]
+
+
+def incidence_chart(endpoint: Endpoint) -> Chart:
+    """Cumulative incidence (Aalen-Johansen) of metastasis by group of predicted risk, death beside it."""
+    table = _of_arm(endpoint, "survival_curves")
+    series = []
+    for curve, what, shown in (("cif_death", "death without it", False), ("cif_dm", "", True)):
+        rows = table[table["curve"] == curve]
+        for number, (group, part) in enumerate(rows.groupby("group", sort=False)):
+            style = GROUPS[number % len(GROUPS)]
+            if curve == "cif_death":
+                style = Style(MUTED, OTHERS[number % len(OTHERS)].dashes, 1.3)
+            label = f"{str(group).capitalize()} risk{f': {what}' if what else ''}"
+            series.append(_step(f"{curve}-{group}", label, part, style, shown))
+    high = max([max(s.high or s.y, default=0.1) for s in series if s.shown and s.y] or [0.1], default=0.1)
+    end = max([s.x[-1] for s in series if s.x], default=1.0)
+    horizon = (endpoint.horizon or 0) / DAYS_A_YEAR
+    return Chart(f"incidence-{endpoint.name}", f"Cumulative incidence by risk group of {endpoint.name}", "Years",
+                 "Cumulative incidence", (0, end), (0, min(1.0, nice_limit(high, 0.1))), series,
+                 upright=horizon if 0 < horizon < end else None)  # fmt: skip
+
+
+def kaplan_meier_chart(endpoint: Endpoint) -> Chart:
+    """Metastasis-free and overall survival of the cohort (Kaplan-Meier)."""
+    table = endpoint.tables["survival_curves"]
+    series = []
+    looks = (Style(HEADLINE, (), 2.0), Style("#4d4d4d", (5, 3), 2.0))
+    for (curve, label), style in zip(SURVIVAL.items(), looks, strict=True):
+        rows = table[table["curve"] == curve]
+        rows = rows[rows["arm"] == rows["arm"].iloc[0]] if len(rows) else rows
+        for number, (group, part) in enumerate(rows.groupby("group", sort=False)):
+            several = rows["group"].nunique() > 1
+            name = f"{label}, {group} risk" if several else label
+            own = GROUPS[number % len(GROUPS)] if several else style
+            look = Style(own.colour, style.dashes, own.width)
+            series.append(_step(f"{curve}-{group}", name, part, look, True))
+    end = max([s.x[-1] for s in series if s.x], default=1.0)
+    return Chart(f"survival-{endpoint.name}", f"Survival of the patients of {endpoint.name}", "Years", "Surviving",
+                 (0, end), (0, 1), series)  # fmt: skip
+
+
+def survival_calibration_chart(endpoint: Endpoint) -> Chart:
+    """Observed cumulative incidence at the horizon against the predicted one."""
+    look, series = styles(endpoint), []
+    table = endpoint.tables.get("survival_calibration")
+    for arm, rows in table.groupby("arm") if table is not None else []:
+        rows = rows[rows["predicted"].notna() & rows["observed"].notna()].sort_values("predicted")
+        if not len(rows):
+            continue
+        series.append(
+            Series(
+                arm, endpoint.label(arm), rows["predicted"].tolist(), rows["observed"].tolist(),
+                numbers(rows["low"]), numbers(rows["high"]), "points", look.get(arm, HEAD_STYLE),
+                arm == endpoint.headline, [f"{n} patients" for n in rows["n"].astype("int64")],
+            )
+        )  # fmt: skip
+    top = max([x for s in series for x in [*s.x, *s.y, *(h for h in s.high or [] if h is not None)]], default=1.0)
+    limit = min(1.0, nice_limit(top, 0.1)) or 1.0
+    return Chart(f"survival_calibration-{endpoint.name}", f"Calibration at the horizon of {endpoint.name}",
+                 "Predicted incidence", "Observed incidence", (0, limit), (0, limit), series,
+                 diagonal=True, square=True)  # fmt: skip
+
+
+def _of_arm(endpoint: Endpoint, name: str) -> pd.DataFrame:
+    """Rows of the headline arm, or of the first arm where the headline was not fitted in this way."""
+    table = endpoint.tables[name]
+    arm = endpoint.headline if (table["arm"] == endpoint.headline).any() or not len(table) else table["arm"].iloc[0]
+    return table[table["arm"] == arm]
+
+
+def _step(key: str, label: str, rows: pd.DataFrame, style: Style, shown: bool) -> Series:
+    rows = rows[rows["value"].notna()].sort_values("time")
+    years = (rows["time"] / DAYS_A_YEAR).tolist()
+    return Series(key, label, years, rows["value"].tolist(), numbers(rows["low"]), numbers(rows["high"]), "step",
+                  style, shown)  # fmt: skip
