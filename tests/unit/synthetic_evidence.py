@@ -191,7 +191,7 @@ def _survival(arms: pd.DataFrame, about: dict, predictions: pd.DataFrame, rng) -
                     "why": "",
                 }
             )
-        for group, rate in [("low", 0.1), ("middle", 0.25), ("high", 0.5)]:
+        for group, rate in [("all", 0.3), ("low", 0.1), ("middle", 0.25), ("high", 0.5)]:
             for curve, factor in [("cif_dm", 1.0), ("cif_death", 0.4)]:
                 value = factor * rate * (1 - np.exp(-times / 900))
                 curves.append(

@@ -53,7 +53,11 @@ def figure_outputs(ending):
 
 def evidence_of_endpoints():
     """For each endpoint what its report has beside the predictions."""
-    return {endpoint: ["deep"] if DEEP else [] for endpoint in ENDPOINTS}
+    survival = SURVIVAL_ENDPOINTS if SURVIVAL else []
+    return {
+        endpoint: [*(["deep"] if DEEP else []), *(["survival"] if endpoint in survival else [])]
+        for endpoint in ENDPOINTS
+    }
 
 
 def report_resources():

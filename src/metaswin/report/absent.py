@@ -22,8 +22,8 @@ VARIANTS = {
 
 def not_run(endpoint: Endpoint, data: ReportData) -> list[str]:
     """Names of the evidence that this run does not have for an endpoint."""
-    found = [title for name, title in EVIDENCE.items() if name not in endpoint.tables and _applies(name, endpoint)]
-    controls = endpoint.tables.get("controls")
+    found = [title for name, title in EVIDENCE.items() if endpoint.rows(name) is None and _applies(name, endpoint)]
+    controls = endpoint.rows("controls")
     made = set(controls["control"]) if controls is not None else set()
     found += [title for variant, title in VARIANTS.items() if variant not in made]
     if "unstable" not in set(endpoint.selection.get("step", [])):
@@ -34,4 +34,4 @@ def not_run(endpoint: Endpoint, data: ReportData) -> list[str]:
 
 
 def _applies(name: str, endpoint: Endpoint) -> bool:
-    return name != "survival" or endpoint.horizon is not None
+    return name != "survival" or endpoint.facts["deaths"] == "nonevent"

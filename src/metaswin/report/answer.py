@@ -120,7 +120,7 @@ def _trusted(endpoint: Endpoint) -> str:
 
 def _control_doubts(endpoint: Endpoint) -> list[str]:
     """What the controls say against the headline."""
-    table = endpoint.tables.get("controls")
+    table = endpoint.rows("controls")
     if table is None:
         return []
     doubts = []

@@ -11,7 +11,12 @@ import pandas as pd
 from metaswin.evaluation.comparisons import controls
 from metaswin.evaluation.gather import fold_key
 from metaswin.files import read_json, read_table
+from metaswin.problems import public_table
 from metaswin.report.numbers import Shown, arm_name, arm_order, shown, shown_value
+from metaswin.status import read_status
+
+# Inputs that hold tables of evidence from other stages than the evaluation.
+EVIDENCE = ("survival", "controls", "optimism", "explanation", "harmonisation")
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,11 @@ class Endpoint:
         """Each modality that is an arm of its own, with the name of that arm."""
         arms = [(m, self.clinical_arm if m == "clinical" else m) for m in self.facts["modalities"]]
         return [(modality, arm) for modality, arm in arms if arm in self.arms]
+
+    def rows(self, name: str) -> pd.DataFrame | None:
+        """A table of evidence; None where this run does not have it, or nothing of it for this endpoint."""
+        table = self.tables.get(name)
+        return None if table is None or not len(table) else table
 
     def has(self, name: str) -> bool:
         """Whether the summary has the metric `name`, weighted as the headline."""
@@ -182,8 +192,8 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
     inputs : mapping
         The list ``evaluation`` (all outputs of the evaluation), ``flow, exclusions, used, clinical``, and what only
         some runs have, otherwise empty: ``problems`` (of the features), the lists ``selection`` and ``training`` (one
-        file a fold), ``evidence`` (tables of the other stages, with a column ``endpoint`` or below a folder named
-        after it), ``pictures`` and ``maps``.
+        file a fold), those of `EVIDENCE` (outputs of other stages; tables have a column ``endpoint`` or lie below a
+        folder named after it), ``pictures`` (PNG and status of each patient) and ``maps``.
     config : mapping
         The configuration as plain values.
     """
@@ -191,7 +201,8 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
     facts = next(read_json(path) for path in evaluation if path.name == "facts.json")
     names = [about["name"] for about in facts["endpoints"]]
     tables = [(path.stem, read_table(path)) for path in evaluation if path.suffix == ".parquet"]
-    tables += [_evidence(Path(path), names) for path in inputs.get("evidence", [])]
+    others = [Path(path) for key in EVIDENCE for path in inputs.get(key, [])]
+    tables += [_evidence(path, names) for path in others if path.suffix == ".parquet"]
     selection = [_keyed(read_table(path), path) for path in inputs["selection"]]
     training = [_keyed(read_json(path), path) for path in inputs["training"]]
     clinical_set = config["fusion"]["clinical_set"] or next(iter(config["clinical"]["sets"]), "baseline")
@@ -248,7 +259,8 @@ def _clinical(path: str) -> tuple[pd.DataFrame, dict[str, str]]:
 
 def _pictures(paths: list[str]) -> dict[str, Path]:
     """Picture of each patient; an empty file says that there is none."""
-    return {Path(path).stem: Path(path) for path in paths if Path(path).stat().st_size}
+    found = [Path(path) for path in paths if path.endswith(".png")]
+    return {path.stem: path for path in found if path.stat().st_size}
 
 
 def _maps(paths: list[str]) -> dict[str, list[dict[str, Any]]]:
@@ -272,6 +284,8 @@ def _problems(inputs: Mapping[str, Any], endpoints: list[dict[str, Any]]) -> pd.
     parts = [read_table(inputs["exclusions"])]
     if inputs["problems"]:
         parts.append(read_table(inputs["problems"]))
+    statuses = [read_status(path) for path in inputs.get("pictures", []) if path.endswith(".status.json")]
+    parts.append(public_table([warning for status in statuses for warning in status.warnings]))
     columns = parts[0].columns
     for about in endpoints:
         if about["warnings"]:

@@ -21,7 +21,7 @@ SCORES = {"deep_score": "Deep score alone"}
 
 def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Control variants of the answering head beside the same arm as it is."""
-    table = endpoint.tables.get("controls")
+    table = endpoint.rows("controls")
     if table is None:
         return []
     rows = []
@@ -52,7 +52,7 @@ def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def permutation_chart(endpoint: Endpoint) -> Chart | None:
     """AUCs of the headline arm under permuted outcomes, with the real one marked."""
-    table = endpoint.tables.get("permutations")
+    table = endpoint.rows("permutations")
     if table is None:
         return None
     own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]["auc"].dropna().to_numpy()
@@ -77,7 +77,7 @@ def permutation_chart(endpoint: Endpoint) -> Chart | None:
 
 def optimism_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     """AUC on training rows, inner out-of-fold and on test rows, means over folds, of each arm and of the deep score."""
-    table = endpoint.tables.get("optimism")
+    table = endpoint.rows("optimism")
     if table is None:
         return []
     wanted = table["head"].isin([endpoint.head]) | table["arm"].isin(SCORES)
@@ -100,7 +100,7 @@ def optimism_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Sample-size criteria of the headline arm, each head."""
-    table = endpoint.tables.get("sample_size")
+    table = endpoint.rows("sample_size")
     if table is None:
         return []
     own = table[table["arm"] == endpoint.headline]
@@ -118,7 +118,7 @@ def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def delong_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     """DeLong intervals of the headline and the controls, one repeat at a time."""
-    table = endpoint.tables.get("delong")
+    table = endpoint.rows("delong")
     if table is None:
         return []
     arms = [endpoint.headline, *endpoint.controls()]
@@ -137,7 +137,7 @@ def delong_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def site_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Association of the outcome with the site or batch."""
-    table = endpoint.tables.get("site")
+    table = endpoint.rows("site")
     if table is None:
         return []
     return [

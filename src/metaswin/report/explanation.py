@@ -8,8 +8,8 @@ from metaswin.report.numbers import part_name, plain
 
 def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Share of each modality in the headline's predictions, mean and range over folds, largest first."""
-    table = endpoint.tables.get("shap_modalities")
-    if table is None or not len(table):
+    table = endpoint.rows("shap_modalities")
+    if table is None:
         return []
     shares = table.groupby("modality")["share"].agg(["mean", "min", "max", "size"])
     shares = shares.sort_values("mean", ascending=False)
@@ -27,8 +27,8 @@ def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def feature_rows(endpoint: Endpoint, most: int) -> list[dict[str, Any]]:
     """Features with the largest mean |SHAP|, at most `most` a modality, with the number of folds behind each."""
-    table = endpoint.tables.get("shap_features")
-    if table is None or not len(table):
+    table = endpoint.rows("shap_features")
+    if table is None:
         return []
     rows = []
     for modality, part in table.groupby("modality", sort=False):

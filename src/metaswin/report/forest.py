@@ -43,7 +43,7 @@ def answer_forest(endpoint: Endpoint) -> Forest:
 
 def control_rows(endpoint: Endpoint) -> list[ForestRow]:
     """One row for each control variant and arm that `evaluation/controls.parquet` has, of the answering head."""
-    table = endpoint.tables.get("controls")
+    table = endpoint.rows("controls")
     if table is None:
         return []
     table = table[table["head"] == endpoint.head]

@@ -15,6 +15,7 @@ METRICS = {
     "brier_t": "Brier at the horizon",
     "observed_expected": "Observed / expected",
 }
+ALL = "all"
 # Told apart in grey by their width.
 GROUPS = (
     Style("#0072B2", (), 1.2),
@@ -26,16 +27,16 @@ SURVIVAL = {"km_dm_free": "Free of distant metastasis", "km_overall": "Overall s
 
 
 def survival_charts(endpoint: Endpoint) -> list[Chart]:
-    """The charts of the time-to-event models; none where they were not fitted."""
-    if "survival_curves" not in endpoint.tables:
+    """The charts of the time-to-event models, for endpoints that keep their deaths; none where they were not run."""
+    if "survival_curves" not in endpoint.tables or endpoint.facts["deaths"] != "nonevent":
         return []
     return [incidence_chart(endpoint), survival_calibration_chart(endpoint), kaplan_meier_chart(endpoint)]
 
 
 def metric_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     """One row an arm with its estimates."""
-    table = endpoint.tables.get("survival")
-    if table is None or not len(table):
+    table = endpoint.rows("survival")
+    if table is None:
         return []
     by_arm = {arm: rows.set_index("metric") for arm, rows in table.groupby("arm")}
     order = [arm for arm in endpoint.arms if arm in by_arm] + [arm for arm in by_arm if arm not in endpoint.arms]
@@ -52,7 +53,7 @@ def metric_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def test_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Gray's test of the risk groups."""
-    table = endpoint.tables.get("survival_tests")
+    table = endpoint.rows("survival_tests")
     if table is None:
         return []
     return [
@@ -73,12 +74,14 @@ def incidence_chart(endpoint: Endpoint) -> Chart:
     series = []
     for curve, what, shown in (("cif_death", "death without it", False), ("cif_dm", "", True)):
         rows = table[table["curve"] == curve]
-        for number, (group, part) in enumerate(rows.groupby("group", sort=False)):
+        groups = rows[rows["group"] != ALL]
+        for number, (group, part) in enumerate((groups if len(groups) else rows).groupby("group", sort=False)):
             style = GROUPS[number % len(GROUPS)]
             if curve == "cif_death":
                 style = Style(MUTED, OTHERS[number % len(OTHERS)].dashes, 1.3)
-            label = f"{str(group).capitalize()} risk{f': {what}' if what else ''}"
-            series.append(_step(f"{curve}-{group}", label, part, style, shown))
+            name = "All patients" if group == ALL else f"{group.capitalize()} risk"
+            series.append(_step(f"{curve}-{group}", f"{name}: {what}" if what else name, part, style, shown))
+    series = [one for one in series if one.x]
     high = max([max(s.high or s.y, default=0.1) for s in series if s.shown and s.y] or [0.1], default=0.1)
     end = max([s.x[-1] for s in series if s.x], default=1.0)
     horizon = (endpoint.horizon or 0) / DAYS_A_YEAR
@@ -90,17 +93,13 @@ def incidence_chart(endpoint: Endpoint) -> Chart:
 def kaplan_meier_chart(endpoint: Endpoint) -> Chart:
     """Metastasis-free and overall survival of the cohort (Kaplan-Meier)."""
     table = endpoint.tables["survival_curves"]
-    series = []
+    own = table[(table["group"] == ALL) & (table["arm"] == table["arm"].iloc[0])] if len(table) else table
     looks = (Style(HEADLINE, (), 2.0), Style("#4d4d4d", (5, 3), 2.0))
-    for (curve, label), style in zip(SURVIVAL.items(), looks, strict=True):
-        rows = table[table["curve"] == curve]
-        rows = rows[rows["arm"] == rows["arm"].iloc[0]] if len(rows) else rows
-        for number, (group, part) in enumerate(rows.groupby("group", sort=False)):
-            several = rows["group"].nunique() > 1
-            name = f"{label}, {group} risk" if several else label
-            own = GROUPS[number % len(GROUPS)] if several else style
-            look = Style(own.colour, style.dashes, own.width)
-            series.append(_step(f"{curve}-{group}", name, part, look, True))
+    series = [
+        _step(curve, label, own[own["curve"] == curve], style, True)
+        for (curve, label), style in zip(SURVIVAL.items(), looks, strict=True)
+    ]
+    series = [one for one in series if one.x]
     end = max([s.x[-1] for s in series if s.x], default=1.0)
     return Chart(f"survival-{endpoint.name}", f"Survival of the patients of {endpoint.name}", "Years", "Surviving",
                  (0, end), (0, 1), series)  # fmt: skip
