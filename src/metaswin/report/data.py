@@ -77,7 +77,8 @@ class Endpoint:
     @cached_property
     def heads(self) -> list[str]:
         """Heads of the headline arm, the one that answers the question first."""
-        return sorted(self.summary.loc[self.headline].index, key=lambda head: (head != "network", head))
+        first = self.facts.get("headline_head", "network")
+        return sorted(self.summary.loc[self.headline].index, key=lambda head: (head != first, head))
 
     @property
     def head(self) -> str:
