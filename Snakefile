@@ -32,6 +32,7 @@ include: "workflow/rules/deep.smk"
 include: "workflow/rules/fusion.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/survival.smk"
+include: "workflow/rules/controls.smk"
 include: "workflow/rules/report.smk"
 
 

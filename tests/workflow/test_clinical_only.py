@@ -22,6 +22,7 @@ CONFIG = {
     "fusion": {"modalities": ["clinical"], "network": {"steps": 5, "ensemble": 1}, "headline_arm": "clinical:staging"},
     "evaluation": {"strata": ["site"], "bootstrap": 100},
     "survival": {"intervals": 3, "network": {"steps": 5, "ensemble": 1, "penalties": [5]}},
+    "controls": {"permutation": {"n": 30}},
 }
 
 

@@ -26,7 +26,7 @@ DETAILS = f"{CONFIG.output.private}/details"
 wildcard_constraints:
     patient=r"[A-Za-z0-9][A-Za-z0-9._-]*",
     endpoint="|".join(ENDPOINTS) or "none",
-    variant="as-is",
+    variant="as-is|leaky|shuffled|permuted",
     repeat=r"\d+",
     fold=r"\d+",
     backbone="swin|resnet|densenet",
@@ -67,12 +67,12 @@ def fold_folder(rest):
     return results(f"models/{{endpoint}}/{{variant}}/r{{repeat}}-f{{fold}}/{rest}")
 
 
-def every_fold(rest, endpoints=None, **wildcards):
-    """That path for every endpoint, repeat and fold."""
+def every_fold(rest, endpoints=None, variant="as-is", **wildcards):
+    """That path for every endpoint, repeat and fold of the run, or of a control."""
     return expand(
         fold_folder(rest),
         endpoint=endpoints or ENDPOINTS,
-        variant="as-is",
+        variant=variant,
         repeat=REPEATS,
         fold=FOLDS,
         **wildcards,

@@ -5,7 +5,7 @@ if DEEP:
     rule train_deep:
         input:
             patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
-            folds=results("folds/{endpoint}.parquet"),
+            folds=folds_of,
             pretrained=CONFIG.deep.pretrained or [],
         output:
             network=fold_folder("deep/{backbone}/{part}/network.safetensors"),
@@ -34,14 +34,14 @@ if DEEP:
             seed=CONFIG.seed,
             code=code("train_deep"),
         message:
-            "Train {wildcards.backbone}: {wildcards.endpoint}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.part}"
+            "Train {wildcards.backbone}: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.part}"
         script:
             "../scripts/train_deep.py"
 
     rule extract_deep_features:
         input:
             patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
-            folds=results("folds/{endpoint}.parquet"),
+            folds=folds_of,
             networks=expand(fold_folder("deep/{backbone}/{part}/network.safetensors"), part=PARTS, allow_missing=True),
         output:
             features=fold_folder("deep/{backbone}/features.parquet"),
@@ -59,7 +59,7 @@ if DEEP:
             settings=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
             code=code("extract_deep_features"),
         message:
-            "Deep features: {wildcards.endpoint}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.backbone}"
+            "Deep features: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.backbone}"
         script:
             "../scripts/extract_deep_features.py"
 

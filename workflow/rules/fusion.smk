@@ -7,14 +7,14 @@ USES_DEEP = DEEP and "deep" in CONFIG.fusion.modalities
 
 rule train_fusion:
     input:
-        folds=results("folds/{endpoint}.parquet"),
+        folds=folds_of,
         clinical=results("cohort/clinical.parquet"),
         used=results("cohort/used.parquet"),
-        features=results("features/radiomics.parquet") if RADIOMICS else [],
+        features=features_of if RADIOMICS else [],
         selection=fold_folder("selection.parquet") if USES_RADIOMICS else [],
         harmonisation=of_harmonisation("json"),
         harmonisation_values=of_harmonisation("safetensors"),
-        deep=fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
+        deep=deep_of if USES_DEEP else [],
     output:
         predictions=fold_folder("fusion/predictions.parquet"),
         fits=fold_folder("fusion/fits.json"),
@@ -33,6 +33,8 @@ rule train_fusion:
         sets=clinical_sets(CONFIG.clinical),
         threshold={"rule": CONFIG.evaluation.threshold, "sensitivity": CONFIG.evaluation.sensitivity},
         seed=CONFIG.seed,
+        # Controls change radiomics only: the other arms would be those of the run.
+        using=lambda wildcards: [] if wildcards.variant == "as-is" else ["radiomics", "peri_radiomics"],
         code=code("train_fusion"),
     message:
         "Fit all arms: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"

@@ -11,8 +11,8 @@ if HARMONISED:
 
     rule harmonise:
         input:
-            features=results("features/radiomics.parquet"),
-            folds=results("folds/{endpoint}.parquet"),
+            features=features_of,
+            folds=folds_of,
             used=results("cohort/used.parquet"),
             clinical=results("cohort/clinical.parquet"),
         output:

@@ -47,6 +47,26 @@ def used_patients():
     return pd.read_parquet(checkpoints.close_cohort.get().output.used, columns=["patient"])["patient"].tolist()
 
 
+def folds_of(wildcards):
+    """Folds of a variant: those of the run, but for networks trained on a permuted outcome."""
+    if wildcards.variant == "permuted":
+        return results(f"controls/{wildcards.endpoint}/folds.parquet")
+    return results(f"folds/{wildcards.endpoint}.parquet")
+
+
+def features_of(wildcards):
+    """Radiomics of a variant."""
+    if wildcards.variant == "shuffled":
+        return results("features/radiomics-shuffled.parquet")
+    return results("features/radiomics.parquet")
+
+
+def deep_of(wildcards):
+    """Deep scores that a fold's arms join: those of the run, which the controls with arms of their own leave alone."""
+    fold = f"models/{wildcards.endpoint}/as-is/r{wildcards.repeat}-f{wildcards.fold}"
+    return results(f"{fold}/deep/{CONFIG.deep.backbone}/features.parquet")
+
+
 def figure_outputs(ending):
     return [results(f"report/figures/{name}.{ending}") for name in figure_files(evidence_of_endpoints())]
 

@@ -3,6 +3,7 @@ rule report:
         evaluation=rules.evaluate.output,
         survival=rules.evaluate_survival.output if SURVIVAL else [],
         site=rules.associate_site.output,
+        controls=rules.evaluate_controls.output,
         flow=results("cohort/flow.json"),
         exclusions=results("cohort/exclusions.parquet"),
         used=results("cohort/used.parquet"),

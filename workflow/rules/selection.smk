@@ -3,8 +3,8 @@ if RADIOMICS:
 
     rule select_features:
         input:
-            features=results("features/radiomics.parquet"),
-            folds=results("folds/{endpoint}.parquet"),
+            features=features_of,
+            folds=folds_of,
             harmonisation=of_harmonisation("json"),
             harmonisation_values=of_harmonisation("safetensors"),
             used=results("cohort/used.parquet") if HARMONISED else [],

@@ -1,7 +1,8 @@
 """Select the radiomics features of one fold, for each part of its training rows."""
 
+from metaswin.controls.leaky import leaky_parts
 from metaswin.joblog import job
-from metaswin.selection.fold import select_fold
+from metaswin.selection.fold import select_fold, training_parts
 from metaswin.selection.settings import SelectionSettings
 
 HARMONISATION = ("harmonisation", "harmonisation_values", "used", "clinical")
@@ -17,4 +18,5 @@ with job(snakemake.log[0]):
         seed=snakemake.params.seed,
         # An input is an empty list where nothing is harmonised.
         harmonisation={name: snakemake.input[name] or None for name in HARMONISATION},
+        parts_of=leaky_parts if snakemake.wildcards.variant == "leaky" else training_parts,
     )

@@ -16,4 +16,5 @@ with job(snakemake.log[0]):
         settings=FusionSettings(**snakemake.params.settings),
         rule=ThresholdRule(**snakemake.params.threshold),
         seed=snakemake.params.seed,
+        using=snakemake.params.using,
     )

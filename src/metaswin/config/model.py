@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
+from metaswin.controls.settings import ControlsSettings
 from metaswin.deep.settings import DeepSettings
 from metaswin.evaluation.settings import EvaluationSettings
 from metaswin.folds.settings import FoldsSettings
@@ -52,4 +53,5 @@ class Config(Settings):
     fusion: FusionSettings = FusionSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     survival: SurvivalSettings = SurvivalSettings()
+    controls: ControlsSettings = ControlsSettings()
     report: ReportSettings = ReportSettings()

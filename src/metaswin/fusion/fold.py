@@ -3,7 +3,7 @@
 import logging
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from metaswin.files import read_table, write_json, write_table
 from metaswin.fusion.arms import Arm, expand_arms, headline
 from metaswin.fusion.encode import BlockEncoder, fit_encoder
-from metaswin.fusion.fit import FoldRows, HeadFit, ThresholdRule, fit_head
+from metaswin.fusion.fit import FitHead, FoldRows, HeadFit, ThresholdRule, fit_head
 from metaswin.fusion.logistic import Logistics, fit_logistics
 from metaswin.fusion.modalities import Sources, load_sources
 from metaswin.fusion.network import Networks, fit_networks
@@ -34,6 +34,7 @@ def train_fusion(
     settings: FusionSettings,
     rule: ThresholdRule,
     seed: int,
+    using: Collection[str] = (),
 ) -> None:
     """Fit all arms of one fold with both heads; write predictions, facts of the fits and the fitted arms.
 
@@ -47,6 +48,8 @@ def train_fusion(
     sets : mapping
         Clinical set → columns.
     settings, rule, seed
+    using : collection of str
+        Only arms that join one of these; all arms where it is empty. The controls leave out what they do not change.
 
     Raises
     ------
@@ -57,8 +60,9 @@ def train_fusion(
     sources = load_sources(rows.patients, inputs, sets)
     arms = expand_arms(settings, sources.modalities, sources.sets, sources.volume is not None)
     answer = headline(settings, arms, sources.modalities, sources.sets)
+    arms = [arm for arm in arms if not using or set(using) & set(arm.blocks)]
     blocks = sorted({block for arm in arms for block in arm.blocks})
-    encoded = {(part, block): _encode(sources, block, part, rows, settings) for part in rows.parts for block in blocks}
+    encoded = {(part, block): encode(sources, block, part, rows, settings) for part in rows.parts for block in blocks}
     flagged = {block: _flagged(sources, block, rows, settings.flag_single_column_auc) for block in blocks}
 
     fits: dict[str, dict[str, Any]] = {}
@@ -67,7 +71,10 @@ def train_fusion(
         start = time.perf_counter()
         encoders = {block: encoded["outer", block][0] for block in arm.blocks}
         matrices = {part: [encoded[part, block][1] for block in arm.blocks] for part in rows.parts}
-        heads = _fit_heads(arm, matrices, rows, settings, rule, [seed, repeat, fold])
+        heads = {
+            name: fit_head(fit, matrices, rows, penalties, rule, settings.recalibrate)
+            for name, (fit, penalties) in head_fits(arm, settings, [seed, repeat, fold]).items()
+        }
         facts = {
             "columns": [name for encoder in encoders.values() for name in encoder.outputs],
             "candidates": sum(sources.candidates(block, encoders[block].outputs) for block in arm.blocks),
@@ -98,7 +105,7 @@ def train_fusion(
     )
 
 
-def _encode(
+def encode(
     sources: Sources, block: str, part: str, rows: FoldRows, settings: FusionSettings
 ) -> tuple[BlockEncoder, np.ndarray]:
     """Encoder of a block fitted on the training rows of a part, and all rows encoded."""
@@ -114,14 +121,9 @@ def _flagged(sources: Sources, block: str, rows: FoldRows, limit: float) -> list
     return [{"column": column, "auc": value} for column, value in aucs.items() if value > limit]
 
 
-def _fit_heads(
-    arm: Arm,
-    matrices: Mapping[str, Sequence[np.ndarray]],
-    rows: FoldRows,
-    settings: FusionSettings,
-    rule: ThresholdRule,
-    seeds: Sequence[int],
-) -> dict[str, HeadFit]:
+def head_fits(arm: Arm, settings: FusionSettings, seeds: Sequence[int]) -> dict[str, tuple[FitHead, list[float]]]:
+    """How each head of an arm is fitted, and its penalties; `seeds` are those of the run, repeat and fold."""
+
     def network(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], part: str) -> Networks:
         # The seed follows from the arm's name, not its place: an arm's fit does not depend on which others run.
         entropy = [*seeds, zlib.crc32(arm.name.encode()), zlib.crc32(part.encode())]
@@ -133,8 +135,8 @@ def _fit_heads(
         return fit_logistics(blocks, label, penalties)
 
     return {
-        "network": fit_head(network, matrices, rows, settings.network.penalties, rule, settings.recalibrate),
-        "logistic": fit_head(logistic, matrices, rows, settings.logistic_penalties, rule, settings.recalibrate),
+        "network": (network, settings.network.penalties),
+        "logistic": (logistic, settings.logistic_penalties),
     }
 
 

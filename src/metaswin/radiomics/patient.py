@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +25,9 @@ logger = logging.getLogger("metaswin.radiomics")
 STAGE = "radiomics"
 SHOWN = 3  # failures quoted in a problem; the rest is counted
 
+# Changes a patient's image before the filters: study id, image, label map (z, y, x) → image.
+Prepare = Callable[[str, sitk.Image, np.ndarray], sitk.Image]
+
 
 def extract_patient(
     inputs: Mapping[str, str],
@@ -32,6 +35,7 @@ def extract_patient(
     settings: RadiomicsSettings,
     details: str | Path,
     threads: int = 1,
+    prepare: Prepare | None = None,
 ) -> None:
     """Extract the features of every wanted region of a patient.
 
@@ -46,6 +50,8 @@ def extract_patient(
         ``table`` (Parquet) and ``status`` (JSON).
     settings, details, threads
         Settings of radiomics, folder of private details, threads of the filters.
+    prepare : callable or None
+        Changes the image first; controls do.
 
     Raises
     ------
@@ -61,6 +67,8 @@ def extract_patient(
     facts = read_json(inputs["facts"])
     image = read_volume(inputs["ct"])
     labels = sitk.GetArrayFromImage(read_volume(inputs["regions"]))
+    if prepare is not None:
+        image = prepare(earlier.patient, image, labels)
     rows, warnings = compute(earlier.patient, image, labels, facts, settings)
     _write(outputs["table"], rows, settings)
     write_status(outputs["status"], Status(earlier.patient, STAGE, warnings=tuple(warnings)), details)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -17,6 +17,9 @@ logger = logging.getLogger("metaswin.selection")
 HARMONISED = "harmonised"
 """Schema metadata of ``selection.parquet``: whether its medians are of harmonised features."""
 
+PartsOf = Callable[[pd.DataFrame, int], dict[str, list[str]]]
+"""Patients each part of a fold is fitted on, see `training_parts`."""
+
 
 def select_fold(
     features: str,
@@ -27,13 +30,14 @@ def select_fold(
     settings: SelectionSettings,
     seed: int,
     harmonisation: Mapping[str, str | None] | None = None,
+    parts_of: PartsOf | None = None,
 ) -> None:
     """Read the long table of features and the folds, select, and write ``selection.parquet``.
 
     `harmonisation` are the paths that `metaswin.harmonisation.fitted.load_harmoniser` reads.
     """
     harmoniser = load_harmoniser(harmonisation or {})
-    table = selections(read_table(features), read_table(folds), repeat, fold, settings, seed, harmoniser)
+    table = selections(read_table(features), read_table(folds), repeat, fold, settings, seed, harmoniser, parts_of)
     write_table(output, table, {HARMONISED: str(harmoniser is not None)})
 
 
@@ -45,27 +49,33 @@ def selections(
     settings: SelectionSettings,
     seed: int,
     harmoniser: Harmoniser | None = None,
+    parts_of: PartsOf | None = None,
 ) -> pd.DataFrame:
     """Selections of all parts and sets of one fold, with the columns ``part, set`` and those of `select`.
 
-    With a `harmoniser` each part is selected on features harmonised by its own fit.
+    With a `harmoniser` each part is selected on features harmonised by its own fit. `parts_of` is `training_parts`,
+    but for the control that selects before the split.
     """
     folds = folds[folds["repeat"] == repeat].set_index("patient").sort_index()
-    parts = []
+    tables = []
     for feature_set in SETS:
         matrix = wide(features, feature_set, folds.index.tolist())
-        for part, train in training_parts(folds, fold).items():
+        same_rows: dict[tuple[str, ...], pd.DataFrame] = {}
+        for part, train in (parts_of or training_parts)(folds, fold).items():
             start = time.perf_counter()
-            values = matrix if harmoniser is None else harmoniser.apply(matrix, part, feature_set)
-            table = select(values, folds["label"], train, settings, seed)
-            table.insert(0, "part", part)
-            table.insert(1, "set", feature_set)
-            parts.append(table)
+            if harmoniser is not None:
+                table = select(harmoniser.apply(matrix, part, feature_set), folds["label"], train, settings, seed)
+            else:
+                table = same_rows.get(tuple(train))
+                if table is None:
+                    table = select(matrix, folds["label"], train, settings, seed)
+                same_rows[tuple(train)] = table
+            tables.append(table.assign(part=part, set=feature_set))
             counts = table["step"].value_counts().to_dict()
             logger.info(
                 "%s, %s: %d rows, %s, %.1f s", part, feature_set, len(train), counts, time.perf_counter() - start
             )
-    return pd.concat(parts, ignore_index=True)[["part", "set", *COLUMNS]]
+    return pd.concat(tables, ignore_index=True)[["part", "set", *COLUMNS]]
 
 
 def training_parts(folds: pd.DataFrame, fold: int) -> dict[str, list[str]]:

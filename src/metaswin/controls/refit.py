@@ -1,0 +1,206 @@
+"""Refit selection, fusion and all table arms on a permuted outcome."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from metaswin.controls.auc import answering_weights, weighted_auc
+from metaswin.controls.notes import middle
+from metaswin.controls.permute import permuted_folds
+from metaswin.controls.settings import PermutationSettings
+from metaswin.errors import UserError
+from metaswin.files import read_json, read_table, write_table
+from metaswin.folds.settings import FoldsSettings
+from metaswin.fusion.arms import Arm, expand_arms
+from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head
+from metaswin.fusion.fold import encode, head_fits
+from metaswin.fusion.modalities import Sources, load_sources
+from metaswin.fusion.settings import FusionSettings
+from metaswin.selection.matrix import SETS, wide
+from metaswin.selection.select import select
+from metaswin.selection.settings import SelectionSettings
+
+logger = logging.getLogger("metaswin.controls")
+
+COLUMNS = ["endpoint", "permutation", "arm", "head", "auc"]
+
+
+@dataclass(frozen=True)
+class Refitting:
+    """Settings of what is refitted.
+
+    Attributes
+    ----------
+    folds, selection, fusion, permutation
+        Settings of the stages and of the permutations.
+    seed : int
+    has_deep : bool
+        Whether the run has arms with `deep`.
+    """
+
+    folds: FoldsSettings
+    selection: SelectionSettings
+    fusion: FusionSettings
+    permutation: PermutationSettings
+    seed: int
+    has_deep: bool
+
+
+@dataclass(frozen=True)
+class Study:
+    """One endpoint's data, read once for many permutations.
+
+    Attributes
+    ----------
+    endpoint : str
+    horizon : float or None
+        Days; None for a plain column.
+    folds, clinical : DataFrame
+        ``folds/<endpoint>.parquet`` and the clinical table, indexed by patient.
+    sources : Sources
+        What predicts, without selection and deep score.
+    deep, deep_permuted : list of Series
+        Deep scores by patient, one a fold of the first repeat: of the run, and of networks trained on a permuted
+        outcome; empty where there are none.
+    """
+
+    endpoint: str
+    horizon: float | None
+    folds: pd.DataFrame
+    clinical: pd.DataFrame
+    sources: Sources
+    deep: list[pd.Series]
+    deep_permuted: list[pd.Series]
+
+    def deep_score(self, fold: int, permutation: int) -> pd.Series | None:
+        """Deep scores that a fold of a permutation uses."""
+        scores = self.deep if permutation == 0 else self.deep_permuted
+        return scores[fold] if scores else None
+
+
+def permute_batch(
+    inputs: Mapping[str, str | Sequence[str]],
+    output: str,
+    endpoint: str,
+    sets: Mapping[str, list[str]],
+    permutations: Sequence[int],
+    settings: Refitting,
+) -> None:
+    """Refit some permutations of one endpoint; write ``endpoint, permutation, arm, head, auc``.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Paths ``folds, facts, clinical, used``, ``features`` (or empty), and the lists ``deep, deep_permuted``.
+    output : str
+    endpoint : str
+    sets : mapping
+        Clinical set → columns.
+    permutations : sequence of int
+        Which ones; 0 is the unpermuted outcome.
+    settings : Refitting
+    """
+    study = load_study(inputs, endpoint, sets, settings)
+    tables = [permutation_table(study, number, settings) for number in permutations]
+    write_table(output, pd.concat(tables, ignore_index=True))
+
+
+def load_study(
+    inputs: Mapping[str, str | Sequence[str]], endpoint: str, sets: Mapping[str, list[str]], settings: Refitting
+) -> Study:
+    """Read what `permute_batch` names."""
+    folds = read_table(inputs["folds"])
+    patients = sorted(folds["patient"].unique())
+    sources = load_sources(patients, {name: inputs[name] or None for name in ("clinical", "used", "features")}, sets)
+    if inputs["features"]:
+        long = read_table(inputs["features"])
+        matrices = {name: wide(long, name, patients) for name in SETS}
+        sources = replace(sources, features={name: table for name, table in matrices.items() if len(table.columns)})
+    index = pd.Index(patients, name="patient")
+    deep, deep_permuted = (
+        [read_table(path, ["patient", "score"]).set_index("patient")["score"].reindex(index) for path in inputs[name]]
+        for name in ("deep", "deep_permuted")
+    )
+    horizon = read_json(inputs["facts"])["endpoint"].get("horizon_days")
+    clinical = read_table(inputs["clinical"]).set_index("patient")
+    return Study(endpoint, horizon, folds, clinical, sources, deep, deep_permuted)
+
+
+def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd.DataFrame:
+    """AUC of every arm and head on one permuted outcome: its mean over the folds, missing where not estimable."""
+    start = time.perf_counter()
+    arms = table_arms(study, settings)
+    keys = [(arm.name, head) for arm in arms for head in settings.permutation.heads]
+    try:
+        folds = permuted_folds(study.folds, study.clinical, settings.folds, settings.seed, study.endpoint, permutation)
+        found = [_fold_aucs(study, folds, fold, permutation, arms, settings) for fold in range(settings.folds.k)]
+    except UserError as error:
+        logger.warning("permutation %d is not estimable: %s", permutation, error)
+        found = []
+    means = {key: [values[key] for values in found if np.isfinite(values[key])] for key in keys}
+    records = [(study.endpoint, permutation, *key, np.mean(means[key]) if means[key] else np.nan) for key in keys]
+    logger.info("permutation %d: %d arms, %.1f s", permutation, len(arms), time.perf_counter() - start)
+    return pd.DataFrame(records, columns=COLUMNS).astype({"auc": "float64"})
+
+
+def table_arms(study: Study, settings: Refitting) -> list[Arm]:
+    """Arms of the run, without those that need deep scores where no network is trained on a permuted outcome."""
+    sources = study.sources
+    modalities = [*sources.modalities, *(["deep"] if settings.has_deep else [])]
+    arms = expand_arms(settings.fusion, modalities, sources.sets, sources.volume is not None)
+    return [arm for arm in arms if "deep" not in arm.blocks or study.deep_permuted]
+
+
+def _fold_aucs(
+    study: Study, folds: pd.DataFrame, fold: int, permutation: int, arms: Sequence[Arm], settings: Refitting
+) -> dict[tuple[str, str], float]:
+    """AUC of every arm and head in one fold."""
+    rows = FoldRows.of(folds, 0, fold)
+    chosen = settings.permutation.penalty == "chosen"
+    parts = rows.parts if chosen else ["outer"]
+    blocks = sorted({block for arm in arms for block in arm.blocks})
+    sources = replace(
+        study.sources,
+        selection=_selection(study.sources, rows, parts, blocks, settings),
+        deep=study.deep_score(fold, permutation),
+    )
+    encoded = {
+        (part, block): encode(sources, block, part, rows, settings.fusion)[1] for part in parts for block in blocks
+    }
+    table = folds.sort_values("patient")
+    test = table[rows.test]
+    weight = answering_weights(test, table[~rows.test], study.horizon)
+    found = {}
+    for arm in arms:
+        matrices = {part: [encoded[part, block] for block in arm.blocks] for part in parts}
+        fits = head_fits(arm, settings.fusion, [settings.seed, 0, fold])
+        for head in settings.permutation.heads:
+            fit, penalties = fits[head]
+            if chosen:
+                fitted = fit_head(fit, matrices, rows, penalties, ThresholdRule(), settings.fusion.recalibrate)
+                score = fitted.probability[rows.test]
+            else:
+                train = [block[rows.train] for block in matrices["outer"]]
+                model = fit(train, rows.label[rows.train], [middle(penalties)], "outer")
+                score = model.logits([block[rows.test] for block in matrices["outer"]])[0]
+            found[arm.name, head] = weighted_auc(rows.label[rows.test], score, weight)
+    return found
+
+
+def _selection(
+    sources: Sources, rows: FoldRows, parts: Sequence[str], blocks: Sequence[str], settings: Refitting
+) -> pd.DataFrame | None:
+    """Features selected on the training rows of each part, as `metaswin.selection.fold.selections` does."""
+    label = pd.Series(rows.label, index=rows.patients)
+    forest = settings.selection.model_copy(update={"trees": settings.permutation.trees})
+    tables = []
+    for name in (name for name in SETS if name in blocks):
+        for part in parts:
+            train = label.index[rows.fitted(part)].tolist()
+            table = select(sources.features[name], label, train, forest, settings.seed)
+            tables.append(table.assign(part=part, set=name))
+    return pd.concat(tables, ignore_index=True) if tables else None

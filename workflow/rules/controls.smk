@@ -1,0 +1,177 @@
+# Controls through the same folds: selection before the split, radiomics of shuffled regions, permuted outcomes.
+from metaswin.controls.plan import batches, joins, reasons
+
+CONTROLLED = CONFIG.controls
+NOT_APPLICABLE = reasons(CONFIG)
+VARIANTS = [name for name in ("leaky", "shuffled") if getattr(CONTROLLED, name) and name not in NOT_APPLICABLE]
+BATCHES = batches(CONTROLLED.permutation) if CONTROLLED.permuted and "permuted" not in NOT_APPLICABLE else {}
+PERMUTES_DEEP = bool(BATCHES) and USES_DEEP and joins(CONFIG, "deep") and CONTROLLED.permutation.deep == "once"
+
+
+def first_repeat(rest, variant):
+    """Path of every fold of the first repeat of one endpoint."""
+    return expand(fold_folder(rest), variant=variant, repeat=0, fold=FOLDS, allow_missing=True)
+
+
+if IMAGES:
+
+    rule extract_shuffled:
+        input:
+            ct=results("regions/{patient}/ct.nii.gz"),
+            regions=results("regions/{patient}/regions.nii.gz"),
+            facts=results("regions/{patient}/regions.json"),
+            status=results("regions/{patient}/status.json"),
+        output:
+            table=results("radiomics-shuffled/{patient}.parquet"),
+            status=results("radiomics-shuffled/{patient}.status.json"),
+        log:
+            logs("extract_shuffled/{patient}"),
+        benchmark:
+            benchmarks("extract_shuffled/{patient}")
+        threads: 1
+        resources:
+            mem_mb=3000,
+            runtime=30,
+            disk_mb=100,
+        params:
+            settings=section("radiomics"),
+            details=DETAILS,
+            seed=CONFIG.seed,
+            code=code("extract_shuffled"),
+        message:
+            "Radiomics of {wildcards.patient}, voxels shuffled"
+        script:
+            "../scripts/extract_shuffled.py"
+
+    rule collect_shuffled:
+        input:
+            tables=lambda wildcards: expand(results("radiomics-shuffled/{patient}.parquet"), patient=used_patients()),
+        output:
+            features=results("features/radiomics-shuffled.parquet"),
+        log:
+            logs("collect_shuffled"),
+        benchmark:
+            benchmarks("collect_shuffled")
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+            disk_mb=1000,
+        params:
+            code=code("collect_radiomics"),
+        message:
+            "Join the radiomics of all patients, voxels shuffled"
+        script:
+            "../scripts/collect_radiomics.py"
+
+
+# The folds that networks are trained on with deep: once.
+rule permute_folds:
+    input:
+        folds=results("folds/{endpoint}.parquet"),
+        clinical=results("cohort/clinical.parquet"),
+    output:
+        folds=results("controls/{endpoint}/folds.parquet"),
+    log:
+        logs("permute_folds/{endpoint}"),
+    benchmark:
+        benchmarks("permute_folds/{endpoint}")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        disk_mb=10,
+    params:
+        settings=section("folds"),
+        seed=CONFIG.seed,
+        code=code("permute_folds"),
+    message:
+        "Folds of {wildcards.endpoint} with a permuted outcome"
+    script:
+        "../scripts/permute_folds.py"
+
+
+rule permute_outcome:
+    input:
+        folds=results("folds/{endpoint}.parquet"),
+        facts=results("folds/{endpoint}.json"),
+        clinical=results("cohort/clinical.parquet"),
+        used=results("cohort/used.parquet"),
+        features=results("features/radiomics.parquet") if RADIOMICS else [],
+        deep=first_repeat(f"deep/{CONFIG.deep.backbone}/features.parquet", "as-is") if PERMUTES_DEEP else [],
+        deep_permuted=(
+            first_repeat(f"deep/{CONFIG.deep.backbone}/features.parquet", "permuted") if PERMUTES_DEEP else []
+        ),
+    output:
+        permutations=results("controls/{endpoint}/permutations-{batch}.parquet"),
+    log:
+        logs("permute_outcome/{endpoint}/{batch}"),
+    benchmark:
+        benchmarks("permute_outcome/{endpoint}/{batch}")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        disk_mb=10,
+    params:
+        permutations=lambda wildcards: BATCHES[wildcards.batch],
+        folds=section("folds"),
+        selection=section("selection"),
+        fusion=section("fusion"),
+        # Their number and the size of a batch do not change a permutation.
+        permutation=CONTROLLED.permutation.model_dump(mode="json", exclude={"n", "batch"}),
+        sets=clinical_sets(CONFIG.clinical),
+        has_deep=USES_DEEP,
+        seed=CONFIG.seed,
+        code=code("permute_outcome"),
+    message:
+        "Refit on permuted outcomes: {wildcards.endpoint}, batch {wildcards.batch}"
+    script:
+        "../scripts/permute_outcome.py"
+
+
+rule evaluate_controls:
+    input:
+        as_is=results("evaluation/folds.parquet"),
+        facts=results("evaluation/facts.json"),
+        folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
+        folds_facts=expand(results("folds/{endpoint}.json"), endpoint=ENDPOINTS),
+        leaky_predictions=every_fold("fusion/predictions.parquet", variant="leaky") if "leaky" in VARIANTS else [],
+        leaky_fits=every_fold("fusion/fits.json", variant="leaky") if "leaky" in VARIANTS else [],
+        shuffled_predictions=(
+            every_fold("fusion/predictions.parquet", variant="shuffled") if "shuffled" in VARIANTS else []
+        ),
+        shuffled_fits=every_fold("fusion/fits.json", variant="shuffled") if "shuffled" in VARIANTS else [],
+        permutations=expand(
+            results("controls/{endpoint}/permutations-{batch}.parquet"), endpoint=ENDPOINTS, batch=BATCHES
+        ),
+    output:
+        controls=results("evaluation/controls.parquet"),
+        permutations=results("evaluation/permutations.parquet"),
+    log:
+        logs("evaluate_controls"),
+    benchmark:
+        benchmarks("evaluate_controls")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        disk_mb=10,
+    params:
+        settings=section("controls"),
+        reasons=NOT_APPLICABLE,
+        confidence=CONFIG.evaluation.confidence,
+        penalties={
+            "network": CONFIG.fusion.network.penalties,
+            "logistic": CONFIG.fusion.logistic_penalties,
+        },
+        code=code("evaluate_controls"),
+    message:
+        "Controls beside the run"
+    script:
+        "../scripts/evaluate_controls.py"
+
+
+rule controls:
+    input:
+        rules.evaluate_controls.output,
