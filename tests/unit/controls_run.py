@@ -1,0 +1,126 @@
+"""A cohort of noise for the controls: tables of every input, and the run's own fits (a helper, not a test)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from metaswin.controls.refit import Refitting, Study, load_study
+from metaswin.controls.settings import PermutationSettings
+from metaswin.files import write_json, write_table
+from metaswin.folds.make import make_folds
+from metaswin.folds.settings import FoldsSettings
+from metaswin.fusion.fit import ThresholdRule
+from metaswin.fusion.fold import train_fusion
+from metaswin.fusion.settings import FusionSettings
+from metaswin.selection.fold import select_fold
+from metaswin.selection.settings import SelectionSettings
+
+SETS = {"paper": ["age", "sex"]}
+SEED = 4
+FOLDS = FoldsSettings(k=3, inner=2)
+SELECTION = SelectionSettings(trees=5, keep=3)
+NETWORK = {"penalties": [0.5, 5.0], "steps": 10, "ensemble": 1}
+FUSION = FusionSettings(network=NETWORK, logistic_penalties=[1.0, 4.0, 64.0])
+
+
+@dataclass
+class NoiseCohort:
+    """Files below `folder`; the outcome depends on `signal` (0: on nothing) times the first tumour feature."""
+
+    folder: Path
+    n: int = 60
+    features: int = 6
+    seed: int = 0
+    signal: float = 0.0
+    horizon: float | None = None
+    folds: FoldsSettings = FOLDS
+    selection: SelectionSettings = SELECTION
+    fusion: FusionSettings = FUSION
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def write(self) -> "NoiseCohort":
+        """Draw and write the tables, deep scores of the run (`deep-f`) and of a permuted outcome (`permuted-f`)."""
+        rng = np.random.default_rng([self.seed, self.n])
+        patients = [f"P{i:03d}" for i in range(self.n)]
+        tables = []
+        for region in ("tumor", "ring_0_10mm"):
+            values = rng.normal(size=(self.n, self.features))
+            table = pd.DataFrame(values, columns=[f"original_glcm_F{i:03d}" for i in range(self.features)])
+            tables.append(table.assign(patient=patients, region=region, voxels=50))
+        risk = self.signal * tables[0].iloc[:, 0].to_numpy() + rng.logistic(size=self.n)
+        label = (risk > np.quantile(risk, 0.65)).astype(int)
+        time = rng.integers(100, 900, self.n).astype(float)
+        outcome = pd.DataFrame({"patient": patients, "label": pd.array(label, dtype="Int8"), "time": time})
+        outcome["event"] = pd.array(label, dtype="Int8")
+        if self.horizon is not None:
+            lost = (label == 0) & (time < self.horizon) & (np.arange(self.n) % 2 == 0)
+            outcome.loc[lost, "label"] = pd.NA
+            outcome.loc[(label == 1) & (time > self.horizon), "label"] = 0
+        clinical = pd.DataFrame(
+            {
+                "patient": patients,
+                "age": rng.normal(60, 9, self.n),
+                "sex": pd.Series(rng.choice(["f", "m"], self.n), dtype="str"),
+            }
+        )
+        kinds = {"age": "numeric", "sex": "category"}
+        roles = dict.fromkeys(kinds, "baseline")
+        folds = make_folds(outcome, pd.DataFrame(index=patients), self.folds, SEED, "dm")[0]
+        write_table(self.path("folds.parquet"), folds)
+        write_json(self.path("facts.json"), {"endpoint": {"horizon_days": self.horizon}})
+        write_table(self.path("clinical.parquet"), clinical, {"roles": json.dumps(roles), "kinds": json.dumps(kinds)})
+        used = pd.DataFrame({"patient": patients, "volume_tumor_mm3": rng.lognormal(9, 1, self.n)})
+        write_table(self.path("used.parquet"), used)
+        write_table(self.path("features.parquet"), pd.concat(tables, ignore_index=True))
+        for fold in range(self.folds.k):
+            for name in ("deep", "permuted"):
+                scores = pd.DataFrame({"patient": patients, "role": "train", "score": rng.normal(size=self.n)})
+                write_table(self.path(f"{name}-{fold}.parquet"), scores)
+        return self
+
+    def settings(self, **permutation) -> Refitting:
+        trees = self.selection.trees
+        permutations = PermutationSettings(**{"trees": trees, **permutation})
+        return Refitting(self.folds, self.selection, self.fusion, permutations, SEED, has_deep=True)
+
+    def inputs(self, deep_permuted: bool = True) -> dict:
+        names = ("folds", "clinical", "used", "features")
+        return {
+            **{name: self.path(f"{name}.parquet") for name in names},
+            "facts": self.path("facts.json"),
+            "deep": [self.path(f"deep-{fold}.parquet") for fold in range(self.folds.k)],
+            "deep_permuted": [self.path(f"permuted-{f}.parquet") for f in range(self.folds.k)] if deep_permuted else [],
+        }
+
+    def study(self, deep_permuted: bool = True) -> Study:
+        return load_study(self.inputs(deep_permuted), "dm", SETS, self.settings())
+
+    def fit_run(self, fold: int, variant: str = "as-is", parts_of=None, using=()) -> pd.DataFrame:
+        """Selection and fusion of the run, or of a control; test predictions of one fold."""
+        folder = self.folder / f"{variant}-{fold}"
+        selection, predictions = str(folder / "selection.parquet"), str(folder / "predictions.parquet")
+        tables = (self.path("features.parquet"), self.path("folds.parquet"), selection)
+        select_fold(*tables, 0, fold, self.selection, SEED, parts_of)
+        names = ("folds", "clinical", "used", "features")
+        train_fusion(
+            {
+                **{name: self.path(f"{name}.parquet") for name in names},
+                "selection": selection,
+                "deep": self.path(f"deep-{fold}.parquet"),
+            },
+            {"predictions": predictions, "fits": str(folder / "fits.json"), "models": str(folder / "models")},
+            0,
+            fold,
+            SETS,
+            self.fusion,
+            ThresholdRule(),
+            SEED,
+            using,
+        )
+        table = pd.read_parquet(predictions)
+        return table[table["part"] == "test"]
