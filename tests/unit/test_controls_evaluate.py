@@ -16,6 +16,7 @@ from metaswin.evaluation.settings import EvaluationSettings
 from metaswin.files import read_table, write_table
 
 PENALTIES = {"network": [0.1, 0.5, 2.5], "logistic": [64.0, 1.0, 16.0]}
+SETS = {"paper": ["age", "sex"], "staging": ["age", "site"]}
 ENDPOINTS = {"ever": None, "dm": 900.0}
 
 
@@ -24,7 +25,9 @@ class Beside:
 
     def __init__(self, folder):
         self.run = draw(folder, Plan(patients=150, endpoints=ENDPOINTS, k=4, exclusions=False))
-        evaluate(self.run.evaluation_inputs, self.run.evaluation_outputs, EvaluationSettings(bootstrap=100), seed=1)
+        evaluate(
+            self.run.evaluation_inputs, self.run.evaluation_outputs, EvaluationSettings(bootstrap=100), SETS, seed=1
+        )
 
     def leaky(self, change):
         """Files of the control leaky: the run's, with `change` made to the test predictions."""

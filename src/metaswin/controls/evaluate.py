@@ -206,13 +206,8 @@ def _endpoints(facts: Mapping[str, Any], folds: pd.DataFrame) -> list[Endpoint]:
 def _fold_aucs(data: EndpointData) -> pd.DataFrame:
     """AUC of every arm, head and fold of a control, with the answering weighting."""
     records = [
-        (
-            *key,
-            weighted_auc(
-                rows["label"].to_numpy(dtype="float64"), rows["probability"].to_numpy(), rows["weight"].to_numpy()
-            ),
-        )
-        for key, rows in data.predictions.groupby([*ARM, *FOLD], sort=True)
+        (one.arm, one.head, one.repeat, one.fold, weighted_auc(one.label, one.probability, one.weight))
+        for one in data.scored
     ]
     return pd.DataFrame(records, columns=[*ARM, *FOLD, "auc"])
 
