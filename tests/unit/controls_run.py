@@ -15,11 +15,14 @@ from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.fit import ThresholdRule
 from metaswin.fusion.fold import train_fusion
 from metaswin.fusion.settings import FusionSettings
+from metaswin.harmonisation.fold import harmonise_fold
+from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.selection.fold import select_fold
 from metaswin.selection.settings import SelectionSettings
 
 SETS = {"paper": ["age", "sex"]}
 SEED = 4
+NO_HARMONISATION = HarmonisationSettings()
 FOLDS = FoldsSettings(k=3, inner=2)
 SELECTION = SelectionSettings(trees=5, keep=3)
 NETWORK = {"penalties": [0.5, 5.0], "steps": 10, "ensemble": 1}
@@ -39,6 +42,7 @@ class NoiseCohort:
     folds: FoldsSettings = FOLDS
     selection: SelectionSettings = SELECTION
     fusion: FusionSettings = FUSION
+    harmonisation: HarmonisationSettings = NO_HARMONISATION
 
     def path(self, name: str) -> str:
         return str(self.folder / name)
@@ -86,7 +90,7 @@ class NoiseCohort:
     def settings(self, **permutation) -> Refitting:
         trees = self.selection.trees
         permutations = PermutationSettings(**{"trees": trees, **permutation})
-        return Refitting(self.folds, self.selection, self.fusion, permutations, SEED, has_deep=True)
+        return Refitting(self.folds, self.harmonisation, self.selection, self.fusion, permutations, SEED, has_deep=True)
 
     def inputs(self, deep_permuted: bool = True) -> dict:
         names = ("folds", "clinical", "used", "features")
@@ -100,17 +104,33 @@ class NoiseCohort:
     def study(self, deep_permuted: bool = True) -> Study:
         return load_study(self.inputs(deep_permuted), "dm", SETS, self.settings())
 
+    def harmonise(self, folder: Path, fold: int) -> dict[str, str]:
+        """Harmonise a fold as the run does; paths of the files."""
+        inputs = {name: self.path(f"{name}.parquet") for name in ("features", "folds", "used", "clinical")}
+        outputs = {"facts": "facts.json", "values": "values.safetensors", "rows": "rows.parquet"}
+        outputs = {name: str(folder / path) for name, path in outputs.items()}
+        folder.mkdir(exist_ok=True)
+        harmonise_fold(inputs, outputs, 0, fold, self.harmonisation)
+        return {
+            "harmonisation": outputs["facts"],
+            "harmonisation_values": outputs["values"],
+            "used": inputs["used"],
+            "clinical": inputs["clinical"],
+        }
+
     def fit_run(self, fold: int, variant: str = "as-is", parts_of=None, using=()) -> pd.DataFrame:
         """Selection and fusion of the run, or of a control; test predictions of one fold."""
         folder = self.folder / f"{variant}-{fold}"
         selection, predictions = str(folder / "selection.parquet"), str(folder / "predictions.parquet")
         tables = (self.path("features.parquet"), self.path("folds.parquet"), selection)
-        select_fold(*tables, 0, fold, self.selection, SEED, parts_of)
         names = ("folds", "clinical", "used", "features")
+        harmonised = self.harmonise(folder, fold) if self.harmonisation.method != "none" else {}
+        select_fold(*tables, 0, fold, self.selection, SEED, harmonised, parts_of)
         train_fusion(
             {
                 **{name: self.path(f"{name}.parquet") for name in names},
                 "selection": selection,
+                **harmonised,
                 "deep": self.path(f"deep-{fold}.parquet"),
             },
             {"predictions": predictions, "fits": str(folder / "fits.json"), "models": str(folder / "models")},

@@ -37,8 +37,8 @@ def test_selection_when_test_rows_are_corrupted_then_the_leaky_one_changes_and_t
     else:
         wrong.loc[wrong["patient"].isin(test), "label"] = 1 - wrong["label"]
     for parts_of, same in [(training_parts, True), (leaky_parts, False)]:
-        clean = selections(features, folds, 0, 0, SETTINGS, 3, parts_of)
-        changed = selections(spoilt, wrong, 0, 0, SETTINGS, 3, parts_of)
+        clean = selections(features, folds, 0, 0, SETTINGS, 3, parts_of=parts_of)
+        changed = selections(spoilt, wrong, 0, 0, SETTINGS, 3, parts_of=parts_of)
         assert clean.equals(changed) is same
 
 

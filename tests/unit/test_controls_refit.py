@@ -14,6 +14,7 @@ from metaswin.controls.refit import permutation_table, permute_batch
 from metaswin.files import read_table
 from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.settings import FusionSettings
+from metaswin.harmonisation.settings import HarmonisationSettings
 
 
 @pytest.fixture
@@ -21,10 +22,12 @@ def cohort(tmp_path):
     return NoiseCohort(tmp_path).write()
 
 
-def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_run(tmp_path):
+@pytest.mark.parametrize("method", ["none", "combat"])
+def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_run(tmp_path, method):
     arms = ["clinical", "radiomics", "peri_radiomics+deep", "volume"]
     fusion = FUSION.model_copy(update={"arms": arms, "headline_arm": "radiomics"})
-    cohort = NoiseCohort(tmp_path, fusion=fusion).write()
+    harmonisation = HarmonisationSettings(method=method, batch="sex")
+    cohort = NoiseCohort(tmp_path, fusion=fusion, harmonisation=harmonisation).write()
     predicted = pd.concat([cohort.fit_run(fold).assign(fold=fold) for fold in range(3)])
     label = read_table(cohort.path("folds.parquet")).set_index("patient")["label"]
     expected = predicted.groupby(["arm", "head", "fold"])[["patient", "probability"]].apply(

@@ -116,6 +116,7 @@ rule permute_outcome:
     params:
         permutations=lambda wildcards: BATCHES[wildcards.batch],
         folds=section("folds"),
+        harmonisation=section("harmonisation"),
         selection=section("selection"),
         fusion=section("fusion"),
         # Their number and the size of a batch do not change a permutation.

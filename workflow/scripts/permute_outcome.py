@@ -4,6 +4,7 @@ from metaswin.controls.refit import Refitting, permute_batch
 from metaswin.controls.settings import PermutationSettings
 from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.settings import FusionSettings
+from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.joblog import job
 from metaswin.selection.settings import SelectionSettings
 
@@ -16,6 +17,7 @@ with job(snakemake.log[0]):
         permutations=snakemake.params.permutations,
         settings=Refitting(
             folds=FoldsSettings(**snakemake.params.folds),
+            harmonisation=HarmonisationSettings(**snakemake.params.harmonisation),
             selection=SelectionSettings(**snakemake.params.selection),
             fusion=FusionSettings(**snakemake.params.fusion),
             permutation=PermutationSettings(**snakemake.params.permutation),

@@ -20,6 +20,9 @@ from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head
 from metaswin.fusion.fold import encode, head_fits
 from metaswin.fusion.modalities import Sources, load_sources
 from metaswin.fusion.settings import FusionSettings
+from metaswin.harmonisation.fitted import patient_rows
+from metaswin.harmonisation.fold import fit_harmoniser
+from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.selection.matrix import SETS, wide
 from metaswin.selection.select import select
 from metaswin.selection.settings import SelectionSettings
@@ -35,7 +38,7 @@ class Refitting:
 
     Attributes
     ----------
-    folds, selection, fusion, permutation
+    folds, harmonisation, selection, fusion, permutation
         Settings of the stages and of the permutations.
     seed : int
     has_deep : bool
@@ -43,6 +46,7 @@ class Refitting:
     """
 
     folds: FoldsSettings
+    harmonisation: HarmonisationSettings
     selection: SelectionSettings
     fusion: FusionSettings
     permutation: PermutationSettings
@@ -61,6 +65,10 @@ class Study:
         Days; None for a plain column.
     folds, clinical : DataFrame
         ``folds/<endpoint>.parquet`` and the clinical table, indexed by patient.
+    features : DataFrame or None
+        The long table.
+    batches : DataFrame or None
+        Batch and covariates of harmonisation, where it is switched on.
     sources : Sources
         What predicts, without selection and deep score.
     deep, deep_permuted : list of Series
@@ -72,6 +80,8 @@ class Study:
     horizon: float | None
     folds: pd.DataFrame
     clinical: pd.DataFrame
+    features: pd.DataFrame | None
+    batches: pd.DataFrame | None
     sources: Sources
     deep: list[pd.Series]
     deep_permuted: list[pd.Series]
@@ -115,11 +125,15 @@ def load_study(
     """Read what `permute_batch` names."""
     folds = read_table(inputs["folds"])
     patients = sorted(folds["patient"].unique())
-    sources = load_sources(patients, {name: inputs[name] or None for name in ("clinical", "used", "features")}, sets)
-    if inputs["features"]:
-        long = read_table(inputs["features"])
-        matrices = {name: wide(long, name, patients) for name in SETS}
+    paths = {name: inputs[name] or None for name in ("clinical", "used", "features")}
+    sources, features, batches = load_sources(patients, paths, sets), None, None
+    if paths["features"]:
+        features = read_table(paths["features"])
+        matrices = {name: wide(features, name, patients) for name in SETS}
         sources = replace(sources, features={name: table for name, table in matrices.items() if len(table.columns)})
+        if settings.harmonisation.method != "none":
+            tables = (read_table(inputs[name]) for name in ("used", "clinical"))
+            batches = patient_rows(*tables, settings.harmonisation).reindex(patients)
     index = pd.Index(patients, name="patient")
     deep, deep_permuted = (
         [read_table(path, ["patient", "score"]).set_index("patient")["score"].reindex(index) for path in inputs[name]]
@@ -127,7 +141,7 @@ def load_study(
     )
     horizon = read_json(inputs["facts"])["endpoint"].get("horizon_days")
     clinical = read_table(inputs["clinical"]).set_index("patient")
-    return Study(endpoint, horizon, folds, clinical, sources, deep, deep_permuted)
+    return Study(endpoint, horizon, folds, clinical, features, batches, sources, deep, deep_permuted)
 
 
 def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd.DataFrame:
@@ -163,11 +177,12 @@ def _fold_aucs(
     chosen = settings.permutation.penalty == "chosen"
     parts = rows.parts if chosen else ["outer"]
     blocks = sorted({block for arm in arms for block in arm.blocks})
-    sources = replace(
-        study.sources,
-        selection=_selection(study.sources, rows, parts, blocks, settings),
-        deep=study.deep_score(fold, permutation),
-    )
+    sources = replace(study.sources, deep=study.deep_score(fold, permutation))
+    if study.batches is not None:
+        indexed = folds.set_index("patient").sort_index()
+        fitted = fit_harmoniser(study.features, indexed, fold, study.batches, settings.harmonisation, parts)
+        sources = replace(sources, harmoniser=fitted[0])
+    sources = replace(sources, selection=_selection(sources, rows, parts, blocks, settings))
     encoded = {
         (part, block): encode(sources, block, part, rows, settings.fusion)[1] for part in parts for block in blocks
     }
@@ -201,6 +216,9 @@ def _selection(
     for name in (name for name in SETS if name in blocks):
         for part in parts:
             train = label.index[rows.fitted(part)].tolist()
-            table = select(sources.features[name], label, train, forest, settings.seed)
+            values = sources.features[name]
+            if sources.harmoniser is not None:
+                values = sources.harmoniser.apply(values, part, name)
+            table = select(values, label, train, forest, settings.seed)
             tables.append(table.assign(part=part, set=name))
     return pd.concat(tables, ignore_index=True) if tables else None

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -45,7 +45,12 @@ def harmonise_fold(
 
 
 def fit_harmoniser(
-    features: pd.DataFrame, folds: pd.DataFrame, fold: int, rows: pd.DataFrame, settings: HarmonisationSettings
+    features: pd.DataFrame,
+    folds: pd.DataFrame,
+    fold: int,
+    rows: pd.DataFrame,
+    settings: HarmonisationSettings,
+    wanted: Collection[str] | None = None,
 ) -> tuple[Harmoniser, dict[str, Any]]:
     """Harmonisation of all parts and sets, and what to tell of each part; read from training rows alone.
 
@@ -60,10 +65,14 @@ def fit_harmoniser(
     rows : DataFrame
         Batch and covariates, see `metaswin.harmonisation.fitted.patient_rows`.
     settings : HarmonisationSettings
+    wanted : collection of str or None
+        Parts to fit; None: all.
     """
     matrices = {feature_set: wide(features, feature_set, folds.index.tolist()) for feature_set in SETS}
     batches, covariates, fits, told = {}, {}, {}, {}
     for part, train in training_parts(folds, fold).items():
+        if wanted is not None and part not in wanted:
+            continue
         own = rows.loc[train]
         counts = own["batch"].value_counts().sort_index()
         batches[part] = tuple(counts.index[counts >= settings.min_batch])

@@ -60,18 +60,16 @@ def selections(
     tables = []
     for feature_set in SETS:
         matrix = wide(features, feature_set, folds.index.tolist())
-        same_rows: dict[tuple[str, ...], pd.DataFrame] = {}
+        selected: dict[tuple[str, ...], pd.DataFrame] = {}
         for part, train in (parts_of or training_parts)(folds, fold).items():
             start = time.perf_counter()
-            if harmoniser is not None:
-                table = select(harmoniser.apply(matrix, part, feature_set), folds["label"], train, settings, seed)
-            else:
-                table = same_rows.get(tuple(train))
-                if table is None:
-                    table = select(matrix, folds["label"], train, settings, seed)
-                same_rows[tuple(train)] = table
-            tables.append(table.assign(part=part, set=feature_set))
-            counts = table["step"].value_counts().to_dict()
+            values = matrix if harmoniser is None else harmoniser.apply(matrix, part, feature_set)
+            # Selected before the split, all parts are one.
+            key = (part if harmoniser is not None else "", *train)
+            if key not in selected:
+                selected[key] = select(values, folds["label"], train, settings, seed)
+            tables.append(selected[key].assign(part=part, set=feature_set))
+            counts = selected[key]["step"].value_counts().to_dict()
             logger.info(
                 "%s, %s: %d rows, %s, %.1f s", part, feature_set, len(train), counts, time.perf_counter() - start
             )
