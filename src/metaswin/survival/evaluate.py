@@ -96,7 +96,7 @@ def gray_table(data: SurvivalData) -> pd.DataFrame:
             result["why"] = data.why or result["why"]
             base = {"endpoint": data.name, "arm": arm, "test": "gray", "repeat": repeat}
             records.append({**base, "groups": int(rows["group"].nunique()), **result})
-    return pd.DataFrame(records).astype({"statistic": "float64", "p": "float64", "df": "Int64"})
+    return pd.DataFrame(records).astype(dict.fromkeys(["statistic", "df", "p"], "float64"))
 
 
 def _facts(data: SurvivalData) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from metaswin.clinical.label import METASTASIS
 from metaswin.evaluation.censoring import Censoring, weights
-from metaswin.evaluation.metrics import Value, concordance, missing_predictions
+from metaswin.evaluation.metrics import Value, brier, concordance, missing_predictions
 from metaswin.survival.concordance import concordance_index
 from metaswin.survival.incidence import cumulative_incidence
 
@@ -50,12 +50,11 @@ def _at_horizon(risk: NDArray, label: NDArray, weight: NDArray) -> dict[str, Val
         return dict.fromkeys(("auc_t", "brier_t"), Value(why="no training row is followed as long as some test rows"))
     if not known.any():
         return dict.fromkeys(("auc_t", "brier_t"), Value(why="no known outcome in the fold's test rows"))
-    brier = Value(float(np.sum(w * (y - p) ** 2) / np.sum(w)))
-    if not y.any():
-        return {"auc_t": Value(why="no metastasis within the horizon in the fold's test rows"), "brier_t": brier}
-    if y.all():
-        return {"auc_t": Value(why="no patient without metastasis at the horizon in the test rows"), "brier_t": brier}
-    return {"auc_t": Value(concordance(p[y], p[~y], w[y], w[~y])), "brier_t": brier}
+    if y.any() and not y.all():
+        auc = Value(concordance(p[y], p[~y], w[y], w[~y]))
+    else:
+        auc = Value(why=f"{'nobody without' if y.any() else 'no'} metastasis at the horizon in the fold's test rows")
+    return {"auc_t": auc, "brier_t": Value(brier(y, p, w))}
 
 
 def _observed_expected(risk: NDArray, time: NDArray, event: NDArray, horizon: float) -> Value:
