@@ -177,9 +177,8 @@ def fit_hazards(
 
     optimizer = torch.optim.Adam(weights.values(), lr=settings.learning_rate, foreach=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
-    everything = torch.arange(rows)
     for _ in range(settings.steps):
-        chosen = everything
+        chosen: slice | torch.Tensor = slice(None)
         if rows > settings.batch_size:
             chosen = torch.randint(rows, (settings.batch_size,), generator=generator)
         found = logits(inputs[chosen]).clamp(max=LARGEST_LOGIT)
