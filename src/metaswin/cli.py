@@ -1,4 +1,4 @@
-"""The command line: ``metaswin radiomics``, ``metaswin simulate``, ``metaswin problems``, ``metaswin schema``."""
+"""The command line of metaswin; each command lives in the package it belongs to."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_radiomics(commands)
     _add_simulate(commands)
+    _add_weights(commands)
     _add_problems(commands)
     _add_schema(commands)
     arguments = parser.parse_args(argv)
@@ -37,6 +38,14 @@ def _add_simulate(commands: argparse._SubParsersAction) -> None:
     from metaswin.simulate.cli import add_parser
 
     add_parser(commands)
+
+
+def _add_weights(commands: argparse._SubParsersAction) -> None:
+    from metaswin.organs.weights import add_parser
+    from metaswin.simulate.weights import add_parser as add_standins
+
+    add_parser(commands)
+    add_standins(commands)
 
 
 def _add_schema(commands: argparse._SubParsersAction) -> None:

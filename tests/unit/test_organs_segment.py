@@ -63,7 +63,7 @@ def test_backends_when_listed_then_those_of_the_settings():
 
 
 def test_segment_when_threshold_then_tissues(case):
-    labels, names, warnings = segment(case, OrgansSettings())
+    labels, names, warnings = segment(case, OrgansSettings(backend="threshold"))
     assert set(names) == set(TISSUES)
     assert (labels[:, 5:15, 5:15] == names["soft_tissue"]).all()
     assert (labels[:, :3] == names["outside"]).all()
@@ -126,7 +126,7 @@ def test_segment_when_300_organs_then_labels_fit(case):
 def test_segment_when_images_excluded_the_patient_then_passed_on(case):
     problem = Problem("P1", "images", "empty-mask", "0 voxels", "1 or more", "draw it")
     exclude(case / "images.json", Status("P1", "images", problem), [case / "ct.nii.gz"], case / "details")
-    assert segment(case, OrgansSettings()) == problem
+    assert segment(case, OrgansSettings(backend="threshold")) == problem
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def make(labels, organs=None, on=ON, names=NAMES, **settings):
     findings = Findings("P1", "regions")
     organs = np.zeros(on.shape, dtype=np.uint8) if organs is None else organs
     settings = RegionsSettings(**{"crop_margin": 5.0, **settings})
-    made = make_regions(on.image(labels), on.image(organs), names, settings, findings)
+    made = make_regions(on.image(labels), on.image(organs), {"labels": names}, settings, findings)
     return made, [warning.code for warning in findings.warnings]
 
 

@@ -25,6 +25,7 @@ SMALL = {
         "sets": {"paper": ["age", "sex"], "staging": ["age", "sex", "n_stage"]},
     },
     "endpoints": {"dm": {"column": "dm"}},
+    "organs": {"backend": "threshold"},
     "regions": {"spacing": 3.0},
     "radiomics": {"image_types": ["Original", "LoG"], "log_sigma": [3.0], "regions": ["tumor", "rings"]},
     "folds": {"k": 2, "inner": 2},

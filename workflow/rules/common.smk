@@ -31,6 +31,7 @@ wildcard_constraints:
     fold=r"\d+",
     backbone="swin|resnet|densenet",
     part=r"outer|inner-\d+",
+    batch=r"b[01]*",
 
 
 def results(path):

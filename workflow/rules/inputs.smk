@@ -1,4 +1,7 @@
 # Input functions: who is there, and where what a rule reads lies. They stand apart from the rules that use them.
+from functools import lru_cache
+
+from metaswin.organs.batches import batches
 from metaswin.provenance import ROOT as LIBRARY
 from metaswin.report.files import FIGURES, figure_files, portable, table_files
 
@@ -27,6 +30,28 @@ def found_patients():
 
     patients = checkpoints.build_cohort.get().output.patients
     return pd.read_parquet(patients, columns=["patient"])["patient"].tolist()
+
+
+def organ_batches():
+    """Batches of the patients that ingest lets through: name → patients, and patient → name."""
+    patients = Path(checkpoints.build_cohort.get().output.patients)
+    return _organ_batches(patients.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _organ_batches(written):
+    found = batches(found_patients(), CONFIG.organs.totalsegmentator.batch_size)
+    return found, {patient: name for name, patients in found.items() for patient in patients}
+
+
+def of_batch(path):
+    """Input function: this path for every patient of a batch of organs."""
+    return lambda wildcards: expand(results(path), patient=organ_batches()[0][wildcards.batch])
+
+
+def batch_of(wildcards):
+    """The batch in which the organs of a patient are drawn."""
+    return results(f"organs/batches/{organ_batches()[1][wildcards.patient]}.json")
 
 
 def of_found_patients(*paths):

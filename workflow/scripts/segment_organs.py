@@ -18,4 +18,6 @@ with job(snakemake.log[0]):
         settings=OrgansSettings(**snakemake.params.settings),
         details=snakemake.params.details,
         source=snakemake.input.source or None,
+        batch=snakemake.input.batch or None,
+        store=snakemake.params.store,
     )

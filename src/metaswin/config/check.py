@@ -27,7 +27,7 @@ def check_consistency(config: Config) -> list[str]:
             messages.append(f"endpoints.{name}: a name may hold letters, digits and _ only")
     messages += _check_roles(config)
     if config.data.source in ("dicom", "nifti"):
-        messages += _check_regions(config) + _check_tissues(config)
+        messages += _check_regions(config) + _check_organs(config)
     if config.data.source == "dicom" and config.ingest.tumor_source == "nnunet":
         from metaswin.images.model_folder import check_model_folder
 
@@ -89,19 +89,29 @@ def _check_regions(config: Config) -> list[str]:
     return messages
 
 
-def _check_tissues(config: Config) -> list[str]:
-    """Organ names that the backend `threshold` does not make."""
+def _check_organs(config: Config) -> list[str]:
+    """Organs, tissues and groups that are named but that the backend does not make."""
     from metaswin.organs.settings import TISSUES
 
-    if config.organs.backend != "threshold":
+    if config.organs.backend == "masks":
         return []
+    made = list(TISSUES)
+    if config.organs.backend == "totalsegmentator":
+        from metaswin.organs.catalogue import drawn
+
+        settings = config.organs.totalsegmentator
+        made = [*(TISSUES if settings.tissues else ()), *drawn(settings.tasks, settings.structures)]
+        unknown = [name for name in settings.structures if name not in drawn(["total"], [])]
+        if unknown:
+            return [f"organs.totalsegmentator.structures: `total` does not draw {', '.join(unknown)}"]
+    known = [*made, *config.organs.groups]
     groups = config.patches.organ_groups
     named = [("regions.ring_excludes", name) for name in config.regions.ring_excludes]
     named += [(f"patches.organ_groups.{group}", name) for group, names in groups.items() for name in names]
     return [
-        f"{setting}: organs.backend threshold does not make {name!r}{suggestion(name, TISSUES)}"
+        f"{setting}: organs.backend {config.organs.backend} does not make {name!r}{suggestion(name, known)}"
         for setting, name in named
-        if name not in TISSUES
+        if name not in known
     ]
 
 
@@ -125,6 +135,10 @@ def check_files(config: Config) -> list[str]:
         if not there:
             kind = "folder" if key == "dicom" else "file"
             messages.append(f"data.{key}: no {kind} {path} (looked from {Path.cwd()})")
+    if config.data.source in ("dicom", "nifti") and config.organs.backend == "totalsegmentator":
+        from metaswin.organs.weights import missing_weights
+
+        messages += missing_weights(config.organs.totalsegmentator)
     weights = config.deep.pretrained if config.deep.enabled else None
     if weights is not None and not Path(weights).is_file():
         messages.append(f"deep.pretrained: no file {config.deep.pretrained} (looked from {Path.cwd()})")

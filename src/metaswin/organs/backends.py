@@ -29,6 +29,10 @@ class Request:
         Settings of all backends.
     source : Path or None
         The patient's source record (private), for backends that read more of the user's data.
+    batch : Path or None
+        What rule ``predict_organs`` wrote, for backend ``totalsegmentator``.
+    store : Path or None
+        Folder of the label maps it has drawn.
     findings : Findings
         Takes warnings.
     """
@@ -39,6 +43,8 @@ class Request:
     grid: Grid
     settings: OrgansSettings
     source: Path | None
+    batch: Path | None
+    store: Path | None
     findings: Findings
 
 
@@ -62,4 +68,14 @@ def _masks(request: Request) -> Organs:
     return read_organs(request)
 
 
-BACKENDS: dict[str, Callable[[Request], Organs]] = {"threshold": _threshold, "masks": _masks}
+def _totalsegmentator(request: Request) -> Organs:
+    from metaswin.organs.drawn import read_drawn
+
+    return read_drawn(request)
+
+
+BACKENDS: dict[str, Callable[[Request], Organs]] = {
+    "threshold": _threshold,
+    "masks": _masks,
+    "totalsegmentator": _totalsegmentator,
+}

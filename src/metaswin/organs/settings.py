@@ -9,6 +9,33 @@ from metaswin.settings import Settings
 
 TISSUES = ("air", "fat", "soft_tissue", "bone", "outside")
 
+# Tasks of TotalSegmentator with an open licence (Apache-2.0) that draw something in the head and neck.
+OPEN_TASKS = (
+    "total", "head_glands_cavities", "headneck_bones_vessels", "headneck_muscles", "head_muscles",
+    "craniofacial_structures", "oculomotor_muscles",
+)  # fmt: skip
+LICENSED_TASKS = ("brain_structures", "face")
+
+HEAD_AND_NECK = (
+    "brain", "skull", "spinal_cord", "esophagus", "trachea", "thyroid_gland", "lung_upper_lobe_left",
+    "lung_upper_lobe_right", "aorta", "brachiocephalic_trunk", "brachiocephalic_vein_left",
+    "brachiocephalic_vein_right", "common_carotid_artery_left", "common_carotid_artery_right",
+    "subclavian_artery_left", "subclavian_artery_right", "clavicula_left", "clavicula_right",
+    *(f"vertebrae_C{number}" for number in range(1, 8)), *(f"vertebrae_T{number}" for number in range(1, 5)),
+)  # fmt: skip
+"""Structures of the task `total` that lie in the head and neck or at its edge."""
+
+GROUPS = {
+    "bone": [
+        "bone", "skull", "vertebrae_*", "clavicula_*", "hyoid", "zygomatic_arch_*", "styloid_process_*", "hard_palate",
+        "mandible", "teeth_*",
+    ],
+    "air": ["air", "trachea", "larynx_air", "nasal_cavity_*", "auditory_canal_*", "sinus_*", "lung_*"],
+    "glands": ["parotid_gland_*", "submandibular_gland_*", "thyroid_gland"],
+    "vessels": ["*_artery_*", "*_vein_*", "brachiocephalic_trunk", "aorta"],
+    "nerves": ["brain", "spinal_cord", "optic_nerve_*", "eye_*"],
+}  # fmt: skip
+
 
 class ThresholdSettings(Settings):
     """Limits of the `threshold` backend (HU).
@@ -70,15 +97,56 @@ class MasksSettings(Settings):
         return self
 
 
+class TotalSegmentatorSettings(Settings):
+    """TotalSegmentator (Wasserthal et al. 2023, Radiol Artif Intell 5:e230024) on the CT.
+
+    `tasks` are drawn one after the other; where they overlap, the later one wins. Of the task `total` only
+    `structures` are kept (all with an empty list); with `fast` it runs at 3 mm. Tasks whose licence is not open
+    want a `license` number. `weights` is a folder (relative to the working directory) with TotalSegmentator's own
+    layout; nothing is downloaded during a run. One model load serves up to `batch_size` patients. `crop_margin`
+    (mm) cuts the CT to the tumour's box and that margin first; `tissues` label the rest of the body by HU.
+    """
+
+    tasks: list[str] = Field(
+        default=["total", "head_glands_cavities", "headneck_bones_vessels", "headneck_muscles"], min_length=1
+    )
+    structures: list[str] = list(HEAD_AND_NECK)
+    fast: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(default=2, ge=1)
+    weights: str = "weights/totalsegmentator"
+    license: str | None = None
+    batch_size: int = Field(default=20, ge=1)
+    crop_margin: float | None = Field(default=None, gt=0)
+    tissues: bool = True
+
+    @model_validator(mode="after")
+    def _tasks_can_run(self) -> "TotalSegmentatorSettings":
+        for task in self.tasks:
+            if task in LICENSED_TASKS and self.license is None:
+                raise ValueError(
+                    f"the task {task} is not openly licensed: TotalSegmentator's authors give a number for it "
+                    "(free for non-commercial use); set license, or take the task out"
+                )
+            if task not in OPEN_TASKS and task not in LICENSED_TASKS:
+                raise ValueError(f"no task {task!r}; there are {', '.join((*OPEN_TASKS, *LICENSED_TASKS))}")
+        if self.fast and self.tasks == [task for task in self.tasks if task != "total"]:
+            raise ValueError("fast concerns the task total, which is not among the tasks")
+        return self
+
+
 class OrgansSettings(Settings):
     """Backend of the organ masks.
 
-    Later stages use its labels by name, in ``regions.ring_excludes`` and ``patches.organ_groups``.
+    Later stages use its labels and the `groups` (name → names, ``*`` for any letters) by name, in
+    ``regions.ring_excludes``, ``patches.organ_groups`` and the modality `anatomy`.
     """
 
-    backend: Literal["threshold", "masks"] = "threshold"
+    backend: Literal["threshold", "masks", "totalsegmentator"] = "totalsegmentator"
     threshold: ThresholdSettings = ThresholdSettings()
     masks: MasksSettings = MasksSettings()
+    totalsegmentator: TotalSegmentatorSettings = TotalSegmentatorSettings()
+    groups: dict[str, list[str]] = GROUPS
 
     @model_validator(mode="after")
     def _has_masks(self) -> "OrgansSettings":

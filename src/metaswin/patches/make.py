@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_volume, write_volume
+from metaswin.organs.groups import labels_of
 from metaswin.patches.grid import PatchGrid, choose_centre, largest_component, resample, voxel_extent, voxel_points
 from metaswin.patches.settings import PatchesSettings
 from metaswin.problems import BadData, Findings
@@ -109,12 +110,12 @@ def organ_labels(groups: Mapping[str, list[str]], facts: Mapping, findings: Find
     With the backend `masks` a patient may lack an organ: that is a warning. Every other backend gives the same
     names for everyone, so an unknown name is a mistake in the configuration.
     """
-    known = facts["labels"]
-    unknown = sorted({organ for organs in groups.values() for organ in organs} - set(known))
+    found = {organ: labels_of(organ, facts) for organs in groups.values() for organ in organs}
+    unknown = sorted(organ for organ, labels in found.items() if labels is None)
     if unknown and facts["backend"] != "masks":
         raise UserError(
             f"patches.organ_groups names {', '.join(unknown)}, but the organs' backend {facts['backend']} gives "
-            f"{', '.join(sorted(known))}; name one of these"
+            f"{', '.join(sorted({*facts['labels'], *facts.get('groups', {})}))}; name one of these"
         )
     if unknown:
         findings.warn(
@@ -123,7 +124,7 @@ def organ_labels(groups: Mapping[str, list[str]], facts: Mapping, findings: Find
             "a mask of every organ in patches.organ_groups",
             "add the mask, or accept an empty channel",
         )
-    return {group: [known[organ] for organ in organs if organ in known] for group, organs in groups.items()}
+    return {group: [label for organ in organs for label in found[organ] or []] for group, organs in groups.items()}
 
 
 def ring_labels(labels: Mapping[str, list[int]]) -> list[int]:

@@ -1,5 +1,6 @@
 """One patient's regions: the work of rule ``make_regions``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from scipy import ndimage
 
 from metaswin.files import read_json, read_volume, write_json, write_volume
 from metaswin.images.grid import Grid
+from metaswin.organs.groups import labels_of
 from metaswin.problems import BadData, Findings
 from metaswin.regions.grids import INTERPOLATORS, isotropic, resample, sub_grid
 from metaswin.regions.rings import draw_rings, ring_labels, ring_name
@@ -80,8 +82,7 @@ def regions_of_patient(
     if passed_on(upstream, "regions", status, outputs, details):
         return
     with patient_job(read_status(upstream).patient, "regions", status, outputs, details) as findings:
-        organ_labels = read_json(names)["labels"]
-        made = make_regions(read_volume(tumor), read_volume(organs), organ_labels, settings, findings)
+        made = make_regions(read_volume(tumor), read_volume(organs), read_json(names), settings, findings)
         image = resample(read_volume(ct), made.grid, INTERPOLATORS[settings.image_interpolation])
         write_volume(cropped, made.grid.image(image.astype(np.float32)))
         write_volume(regions, made.grid.image(made.labels))
@@ -89,7 +90,7 @@ def regions_of_patient(
 
 
 def make_regions(
-    tumor: sitk.Image, organs: sitk.Image, organ_labels: dict[str, int], settings: RegionsSettings, findings: Findings
+    tumor: sitk.Image, organs: sitk.Image, organ_facts: Mapping, settings: RegionsSettings, findings: Findings
 ) -> Regions:
     """Lesions and rings of one patient on an isotropic grid.
 
@@ -98,7 +99,7 @@ def make_regions(
     tumor : SimpleITK.Image
         Label map of the lesions (1 primary, 2 nodes) on the CT's grid.
     organs : SimpleITK.Image
-        Label map of the organs on the same grid, `organ_labels` its names.
+        Label map of the organs on the same grid, `organ_facts` its ``organs.json``.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def make_regions(
             f"at least {settings.min_tumor_voxels} (regions.min_tumor_voxels)",
             "check the drawing, or set a finer regions.spacing",
         )
-    barred = _barred(organs, organ_labels, target, settings, findings)
+    barred = _barred(organs, organ_facts, target, settings, findings)
     labels = draw_rings(lesions > 0, barred, target.spacing, settings.rings)
     labels[lesions > 0] = lesions[lesions > 0]
     _check_border(low, np.array(grid.size) - high, grid, settings, findings)
@@ -150,18 +151,19 @@ def _lesions(tumor: sitk.Image, target: Grid, settings: RegionsSettings) -> np.n
 
 
 def _barred(
-    organs: sitk.Image, labels: dict[str, int], target: Grid, settings: RegionsSettings, findings: Findings
+    organs: sitk.Image, facts: Mapping, target: Grid, settings: RegionsSettings, findings: Findings
 ) -> np.ndarray:
     """Where the organ masks allow no ring."""
-    unknown = [name for name in settings.ring_excludes if name not in labels]
+    named = {name: labels_of(name, facts) for name in settings.ring_excludes}
+    unknown = [name for name, labels in named.items() if labels is None]
     if unknown and settings.rings:
         findings.warn(
             "ring-exclude-unknown",
-            f"no organ labels {', '.join(unknown)} (there are {', '.join(sorted(labels)) or 'none'})",
-            "labels of the organ masks in regions.ring_excludes",
-            "name labels of the chosen backend, or take these out: rings are not cleaned of them",
+            f"no organs {', '.join(unknown)} (there are {', '.join(sorted(facts['labels'])) or 'none'})",
+            "organs, tissues or groups of the organ masks in regions.ring_excludes",
+            "name those of the chosen backend, or take these out: rings are not cleaned of them",
         )
-    excluded = [labels[name] for name in settings.ring_excludes if name in labels]
+    excluded = [label for labels in named.values() for label in labels or []]
     return np.isin(resample(organs, target, sitk.sitkNearestNeighbor), excluded)
 
 

@@ -1,0 +1,158 @@
+"""TotalSegmentator's weights: where they lie, whether they are whole, and how to get them."""
+
+import argparse
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from metaswin.errors import UserError, several
+from metaswin.organs.catalogue import Model, model, needed_models
+from metaswin.organs.settings import TotalSegmentatorSettings
+
+CHECKPOINT = "fold_0/checkpoint_final.pth"
+FILES = ("plans.json", "dataset.json", CHECKPOINT)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One model's weights on this machine; `problem` says what is wrong with them, empty where nothing is."""
+
+    model: Model
+    folder: Path
+    problem: str
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.folder / name for name in FILES]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.files if path.is_file())
+
+
+def required(settings: TotalSegmentatorSettings) -> list[Weights]:
+    """Weights that the settings need, with what is wrong with each.
+
+    Reads the two JSON files of a model, never its checkpoint.
+    """
+    numbers = needed_models(settings.tasks, settings.fast, settings.structures)
+    return [_look(model(number), Path(settings.weights)) for number in numbers]
+
+
+def _look(wanted: Model, root: Path) -> Weights:
+    folder = root / wanted.folder / wanted.trained
+    absent = [name for name in FILES if not (folder / name).is_file()]
+    if len(absent) == len(FILES):
+        return Weights(wanted, folder, "not there")
+    if absent:
+        return Weights(wanted, folder, f"incomplete: no {', '.join(absent)}")
+    try:
+        labels = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["labels"]
+        found = {int(value): name for name, value in labels.items() if int(value)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Weights(wanted, folder, f"dataset.json cannot be read ({error})")
+    if found != wanted.labels:
+        return Weights(wanted, folder, f"dataset.json has {len(found)} labels that are not those of this model")
+    return Weights(wanted, folder, "")
+
+
+def missing_weights(settings: TotalSegmentatorSettings) -> list[str]:
+    """One message for the user where weights are missing or damaged; empty where all are there."""
+    wrong = [weights for weights in required(settings) if weights.problem]
+    if not wrong:
+        return []
+    lines = "".join(f"\n      {weights.model.folder}: {weights.problem}" for weights in wrong)
+    return [
+        f"organs.backend: totalsegmentator needs weights for the tasks {', '.join(settings.tasks)}"
+        f"{' (fast)' if settings.fast else ''}; of {len(required(settings))} models {len(wrong)} cannot be used "
+        f"(looked in {Path(settings.weights).absolute()}):{lines}\n"
+        "    With network:    metaswin weights fetch --configfile <your config>\n"
+        "    Without network: run that on another machine and copy its weights folder to this one "
+        "(organs.totalsegmentator.weights names it)\n"
+        "    Without weights: organs: { backend: threshold } (tissues by HU, no organs)"
+    ]
+
+
+def fetch(settings: TotalSegmentatorSettings) -> None:
+    """Download what is missing by TotalSegmentator's own code.
+
+    Raises
+    ------
+    UserError
+        If a download fails, with what is missing still.
+    """
+    from metaswin.organs.totalsegmentator import home
+
+    root = Path(settings.weights)
+    root.mkdir(parents=True, exist_ok=True)
+    failed = []
+    with home(root):
+        from totalsegmentator.libs import download_pretrained_weights
+
+        for weights in required(settings):
+            if not weights.problem:
+                continue
+            if weights.folder.parent.is_dir():
+                failed.append(f"{weights.model.folder}: {weights.problem}; remove the folder {weights.folder.parent}")
+                continue
+            try:
+                download_pretrained_weights(weights.model.number)
+            except Exception as error:
+                failed.append(f"{weights.model.folder}: {type(error).__name__}: {str(error).splitlines()[0]}")
+    if failed:
+        raise several("Some weights could not be fetched:", failed)
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add ``weights`` to the subcommands of `metaswin`."""
+    parser = commands.add_parser("weights", help="list, fetch or verify TotalSegmentator's weights for a configuration")
+    parser.add_argument("action", choices=("list", "fetch", "verify"))
+    parser.add_argument("--configfile", help="your configuration (default: the defaults)")
+    parser.add_argument("--directory", default=".", help="working directory of the run (default: here)")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    os.chdir(arguments.directory)
+    if arguments.action == "fetch":
+        fetch(settings)
+    found = required(settings)
+    print(f"Tasks {', '.join(settings.tasks)}{' (fast)' if settings.fast else ''}; folder {settings.weights}")
+    for weights in found:
+        problem = weights.problem or (_verify(weights) if arguments.action != "list" else "")
+        print(f"  {weights.model.folder:<56}{problem or 'ok':<14}{weights.size / 1e6:8.1f} MB")
+        if problem and arguments.action != "list":
+            found = [w if w is not weights else Weights(w.model, w.folder, problem) for w in found]
+    return int(any(weights.problem for weights in found) and arguments.action != "list")
+
+
+def _verify(weights: Weights) -> str:
+    """Open the checkpoint; what is wrong with it."""
+    import torch
+
+    try:
+        # The numpy scalars that nnU-Net stores beside its weights keep `weights_only` from reading real checkpoints.
+        checkpoint = torch.load(weights.folder / CHECKPOINT, map_location="cpu", weights_only=False)
+        return "" if checkpoint["network_weights"] else "the checkpoint holds no weights"
+    except Exception as error:
+        return f"the checkpoint cannot be read ({type(error).__name__})"
+
+
+def _settings(arguments: argparse.Namespace) -> TotalSegmentatorSettings:
+    import yaml
+    from pydantic import ValidationError
+
+    if arguments.configfile is None:
+        return TotalSegmentatorSettings()
+    try:
+        raw = yaml.safe_load(Path(arguments.configfile).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"--configfile: cannot read {arguments.configfile} ({error})") from None
+    section = (raw.get("organs") or {}).get("totalsegmentator") or {}
+    try:
+        return TotalSegmentatorSettings(**section)
+    except (ValidationError, TypeError) as error:
+        raise UserError(f"organs.totalsegmentator in {arguments.configfile}: {error}") from None
