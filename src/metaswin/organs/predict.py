@@ -89,7 +89,7 @@ def _draw(ct: str, tumor: str, path: Path, segment: Segment, settings: TotalSegm
     else:
         import numpy as np
 
-        box = crop(grid, sitk.GetArrayViewFromImage(read_volume(tumor)), settings.crop_margin)
+        box = crop(grid, sitk.GetArrayFromImage(read_volume(tumor)), settings.crop_margin)
         x, y, z = (slice(s.start, min(s.stop, n)) for s, n in zip(box[::-1], grid.size, strict=True))
         labels = np.zeros(grid.shape, dtype=np.uint16)
         labels[z, y, x] = segment(image[x, y, z])
