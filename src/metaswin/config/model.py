@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from metaswin.anatomy.settings import AnatomySettings
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
 from metaswin.controls.settings import ControlsSettings
 from metaswin.deep.settings import DeepSettings
@@ -42,6 +43,7 @@ class Config(Settings):
     ingest: IngestSettings = IngestSettings()
     images: ImagesSettings = ImagesSettings()
     organs: OrgansSettings = OrgansSettings()
+    anatomy: AnatomySettings = AnatomySettings()
     regions: RegionsSettings = RegionsSettings()
     pictures: PicturesSettings = PicturesSettings()
     radiomics: RadiomicsSettings = RadiomicsSettings()

@@ -1,0 +1,1 @@
+"""Interpretable measures of organs and of how the tumour lies to them."""

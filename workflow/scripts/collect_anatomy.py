@@ -1,0 +1,7 @@
+"""Join the anatomy tables of all patients."""
+
+from metaswin.anatomy.measure import collect
+from metaswin.joblog import job
+
+with job(snakemake.log[0]):
+    collect(list(snakemake.input.tables), snakemake.output.features)
