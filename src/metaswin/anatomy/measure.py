@@ -66,9 +66,9 @@ def measure(
     Returns
     -------
     dict
-        ``<structure>__<measure>``. Volume (mm³) by voxels; mean HU outside the tumour; distance (mm) between the nearest voxel
-        centres of tumour and structure, 0 where they share a voxel and one voxel where they touch; contact (mm²): the
-        area of voxel faces between tumour and structure. A structure without a voxel has volume 0 and nothing else.
+        ``<structure>__<measure>``: volume (mm³) by voxels; mean HU outside the tumour; distance (mm) between the
+        nearest voxel centres of tumour and structure, 0 where they share a voxel and one voxel where they touch;
+        contact (mm²), the area of voxel faces between them. A structure without a voxel has volume 0, nothing else.
     """
     steps = np.array(spacing[::-1], dtype=float)
     tree = cKDTree(surface(tumor) * steps)
