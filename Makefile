@@ -7,7 +7,11 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 STS ?= data/sts
 RADCURE ?= data/radcure
 
-.PHONY: install demo test test-long results results-radcure results-sts lint format lock schema clean
+# With check-weights: a CT of a head and neck, and your configuration.
+CT ?= ct.nii.gz
+CONFIG ?=
+
+.PHONY: install demo demo-organs check-weights test test-long results results-radcure results-sts lint format lock schema clean
 
 install: .venv/.installed
 
@@ -23,6 +27,18 @@ demo: install
 	$(BIN)/metaswin simulate --out demo/data -n 40 --preset reference --seed 1 --jobs $(CORES)
 	$(SNAKEMAKE) --directory demo --configfile config/demo.yaml -- all
 	@echo "The report: $(CURDIR)/demo/results/report/report.html"
+
+# The real TotalSegmentator on simulated patients, with stand-ins for its weights: labels are bands of HU, not organs.
+demo-organs: install
+	rm -rf demo-organs
+	$(BIN)/metaswin simulate --out demo-organs/data -n 4 --matrix 64 --coverage 96 --draws 2000 > /dev/null
+	$(BIN)/metaswin simulate-weights --out demo-organs/weights --fast total
+	$(SNAKEMAKE) --directory demo-organs --configfile config/demo.yaml config/demo-organs.yaml -- pictures anatomy
+	@echo "Pictures with the organs' contours: $(CURDIR)/demo-organs/results/pictures"
+
+# Your CT and your weights: organ volumes against published ranges.
+check-weights: install
+	$(BIN)/metaswin weights check --ct $(CT) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: install
 	$(BIN)/pytest -m "not long"
@@ -67,4 +83,4 @@ lock:
 	rm -rf .venv-lock
 
 clean:
-	rm -rf demo results private logs runs .lint
+	rm -rf demo demo-organs results private logs runs .lint

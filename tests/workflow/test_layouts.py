@@ -8,6 +8,9 @@ import yaml
 from planned import rules_to_run
 
 from metaswin.config.model import Config
+from metaswin.organs.catalogue import needed_models
+from metaswin.organs.settings import TotalSegmentatorSettings
+from metaswin.simulate.weights import write_standin
 
 
 def columns_of(raw):
@@ -24,6 +27,10 @@ def test_example_when_its_data_are_there_then_a_dry_run_is_clean(repository, sna
     raw = yaml.safe_load((repository / f"config/examples/{example}.yaml").read_text())
     (tmp_path / "dicom").mkdir()
     pd.DataFrame(columns=columns_of(raw)).to_csv(tmp_path / raw["clinical"]["table"], index=False)
+    if example == "head-and-neck":
+        organs = TotalSegmentatorSettings(**raw["organs"]["totalsegmentator"])
+        for number in needed_models(organs.tasks, organs.fast, organs.structures):
+            write_standin(tmp_path / organs.weights, number)
     run = snakemake(tmp_path, raw, "-n", "--", "all")
     assert run.code == 0, run.text
     assert "build_cohort" in rules_to_run(run.text)
@@ -66,7 +73,9 @@ def test_survival_when_an_endpoint_has_a_horizon_then_it_can_be_planned(snakemak
         "ingest",
         "images",
         "organs",
+        "anatomy",
         "regions",
+        "export",
         "cohort",
         "pictures",
         "radiomics",

@@ -1,0 +1,80 @@
+"""TotalSegmentator in the workflow: missing weights, batches that stay, exports that stay private."""
+
+import json
+import shutil
+
+import pytest
+from planned import rules_to_run
+
+from metaswin.simulate.weights import write_standin
+
+ORGANS = {
+    "backend": "totalsegmentator",
+    "totalsegmentator": {
+        "tasks": ["total"],
+        "structures": [],
+        "fast": True,
+        "device": "cpu",
+        "threads": 1,
+        "weights": "weights",
+        "batch_size": 3,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def folder(cohort, tmp_path_factory):
+    """The shared cohort's data beside stand-in weights."""
+    folder = tmp_path_factory.mktemp("organs")
+    shutil.copytree(cohort / "data", folder / "data")
+    write_standin(folder / "weights", 297)
+    return folder
+
+
+def test_run_when_weights_are_missing_then_it_stops_before_the_first_image(snakemake, small, cohort):
+    organs = {"backend": "totalsegmentator", "totalsegmentator": {"weights": "nowhere"}}
+    run = snakemake(cohort, {**small, "organs": organs}, "-n", "--", "all")
+    assert run.code != 0
+    assert "of 9 models 9 cannot be used" in run.text
+    assert "nowhere" in run.text
+    assert "metaswin weights fetch" in run.text
+    assert "Traceback" not in run.text
+
+
+@pytest.mark.long
+def test_run_when_a_patient_joins_then_only_its_batch_is_looked_at_and_nobody_else_is_made_anew(
+    snakemake, small, folder
+):
+    config = {**small, "organs": ORGANS}
+    assert snakemake(folder, config, "ingest").code == 0
+    sources = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "private/sources").iterdir())}
+    newcomer = "SIM-0005"
+    hidden = (folder / sources[newcomer]["ct"][0]).parent
+    while hidden.parent != folder / "data/dicom":
+        hidden = hidden.parent
+    shutil.move(hidden, folder / "hidden")
+    run = snakemake(folder, config, "--", "regions", "anatomy")
+    assert run.code == 0, run.text
+    kept = {path.name for path in (folder / "results/scratch/organs").iterdir()}
+    assert len(kept) == len(sources) - 1
+    facts = json.loads((folder / "results/organs/SIM-0001/organs.json").read_text())
+    assert facts["labels"]["spleen"] == 6
+    assert facts["labels"]["bone"] in facts["groups"]["bone"]
+    assert facts["labels"]["skull"] in facts["groups"]["bone"]
+
+    shutil.move(folder / "hidden", hidden)
+    assert snakemake(folder, config, "ingest").code == 0
+    planned = rules_to_run(snakemake(folder, config, "-n", "--", "regions").text)
+    new = {"convert_images": 1, "segment_organs": 1, "make_regions": 1}
+    assert {name: planned.get(name) for name in new} == new
+    assert planned["predict_organs"] <= 2
+    run = snakemake(folder, config, "--", "regions", "anatomy")
+    assert run.code == 0, run.text
+    assert {path.name for path in (folder / "results/scratch/organs").iterdir()} > kept
+
+    run = snakemake(folder, config, "--", "export", "pictures")
+    assert run.code == 0, run.text
+    exported = sorted(path.relative_to(folder).parts[0] for path in folder.rglob("structures.dcm"))
+    assert set(exported) == {"private"}
+    assert len(exported) == len(sources)
+    assert not list((folder / "results").rglob("*.dcm"))
