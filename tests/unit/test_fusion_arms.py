@@ -42,6 +42,7 @@ def test_expand_when_everything_is_there_then_singles_pairs_all_volume_and_sets(
         "radiomics+deep",
         "peri_radiomics+deep",
         "clinical+radiomics+peri_radiomics+deep",
+        "anatomy",
         "volume",
         "clinical:staging",
     ]

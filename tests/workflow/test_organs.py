@@ -47,7 +47,7 @@ def test_run_when_a_patient_joins_then_only_its_batch_is_looked_at_and_nobody_el
 ):
     config = {**small, "organs": ORGANS}
     assert snakemake(folder, config, "ingest").code == 0
-    sources = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "private/sources").iterdir())}
+    sources = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "private/sources").glob("*.json"))}
     newcomer = "SIM-0005"
     hidden = (folder / sources[newcomer]["ct"][0]).parent
     while hidden.parent != folder / "data/dicom":

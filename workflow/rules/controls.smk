@@ -98,6 +98,7 @@ rule permute_outcome:
         clinical=results("cohort/clinical.parquet"),
         used=results("cohort/used.parquet"),
         features=results("features/radiomics.parquet") if RADIOMICS else [],
+        anatomy=results("features/anatomy.parquet") if ANATOMY else [],
         deep=first_repeat(f"deep/{CONFIG.deep.backbone}/features.parquet", "as-is") if PERMUTES_DEEP else [],
         deep_permuted=(
             first_repeat(f"deep/{CONFIG.deep.backbone}/features.parquet", "permuted") if PERMUTES_DEEP else []

@@ -15,6 +15,7 @@ rule train_fusion:
         harmonisation=of_harmonisation("json"),
         harmonisation_values=of_harmonisation("safetensors"),
         deep=deep_of if USES_DEEP else [],
+        anatomy=results("features/anatomy.parquet") if ANATOMY else [],
     output:
         predictions=fold_folder("fusion/predictions.parquet"),
         fits=fold_folder("fusion/fits.json"),

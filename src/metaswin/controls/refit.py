@@ -125,7 +125,7 @@ def load_study(
     """Read what `permute_batch` names."""
     folds = read_table(inputs["folds"])
     patients = sorted(folds["patient"].unique())
-    paths = {name: inputs[name] or None for name in ("clinical", "used", "features")}
+    paths = {name: inputs.get(name) or None for name in ("clinical", "used", "features", "anatomy")}
     sources, features, batches = load_sources(patients, paths, sets), None, None
     if paths["features"]:
         features = read_table(paths["features"])

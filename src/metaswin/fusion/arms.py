@@ -67,7 +67,7 @@ def expand_arms(
     UserError
         If `settings` names an arm that cannot be made of these data.
     """
-    names = arm_names(settings, used_modalities(settings, modalities), sets, has_volume)
+    names = arm_names(settings, modalities, sets, has_volume)
     arms = {arm.blocks: arm for arm in (parse_arm(name, settings, modalities, sets, has_volume) for name in names)}
     return list(arms.values())
 
@@ -95,11 +95,16 @@ def used_modalities(settings: FusionSettings, modalities: Sequence[str]) -> list
     return [modality for modality in MODALITIES if modality in modalities and modality in settings.modalities]
 
 
-def arm_names(settings: FusionSettings, used: Sequence[str], sets: Collection[str], has_volume: bool) -> list[str]:
+def arm_names(
+    settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
+) -> list[str]:
     """Names of the arms before those that join the same are made one."""
     if settings.arms != "auto":
         return list(settings.arms)
+    used = used_modalities(settings, modalities)
     names = [*used, *("+".join(pair) for pair in combinations(used, 2)), *(["all"] if used else [])]
+    if "anatomy" in modalities and "anatomy" not in used:
+        names.append("anatomy")
     if has_volume:
         names.append("volume")
     if "clinical" in used:

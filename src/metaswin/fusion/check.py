@@ -31,7 +31,7 @@ def check_arms(config: "Config") -> list[str]:
             f"(found {', '.join(settings.modalities) or 'none'}); add one of these",
         ]
     arms = []
-    for name in arm_names(settings, used_modalities(settings, modalities), sets, has_volume):
+    for name in arm_names(settings, modalities, sets, has_volume):
         try:
             arms.append(parse_arm(name, settings, modalities, sets, has_volume))
         except UserError as error:
@@ -55,5 +55,6 @@ def available(config: "Config") -> list[str]:
         "radiomics": config.data.source == "features" or (images and "tumor" in config.radiomics.regions),
         "peri_radiomics": config.data.source == "features" or (images and rings),
         "deep": images and config.deep.enabled,
+        "anatomy": images and config.anatomy.enabled,
     }
     return [modality for modality in MODALITIES if has[modality]]

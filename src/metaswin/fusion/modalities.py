@@ -42,6 +42,8 @@ class Sources:
         Score (logit) and tumour volume (mm³).
     harmoniser : Harmoniser or None
         The fold's harmonisation of `features`, where it is switched on. The volume is never harmonised.
+    anatomy : DataFrame or None
+        Measures of the organs, see `metaswin.anatomy.measure`.
     """
 
     patients: list[str]
@@ -53,6 +55,7 @@ class Sources:
     deep: pd.Series | None
     volume: pd.Series | None
     harmoniser: Harmoniser | None = None
+    anatomy: pd.DataFrame | None = None
 
     @property
     def modalities(self) -> list[str]:
@@ -61,6 +64,7 @@ class Sources:
             *(["clinical"] if self.sets else []),
             *self.features,
             *(["deep"] if self.deep is not None else []),
+            *(["anatomy"] if self.anatomy is not None else []),
         ]
 
     def table(self, block: str, part: str) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -79,6 +83,8 @@ class Sources:
             return self.clinical[columns], {column: self.kinds[column] for column in columns}
         if block == "volume":
             return self.volume.to_frame(VOLUME), {VOLUME: "log"}
+        if block == "anatomy":
+            return self.anatomy, dict.fromkeys(self.anatomy.columns, "numeric")
         if block == "deep":
             return self.deep.to_frame("deep_score"), {"deep_score": "numeric"}
         features = self.features[block]
@@ -105,8 +111,8 @@ def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets
     patients : sequence of str
         Rows, in this order; a patient that a table lacks has missing values there.
     inputs : mapping
-        Paths of ``clinical`` and ``used``, and of ``features``, ``selection``, ``deep``, ``harmonisation`` and
-        ``harmonisation_values`` where there are any.
+        Paths of ``clinical`` and ``used``, and of ``features``, ``selection``, ``deep``, ``anatomy``, ``harmonisation``
+        and ``harmonisation_values`` where there are any.
     sets : mapping
         Clinical set → columns.
 
@@ -132,6 +138,7 @@ def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets
     if selection is not None and _is_harmonised(inputs["selection"]) != (harmoniser is not None):
         raise ValueError("features were selected with harmonisation and are read without it, or the other way round")
     volume = _volume(read_table(inputs["used"]), long)
+    anatomy = read_table(inputs["anatomy"]).set_index("patient") if inputs.get("anatomy") else None
     return Sources(
         list(patients),
         columns,
@@ -142,6 +149,7 @@ def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets
         deep,
         None if volume is None else volume.reindex(index),
         harmoniser,
+        None if anatomy is None else anatomy.reindex(index),
     )
 
 

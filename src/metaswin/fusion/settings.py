@@ -6,7 +6,7 @@ from pydantic import Field
 
 from metaswin.settings import Settings
 
-MODALITIES = ("clinical", "radiomics", "peri_radiomics", "deep")
+MODALITIES = ("clinical", "radiomics", "peri_radiomics", "deep", "anatomy")
 
 Penalties = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 
@@ -33,11 +33,12 @@ class FusionSettings(Settings):
     """Modalities and arms.
 
     `clinical_set` is the named clinical set that the `clinical` modality uses; the first one when not given.
-    `arms: auto` makes each modality alone, each pair, all together, volume alone and each clinical set alone;
+    `arms: auto` makes each modality alone, each pair, all together, anatomy alone where it is no modality here, volume
+    alone and each clinical set alone;
     otherwise a list of arms such as ``clinical+radiomics``, ``volume``, ``clinical:staging``, ``all``.
     """
 
-    modalities: list[Literal["clinical", "radiomics", "peri_radiomics", "deep"]] = list(MODALITIES)
+    modalities: list[Literal["clinical", "radiomics", "peri_radiomics", "deep", "anatomy"]] = list(MODALITIES[:4])
     clinical_set: str | None = None
     arms: Literal["auto"] | list[str] = "auto"
     headline_arm: str = "all"

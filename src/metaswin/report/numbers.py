@@ -10,6 +10,7 @@ ARM_NAMES = {
     "radiomics": "Radiomics",
     "peri_radiomics": "Peritumoral radiomics",
     "deep": "Deep features",
+    "anatomy": "Anatomy",
     "volume": "Tumour volume",
 }
 HEAD_NAMES = {"network": "Network", "logistic": "Logistic regression"}
