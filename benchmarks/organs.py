@@ -3,7 +3,7 @@
     python benchmarks/organs.py [--images 3] [--size 256 256 60] [--spacing 1 1 3]
 
 The real TotalSegmentator (`total` at 3 mm, one thread) with stand-in weights on noise of that size, both ways in fresh
-processes on the same machine. True networks take longer an image than stand-ins, so that their share of loading is lower.
+processes on the same machine. True networks take longer an image than stand-ins: their share of loading is lower.
 """
 
 import argparse
