@@ -90,7 +90,8 @@ class NoiseCohort:
     def settings(self, **permutation) -> Refitting:
         trees = self.selection.trees
         permutations = PermutationSettings(**{"trees": trees, **permutation})
-        return Refitting(self.folds, self.harmonisation, self.selection, self.fusion, permutations, SEED, has_deep=True)
+        stages = (self.folds, self.harmonisation, self.selection, self.fusion)
+        return Refitting(*stages, permutations, SEED, "logistic", has_deep=True)
 
     def inputs(self, deep_permuted: bool = True) -> dict:
         names = ("folds", "clinical", "used", "features")

@@ -71,6 +71,15 @@ def test_arms_when_no_network_is_trained_on_a_permuted_outcome_then_those_with_d
     assert not any("deep" in arm for arm in arms)
 
 
+def test_heads_when_the_answer_is_the_network_then_the_headline_arm_has_both(cohort):
+    settings = replace(cohort.settings(), headline_head="network")
+    table = permutation_table(cohort.study(), 1, settings)
+    both = table.groupby("arm")["head"].agg(set)
+    everything = "clinical+radiomics+peri_radiomics+deep"
+    assert both[everything] == {"network", "logistic"}
+    assert all(heads == {"logistic"} for heads in both.drop(everything))
+
+
 def test_deep_when_permuted_then_the_scores_of_the_permuted_networks_are_used(cohort):
     study, settings = cohort.study(), cohort.settings()
     other = replace(study, deep=[-scores.sample(frac=1, random_state=1) for scores in study.deep])

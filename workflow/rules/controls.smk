@@ -123,6 +123,7 @@ rule permute_outcome:
         # Their number and the size of a batch do not change a permutation.
         permutation=CONTROLLED.permutation.model_dump(mode="json", exclude={"n", "batch"}),
         sets=clinical_sets(CONFIG.clinical),
+        headline_head=CONFIG.evaluation.headline_head,
         has_deep=USES_DEEP,
         seed=CONFIG.seed,
         code=code("permute_outcome"),

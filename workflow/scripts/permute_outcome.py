@@ -22,6 +22,7 @@ with job(snakemake.log[0]):
             fusion=FusionSettings(**snakemake.params.fusion),
             permutation=PermutationSettings(**snakemake.params.permutation),
             seed=snakemake.params.seed,
+            headline_head=snakemake.params.headline_head,
             has_deep=snakemake.params.has_deep,
         ),
     )

@@ -15,7 +15,7 @@ from metaswin.controls.settings import PermutationSettings
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_table, write_table
 from metaswin.folds.settings import FoldsSettings
-from metaswin.fusion.arms import Arm, expand_arms
+from metaswin.fusion.arms import Arm, expand_arms, headline
 from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head
 from metaswin.fusion.fold import encode, head_fits
 from metaswin.fusion.modalities import Sources, load_sources
@@ -41,6 +41,8 @@ class Refitting:
     folds, harmonisation, selection, fusion, permutation
         Settings of the stages and of the permutations.
     seed : int
+    headline_head : str
+        The head that answers: of the headline arm it is refitted whatever the heads of the permutations are.
     has_deep : bool
         Whether the run has arms with `deep`.
     """
@@ -51,6 +53,7 @@ class Refitting:
     fusion: FusionSettings
     permutation: PermutationSettings
     seed: int
+    headline_head: str
     has_deep: bool
 
 
@@ -148,7 +151,7 @@ def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd
     """AUC of every arm and head on one permuted outcome: its mean over the folds, missing where not estimable."""
     start = time.perf_counter()
     arms = table_arms(study, settings)
-    keys = [(arm.name, head) for arm in arms for head in settings.permutation.heads]
+    keys = [(arm.name, head) for arm, heads in arms.items() for head in heads]
     try:
         folds = permuted_folds(study.folds, study.clinical, settings.folds, settings.seed, study.endpoint, permutation)
         found = [_fold_aucs(study, folds, fold, permutation, arms, settings) for fold in range(settings.folds.k)]
@@ -161,16 +164,19 @@ def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd
     return pd.DataFrame(records, columns=COLUMNS).astype({"auc": "float64"})
 
 
-def table_arms(study: Study, settings: Refitting) -> list[Arm]:
-    """Arms of the run, without those that need deep scores where no network is trained on a permuted outcome."""
+def table_arms(study: Study, settings: Refitting) -> dict[Arm, list[str]]:
+    """Arms of the run and the heads to refit, without arms that need deep scores where no network is permuted."""
     sources = study.sources
     modalities = [*sources.modalities, *(["deep"] if settings.has_deep else [])]
     arms = expand_arms(settings.fusion, modalities, sources.sets, sources.volume is not None)
-    return [arm for arm in arms if "deep" not in arm.blocks or study.deep_permuted]
+    answer = headline(settings.fusion, arms, modalities, sources.sets)
+    heads = settings.permutation.heads
+    found = {arm: [*heads, *({settings.headline_head} - set(heads))] if arm == answer else heads for arm in arms}
+    return {arm: heads for arm, heads in found.items() if "deep" not in arm.blocks or study.deep_permuted}
 
 
 def _fold_aucs(
-    study: Study, folds: pd.DataFrame, fold: int, permutation: int, arms: Sequence[Arm], settings: Refitting
+    study: Study, folds: pd.DataFrame, fold: int, permutation: int, arms: Mapping[Arm, list[str]], settings: Refitting
 ) -> dict[tuple[str, str], float]:
     """AUC of every arm and head in one fold."""
     rows = FoldRows.of(folds, 0, fold)
@@ -190,10 +196,10 @@ def _fold_aucs(
     test = table[rows.test]
     weight = answering_weights(test, table[~rows.test], study.horizon)
     found = {}
-    for arm in arms:
+    for arm, heads in arms.items():
         matrices = {part: [encoded[part, block] for block in arm.blocks] for part in parts}
         fits = head_fits(arm, settings.fusion, [settings.seed, 0, fold])
-        for head in settings.permutation.heads:
+        for head in heads:
             fit, penalties = fits[head]
             if chosen:
                 fitted = fit_head(fit, matrices, rows, penalties, ThresholdRule(), settings.fusion.recalibrate)
