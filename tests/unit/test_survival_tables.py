@@ -7,7 +7,7 @@ from lifelines import KaplanMeierFitter
 from survival_run import HORIZON, draw
 
 from metaswin.evaluation.intervals import mean_over_folds
-from metaswin.files import read_json
+from metaswin.files import read_json, write_json, write_table
 from metaswin.survival.gather import risk_groups
 from metaswin.survival.gray import gray_test
 from metaswin.survival.incidence import cumulative_incidence
@@ -170,3 +170,20 @@ def test_evaluation_when_a_group_is_empty_then_its_curve_says_so(tmp_path):
     assert groups < 3
     empty = tables["curves"].query("why == 'no patients in the group'")
     assert empty["group"].nunique() == 3 - groups
+
+
+def test_evaluation_when_one_fold_learnt_no_risk_then_the_others_are_shown_with_the_reason(tmp_path):
+    run = draw(tmp_path).train()
+    path = run.model(0, 1, "predictions.parquet")
+    table = pd.read_parquet(path)
+    write_table(path, table.assign(risk=np.nan))
+    path = run.model(0, 1, "fits.json")
+    write_json(path, {**read_json(path), "why": "no metastasis in the training rows"})
+    tables = run.evaluate()
+    assert (tables["summary"]["folds"] == 2).all()
+    left_out = "1 of 3 folds left out: no metastasis in the training rows"
+    assert tables["summary"]["why"].eq(left_out).all()
+    assert tables["tests"]["p"].notna().all()
+    assert tables["tests"]["why"].eq("no metastasis in the training rows").all()
+    assert tables["calibration"].groupby("arm")["n"].sum().eq(80).all()
+    assert set(tables["curves"]["group"]) == {"all", "low", "middle", "high"}

@@ -20,7 +20,7 @@ def calibration_table(data: SurvivalData, bins: int, confidence: float) -> pd.Da
     """
     records = []
     for arm in data.arms:
-        repeats = [_ranked(data.pooled(arm, repeat), bins) for repeat in data.repeats]
+        repeats = [ranked(data.pooled(arm, repeat), bins) for repeat in data.repeats]
         for number in range(bins):
             chosen = [rows[rows["bin"] == number] for rows in repeats]
             found = _bin(chosen, data.horizon, confidence, data.why)
@@ -29,7 +29,7 @@ def calibration_table(data: SurvivalData, bins: int, confidence: float) -> pd.Da
     return pd.DataFrame(records, columns=COLUMNS).astype({**types, "bin": "int64", "n": "int64"})
 
 
-def _ranked(rows: pd.DataFrame, bins: int) -> pd.DataFrame:
+def ranked(rows: pd.DataFrame, bins: int) -> pd.DataFrame:
     """Bin of each row by its rank within its fold; equal risks fall into the same bin."""
     share = rows.groupby("fold")["risk"].transform(lambda risk: (rankdata(risk) - 0.5) / len(risk))
     number = np.floor(share * bins).clip(upper=bins - 1)
@@ -53,5 +53,6 @@ def _bin(chosen: list[pd.DataFrame], horizon: float, confidence: float, why: str
         return {"n": n, "predicted": predicted, "why": "nobody in the group is followed to the horizon"}
     error = float(np.sqrt(np.mean([found.variance[0] for found in estimates])))
     low, high = interval(np.array([observed]), np.array([error]), confidence)
-    why = "" if np.isfinite(low[0]) else "all or none have had a metastasis: no interval"
+    if not np.isfinite(low[0]):
+        why = "all or none have had a metastasis: no interval"
     return {"n": n, "predicted": predicted, "observed": observed, "low": low[0], "high": high[0], "why": why}

@@ -34,7 +34,7 @@ def curve_table(data: SurvivalData, groups: int, confidence: float) -> pd.DataFr
         rows = data.pooled(arm, data.repeats[0])
         days = _grid(rows["time"].to_numpy(), data.horizon)
         named = {ALL: rows}
-        if not data.why:
+        if (rows["group"] >= 0).any():
             named |= {name: rows[rows["group"] == i] for i, name in enumerate(GROUP_NAMES[groups])}
         for name, chosen in named.items():
             for curve, table in _curves(chosen, days, confidence, bool(rows["dead"].notna().any())).items():
