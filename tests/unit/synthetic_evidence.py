@@ -21,7 +21,7 @@ def draw_evidence(run: Run) -> list[str]:
     for about in facts:
         name, suffix = about["name"], "_ipcw" if about["weighting"] == "ipcw" else ""
         arms = summary[summary["endpoint"] == name]
-        for key, table in {**_curves(arms, rng), **_trust(arms, about, suffix, rng)}.items():
+        for key, table in _trust(arms, about, suffix, rng).items():
             tables.setdefault(key, []).append(table.assign(endpoint=name))
         if about["horizon_days"]:
             for key, table in _survival(arms, about, predictions, rng).items():
@@ -68,52 +68,6 @@ def draw_maps(run: Run) -> list[str]:
         write_json(folder / "maps.json", {"maps": entries})
         paths.append(str(folder / "maps.json"))
     return paths
-
-
-def _curves(arms: pd.DataFrame, rng) -> dict[str, pd.DataFrame]:
-    pr, calibration, decision, delong, sizes = [], [], [], [], []
-    prevalence = float(arms["events"].iloc[0] / arms["n"].iloc[0])
-    for row in arms.to_dict("records"):
-        key = {"arm": row["arm"], "head": row["head"]}
-        recall = np.linspace(0, 1, 51)
-        skill = 0.5 + rng.random() / 4
-        precision = prevalence + (skill - prevalence) * (1 - recall) ** 0.7
-        pr.append(pd.DataFrame({**key, "recall": recall, "precision": precision, "precision_sd": 0.05, "folds": 5}))
-        predicted = np.array([0.06, 0.15, 0.24, 0.35, 0.55])
-        observed = np.clip(predicted * (0.8 + 0.4 * rng.random()), 0, 1)
-        limits = {"low": np.clip(observed - 0.08, 0, 1), "high": observed + 0.09, "why": ""}
-        calibration.append(
-            pd.DataFrame({**key, "bin": range(5), "n": 20, "predicted": predicted, "observed": observed, **limits})
-        )
-        pt = np.arange(0.05, 0.51, 0.05)
-        everyone = prevalence - (1 - prevalence) * pt / (1 - pt)
-        benefit = np.maximum(everyone, 0) + 0.03 * rng.random()
-        decision.append(
-            pd.DataFrame(
-                {
-                    **key,
-                    "threshold_probability": pt,
-                    "net_benefit": benefit,
-                    "low": benefit - 0.04,
-                    "high": benefit + 0.04,
-                    "treat_all": everyone,
-                    "why": "",
-                }
-            )
-        )
-        delong.append({**key, "repeat": 0, "folds": 5, "auc": 0.7, "low": 0.62, "high": 0.78, "why": ""})
-        for criterion, value, limit, met in [
-            ("events_per_parameter", 0.6, 10.0, False),
-            ("shrinkage", 0.94, 0.9, True),
-        ]:
-            sizes.append({**key, "criterion": criterion, "value": value, "limit": limit, "met": met, "why": ""})
-    return {
-        "pr": pd.concat(pr),
-        "calibration": pd.concat(calibration),
-        "decision": pd.concat(decision),
-        "delong": pd.DataFrame(delong),
-        "sample_size": pd.DataFrame(sizes),
-    }
 
 
 def _trust(arms: pd.DataFrame, about: dict, suffix: str, rng) -> dict[str, pd.DataFrame]:
@@ -166,7 +120,18 @@ def _trust(arms: pd.DataFrame, about: dict, suffix: str, rng) -> dict[str, pd.Da
             "auc_test": 0.65,
         }
     )
-    site = {"column": "manufacturer", "levels": 3, "n": 90, "statistic": 4.2, "p": 0.12, "cramers_v": 0.2, "why": ""}
+    site = {
+        "column": "manufacturer",
+        "levels": 3,
+        "n": 90,
+        "statistic": 4.2,
+        "p": 0.12,
+        "cramers_v": 0.2,
+        "why": "",
+        "test": "chi-squared",
+        "counts": "SIEMENS: 30 of 90",
+        "missing": 0,
+    }
     return {
         "controls": pd.DataFrame(controls),
         "permutations": pd.DataFrame(permutations),

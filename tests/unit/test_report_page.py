@@ -70,9 +70,14 @@ def config_of(plan: Plan) -> dict:
     return portable(config.model_dump(mode="json"))
 
 
+def evaluated(run: Run) -> Run:
+    settings = EvaluationSettings(strata=["site"], bootstrap=100)
+    evaluate(run.evaluation_inputs, run.evaluation_outputs, settings, {"paper": ["age", "sex"], "staging": ["site"]}, 7)
+    return run
+
+
 def evaluated_and_reported(run: Run) -> Page:
-    evaluate(run.evaluation_inputs, run.evaluation_outputs, EvaluationSettings(strata=["site"], bootstrap=100), {}, 7)
-    return reported(run)
+    return reported(evaluated(run))
 
 
 def reported(run: Run, **settings) -> Page:

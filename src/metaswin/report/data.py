@@ -16,7 +16,7 @@ from metaswin.report.numbers import Shown, arm_name, arm_order, shown, shown_val
 from metaswin.status import read_status
 
 # Inputs that hold tables of evidence from other stages than the evaluation.
-EVIDENCE = ("survival", "controls", "optimism", "explanation", "harmonisation")
+EVIDENCE = ("survival", "controls", "optimism", "explanation", "site")
 
 
 @dataclass(frozen=True)

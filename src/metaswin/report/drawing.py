@@ -133,8 +133,14 @@ def _draw_second(row: ForestRow, at: float, axes: "Axes") -> None:
 
 
 def _save(figure: "Figure", stem: Path, title: str) -> None:
+    """Write both formats; the layout is made once, since it costs more than the drawing."""
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": title})
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Title": title})
     write_text(stem.with_suffix(".svg"), buffer.getvalue())
     with atomic(stem.with_suffix(".pdf")) as temporary:
-        figure.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Title": title})
+        FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None, "Title": title})

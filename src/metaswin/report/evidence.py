@@ -8,13 +8,18 @@ import pandas as pd
 from metaswin.report.charts import HEAD_STYLE, MUTED, Chart, Series, Style
 from metaswin.report.data import Endpoint
 from metaswin.report.forest import CONTROLS
-from metaswin.report.numbers import HEAD_NAMES, Shown, p_text, shown, shown_value
+from metaswin.report.numbers import HEAD_NAMES, Shown, p_text, reason, shown, shown_value
 
+# Riley et al. 2019, Stat Med 38:1276-1296; 2020, BMJ 368:m441.
 CRITERIA = {
     "events_per_parameter": "Events per candidate parameter",
-    "shrinkage": "Expected shrinkage (Riley 2019, criterion 1)",
-    "r2_optimism": "Expected optimism in R² (Riley 2019, criterion 2)",
-    "overall_risk": "Error of the overall risk (Riley 2019, criterion 3)",
+    "shrinkage": "Expected shrinkage, 15 % of the largest R² anticipated",
+    "shrinkage_measured": "Expected shrinkage, R² as measured",
+    "optimism": "Expected optimism in R², 15 % of the largest R² anticipated",
+    "optimism_measured": "Expected optimism in R², R² as measured",
+    "overall_risk": "Error of the overall risk",
+    "absolute_error": "Mean absolute error of the risks",
+    "rows_needed": "Training rows, and the largest need",
 }
 SCORES = {"deep_score": "Deep score alone"}
 
@@ -40,7 +45,7 @@ def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
                     _plain(row["difference"]).value,
                     _plain(row["difference_low"]).value,
                     _plain(row["difference_high"]).value,
-                    row["auc_why"] or "",
+                    reason(row["auc_why"]),
                 ),
                 "p": p_text(row["p"]) if _plain(row["p"]).value is not None else "–",
                 "n": int(row["n"]) if _plain(row["n"]).value is not None else None,
@@ -143,6 +148,8 @@ def site_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     return [
         {
             "column": row["column"],
+            "test": row["test"] if isinstance(row["test"], str) else "–",
+            "counts": row["counts"],
             "levels": int(row["levels"]),
             "n": int(row["n"]),
             "statistic": _plain(row["statistic"], row["why"]),
@@ -194,4 +201,4 @@ METRIC_NAMES = {"auc": "AUC", "brier": "Brier score", "net_benefit": "Net benefi
 def _plain(value: Any, why: str | None = "") -> Shown:
     """A number without an interval."""
     missing = value is None or value != value
-    return Shown(None if missing else float(value), why=why or "")
+    return Shown(None if missing else float(value), why=reason(why))

@@ -47,12 +47,19 @@ class Shown:
 def shown(row: Mapping[str, Any], name: str) -> Shown:
     """The metric `name` of a row of a table: columns ``name, name_low, name_high, name_why``."""
     value, low, high = (_number(row[f"{name}{limit}"]) for limit in ("", "_low", "_high"))
-    return Shown(value, low, high, row[f"{name}_why"] or "")
+    return Shown(value, low, high, reason(row[f"{name}_why"]))
 
 
 def shown_value(row: Mapping[str, Any]) -> Shown:
     """A row of a table with the columns ``value, low, high, why``."""
-    return Shown(_number(row["value"]), _number(row["low"]), _number(row["high"]), row["why"] or "")
+    return Shown(_number(row["value"]), _number(row["low"]), _number(row["high"]), reason(row["why"]))
+
+
+def reason(why: Any) -> str:
+    """A reason without "not estimable" around it, which the report says itself; empty where there is none."""
+    text = why if isinstance(why, str) else ""
+    inner = text.removeprefix("not estimable").strip()
+    return inner[1:-1] if inner.startswith("(") and inner.endswith(")") else inner.removeprefix(":").strip()
 
 
 def arm_name(arm: str) -> str:
