@@ -80,11 +80,11 @@ def evaluated_and_reported(run: Run) -> Page:
     return reported(evaluated(run))
 
 
-def reported(run: Run, **settings) -> Page:
+def reported(run: Run, inputs: dict | None = None, **settings) -> Page:
     folder = run.results / "report"
     outputs = {"html": folder / "report.html", "tables": folder / "tables", "figures": folder / "figures"}
-    settings = ReportSettings(**settings)
-    build_report(run.report_inputs, outputs, settings, config_of(run.plan), run.results / "benchmarks")
+    inputs = {**run.report_inputs, **(inputs or {})}
+    build_report(inputs, outputs, ReportSettings(**settings), config_of(run.plan), run.results / "benchmarks")
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 

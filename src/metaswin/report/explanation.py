@@ -9,6 +9,7 @@ from metaswin.report.numbers import part_name, plain
 def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Share of each modality in the headline's predictions, mean and range over folds, largest first."""
     table = endpoint.rows("shap_modalities")
+    table = None if table is None else table[table["share"].notna()]
     if table is None:
         return []
     shares = table.groupby("modality")["share"].agg(["mean", "min", "max", "size"])
@@ -28,6 +29,7 @@ def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 def feature_rows(endpoint: Endpoint, most: int) -> list[dict[str, Any]]:
     """Features with the largest mean |SHAP|, at most `most` a modality, with the number of folds behind each."""
     table = endpoint.rows("shap_features")
+    table = None if table is None else table[table["mean_abs"].notna()]
     if table is None:
         return []
     rows = []

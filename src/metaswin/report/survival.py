@@ -82,7 +82,7 @@ def incidence_chart(endpoint: Endpoint) -> Chart:
             name = "All patients" if group == ALL else f"{group.capitalize()} risk"
             series.append(_step(f"{curve}-{group}", f"{name}: {what}" if what else name, part, style, shown))
     series = [one for one in series if one.x]
-    high = max([max(s.high or s.y, default=0.1) for s in series if s.shown and s.y] or [0.1], default=0.1)
+    high = max((y for s in series if s.shown for y in [*s.y, *(s.high or [])] if y is not None), default=0.1)
     end = max([s.x[-1] for s in series if s.x], default=1.0)
     horizon = (endpoint.horizon or 0) / DAYS_A_YEAR
     return Chart(f"incidence-{endpoint.name}", f"Cumulative incidence by risk group of {endpoint.name}", "Years",
