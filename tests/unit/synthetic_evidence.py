@@ -88,6 +88,8 @@ def _trust(arms: pd.DataFrame, about: dict, suffix: str, rng) -> dict[str, pd.Da
                     "auc_why": "",
                     "as_is": as_is,
                     "difference": as_is - auc,
+                    "difference_why": "",
+                    "refit": as_is - 0.01 if control == "permuted" else np.nan,
                     "difference_low": as_is - auc - 0.05,
                     "difference_high": as_is - auc + 0.05,
                     "p": 0.005 if control == "permuted" else np.nan,
@@ -95,7 +97,7 @@ def _trust(arms: pd.DataFrame, about: dict, suffix: str, rng) -> dict[str, pd.Da
                     "note": "selection and fusion refitted, networks permuted once per fold",
                 }
             )
-        for number, auc in enumerate(np.clip(rng.normal(0.5, 0.05, 200), 0, 1)):
+        for number, auc in enumerate(np.clip(rng.normal(0.5, 0.05, 201), 0, 1)):
             permutations.append({"permutation": number, "arm": row["arm"], "head": row["head"], "auc": auc})
         for fold in range(5):
             optimism.append(

@@ -10,8 +10,9 @@ from synthetic_run import Plan, draw
 from test_report_page import evaluated, reported
 
 from metaswin.files import read_table, write_table
+from metaswin.report.controls import control_table, not_made, permutation_chart
 from metaswin.report.data import Endpoint
-from metaswin.report.evidence import control_table, optimism_rows, permutation_chart, sample_size_rows
+from metaswin.report.evidence import deep_score_note, optimism_rows, sample_size_rows
 from metaswin.report.explanation import feature_rows, modality_rows
 from metaswin.report.forest import arms_forest
 from metaswin.report.numbers import reason
@@ -73,8 +74,16 @@ def test_pictures_stop_at_the_setting_and_say_so(full):
 
 def test_what_was_not_run_is_said(run):
     text = reported(run).text
-    said = re.search(r"Not run for this endpoint: (.*?)\. What was not run supports nothing", text, re.DOTALL)[1]
-    for words in ("Control “permuted outcome”", "Time-to-event", "Explanation", "Optimism", "Pictures", "Stability"):
+    said = text[text.index("Not run for this endpoint") : text.index("Sample size")]
+    for words in (
+        "Control “Permuted outcome”",
+        "setting harmonisation.method: none",
+        "Time-to-event",
+        "Explanation",
+        "Optimism",
+        "Pictures",
+        "Stability",
+    ):
         assert words in said
     assert "Decision curves" not in said
 
@@ -99,22 +108,39 @@ def endpoint(**tables) -> Endpoint:
 
 def control(name: str, arm: str, auc: float, **more) -> dict:
     row = {"control": name, "arm": arm, "head": "network", "auc": auc, "auc_low": auc, "auc_high": auc, "auc_why": ""}
-    row |= {"as_is": 0.7, "difference": 0.7 - auc, "difference_low": -0.1, "difference_high": 0.1, "p": np.nan}
-    return {**row, "n": np.nan, "note": "refitted", **more}
+    row |= {"as_is": 0.7, "difference": 0.7 - auc, "difference_low": -0.1, "difference_high": 0.1, "difference_why": ""}
+    return {**row, "p": np.nan, "n": np.nan, "refit": np.nan, "note": "refitted", **more}
 
 
 CONTROLS = pd.DataFrame(
-    [control("leaky", "radiomics", 0.8), control("permuted", "radiomics", 0.5, p=0.004, n=200.0),
-     control("shuffled", "radiomics", 0.59), control("shuffled", "radiomics", 0.1, head="logistic")]
-)  # fmt: skip
+    [
+        control("leaky", "radiomics", 0.8),
+        control("permuted", "radiomics", 0.5, head="logistic", p=0.004, n=200.0, refit=0.68),
+        control("shuffled", "radiomics", 0.59),
+        control("shuffled", "radiomics", 0.1, head="logistic"),
+    ]
+)
 
 
-def test_controls_come_in_order_with_the_answering_head_only():
+def test_controls_come_in_order_each_arm_once_with_the_answering_head_where_there_is_one():
     rows = control_table(endpoint(controls=CONTROLS))
     assert [row["control"] for row in rows] == ["shuffled", "permuted", "leaky"]
+    assert [row["auc"].value for row in rows] == [0.59, 0.5, 0.8]
+    assert [row["head"] for row in rows] == ["", "Logistic regression", ""]
     assert [row["wrong"] for row in rows] == [False, False, True]
     assert [row["p"] for row in rows] == ["–", "0.004", "–"]
-    assert rows[1]["n"] == 200
+    assert (rows[1]["n"], rows[1]["refit"].text) == (200, "0.680")
+
+
+def test_control_that_was_left_out_is_no_row_but_a_reason():
+    table = CONTROLS[CONTROLS["control"] != "leaky"]
+    missing = control(
+        "leaky", "clinical+radiomics", np.nan, as_is=np.nan, note="left out by the setting controls.leaky: false"
+    )
+    found = endpoint(controls=pd.concat([table, pd.DataFrame([missing])], ignore_index=True))
+    assert [row["control"] for row in control_table(found)] == ["shuffled", "permuted"]
+    assert not_made(found) == {"leaky": "left out by the setting controls.leaky: false"}
+    assert set(not_made(endpoint())) == {"shuffled", "permuted", "leaky"}
 
 
 def test_forest_holds_every_arm_once_with_its_other_head_and_the_controls_below():
@@ -127,14 +153,21 @@ def test_forest_holds_every_arm_once_with_its_other_head_and_the_controls_below(
     assert forest.x_range == (0.4, 0.8)
 
 
-def test_permutations_are_counted_and_the_real_outcome_is_marked():
-    rows = pd.DataFrame({"arm": "clinical+radiomics", "head": "network", "auc": [0.49, 0.5, 0.51, 0.62]})
+def test_permutations_are_counted_and_the_real_outcome_is_the_one_refitted_alike():
+    auc = [0.66, 0.49, 0.5, 0.51, 0.62]
+    rows = pd.DataFrame({"arm": "clinical+radiomics", "head": "logistic", "permutation": range(5), "auc": auc})
     chart = permutation_chart(endpoint(permutations=rows))
     columns, real = chart.series
     assert sum(columns.y) == 4
-    assert real.x == [0.7, 0.7]
+    assert real.x == [0.66, 0.66]
+    assert real.label == "Real outcome (logistic regression): 0.660"
     assert chart.x_range[0] <= 0.49
-    assert chart.x_range[1] >= 0.7
+    assert chart.x_range[1] >= 0.66
+
+
+def test_permutations_that_were_not_run_have_no_curve():
+    table = pd.DataFrame({"arm": [], "head": [], "permutation": [], "auc": []})
+    assert permutation_chart(endpoint(permutations=table)).series == []
 
 
 def test_optimism_is_the_mean_over_folds_and_shows_the_deep_score_alone():
@@ -149,6 +182,15 @@ def test_optimism_is_the_mean_over_folds_and_shows_the_deep_score_alone():
     assert first["gap"].signed == "+0.200"
     assert second["name"] == "Deep score alone (swin)"
     assert second["gap"].text == "not estimable"
+
+
+def test_deep_scores_that_saw_their_rows_are_called_optimistic():
+    rows = pd.DataFrame({"arm": ["deep"], "head": ["network"], "deep_score": ["in-sample"]})
+    found = endpoint(optimism=rows)
+    found.facts["modalities"] = ["clinical", "deep"]
+    assert "optimistic" in deep_score_note(found)
+    found.facts["modalities"] = ["clinical"]
+    assert deep_score_note(found) == ""
 
 
 def test_sample_size_tells_unmet_unknown_and_met_apart():

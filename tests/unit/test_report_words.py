@@ -19,7 +19,8 @@ HEADLINE = "clinical+radiomics"
 def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, deaths="nonevent", warnings=()) -> Endpoint:
     suffix = "_ipcw" if horizon else ""
     rows = []
-    for arm, auc in [(HEADLINE, 0.72), ("clinical:paper", 0.66), ("clinical:staging", 0.68), ("volume", 0.70)]:
+    aucs = {HEADLINE: 0.72, "radiomics": 0.6, "clinical:paper": 0.66, "clinical:staging": 0.68, "volume": 0.70}
+    for arm, auc in aucs.items():
         row = {"arm": arm, "head": "network", "n": 500, "events": events, "nonevents": 500 - events, "unknown": 20}
         row |= {"folds": 5, "headline": arm == HEADLINE}
         for metric in ("auc", "acc", "sen", "spe"):
@@ -78,7 +79,7 @@ def test_answer_when_a_set_is_named_beforehand_then_it_is_compared_not_the_best(
 
 
 def controls(**values) -> pd.DataFrame:
-    row = {"control": "shuffled", "arm": "radiomics", "head": "network", "p": float("nan")}
+    row = {"control": "shuffled", "arm": "radiomics", "head": "network", "p": float("nan"), "as_is": 0.7}
     return pd.DataFrame([{**row, "difference_low": -0.02, "difference_high": 0.03, **values}])
 
 

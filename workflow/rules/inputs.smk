@@ -100,7 +100,7 @@ def evidence_of_endpoints():
     """For each endpoint what its report has beside the predictions."""
     survival = SURVIVAL_ENDPOINTS if SURVIVAL else []
     return {
-        endpoint: [*(["deep"] if DEEP else []), *(["survival"] if endpoint in survival else [])]
+        endpoint: ["permuted", *(["deep"] if DEEP else []), *(["survival"] if endpoint in survival else [])]
         for endpoint in ENDPOINTS
     }
 

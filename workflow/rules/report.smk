@@ -2,7 +2,6 @@ rule report:
     input:
         evaluation=rules.evaluate.output,
         survival=rules.evaluate_survival.output if SURVIVAL else [],
-        site=[rules.associate_site.output.site],
         site=rules.associate_site.output,
         controls=rules.evaluate_controls.output,
         flow=results("cohort/flow.json"),

@@ -1,5 +1,9 @@
-"""What was not run, said plainly."""
+"""What was not run, said plainly with the setting that left it out."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from metaswin.report.controls import CONTROLS, not_made
 from metaswin.report.data import Endpoint, ReportData
 
 # Evidence by the table that carries it.
@@ -13,25 +17,21 @@ EVIDENCE = {
     "shap_modalities": "Explanation (SHAP)",
     "site": "Association of site or scanner and outcome",
 }
-VARIANTS = {
-    "shuffled": "Control “voxel-shuffled regions”",
-    "permuted": "Control “permuted outcome”",
-    "leaky": "Control “selection before the split” (wrong on purpose)",
-}
 
 
-def not_run(endpoint: Endpoint, data: ReportData) -> list[str]:
-    """Names of the evidence that this run does not have for an endpoint."""
-    found = [title for name, title in EVIDENCE.items() if endpoint.rows(name) is None and _applies(name, endpoint)]
-    controls = endpoint.rows("controls")
-    made = set(controls["control"]) if controls is not None else set()
-    found += [title for variant, title in VARIANTS.items() if variant not in made]
-    if "unstable" not in set(endpoint.selection.get("step", [])):
-        found.append("Stability of features under perturbed masks")
+def not_run(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any]) -> list[str]:
+    """What this run does not have for an endpoint, each with the reason where it is known."""
+    missing = {title: "" for name, title in EVIDENCE.items() if endpoint.rows(name) is None}
+    if endpoint.facts["deaths"] != "nonevent":
+        missing.pop(EVIDENCE["survival"], None)
+    elif not config["survival"]["enabled"] and EVIDENCE["survival"] in missing:
+        missing[EVIDENCE["survival"]] = "setting survival.enabled: false"
+    missing |= {f"Control “{CONTROLS[name][0]}”": why for name, why in not_made(endpoint).items()}
+    if "radiomics" in endpoint.facts["modalities"]:
+        if "unstable" not in set(endpoint.selection.get("step", [])):
+            missing["Stability of features under perturbed masks"] = ""
+        if config["harmonisation"]["method"] == "none":
+            missing["Harmonisation of scanners"] = "setting harmonisation.method: none"
     if not data.pictures:
-        found.append("Pictures of the tumours")
-    return found
-
-
-def _applies(name: str, endpoint: Endpoint) -> bool:
-    return name != "survival" or endpoint.facts["deaths"] == "nonevent"
+        missing["Pictures of the tumours"] = "no images" if config["source"] not in ("dicom", "nifti") else ""
+    return [f"{title} ({why})" if why else title for title, why in missing.items()]

@@ -1,7 +1,8 @@
 """The answer in three sentences: how well, against what, can it be trusted."""
 
+from metaswin.report.controls import made
 from metaswin.report.data import Endpoint
-from metaswin.report.numbers import Shown, count, listed, part_name
+from metaswin.report.numbers import Shown, count, listed, number, numbers, part_name
 
 # Collins, Ogundimu & Altman 2016 (Stat Med 35:214-226) and Vergouwe et al. 2005 (J Clin Epidemiol 58:475-483).
 FIRM_EVENTS = 100
@@ -64,12 +65,12 @@ def _against_what(endpoint: Endpoint) -> str:
         return "This run has no control to hold the answer against: neither tumour volume nor another clinical set."
     parts = []
     if volume:
-        verdict, numbers = _verdict(endpoint, volume)
-        parts.append(f"tumour volume alone {verdict}, with a mean AUC of {endpoint.metric(*volume).text} ({numbers})")
+        verdict, found = _verdict(endpoint, volume)
+        parts.append(f"tumour volume alone {verdict}, with a mean AUC of {endpoint.metric(*volume).text} ({found})")
     if clinical:
-        verdict, numbers = _verdict(endpoint, clinical)
+        verdict, found = _verdict(endpoint, clinical)
         name = _clinical_in_text(endpoint, clinical, len(sets))
-        parts.append(f"{name} {verdict}, with {endpoint.metric(*clinical).text} ({numbers})")
+        parts.append(f"{name} {verdict}, with {endpoint.metric(*clinical).text} ({found})")
     missing = "" if volume else " Tumour volume cannot be compared: this run has no arm for it."
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}.{missing}"
@@ -120,18 +121,15 @@ def _trusted(endpoint: Endpoint) -> str:
 
 def _control_doubts(endpoint: Endpoint) -> list[str]:
     """What the controls say against the headline."""
-    table = endpoint.rows("controls")
-    if table is None:
-        return []
     doubts = []
-    own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]
-    for row in own[own["control"] == "permuted"].to_dict("records"):
-        if row["p"] == row["p"] and row["p"] is not None and row["p"] >= 0.05:
-            doubts.append("models of a permuted outcome do as well by chance")
-    shuffled = table[(table["control"] == "shuffled") & (table["head"] == endpoint.head)]
-    for row in shuffled[shuffled["arm"] == "radiomics"].to_dict("records"):
-        low, high = row["difference_low"], row["difference_high"]
-        if low == low and low is not None and low <= 0 <= high:
+    table = made(endpoint)
+    permuted = table[(table["control"] == "permuted") & (table["arm"] == endpoint.headline)]
+    if any(p is not None and p >= 0.05 for p in numbers(permuted.get("p", []))):
+        doubts.append("models of a permuted outcome do as well by chance")
+    shuffled = table[(table["control"] == "shuffled") & (table["arm"] == "radiomics")]
+    for row in shuffled.to_dict("records"):
+        low, high = number(row["difference_low"]), number(row["difference_high"])
+        if low is not None and high is not None and low <= 0 <= high:
             doubts.append(
                 "radiomics does as well with its voxels shuffled, so it reads size and brightness, not texture"
             )

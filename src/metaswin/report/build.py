@@ -14,6 +14,7 @@ from metaswin.report.charts import Chart, Forest
 from metaswin.report.checklists import Checklist, filled
 from metaswin.report.data import ReportData, read_report_data
 from metaswin.report.drawing import write_chart, write_forest
+from metaswin.report.evidence import coverage_rows
 from metaswin.report.facts import machine, settings_hash, times, versions
 from metaswin.report.methods import methods
 from metaswin.report.numbers import arm_name, count, days, listed, seconds
@@ -59,7 +60,7 @@ def build_report(
         "date": datetime.now(UTC).date().isoformat(),
     }
     lists = filled(statements(data, config), conditions(data, config))
-    views = [endpoint_view(endpoint, data, settings) for endpoint in data.endpoints]
+    views = [endpoint_view(endpoint, data, settings, config) for endpoint in data.endpoints]
     _write_tables(data, run["times"], lists, Path(outputs["tables"]))
     for view in views:
         _write_figures(view["figures"], Path(outputs["figures"]))
@@ -75,6 +76,7 @@ def build_report(
             limits=words.limits(data, config),
             methods=methods(data, config, run["versions"]),
             checklists=lists,
+            coverage=coverage_rows(),
             run=run,
             pictures=pictures,
             style=_resource("report.css"),

@@ -1,14 +1,12 @@
-"""Tables of evidence beside the results: controls, optimism, sample size, DeLong, sites. Each needs its own table."""
+"""Tables of evidence beside the results: comparisons, optimism, sample size, DeLong, coverage, sites."""
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from metaswin.report.charts import HEAD_STYLE, MUTED, Chart, Series, Style
+from metaswin.evaluation.coverage import FILE, measured_coverage
 from metaswin.report.data import Endpoint
-from metaswin.report.forest import CONTROLS
-from metaswin.report.numbers import HEAD_NAMES, Shown, p_text, reason, shown, shown_value
+from metaswin.report.numbers import HEAD_NAMES, Shown, p_text, reason, shown_value
 
 # Riley et al. 2019, Stat Med 38:1276-1296; 2020, BMJ 368:m441.
 CRITERIA = {
@@ -22,62 +20,12 @@ CRITERIA = {
     "rows_needed": "Training rows, and the largest need",
 }
 SCORES = {"deep_score": "Deep score alone"}
-
-
-def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Control variants of the answering head beside the same arm as it is."""
-    table = endpoint.rows("controls")
-    if table is None:
-        return []
-    rows = []
-    table = table[table["head"] == endpoint.head]
-    table = table.assign(order=table["control"].map(list(CONTROLS).index), place=table["arm"].map(endpoint.arms.index))
-    for row in table.sort_values(["order", "place"]).to_dict("records"):
-        rows.append(
-            {
-                "control": row["control"],
-                "title": CONTROLS[row["control"]][0],
-                "wrong": row["control"] == "leaky",
-                "name": endpoint.label(row["arm"]),
-                "auc": shown(row, "auc"),
-                "as_is": _plain(row["as_is"]),
-                "difference": Shown(
-                    _plain(row["difference"]).value,
-                    _plain(row["difference_low"]).value,
-                    _plain(row["difference_high"]).value,
-                    reason(row["auc_why"]),
-                ),
-                "p": p_text(row["p"]) if _plain(row["p"]).value is not None else "–",
-                "n": int(row["n"]) if _plain(row["n"]).value is not None else None,
-                "note": row["note"] or "",
-            }
-        )
-    return rows
-
-
-def permutation_chart(endpoint: Endpoint) -> Chart | None:
-    """AUCs of the headline arm under permuted outcomes, with the real one marked."""
-    table = endpoint.rows("permutations")
-    if table is None:
-        return None
-    own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]["auc"].dropna().to_numpy()
-    real = endpoint.metric(endpoint.headline, endpoint.head).value
-    name, title = f"permuted-{endpoint.name}", f"AUC of permuted outcomes of {endpoint.name}"
-    labels = "Mean AUC of the folds", "Permutations"
-    if not len(own) or real is None:
-        return Chart(name, title, *labels, (0, 1), (0, 1), [])
-    low = np.floor(20 * min(own.min(), real) - 1e-9) / 20
-    high = np.ceil(20 * max(own.max(), real) + 1e-9) / 20
-    edges = np.arange(low, high + 0.0126, 0.0125)
-    counts, _ = np.histogram(own, edges)
-    middles = (edges[:-1] + edges[1:]) / 2
-    top = 1.1 * max(counts.max(), 1)
-    series = [
-        Series("permuted", f"{len(own)} permuted outcomes", middles.tolist(), counts.astype(float).tolist(),
-               kind="columns", style=Style(MUTED)),
-        Series("real", f"Real outcome: {real:.3f}", [real, real], [0.0, float(top)], style=HEAD_STYLE),
-    ]  # fmt: skip
-    return Chart(name, title, *labels, (float(low), float(edges[-1])), (0, float(top)), series)
+DEEP_SCORES = {
+    "cross-fitted": "Deep scores of training rows come from networks that did not see them (cross-fitted).",
+    "inner-validation": "Fusion is fitted on inner validation rows, scored by networks that did not see them.",
+    "joint": "Deep network and fusion are fine-tuned together.",
+    "in-sample": "Deep scores of training rows come from the network that saw them: the paper's way, and optimistic.",
+}
 
 
 def optimism_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
@@ -101,6 +49,19 @@ def optimism_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def deep_score_note(endpoint: Endpoint) -> str:
+    """How the deep scores of training rows were made; empty where nothing is known."""
+    table = endpoint.rows("optimism")
+    if table is None or "deep_score" not in table:
+        return ""
+    return DEEP_SCORES.get(table["deep_score"].iloc[0], "") if "deep" in endpoint.facts["modalities"] else ""
+
+
+def coverage_rows() -> dict[str, Any]:
+    """Measured coverage of every kind of interval, with the setting it was measured in; empty where there is none."""
+    return measured_coverage() if FILE.is_file() else {}
 
 
 def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:

@@ -2,16 +2,10 @@
 
 from dataclasses import replace
 
-from metaswin.report.charts import HEADLINE, INK, MUTED, WRONG, Forest, ForestRow
+from metaswin.report.charts import HEADLINE, INK, Forest, ForestRow
+from metaswin.report.controls import CONTROLS, made
 from metaswin.report.data import Endpoint
-from metaswin.report.numbers import HEAD_NAMES, Shown, p_text, shown
-
-# Control variants in the order of the page: the name, what it is, a colour.
-CONTROLS = {
-    "shuffled": ("Voxel-shuffled regions", "same histogram and shape, no texture", MUTED),
-    "permuted": ("Permuted outcome", "nothing to be found, expected .5", MUTED),
-    "leaky": ("Leaky: selection before the split", "wrong on purpose, what a leak would have claimed", WRONG),
-}
+from metaswin.report.numbers import HEAD_NAMES, Shown, number, p_text, shown
 
 
 def arms_forest(endpoint: Endpoint) -> Forest:
@@ -42,18 +36,14 @@ def answer_forest(endpoint: Endpoint) -> Forest:
 
 
 def control_rows(endpoint: Endpoint) -> list[ForestRow]:
-    """One row for each control variant and arm that `evaluation/controls.parquet` has, of the answering head."""
-    table = endpoint.rows("controls")
-    if table is None:
-        return []
-    table = table[table["head"] == endpoint.head]
+    """One row for each control variant that was run, and each of its arms."""
     rows = []
-    for control, (title, what, colour) in CONTROLS.items():
-        for row in table[table["control"] == control].to_dict("records"):
-            found = shown(row, "auc")
-            p = row["p"]
-            note = f"p {p_text(p)}" if p is not None and p == p else ""
-            rows.append(_forest_row(endpoint.label(row["arm"]), f"{title}: {what}", found, colour, note))
+    for row in made(endpoint).to_dict("records"):
+        title, what, colour = CONTROLS[row["control"]]
+        notes = [HEAD_NAMES.get(row["head"], row["head"])] if row["head"] != endpoint.head else []
+        notes += [f"p {p_text(row['p'])}"] if row["control"] == "permuted" and number(row["p"]) is not None else []
+        label = endpoint.label(row["arm"])
+        rows.append(_forest_row(label, f"{title}: {what}", shown(row, "auc"), colour, ", ".join(notes)))
     return rows
 
 

@@ -46,13 +46,13 @@ class Shown:
 
 def shown(row: Mapping[str, Any], name: str) -> Shown:
     """The metric `name` of a row of a table: columns ``name, name_low, name_high, name_why``."""
-    value, low, high = (_number(row[f"{name}{limit}"]) for limit in ("", "_low", "_high"))
+    value, low, high = (number(row[f"{name}{limit}"]) for limit in ("", "_low", "_high"))
     return Shown(value, low, high, reason(row[f"{name}_why"]))
 
 
 def shown_value(row: Mapping[str, Any]) -> Shown:
     """A row of a table with the columns ``value, low, high, why``."""
-    return Shown(_number(row["value"]), _number(row["low"]), _number(row["high"]), reason(row["why"]))
+    return Shown(number(row["value"]), number(row["low"]), number(row["high"]), reason(row["why"]))
 
 
 def reason(why: Any) -> str:
@@ -117,7 +117,7 @@ def listed(words: list[str]) -> str:
 
 def numbers(values: Iterable[Any]) -> list[float | None]:
     """Numbers of a column, None where one is missing."""
-    return [_number(value) for value in values]
+    return [number(value) for value in values]
 
 
 def p_text(value: float) -> str:
@@ -138,8 +138,11 @@ def plain(value: float) -> str:
     return _minus(f"{value:,.{min(digits, 4)}f}")
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None or math.isnan(value) else float(value)
+def number(value: Any) -> float | None:
+    """A number, None where it is missing."""
+    import pandas as pd
+
+    return None if pd.isna(value) else float(value)
 
 
 def _minus(text: str) -> str:

@@ -1,8 +1,9 @@
 """What the templates show: one view of the cohort and one an endpoint."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from metaswin.report import answer, evidence, explanation, figures, forest, paper, survival, tables, words
+from metaswin.report import answer, controls, evidence, explanation, figures, forest, paper, survival, tables, words
 from metaswin.report.absent import not_run
 from metaswin.report.baseline import SOURCES, baseline_rows
 from metaswin.report.charts import Chart
@@ -14,7 +15,9 @@ from metaswin.report.settings import ReportSettings
 MANY = 12
 
 
-def endpoint_view(endpoint: Endpoint, data: ReportData, settings: ReportSettings) -> dict[str, Any]:
+def endpoint_view(
+    endpoint: Endpoint, data: ReportData, settings: ReportSettings, config: Mapping[str, Any]
+) -> dict[str, Any]:
     """Everything the templates show of one endpoint.
 
     ``figures`` are the charts that are written as files too; ``charts`` those of them that the page shows.
@@ -39,8 +42,9 @@ def endpoint_view(endpoint: Endpoint, data: ReportData, settings: ReportSettings
         "more_metrics": [name for name in tables.MORE_METRICS if endpoint.has(name)],
         "confusion": tables.confusion(endpoint),
         "comparisons": evidence.comparison_rows(endpoint),
-        "controls": evidence.control_table(endpoint),
+        "controls": controls.control_table(endpoint),
         "optimism": evidence.optimism_rows(endpoint),
+        "deep_score": evidence.deep_score_note(endpoint),
         "sample_size": evidence.sample_size_rows(endpoint),
         "delong": evidence.delong_rows(endpoint),
         "site": evidence.site_rows(endpoint),
@@ -49,14 +53,14 @@ def endpoint_view(endpoint: Endpoint, data: ReportData, settings: ReportSettings
         "shap_modalities": explanation.modality_rows(endpoint),
         "shap_features": explanation.feature_rows(endpoint, settings.selected_features),
         "maps": data.maps.get(endpoint.name, []),
-        "not_run": not_run(endpoint, data),
+        "not_run": not_run(endpoint, data, config),
         "strata": tables.strata_rows(endpoint),
         "strata_arms": [(endpoint.label(arm), head) for arm, head in tables.strata_arms(endpoint)],
         "selected": tables.selected_features(endpoint, settings.selected_features),
         "steps": tables.selection_steps(endpoint),
         "patients": patients_view(endpoint).to_dict("records"),
         "arms": arms,
-        "charts": {kind: chart for kind, chart in charts.items() if _computed(kind, endpoint)},
+        "charts": {kind: chart for kind, chart in charts.items() if _shown(kind, chart, endpoint)},
         "figures": [arms, *charts.values()],
         "training_note": words.training_note(endpoint) if endpoint.training else "",
         "deaths": endpoint.tables["deaths"].to_dict("records"),
@@ -68,13 +72,14 @@ def _charts(endpoint: Endpoint) -> dict[str, Chart]:
     if endpoint.training:
         found.append(figures.training_chart(endpoint))
     found += survival.survival_charts(endpoint)
-    permuted = evidence.permutation_chart(endpoint)
+    permuted = controls.permutation_chart(endpoint)
     found += [permuted] if permuted else []
     return {chart.name.removesuffix(f"-{endpoint.name}"): chart for chart in found}
 
 
-def _computed(kind: str, endpoint: Endpoint) -> bool:
-    return kind not in figures.CURVES or kind in endpoint.tables
+def _shown(kind: str, chart: Chart, endpoint: Endpoint) -> bool:
+    """Whether the page shows a chart: not one of evidence that was not run."""
+    return bool(chart.series) or (kind in figures.CURVES and kind in endpoint.tables)
 
 
 def cohort_view(data: ReportData) -> dict[str, Any]:

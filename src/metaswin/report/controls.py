@@ -1,0 +1,103 @@
+"""Control variants of the run: which were made, in which head, and which were not and why."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.report.charts import HEAD_STYLE, MUTED, WRONG, Chart, Series, Style
+from metaswin.report.data import Endpoint
+from metaswin.report.numbers import HEAD_NAMES, Shown, number, p_text, reason, shown
+
+# In the order of the page: the name, what it is, a colour.
+CONTROLS = {
+    "shuffled": ("Voxel-shuffled regions", "same histogram and shape, no texture", MUTED),
+    "permuted": ("Permuted outcome", "nothing to be found, expected .5", MUTED),
+    "leaky": ("Leaky: selection before the split", "wrong on purpose, what a leak would have claimed", WRONG),
+}
+WIDTH = 0.0125
+
+
+def made(endpoint: Endpoint) -> pd.DataFrame:
+    """Rows of the controls that were run, one an arm: of the answering head, or of the other where it has none."""
+    table = endpoint.rows("controls")
+    if table is None:
+        return pd.DataFrame(columns=["control", "arm", "head"])
+    table = table[table["as_is"].notna()]
+    answering = (table["head"] == endpoint.head).astype(int)
+    order = table["control"].map(list(CONTROLS).index)
+    place = table["arm"].map(endpoint.arms.index)
+    table = table.assign(answering=answering, order=order, place=place)
+    table = table.sort_values(["order", "place", "answering"], ascending=[True, True, False])
+    return table.drop_duplicates(["control", "arm"])
+
+
+def not_made(endpoint: Endpoint) -> dict[str, str]:
+    """Why each control that was not run was not: empty where nothing is known of it."""
+    table = endpoint.rows("controls")
+    run = set(made(endpoint)["control"])
+    why = {} if table is None else dict(zip(table["control"], table["note"], strict=True))
+    return {control: reason(why.get(control)) for control in CONTROLS if control not in run}
+
+
+def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Control variants beside the same arm as it is."""
+    rows = []
+    limits = ("", "_low", "_high", "_why")
+    for row in made(endpoint).to_dict("records"):
+        difference = {f"auc{limit}": row[f"difference{limit}"] for limit in limits}
+        differs = row["head"] != endpoint.head
+        rows.append(
+            {
+                "control": row["control"],
+                "title": CONTROLS[row["control"]][0],
+                "wrong": row["control"] == "leaky",
+                "name": endpoint.label(row["arm"]),
+                "head": HEAD_NAMES.get(row["head"], row["head"]) if differs else "",
+                "auc": shown(row, "auc"),
+                "as_is": Shown(number(row["as_is"])),
+                "refit": Shown(number(row["refit"])),
+                "difference": shown(difference, "auc"),
+                "p": p_text(row["p"]) if number(row["p"]) is not None else "–",
+                "n": None if number(row["n"]) is None else int(row["n"]),
+                "note": row["note"],
+            }
+        )
+    return rows
+
+
+def permutation_chart(endpoint: Endpoint) -> Chart | None:
+    """AUCs of the headline arm under permuted outcomes, with the unpermuted outcome refitted in the same way.
+
+    None without the table; empty where the control was not run.
+    """
+    table = endpoint.tables.get("permutations")
+    if table is None:
+        return None
+    own = table[table["arm"] == endpoint.headline]
+    heads = sorted(own["head"].unique(), key=lambda head: head != endpoint.head)
+    own = own[own["head"] == heads[0]] if heads else own
+    null = own.loc[own["permutation"] > 0, "auc"].dropna().to_numpy()
+    real = own.loc[own["permutation"] == 0, "auc"].dropna().to_numpy()
+    name, title = f"permuted-{endpoint.name}", f"AUC of permuted outcomes of {endpoint.name}"
+    labels = "Mean AUC of the folds", "Permutations"
+    if not len(null) or not len(real):
+        return Chart(name, title, *labels, (0, 1), (0, 1), [], empty="not run")
+    both = np.append(null, real[0])
+    low = np.floor(20 * both.min() - 1e-9) / 20
+    edges = np.arange(low, np.ceil(20 * both.max() + 1e-9) / 20 + WIDTH, WIDTH)
+    counts, _ = np.histogram(null, edges)
+    top = 1.1 * max(counts.max(), 1)
+    head = f" ({HEAD_NAMES.get(heads[0], heads[0]).lower()})" if heads[0] != endpoint.head else ""
+    series = [
+        Series(
+            "permuted",
+            f"{len(null)} permuted outcomes",
+            ((edges[:-1] + edges[1:]) / 2).tolist(),
+            counts.astype(float).tolist(),
+            kind="columns",
+            style=Style(MUTED),
+        ),
+        Series("real", f"Real outcome{head}: {real[0]:.3f}", [float(real[0])] * 2, [0.0, float(top)], style=HEAD_STYLE),
+    ]
+    return Chart(name, title, *labels, (float(low), float(edges[-1])), (0, float(top)), series)
