@@ -32,11 +32,11 @@ STYLES = {
     "radiomics": Style("#009E73", (6, 2, 1.5, 2)),
     "peri_radiomics": Style("#CC79A7", (2, 2)),
     "deep": Style("#D55E00", (10, 3, 3, 3)),
+    "anatomy": Style("#56B4E9", (9, 2, 2, 2)),
     "volume": Style("#4d4d4d", (4, 3)),
 }
 OTHERS = (
     Style("#8c6bb1", (2, 3)),
-    Style("#56B4E9", (9, 2, 2, 2)),
     Style("#b0870b", (3, 2, 1, 2)),
     Style("#7a5c3e", (12, 3)),
     Style("#3b7d74", (1, 2)),
