@@ -6,7 +6,7 @@ import yaml
 
 from metaswin.config.load import load
 from metaswin.config.model import Config
-from metaswin.controls.plan import batches, joins, reasons
+from metaswin.controls.plan import joins, permutation_batches, reasons
 from metaswin.controls.settings import PermutationSettings
 
 
@@ -20,10 +20,13 @@ def test_controls_when_nothing_is_set_then_all_are_on_with_two_hundred_permutati
 
 
 def test_batches_when_more_permutations_are_asked_for_then_full_ones_stay():
-    few, more = batches(PermutationSettings(n=5, batch=2)), batches(PermutationSettings(n=7, batch=2))
+    few, more = (
+        permutation_batches(PermutationSettings(n=5, batch=2)),
+        permutation_batches(PermutationSettings(n=7, batch=2)),
+    )
     assert few == {"000": [0, 1, 2], "001": [3, 4], "002": [5]}
     assert more == {**few, "002": [5, 6], "003": [7]}
-    assert batches(PermutationSettings(n=1, batch=20)) == {"000": [0, 1]}
+    assert permutation_batches(PermutationSettings(n=1, batch=20)) == {"000": [0, 1]}
 
 
 def example(repository: Path, name: str, **changes) -> Config:

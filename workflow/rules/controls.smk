@@ -1,11 +1,13 @@
 # Controls through the same folds: selection before the split, radiomics of shuffled regions, permuted outcomes.
-from metaswin.controls.plan import batches, joins, reasons
+from metaswin.controls.plan import joins, permutation_batches, reasons
 
 CONTROLLED = CONFIG.controls
 NOT_APPLICABLE = reasons(CONFIG)
 VARIANTS = [name for name in ("leaky", "shuffled") if getattr(CONTROLLED, name) and name not in NOT_APPLICABLE]
-BATCHES = batches(CONTROLLED.permutation) if CONTROLLED.permuted and "permuted" not in NOT_APPLICABLE else {}
-PERMUTES_DEEP = bool(BATCHES) and USES_DEEP and joins(CONFIG, "deep") and CONTROLLED.permutation.deep == "once"
+PERMUTATIONS = (
+    permutation_batches(CONTROLLED.permutation) if CONTROLLED.permuted and "permuted" not in NOT_APPLICABLE else {}
+)
+PERMUTES_DEEP = bool(PERMUTATIONS) and USES_DEEP and joins(CONFIG, "deep") and CONTROLLED.permutation.deep == "once"
 
 
 def first_repeat(rest, variant):
@@ -104,18 +106,18 @@ rule permute_outcome:
             first_repeat(f"deep/{CONFIG.deep.backbone}/features.parquet", "permuted") if PERMUTES_DEEP else []
         ),
     output:
-        permutations=results("controls/{endpoint}/permutations-{batch}.parquet"),
+        permutations=results("controls/{endpoint}/permutations-{chunk}.parquet"),
     log:
-        logs("permute_outcome/{endpoint}/{batch}"),
+        logs("permute_outcome/{endpoint}/{chunk}"),
     benchmark:
-        benchmarks("permute_outcome/{endpoint}/{batch}")
+        benchmarks("permute_outcome/{endpoint}/{chunk}")
     threads: 1
     resources:
         mem_mb=2000,
         runtime=240,
         disk_mb=10,
     params:
-        permutations=lambda wildcards: BATCHES[wildcards.batch],
+        permutations=lambda wildcards: PERMUTATIONS[wildcards.chunk],
         folds=section("folds"),
         harmonisation=section("harmonisation"),
         selection=section("selection"),
@@ -128,7 +130,7 @@ rule permute_outcome:
         seed=CONFIG.seed,
         code=code("permute_outcome"),
     message:
-        "Refit on permuted outcomes: {wildcards.endpoint}, batch {wildcards.batch}"
+        "Refit on permuted outcomes: {wildcards.endpoint}, batch {wildcards.chunk}"
     script:
         "../scripts/permute_outcome.py"
 
@@ -146,7 +148,7 @@ rule evaluate_controls:
         ),
         shuffled_fits=every_fold("fusion/fits.json", variant="shuffled") if "shuffled" in VARIANTS else [],
         permutations=expand(
-            results("controls/{endpoint}/permutations-{batch}.parquet"), endpoint=ENDPOINTS, batch=BATCHES
+            results("controls/{endpoint}/permutations-{chunk}.parquet"), endpoint=ENDPOINTS, chunk=PERMUTATIONS
         ),
     output:
         controls=results("evaluation/controls.parquet"),

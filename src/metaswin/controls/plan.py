@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from metaswin.config.model import Config
 
 
-def batches(settings: PermutationSettings) -> dict[str, list[int]]:
+def permutation_batches(settings: PermutationSettings) -> dict[str, list[int]]:
     """Batch → its permutations; the first one holds the unpermuted outcome (0) too.
 
     Batch b holds the same permutations whatever `n` is, but for the last one: a larger `n` adds jobs.
