@@ -35,6 +35,7 @@ include: "workflow/rules/fusion.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/survival.smk"
 include: "workflow/rules/controls.smk"
+include: "workflow/rules/explanation.smk"
 include: "workflow/rules/report.smk"
 
 

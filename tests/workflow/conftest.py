@@ -34,6 +34,12 @@ SMALL = {
     "patches": {"size": 32, "spacing": 4.0},
     "deep": {"embed_dim": 12, "epochs": 2, "warmup_epochs": 1, "threads": 1, "checkpoint_every": 1},
     "fusion": {"clinical_set": "paper", "network": {"steps": 10, "ensemble": 1}},
+    "explanation": {
+        "background": 4,
+        "permutations": 1,
+        "maps": 2,
+        "occlusion": {"cube": 40.0, "step": 40.0, "batch_size": 4},
+    },
     "evaluation": {"strata": ["sex"], "min_cell_events": 1, "bootstrap": 100},
     "controls": {"permutation": {"n": 3, "batch": 2, "trees": 10}},
 }

@@ -51,6 +51,25 @@ def test_images_when_converted_then_no_header_text_but_scanner_facts_remains(fin
     assert not {"PatientName", "PatientBirthDate", "StudyDate"} & set(facts)
 
 
+def test_explanation_when_finished_then_every_modality_of_each_fold_and_maps_with_pictures(finished):
+    shares = finished.table("explanation/dm/shap_modalities.parquet")
+    assert set(shares["modality"]) == set(EVERYTHING.split("+"))
+    assert shares.groupby("fold")["share"].sum().round(9).eq(1).all()
+    features = finished.table("explanation/dm/shap_features.parquet")
+    assert set(features["modality"]) == {"clinical", "radiomics", "peri_radiomics"}
+    assert features["folds"].between(1, 2).all()
+    maps = json.loads((finished.folder / "results/explanation/dm/maps.json").read_text())["maps"]
+    assert [entry["why"] for entry in maps] == ["highest risk", "most wrong"]
+    for entry in maps:
+        assert 0 < (finished.folder / "results/explanation/dm" / entry["file"]).stat().st_size <= 60_000
+
+
+def test_pictures_when_finished_then_each_patient_has_a_small_one(finished):
+    pictures = sorted((finished.folder / "results/pictures").glob("*.png"))
+    assert len(pictures) == 8
+    assert all(0 < path.stat().st_size <= 60_000 for path in pictures)
+
+
 def test_public_zone_when_searched_then_no_path_of_the_data_is_found(finished):
     data = str(finished.folder / "data")
     for path in (finished.folder / "results").rglob("*"):

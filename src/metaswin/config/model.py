@@ -7,6 +7,7 @@ from metaswin.clinical.settings import ClinicalSettings, CohortSettings, Endpoin
 from metaswin.controls.settings import ControlsSettings
 from metaswin.deep.settings import DeepSettings
 from metaswin.evaluation.settings import EvaluationSettings
+from metaswin.explanation.settings import ExplanationSettings
 from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.settings import FusionSettings
 from metaswin.harmonisation.settings import HarmonisationSettings
@@ -56,4 +57,5 @@ class Config(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     survival: SurvivalSettings = SurvivalSettings()
     controls: ControlsSettings = ControlsSettings()
+    explanation: ExplanationSettings = ExplanationSettings()
     report: ReportSettings = ReportSettings()
