@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from metaswin.explanation.players import Players, column_players, modality_players
+from metaswin.explanation.players import GroupMasker, Players, column_players, modality_players
 from metaswin.explanation.shapley import exact_shares, logit_of, sampled_shares
 from metaswin.fusion.encode import BlockEncoder, CategoryColumn, NumericColumn
 from metaswin.fusion.logistic import Logistics
@@ -81,11 +81,15 @@ def test_columns_when_the_model_is_linear_then_one_permutation_is_exact_and_agre
     assert found.base == pytest.approx(float(theirs.base_values[0]))
 
 
-def test_modalities_when_the_model_is_a_network_then_they_are_those_of_brute_force(data, network):
+def test_modalities_when_the_model_is_a_network_then_they_are_those_of_brute_force_and_of_shap(data, network):
+    import shap
+
     rows, background = data
     found = exact_shares(network, rows, background, PLAYERS).values
     wanted = [brute_force(network, row, background, PLAYERS) for row in rows]
     np.testing.assert_allclose(found, wanted, atol=1e-9)
+    theirs = shap.ExactExplainer(network, GroupMasker(PLAYERS, background))(rows, silent=True)
+    np.testing.assert_allclose(found, theirs.values, atol=1e-9)
 
 
 def test_columns_when_the_model_is_a_network_then_they_are_near_the_exact_ones(data, network):

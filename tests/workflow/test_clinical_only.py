@@ -20,6 +20,7 @@ CONFIG = {
     },
     "folds": {"k": 3, "repeats": 2, "inner": 2},
     "fusion": {"modalities": ["clinical"], "network": {"steps": 5, "ensemble": 1}, "headline_arm": "clinical:staging"},
+    "explanation": {"background": 5, "patients": 3, "permutations": 1},
     "evaluation": {"strata": ["site"], "bootstrap": 100},
     "survival": {"intervals": 3, "network": {"steps": 5, "ensemble": 1, "penalties": [5]}},
     "controls": {"permutation": {"n": 30}},
