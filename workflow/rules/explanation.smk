@@ -13,6 +13,7 @@ rule explain_fusion:
         harmonisation=of_harmonisation("json"),
         harmonisation_values=of_harmonisation("safetensors"),
         deep=deep_of if USES_DEEP else [],
+        anatomy=results("features/anatomy.parquet") if ANATOMY else [],
         predictions=fold_folder("fusion/predictions.parquet"),
         fits=fold_folder("fusion/fits.json"),
         models=fold_folder("fusion/models"),

@@ -34,7 +34,7 @@ def explain_fold(
 
     Nothing is fitted, and no label is read but to know which rows have one. Writes long tables: ``modalities``
     (`patient, head, modality, contribution, base, logit`) and ``features`` (`patient, head, modality, feature, value,
-    level, contribution`: the columns of clinical data and radiomics alone).
+    level, contribution`: the columns of the modalities in `SHOWN` alone).
 
     Parameters
     ----------

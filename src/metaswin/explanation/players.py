@@ -8,7 +8,7 @@ import numpy as np
 from metaswin.fusion.encode import BlockEncoder
 
 # Modalities whose columns are shown one by one; a dimension of a deep feature means nothing by itself.
-SHOWN = ("clinical", "radiomics", "peri_radiomics")
+SHOWN = ("clinical", "radiomics", "peri_radiomics", "anatomy")
 
 
 @dataclass(frozen=True)
