@@ -58,6 +58,14 @@ def test_map_when_the_masks_are_hidden_too_then_their_part_is_there(patch):
     assert found[9, 9, 9] == pytest.approx(-2.0, rel=1e-5)
 
 
+def test_map_when_cubes_overlap_by_half_then_it_is_linear_between_their_middles(patch):
+    patch[1] = 1.0
+    found = occlusion_map(Spots(), patch, 2.0, OcclusionSettings(cube=8.0, step=4.0))
+    # Along x, cubes of voxels 2-5 and 4-7 hold voxel 5; their middles are at 3.5 and 5.5, the next ones at 1.5 and 7.5.
+    share = found[:, 6, 7] / (3 * (0.9 - 0.5))
+    np.testing.assert_allclose(share[1:9], [0, 0.25, 0.75, 1, 1, 0.75, 0.25, 0], atol=1e-6)
+
+
 def test_map_when_batches_are_of_another_size_then_it_is_the_same(patch):
     other = OCCLUSION.model_copy(update={"batch_size": 50})
     np.testing.assert_array_equal(

@@ -29,7 +29,7 @@ BAR = 30  # height of the scale of colours in pixels
 
 
 def draw_map(effect: np.ndarray, patch: np.ndarray, spacing: float, title: str, note: str) -> Canvas:
-    """Planes through the voxel of tumour or ring with the largest effect.
+    """Planes through the voxel of the tumour with the largest effect.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def draw_map(effect: np.ndarray, patch: np.ndarray, spacing: float, title: str, 
         Words above the panels, left and right.
     """
     size = effect.shape[0]
-    seen = np.where((patch[1:3] > 0).any(axis=0) & np.isfinite(effect), np.abs(effect), -1.0)
+    seen = np.where((patch[1] > 0.5) & np.isfinite(effect), np.abs(effect), -1.0)
     centre = np.unravel_index(int(np.argmax(seen)), effect.shape)
     largest = float(np.nanmax(np.abs(effect))) if np.isfinite(effect).any() else 0.0
     canvas = Canvas(WIDTH, HEAD + PIXELS + GAP + ROW + BAR, [PRIMARY, RINGS[0]], TINTS, OPACITY)
@@ -92,7 +92,8 @@ def _draw_bar(canvas: Canvas, top: int, largest: float) -> None:
     canvas.grey[top : top + height, left : left + 7 * width] = 128
     for place, number in enumerate((1, 2, 3, 0, 4, 5, 6)):
         canvas.tint[top : top + height, left + place * width : left + (place + 1) * width] = number
-    for place, value in enumerate((-1, *EDGES, 1)):
-        canvas.write_words(left + place * width, top + height + 9, f"{value * largest:+.2g}", "mm")
+    for place, share in [(0, -1), (1, -2 / 3), (2, -1 / 3), (3.5, 0), (5, 1 / 3), (6, 2 / 3), (7, 1)]:
+        words = f"{share * largest:+.2g}" if share else "0"
+        canvas.write_words(left + round(place * width), top + height + 9, words, "mm")
     canvas.write_words(left - 8, top + height // 2, "lowers the risk", "rm")
     canvas.write_words(left + 7 * width + 8, top + height // 2, "raises the risk (logit)", "lm")

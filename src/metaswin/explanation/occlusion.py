@@ -12,7 +12,10 @@ PLAIN = 0.5  # the middle of the CT's window
 
 
 def occlusion_map(network: Classifier, patch: torch.Tensor, spacing: float, settings: OcclusionSettings) -> np.ndarray:
-    """Mean fall of the logit over the cubes that hide a voxel: positive where what is there raises the risk.
+    """Fall of the logit where a cube is hidden: positive where what is there raises the risk.
+
+    A voxel has the mean over the cubes that hide it, each weighted by how near the voxel is to the cube's middle: with
+    steps of half a cube this is the linear interpolation between the middles.
 
     Parameters
     ----------
@@ -31,7 +34,7 @@ def occlusion_map(network: Classifier, patch: torch.Tensor, spacing: float, sett
     """
     device = next(network.parameters()).device
     cubes = cubes_at(patch, spacing, settings)
-    total, count = np.zeros(patch.shape[1:]), np.zeros(patch.shape[1:])
+    total, weights = np.zeros(patch.shape[1:]), np.zeros(patch.shape[1:])
     with torch.inference_mode():
         patch = patch.to(device, torch.float32)
         whole = float(network(patch[None])[0])
@@ -39,9 +42,10 @@ def occlusion_map(network: Classifier, patch: torch.Tensor, spacing: float, sett
             batch = cubes[first : first + settings.batch_size]
             hidden = torch.stack([_hidden(patch, cube, settings.hide) for cube in batch])
             for cube, logit in zip(batch, network(hidden)[0].tolist(), strict=True):
-                total[cube] += whole - logit
-                count[cube] += 1
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+                weight = _nearness([s.stop - s.start for s in cube])
+                total[cube] += weight * (whole - logit)
+                weights[cube] += weight
+    return np.divide(total, weights, out=np.full(total.shape, np.nan), where=weights > 0)
 
 
 def cubes_at(patch: torch.Tensor, spacing: float, settings: OcclusionSettings) -> list[tuple[slice, slice, slice]]:
@@ -52,6 +56,12 @@ def cubes_at(patch: torch.Tensor, spacing: float, settings: OcclusionSettings) -
     starts = [sorted({*range(0, max(n - edge, 0), step), max(n - edge, 0)}) for n in lesion.shape]
     cubes = [tuple(slice(start, start + edge) for start in corner) for corner in product(*starts)]
     return [cube for cube in cubes if lesion[cube].any()]
+
+
+def _nearness(edges: list[int]) -> np.ndarray:
+    """Product of a hat along each axis, above 0 everywhere within the cube."""
+    hats = [1 - np.abs((np.arange(n) + 0.5) * 2 / n - 1) for n in edges]
+    return np.einsum("i,j,k->ijk", *hats)
 
 
 def _hidden(patch: torch.Tensor, cube: tuple[slice, slice, slice], hide: str) -> torch.Tensor:
