@@ -4,7 +4,7 @@
 
 A cohort has six standard normal predictors and an outcome with a logistic risk (prevalence 19.5 %). Two logistic
 regressions, one on all predictors and one on the first two (the control), go through repeated 5-fold cross-validation.
-The true performance of a fitted model is computed on 2^14 quasi-random patients with their true risks. Two targets:
+The true performance of a fitted model is computed on 2^13 quasi-random patients with their true risks. Two targets:
 
 - models: the mean true performance of models trained on 4/5 of a cohort, over all cohorts (what the report asks);
 - fitted: the true performance of the very models that were fitted in this cohort's first repeat.
@@ -33,7 +33,7 @@ from metaswin.evaluation.decision import net_benefit
 from metaswin.evaluation.delong import repeat_interval
 from metaswin.evaluation.gather import Scored
 from metaswin.evaluation.intervals import Estimate, mean_over_folds
-from metaswin.evaluation.metrics import ANYTHING, BOUNDS, METRICS, fold_metrics
+from metaswin.evaluation.metrics import ANYTHING, BOUNDS, METRICS, concordance, fold_metrics
 from metaswin.evaluation.pairs import Pairs
 from metaswin.evaluation.reliability import reliability
 from metaswin.files import write_json
@@ -43,7 +43,7 @@ FOLDS, CONFIDENCE, HORIZON, AT = 5, 0.95, 730.5, 0.2
 SLOPES, INTERCEPT = np.array([0.6, 0.5, 0.4, 0.3, 0.0, 0.0]), -1.65
 MODELS = {"full": slice(0, 6), "control": slice(0, 2)}
 COMPARED = ("auc", "brier", "net_benefit")
-POINTS = norm.ppf(qmc.Sobol(6, seed=1).random_base2(14))
+POINTS = norm.ppf(qmc.Sobol(6, seed=1).random_base2(13))
 RISK = expit(INTERCEPT + POINTS @ SLOPES)
 OUTPUT = Path(metaswin.evaluation.__file__).parent / "coverage.json"
 
@@ -88,9 +88,8 @@ def true_values(model: LogisticRegression, columns: slice, threshold: float) -> 
     labels, scores = np.repeat([1.0, 0.0], len(p)), np.tile(p, 2)
     weight = np.concatenate([RISK, 1 - RISK])
     found = {name: value.value for name, value in fold_metrics(labels, scores, threshold, weight).items()}
-    inside = POINTS[:, 0] > 0
-    half = np.tile(inside, 2)
-    stratum = fold_metrics(labels[half], scores[half], threshold, weight[half])["auc"].value
+    half = POINTS[:, 0] > 0
+    stratum = concordance(p[half], p[half], RISK[half], 1 - RISK[half])
     benefit = net_benefit(labels == 1, scores, weight, np.array([AT]))[0]
     return {**found, "net_benefit": float(benefit), "stratum": stratum}
 

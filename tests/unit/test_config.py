@@ -101,6 +101,24 @@ def test_load_when_strata_have_no_role_then_it_is_told(clinical_only):
     )
 
 
+def test_load_when_the_confirmatory_set_or_a_band_is_unknown_then_it_is_told(clinical_only):
+    clinical_only["evaluation"] = {"confirmatory_clinical_set": "stagin", "bands": {"Age": [60]}}
+    clinical_only["clinical"]["sets"] = {"staging": ["Age"]}
+    text = messages(clinical_only)
+    assert "evaluation.confirmatory_clinical_set: there is no set 'stagin'; did you mean 'staging'?" in text
+    assert "evaluation.bands: 'Age' is not among evaluation.strata" in text
+
+
+def test_load_when_bands_do_not_go_up_then_it_is_told(clinical_only):
+    clinical_only["evaluation"] = {"strata": ["Age"], "bands": {"Age": [65, 50]}}
+    assert "bands of Age must go up" in messages(clinical_only)
+
+
+def test_load_when_strata_name_the_scanner_then_only_images_have_it(clinical_only):
+    clinical_only["evaluation"] = {"strata": ["scanner"]}
+    assert "evaluation.strata: column 'scanner' has no role in clinical.columns" in messages(clinical_only)
+
+
 def test_load_when_radiomics_names_a_ring_nobody_makes_then_it_is_told(repository):
     raw = yaml.safe_load((repository / "config/demo.yaml").read_text())
     raw["radiomics"] = {"regions": ["tumor", "ring_0_5mm"]}

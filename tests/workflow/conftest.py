@@ -40,7 +40,7 @@ SMALL = {
         "maps": 2,
         "occlusion": {"cube": 40.0, "step": 40.0, "batch_size": 4},
     },
-    "evaluation": {"strata": ["sex"], "min_cell_events": 1, "bootstrap": 100},
+    "evaluation": {"strata": ["sex", "scanner"], "min_cell_events": 1, "bootstrap": 100},
     "controls": {"permutation": {"n": 3, "batch": 2, "trees": 10}},
 }
 
