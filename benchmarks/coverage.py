@@ -33,15 +33,18 @@ from metaswin.evaluation.decision import net_benefit
 from metaswin.evaluation.delong import repeat_interval
 from metaswin.evaluation.gather import Scored
 from metaswin.evaluation.intervals import Estimate, mean_over_folds
-from metaswin.evaluation.metrics import ANYTHING, BOUNDS, METRICS, concordance, fold_metrics
+from metaswin.evaluation.metrics import ANYTHING, BOUNDS, METRICS, brier, concordance, fold_metrics
 from metaswin.evaluation.pairs import Pairs
+from metaswin.evaluation.precision import average_precision
 from metaswin.evaluation.reliability import reliability
+from metaswin.evaluation.share import added_variance, by_share, share_variance
 from metaswin.files import write_json
 from metaswin.fusion.thresholds import fit_threshold
 
 FOLDS, CONFIDENCE, HORIZON, AT = 5, 0.95, 730.5, 0.2
 SLOPES, INTERCEPT = np.array([0.6, 0.5, 0.4, 0.3, 0.0, 0.0]), -1.65
 MODELS = {"full": slice(0, 6), "control": slice(0, 2)}
+ALONE = "Nadeau-Bengio alone"
 COMPARED = ("auc", "brier", "net_benefit")
 POINTS = norm.ppf(qmc.Sobol(6, seed=1).random_base2(13))
 RISK = expit(INTERCEPT + POINTS @ SLOPES)
@@ -90,91 +93,119 @@ def true_values(model: LogisticRegression, columns: slice, threshold: float) -> 
     found = {name: value.value for name, value in fold_metrics(labels, scores, threshold, weight).items()}
     half = POINTS[:, 0] > 0
     stratum = concordance(p[half], p[half], RISK[half], 1 - RISK[half])
-    benefit = net_benefit(labels == 1, scores, weight, np.array([AT]))[0]
-    return {**found, "net_benefit": float(benefit), "stratum": stratum}
+    return {**found, "net_benefit": benefit(labels == 1, scores, weight), "stratum": stratum}
 
 
-def one_cohort(setting: Setting, seed: int) -> tuple[dict[tuple, Estimate], dict[tuple, float], list]:
-    """Every interval of a cohort, the true values of the models of its first repeat, and its calibration bins."""
-    rng = np.random.default_rng(seed)
+def benefit(labels: NDArray, scores: NDArray, weight: NDArray) -> float:
+    """Net benefit at the threshold probability `AT`."""
+    return float(net_benefit(labels, scores, weight, np.array([AT]))[0])
+
+
+MOVED = {"pr_auc": average_precision, "brier": brier, "net_benefit": benefit}
+
+
+def fold_values(part: Scored) -> dict[str, float]:
+    """Every metric of one fold, and how those that move with the share of events do."""
+    found = fold_metrics(part.label, part.probability, part.threshold, part.weight)
+    values = {metric: np.nan if v.value is None else v.value for metric, v in found.items()}
+    slopes = {f"{metric}_by_share": by_share(measure, *part.known) for metric, measure in MOVED.items()}
+    return {**values, "net_benefit": benefit(*part.known), **slopes}
+
+
+def cross_validate(setting: Setting, rng: np.random.Generator) -> tuple[dict[str, pd.DataFrame], dict, "FirstRepeat"]:
+    """Values of each fold and true values of the models of the first repeat, by model; the full model's predictions."""
     predictors, label, when, kind = draw(setting, rng)
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in MODELS}
     truth: dict[str, list[dict[str, float]]] = {name: [] for name in MODELS}
-    scored: list[Scored] = []
-    rows = []
-    strata = np.nan_to_num(label, nan=2.0)
+    first = FirstRepeat(predictors, [], [])
     for repeat in range(setting.repeats):
         splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
-        for fold, (train, test) in enumerate(splitter.split(predictors, strata)):
+        for fold, (train, test) in enumerate(splitter.split(predictors, np.nan_to_num(label, nan=2.0))):
             weight = np.ones(len(test))
             if setting.lost is not None:
                 weight = weights(label[test], when[test], HORIZON, Censoring(when[train], kind[train]))
             train = train[~np.isnan(label[train])]
             for name, columns in MODELS.items():
-                model = LogisticRegression(solver="newton-cholesky")
-                model.fit(predictors[train, columns], label[train])
-                fitted = model.predict_proba(predictors[train, columns])[:, 1]
-                threshold = fit_threshold(fitted, label[train], "youden")
-                p = model.predict_proba(predictors[test, columns])[:, 1]
-                found = fold_metrics(label[test], p, threshold, weight)
-                values = {metric: np.nan if v.value is None else v.value for metric, v in found.items()}
-                known = ~np.isnan(label[test])
-                benefit = net_benefit(label[test][known] == 1, p[known], weight[known], np.array([AT]))[0]
-                measured[name].append({**values, "net_benefit": benefit})
+                model = LogisticRegression(solver="newton-cholesky").fit(predictors[train, columns], label[train])
+                on_train, p = (model.predict_proba(predictors[rows, columns])[:, 1] for rows in (train, test))
+                threshold = fit_threshold(on_train, label[train], "youden")
+                part = Scored("", "", repeat, fold, label[test], p, weight, threshold)
+                measured[name].append(fold_values(part))
                 if repeat == 0:
                     truth[name].append(true_values(model, columns, threshold))
                 if repeat == 0 and name == "full":
-                    scored.append(Scored("", "", repeat, fold, label[test], p, weight, threshold))
-                    rows += [(i, fold) for i in test]
-    table = {name: pd.DataFrame(values) for name, values in measured.items()}
-    means = {name: pd.DataFrame(values).mean() for name, values in truth.items()}
+                    first.scored.append(part)
+                    first.rows.append(test)
+    return (
+        {name: pd.DataFrame(values) for name, values in measured.items()},
+        {name: pd.DataFrame(values).mean() for name, values in truth.items()},
+        first,
+    )
+
+
+@dataclass
+class FirstRepeat:
+    """Predictions of the full model in the first repeat, and the rows of each fold."""
+
+    predictors: NDArray
+    scored: list[Scored]
+    rows: list[NDArray]
+
+
+def one_cohort(setting: Setting, seed: int) -> tuple[dict[tuple, Estimate], dict[tuple, float], list]:
+    """Every interval of a cohort, the true values of the models of its first repeat, and its calibration bins."""
+    rng = np.random.default_rng(seed)
+    table, truth, first = cross_validate(setting, rng)
+    known = [part.known for part in first.scored]
+    variance = share_variance(*(np.concatenate([rows[place] for rows in known]) for place in (0, 2)))
     intervals: dict[tuple, Estimate] = {}
     targets: dict[tuple, float] = {}
     for repeats in sorted({1, setting.repeats}):
-        some = {name: values.iloc[: FOLDS * repeats] for name, values in table.items()}
-        for metric in [*METRICS, "net_benefit"]:
-            key = ("Nadeau-Bengio", metric, repeats)
-            bounds = ANYTHING if metric == "net_benefit" else BOUNDS.get(metric)
-            intervals[key] = mean_over_folds(
-                some["full"][metric].to_numpy(), 1 / (FOLDS - 1), CONFIDENCE, bounds=bounds
-            )
-            targets[key] = means["full"][metric]
-        for metric in COMPARED:
-            key = ("Nadeau-Bengio, difference", metric, repeats)
-            difference = (some["full"][metric] - some["control"][metric]).to_numpy()
-            intervals[key] = mean_over_folds(difference, 1 / (FOLDS - 1), CONFIDENCE, signed=True, bounds=ANYTHING)
-            targets[key] = means["full"][metric] - means["control"][metric]
-    pairs = [(scores[labels], scores[~labels]) for labels, scores, _ in (part.known for part in scored)]
+        full, control = (table[name].iloc[: FOLDS * repeats] for name in MODELS)
+        difference, true_difference = full - control, truth["full"] - truth["control"]
+        for title, values, true, metrics in [
+            ("", full, truth["full"], [*METRICS, "net_benefit"]),
+            (", difference", difference, true_difference, COMPARED),
+        ]:
+            for metric in metrics:
+                found = values[metric].to_numpy()
+                bounds = ANYTHING if title or metric == "net_benefit" else BOUNDS.get(metric)
+                moved = metric in MOVED
+                added = added_variance(values[f"{metric}_by_share"].to_numpy(), variance) if moved else 0.0
+                for kind, more in [("Nadeau-Bengio", added), *([(ALONE, 0.0)] if moved else [])]:
+                    key = (kind + title, metric, repeats)
+                    intervals[key] = mean_over_folds(found, 1 / (FOLDS - 1), CONFIDENCE, bounds=bounds, added=more)
+                    targets[key] = true[metric]
+    pairs = [(scores[labels], scores[~labels]) for labels, scores, _ in known]
     intervals["DeLong", "auc", 1] = repeat_interval(pairs, CONFIDENCE)
-    targets["DeLong", "auc", 1] = means["full"]["auc"]
-    intervals["bootstrap, stratum", "auc", 1] = _stratum(predictors, label, rows, scored, rng)
-    targets["bootstrap, stratum", "auc", 1] = means["full"]["stratum"]
-    return intervals, targets, _bins(predictors, rows, scored)
+    targets["DeLong", "auc", 1] = truth["full"]["auc"]
+    intervals["bootstrap, stratum", "auc", 1] = _stratum(first, rng)
+    targets["bootstrap, stratum", "auc", 1] = truth["full"]["stratum"]
+    return intervals, targets, _bins(first)
 
 
-def _stratum(predictors: NDArray, label: NDArray, rows: list, scored: list[Scored], rng) -> Estimate:
+def _stratum(first: FirstRepeat, rng: np.random.Generator) -> Estimate:
     """The bootstrap interval of the half of the patients with a positive first predictor."""
-    table = pd.DataFrame(rows, columns=["patient", "fold"]).assign(repeat=0)
-    table["label"] = label[table["patient"]]
-    chosen = np.flatnonzero((predictors[table["patient"], 0] > 0) & table["label"].notna())
-    scores, weight = (np.concatenate([getattr(part, name) for part in scored]) for name in ("probability", "weight"))
+    folds = np.repeat(np.arange(FOLDS), [len(rows) for rows in first.rows])
+    columns = {"patient": np.concatenate(first.rows), "repeat": 0, "fold": folds}
+    label, scores, weight = (
+        np.concatenate([getattr(part, name) for part in first.scored]) for name in ("label", "probability", "weight")
+    )
+    table = pd.DataFrame({**columns, "label": label})
+    chosen = np.flatnonzero((first.predictors[table["patient"], 0] > 0) & table["label"].notna())
     pairs = Pairs(table.iloc[chosen].reset_index(drop=True), 500, rng)
     return pairs.estimate(scores[chosen], weight[chosen], CONFIDENCE)
 
 
-def _bins(predictors: NDArray, rows: list, scored: list[Scored]) -> list[tuple[float, float, float]]:
+def _bins(first: FirstRepeat) -> list[tuple[float, float, float]]:
     """Limits of each calibration bin and the mean true risk of its patients.
 
     The risks go through the same function as labels: with fractions in place of 0 and 1 the observed share of a bin
     is the mean of its patients' risks.
     """
-    risk = expit(INTERCEPT + predictors[[i for i, _ in rows]] @ SLOPES)
-    curve = reliability(scored, 10, CONFIDENCE)
-    start, with_risk = 0, []
-    for part in scored:
-        mine = risk[start : start + len(part.label)]
-        start += len(part.label)
-        with_risk.append(FixedRisk(part, mine))
+    curve = reliability(first.scored, 10, CONFIDENCE)
+    risks = [expit(INTERCEPT + first.predictors[rows] @ SLOPES) for rows in first.rows]
+    with_risk = [FixedRisk(part, risk) for part, risk in zip(first.scored, risks, strict=True)]
     true = reliability(with_risk, 10, CONFIDENCE)["observed"]
     return list(zip(curve["low"], curve["high"], true, strict=True))
 
@@ -251,7 +282,8 @@ def main() -> None:
             },
             "cohorts": arguments.cohorts,
             "confidence": CONFIDENCE,
-            "rows": rows,
+            "rows": [row for row in rows if not row["interval"].startswith(ALONE)],
+            "without_share": [row for row in rows if row["interval"].startswith(ALONE)],
         }
         write_json(OUTPUT, facts)
 

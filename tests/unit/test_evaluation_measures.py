@@ -21,7 +21,7 @@ from metaswin.evaluation.curves import GRID, mean_precision
 from metaswin.evaluation.decision import net_benefit, treat_all
 from metaswin.evaluation.delong import NO_SPREAD, delong, fold_interval, repeat_interval
 from metaswin.evaluation.gather import Scored
-from metaswin.evaluation.metrics import METRICS, brier, fold_metrics
+from metaswin.evaluation.metrics import METRICS, brier, concordance, fold_metrics
 from metaswin.evaluation.precision import average_precision, precision_recall
 from metaswin.evaluation.reliability import quantile_bins, reliability, wilson
 from metaswin.evaluation.samplesize import (
@@ -34,6 +34,7 @@ from metaswin.evaluation.samplesize import (
     rows_for_shrinkage,
     shrinkage_for_optimism,
 )
+from metaswin.evaluation.share import added_variance, by_share, share_variance
 
 
 @st.composite
@@ -273,6 +274,38 @@ def test_fold_metrics_of_any_input_are_finite_or_have_a_reason(data):
     for value in found.values():
         assert (value.value is None) == bool(value.why)
         assert value.value is None or np.isfinite(value.value)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows())
+def test_change_with_the_share_of_events_equals_its_closed_form(drawn):
+    labels, scores, weight = drawn
+    loss = (labels - scores) ** 2
+    of_events, of_others = (np.average(loss[group], weights=weight[group]) for group in (labels, ~labels))
+    assert by_share(brier, labels, scores, weight) == pytest.approx(of_events - of_others, abs=1e-9)
+    called = scores >= 0.3
+    rates = [np.average(called[group], weights=weight[group]) for group in (labels, ~labels)]
+
+    def benefit(*drawn):
+        return net_benefit(*drawn, np.array([0.3]))[0]
+
+    assert by_share(benefit, labels, scores, weight) == pytest.approx(rates[0] + rates[1] * 3 / 7)
+
+
+@settings(max_examples=20, deadline=None)
+@given(rows())
+def test_change_of_the_auc_with_the_share_of_events_is_nothing(drawn):
+    def auc(labels, scores, weight):
+        return concordance(scores[labels], scores[~labels], weight[labels], weight[~labels])
+
+    assert by_share(auc, *drawn) == pytest.approx(0, abs=1e-9)
+
+
+def test_variance_of_the_share_of_events_counts_equal_weights_once_each():
+    labels = np.array([True] * 20 + [False] * 80)
+    assert share_variance(labels, np.full(100, 3.0)) == pytest.approx(0.2 * 0.8 / 100)
+    assert added_variance(np.array([0.4, np.nan, 0.6]), 0.0016) == pytest.approx(0.25 * 0.0016)
+    assert added_variance(np.array([np.nan]), 0.0016) == 0
 
 
 def test_riley_rows_equal_the_worked_example_of_pmsampsize():

@@ -156,6 +156,12 @@ def test_interval_without_overlap_term_equals_student_t():
     assert (found.low, found.high) == pytest.approx((low, high))
 
 
+def test_interval_with_added_variance_equals_the_formula_worked_by_hand():
+    # As above, .001125, and .0002 that the folds cannot show.
+    found = mean_over_folds(np.array([0.65, 0.75, 0.65, 0.75, 0.7]), 0.25, 0.95, added=0.0002)
+    assert found.high - found.value == pytest.approx(2.776445 * np.sqrt(0.001325), abs=1e-6)
+
+
 def test_interval_is_clipped_to_what_a_share_or_a_difference_can_be():
     values = np.array([0.95, 1.0, 0.7])
     assert mean_over_folds(values, 0.5, 0.95).high == 1.0

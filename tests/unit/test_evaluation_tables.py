@@ -57,6 +57,17 @@ def test_summary_is_the_mean_over_folds_and_repeats_never_of_pooled_rows(horizon
     assert (summary["folds"] == 10).all()
 
 
+def test_brier_interval_holds_the_spread_of_folds_and_of_the_share_of_events(horizon_run):
+    _, found = horizon_run
+    chosen = "endpoint == 'dm' and arm == 'deep' and head == 'network'"
+    folds, row = found["folds"].query(chosen), found["summary"].query(chosen).iloc[0]
+    share = row["events"] / row["n"]
+    ratio = next(e["test_to_train"] for e in found["facts"]["endpoints"] if e["name"] == "dm")
+    spread = (1 / 10 + ratio) * folds["brier"].var()
+    added = folds["brier_by_share"].mean() ** 2 * share * (1 - share) / row["n"]
+    assert row["brier_high"] - row["brier"] == pytest.approx(2.262157 * np.sqrt(spread + added))
+
+
 def test_summary_counts_each_patient_once(horizon_run):
     run, found = horizon_run
     counts = read_json(f"{run.results}/folds/dm.json")["counts"]["nonevent"]

@@ -14,6 +14,7 @@ from metaswin.evaluation.intervals import mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
 from metaswin.evaluation.settings import EvaluationSettings
 from metaswin.evaluation.shape import from_records
+from metaswin.evaluation.share import added_variance, by_share
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS, reasons, weightings
 
 CLINICAL = "clinical:"
@@ -77,7 +78,8 @@ def comparison_table(
     Each head of the headline is compared with each head of the controls, in AUC, Brier score (below 0 favours the
     headline), net benefit at a threshold probability and, if asked for, the net reclassification index. Confirmatory
     are the differences in the AUC that answers the question, `settings.headline_head` on both sides, against
-    `confirmatory_arms`; their p values are adjusted by Holm's method. Everything else is exploratory.
+    `confirmatory_arms`; their p values are adjusted by Holm's method. Everything else is exploratory. The variance of
+    the share of events is added where it moves the metric (`metaswin.evaluation.share`).
     """
     thresholds = _thresholds(data, settings)
     arms = list(dict.fromkeys(arm for arm, _ in data.arms))
@@ -92,10 +94,13 @@ def comparison_table(
         differences = _differences(measured[ours], measured[theirs])
         if settings.nri:
             differences |= _nri(data, data.arms[ours], data.arms[theirs], thresholds)
-        for name, (difference, why) in differences.items():
+        for name, (difference, why, slopes) in differences.items():
             metric = name.removesuffix("_ipcw")
+            added = added_variance(slopes, data.share_variance[name.removeprefix(metric)])
             bounds = BOUNDS.get(metric)
-            found = mean_over_folds(difference, data.ratio, settings.confidence, why, signed=True, bounds=bounds)
+            found = mean_over_folds(
+                difference, data.ratio, settings.confidence, why, signed=True, bounds=bounds, added=added
+            )
             records.append(
                 {
                     **{"arm": ours[0], "head": ours[1], "against": theirs[0], "against_head": theirs[1]},
@@ -126,33 +131,41 @@ def _measured(data: EndpointData, rows: pd.DataFrame, thresholds: Mapping[tuple[
     for suffix in WEIGHTINGS:
         why = UNUSABLE if suffix in weightings(data) else PLAIN
         usable = [part.usable and why != PLAIN for part in parts]
-        added[f"net_benefit{suffix}"] = [
-            _net_benefit(part, suffix, thresholds[part.repeat, part.fold]) if can else np.nan
+        found = [
+            _net_benefit(part, suffix, thresholds[part.repeat, part.fold]) if can else (np.nan, np.nan)
             for part, can in zip(parts, usable, strict=True)
         ]
+        added[f"net_benefit{suffix}"] = [value for value, _ in found]
+        added[f"net_benefit{suffix}_by_share"] = [slope for _, slope in found]
         added[f"net_benefit{suffix}_why"] = ["" if can else why for can in usable]
     return rows.assign(**added)
 
 
-def _net_benefit(part: Scored, suffix: str, threshold: float) -> float:
+def _net_benefit(part: Scored, suffix: str, threshold: float) -> tuple[float, float]:
+    """Net benefit of one fold, and its change with the share of events."""
     labels, scores, weights = part.known
-    return float(net_benefit(labels, scores, weights if suffix else np.ones(len(labels)), np.array([threshold]))[0])
+
+    def benefit(labels: NDArray, scores: NDArray, weights: NDArray) -> float:
+        return float(net_benefit(labels, scores, weights, np.array([threshold]))[0])
+
+    rows = labels, scores, weights if suffix else np.ones(len(labels))
+    return benefit(*rows), float(by_share(benefit, *rows))
 
 
-def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, tuple[NDArray, str]]:
-    """Difference in each fold, and why some are missing, by metric."""
-    return {
-        name: (
-            ours[name].to_numpy() - theirs[name].to_numpy(),
-            reasons(ours[f"{name}_why"]) or reasons(theirs[f"{name}_why"]),
-        )
-        for name in COMPARED
-    }
+def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, tuple[NDArray, str, NDArray]]:
+    """Difference in each fold, why some are missing, and its change with the share of events, by metric."""
+    found = {}
+    for name in COMPARED:
+        slope = f"{name}_by_share"
+        slopes = ours[slope].to_numpy() - theirs[slope].to_numpy() if slope in ours else np.zeros(len(ours))
+        why = reasons(ours[f"{name}_why"]) or reasons(theirs[f"{name}_why"])
+        found[name] = (ours[name].to_numpy() - theirs[name].to_numpy(), why, slopes)
+    return found
 
 
 def _nri(
     data: EndpointData, ours: Sequence[Scored], theirs: Sequence[Scored], thresholds: Mapping[tuple[int, int], float]
-) -> dict[str, tuple[NDArray, str]]:
+) -> dict[str, tuple[NDArray, str, NDArray]]:
     """Net reclassification index of two risk groups in each fold (Pencina et al. 2008, Stat Med 27:157-172).
 
     The share of events that move above the threshold less those that move below it, and the reverse for non-events.
@@ -168,5 +181,5 @@ def _nri(
                 moved = (scores >= at).astype(float) - (their.known[1] >= at)
                 up, down = (np.average(moved[group], weights=weights[group]) for group in (labels, ~labels))
                 values[place] = up - down
-        found[f"nri{suffix}"] = (values, UNUSABLE)
+        found[f"nri{suffix}"] = (values, UNUSABLE, np.zeros(len(ours)))
     return found

@@ -8,6 +8,7 @@ from metaswin.evaluation.gather import EndpointData
 from metaswin.evaluation.intervals import mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
 from metaswin.evaluation.shape import from_records
+from metaswin.evaluation.share import added_variance, by_share
 
 LEFT_OUT = "one outcome only, or a prediction is missing"
 
@@ -46,20 +47,29 @@ def thresholds(limits: tuple[float, float]) -> NDArray:
 
 
 def decision_table(data: EndpointData, limits: tuple[float, float], confidence: float) -> pd.DataFrame:
-    """Net benefit of every arm and head at each threshold probability: mean over folds, corrected interval.
+    """Net benefit of every arm and head at each threshold probability: mean over folds, corrected interval
+    with the variance of the share of events (`metaswin.evaluation.share`).
 
     Weighted as the headline is. Folds without an outcome or with missing predictions are left out; ``treat_all`` is
     the mean over the same folds. Treating nobody has net benefit 0.
     """
     grid = thresholds(limits)
+    variance = data.share_variance[data.suffix]
+
+    def benefit(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
+        return net_benefit(labels, scores, weights, grid)
+
     records = []
     for (arm, head), folds in data.arms.items():
         usable = [part.known for part in folds if part.usable]
         curves = np.full((len(folds), len(grid)), np.nan)
-        curves[: len(usable)] = [net_benefit(*rows, grid) for rows in usable] or np.nan
+        slopes = curves.copy()
+        for place, rows in enumerate(usable):
+            curves[place], slopes[place] = benefit(*rows), by_share(benefit, *rows)
         everybody = np.mean([treat_all(rows[0], rows[2], grid) for rows in usable], axis=0) if usable else grid * np.nan
         for place, threshold in enumerate(grid):
-            found = mean_over_folds(curves[:, place], data.ratio, confidence, LEFT_OUT, bounds=ANYTHING)
+            added = added_variance(slopes[:, place], variance)
+            found = mean_over_folds(curves[:, place], data.ratio, confidence, LEFT_OUT, bounds=ANYTHING, added=added)
             record = {"arm": arm, "head": head, "threshold_probability": threshold, "net_benefit": found.value}
             limits_and_all = {"low": found.low, "high": found.high, "treat_all": everybody[place], "why": found.why}
             records.append({**record, **limits_and_all})

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.samplesize import cox_snell
+from metaswin.evaluation.share import share_variance
 from metaswin.files import read_json, read_table
 
 _FOLD = re.compile(r"models/(?P<endpoint>[^/]+)/[^/]+/r(?P<repeat>\d+)-f(?P<fold>\d+)/")
@@ -127,6 +128,14 @@ class EndpointData:
         for part in self.scored:
             found.setdefault((part.arm, part.head), []).append(part)
         return found
+
+    @cached_property
+    def share_variance(self) -> dict[str, float]:
+        """Variance of the cohort's share of events, by the ending of the weighting."""
+        parts = next(iter(self.arms.values()))
+        known = [part.known for part in parts if part.repeat == parts[0].repeat]
+        labels, weight = (np.concatenate([rows[place] for rows in known]) for place in (0, 2))
+        return {"": share_variance(labels, np.ones(len(labels))), "_ipcw": share_variance(labels, weight)}
 
 
 def fold_key(path: str | Path) -> tuple[str, int, int]:

@@ -39,6 +39,7 @@ def mean_over_folds(
     why: str = "",
     signed: bool = False,
     bounds: tuple[float, float] | None = None,
+    added: float = 0.0,
 ) -> Estimate:
     """Mean of the folds' values with the corrected resampled t interval.
 
@@ -61,6 +62,8 @@ def mean_over_folds(
         True for a difference, which gets a p value.
     bounds : (float, float) or None
         What the value can be: limits are clipped to it. None: [-1, 1] for a difference, otherwise [0, 1].
+    added : float
+        Variance of the mean that the spread over folds cannot show, see `metaswin.evaluation.share`.
     """
     from scipy import stats
 
@@ -74,7 +77,7 @@ def mean_over_folds(
     spread = float(np.std(kept, ddof=1))
     if spread < 1e-12:
         return Estimate(mean, folds=folds, why=ALL_EQUAL)
-    error = np.sqrt(1 / folds + ratio) * spread
+    error = float(np.sqrt((1 / folds + ratio) * spread**2 + added))
     half = float(stats.t.ppf((1 + confidence) / 2, folds - 1) * error)
     left_out = f"{len(values) - folds} of {len(values)} folds left out: {why}" if folds < len(values) else ""
     least, most = bounds or ((-1.0, 1.0) if signed else (0.0, 1.0))

@@ -9,8 +9,12 @@ import pandas as pd
 from metaswin.evaluation.delong import both, fold_interval
 from metaswin.evaluation.gather import ARM, EndpointData, Scored
 from metaswin.evaluation.intervals import mean_over_folds
-from metaswin.evaluation.metrics import BOUNDS, METRICS, fold_metrics
+from metaswin.evaluation.metrics import BOUNDS, METRICS, brier, fold_metrics
+from metaswin.evaluation.precision import average_precision
+from metaswin.evaluation.share import added_variance, by_share
 
+# Metrics of `metaswin.evaluation.metrics` that move with the share of events.
+MOVED = {"pr_auc": average_precision, "brier": brier}
 # Known outcomes count 1 each, or by inverse probability of censoring.
 WEIGHTINGS = ("", "_ipcw")
 PLAIN = "no follow-up times: a plain column"
@@ -24,14 +28,17 @@ def weightings(data: EndpointData) -> Sequence[str]:
 def fold_table(data: EndpointData, confidence: float = 0.95) -> pd.DataFrame:
     """Metrics of every arm, head, repeat and fold; a missing one has its reason in the column ``<metric>_why``.
 
-    ``delong_low, delong_high`` are DeLong's interval of the AUC of known outcomes, for this fold's fitted model.
+    ``delong_low, delong_high`` are DeLong's interval of the AUC of known outcomes, for this fold's fitted model;
+    ``<metric>_by_share`` is the change of a metric with the share of events (`metaswin.evaluation.share`).
     """
     table = pd.DataFrame([_fold_record(part, data, confidence) for part in data.scored])
     numbers = [metric + suffix for metric in METRICS for suffix in WEIGHTINGS]
     for number in numbers:
         if number not in table:
             table[number], table[f"{number}_why"] = np.nan, PLAIN
-    return table.astype(dict.fromkeys([*numbers, "delong_low", "delong_high"], "float64"))
+    slopes = [f"{metric}{suffix}_by_share" for metric in MOVED for suffix in WEIGHTINGS]
+    table[[name for name in slopes if name not in table]] = np.nan
+    return table.astype(dict.fromkeys([*numbers, *slopes, "delong_low", "delong_high"], "float64"))
 
 
 def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[str, Any]:
@@ -48,6 +55,11 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
         for metric, found in fold_metrics(part.label, part.probability, part.threshold, weight).items():
             record[metric + suffix] = found.value
             record[f"{metric}{suffix}_why"] = found.why
+        if part.usable:
+            labels, scores, weights = part.known
+            weights = weights if suffix else np.ones(len(labels))
+            for metric, measure in MOVED.items():
+                record[f"{metric}{suffix}_by_share"] = by_share(measure, labels, scores, weights)
     scores = both(part)
     interval = fold_interval(*scores, confidence) if scores else None
     why = interval.why if interval else record["auc_why"]
@@ -66,12 +78,20 @@ def summary_table(data: EndpointData, folds: pd.DataFrame, confidence: float) ->
             for suffix in WEIGHTINGS:
                 name = metric + suffix
                 why = reasons(rows[f"{name}_why"])
-                found = mean_over_folds(rows[name].to_numpy(), data.ratio, confidence, why, bounds=BOUNDS.get(metric))
+                added = variance_by_share(rows, name, data.share_variance[suffix])
+                bounds = BOUNDS.get(metric)
+                found = mean_over_folds(rows[name].to_numpy(), data.ratio, confidence, why, bounds=bounds, added=added)
                 record |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
                 record |= {f"{name}_folds": found.folds, f"{name}_why": found.why}
         records.append(record)
     numbers = [f"{m}{s}{limit}" for m in METRICS for s in WEIGHTINGS for limit in ("", "_low", "_high")]
     return pd.DataFrame(records).astype(dict.fromkeys(numbers, "float64"))
+
+
+def variance_by_share(rows: pd.DataFrame, name: str, variance: float) -> float:
+    """What the share of events adds to the variance of the mean of a metric; 0 for metrics that it does not move."""
+    column = f"{name}_by_share"
+    return added_variance(rows[column].to_numpy(), variance) if column in rows else 0.0
 
 
 def _counts(data: EndpointData) -> dict[str, int]:
