@@ -61,7 +61,13 @@ def test_controls_are_volume_and_clinical_sets_alone():
     ],
 )
 def test_confirmatory_family_is_fixed_by_the_config_and_the_arms(arms, chosen, family):
-    assert confirmatory_arms(arms, SETS, chosen) == family
+    assert confirmatory_arms(arms, "deep", SETS, chosen) == family
+
+
+def test_confirmatory_family_when_the_largest_set_is_the_headline_then_the_next():
+    assert confirmatory_arms(["clinical:paper", "clinical:staging"], "clinical:paper", SETS, None) == [
+        "clinical:staging"
+    ]
 
 
 def test_only_the_weighted_auc_of_the_headline_head_is_confirmatory_at_a_horizon(data):

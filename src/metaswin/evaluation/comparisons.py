@@ -37,23 +37,27 @@ def controls(arms: Sequence[str]) -> list[str]:
     return [arm for arm in arms if arm == "volume" or (arm.startswith(CLINICAL) and "+" not in arm)]
 
 
-def confirmatory_arms(arms: Sequence[str], sets: Mapping[str, Sequence[str]], chosen: str | None) -> list[str]:
-    """Controls of the confirmatory family: volume, and one clinical set named beforehand.
+def confirmatory_arms(
+    arms: Sequence[str], headline: str, sets: Mapping[str, Sequence[str]], chosen: str | None
+) -> list[str]:
+    """Controls of the confirmatory family: volume, and one clinical set named beforehand; never the headline itself.
 
     Parameters
     ----------
     arms : sequence of str
         Arms of the run.
+    headline : str
     sets : mapping
         Clinical set → columns, in the config's order.
     chosen : str or None
         ``evaluation.confirmatory_clinical_set``; None takes, among the sets that are arms, the one with the most
         columns, the first of them: results never choose it.
     """
-    named = [name for name in sets if CLINICAL + name in arms]
+    others = set(arms) - {headline}
+    named = [name for name in sets if CLINICAL + name in others]
     largest = max(named, key=lambda name: len(sets[name]), default=None)
     name = chosen if chosen in named else largest
-    return [*(["volume"] if "volume" in arms else []), *([CLINICAL + name] if name else [])]
+    return [*(["volume"] if "volume" in others else []), *([CLINICAL + name] if name else [])]
 
 
 def holm(p: NDArray) -> NDArray:
@@ -83,7 +87,7 @@ def comparison_table(
     """
     thresholds = _thresholds(data, settings)
     arms = list(dict.fromkeys(arm for arm, _ in data.arms))
-    family = confirmatory_arms(arms, sets, settings.confirmatory_clinical_set)
+    family = confirmatory_arms(arms, data.headline, sets, settings.confirmatory_clinical_set)
     against = set(controls(arms)) - {data.headline}
     measured = {key: _measured(data, rows, thresholds) for key, rows in folds.groupby(["arm", "head"], sort=True)}
     records = []

@@ -83,14 +83,13 @@ def _tables(
 
 def _facts(data: EndpointData, settings: EvaluationSettings, sets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     arms = list(dict.fromkeys(arm for arm, _ in data.arms))
-    family = confirmatory_arms(arms, sets, settings.confirmatory_clinical_set)
     return {
         "name": data.name,
         "horizon_days": data.horizon,
         "deaths": data.settings.get("deaths") if data.horizon is not None else None,
         "headline": data.headline,
         "headline_head": settings.headline_head,
-        "confirmatory": [arm for arm in family if arm != data.headline],
+        "confirmatory": confirmatory_arms(arms, data.headline, sets, settings.confirmatory_clinical_set),
         "weighting": "ipcw" if data.horizon is not None else "known",
         "modalities": data.modalities,
         "notes": data.notes,
