@@ -87,7 +87,7 @@ def _tint(effect: np.ndarray, largest: float) -> np.ndarray:
 
 def _draw_bar(canvas: Canvas, top: int, largest: float) -> None:
     """The scale: what colours mean in units of the logit."""
-    width, height = 40, 10
+    width, height = 52, 10
     left = WIDTH // 2 - 7 * width // 2
     canvas.grey[top : top + height, left : left + 7 * width] = 128
     for place, number in enumerate((1, 2, 3, 0, 4, 5, 6)):
