@@ -268,7 +268,7 @@ def test_extract_features_when_networks_are_there_then_each_row_is_scored_by_the
     output = tmp_path / "features.parquet"
     extract_features(paths, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS)
     table = read_table(output).set_index("patient")
-    assert table.columns.tolist() == ["role", "score", *(f"d{number:03d}" for number in range(192))]
+    assert table.columns.tolist() == ["role", "score", "score_seen", *(f"d{number:03d}" for number in range(192))]
     assert table["role"].tolist() == ["test"] * 4 + ["train"] * 8
     for patient, part in [("P01", "outer"), ("P04", "inner-0"), ("P10", "inner-1")]:
         value, _ = score(load_network(networks[part]), load_patch(cohort / f"{patient}.nii.gz").half())
@@ -276,7 +276,35 @@ def test_extract_features_when_networks_are_there_then_each_row_is_scored_by_the
         _, pooled = score(load_network(networks["outer"]), load_patch(cohort / f"{patient}.nii.gz").half())
         assert table.loc[patient, "d000":].to_numpy(dtype=float) == pytest.approx(pooled.numpy(), abs=1e-4)
     assert table.loc["P11", "score":].isna().all()
-    assert table.drop(index="P11").notna().all().all()
+    assert table.drop(index="P11").drop(columns="score_seen").notna().all().all()
+    # Neither test rows nor the row of unknown label were seen.
+    assert table.index[table["score_seen"].notna()].tolist() == ["P04", "P05", "P06", "P07", "P08", "P09"]
+    value, _ = score(load_network(networks["outer"]), load_patch(cohort / "P04.nii.gz").half())
+    assert table.loc["P04", "score_seen"] == pytest.approx(value, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "scored", "seen"),
+    [
+        ("in-sample", [*range(11)], [4, 5, 6, 7, 8, 9]),
+        # The network plays inner-0: it has seen inner fold 1, patients 6, 7 and (of unknown label) 10.
+        ("inner-validation", [0, 1, 2, 3, 4, 5, 8, 9], [6, 7]),
+    ],
+)
+def test_extract_features_when_one_network_is_enough_then_it_scores_what_the_mode_says(
+    cohort, undisturbed, tmp_path, mode, scored, seen
+):
+    part = {"in-sample": "outer", "inner-validation": "inner-0"}[mode]
+    networks = {part: str(undisturbed / "network.safetensors")}
+    paths = [str(path) for path in cohort.glob("*.nii.gz")]
+    output = tmp_path / "features.parquet"
+    extract_features(paths, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS, mode)
+    table = read_table(output).set_index("patient")
+    assert table.index[table["score"].notna()].tolist() == [f"P{i:02d}" for i in scored]
+    assert table.index[table["score_seen"].notna()].tolist() == [f"P{i:02d}" for i in seen]
+    both = table["score"].notna() & table["score_seen"].notna()
+    assert (table.loc[both, "score"] == table.loc[both, "score_seen"]).all()
+    assert table["d000"].notna().sum() == COUNT - 1
 
 
 def test_training_facts_when_written_then_name_no_path(undisturbed, tmp_path_factory):

@@ -111,6 +111,39 @@ def test_rerun_when_a_later_stage_is_edited_then_images_and_radiomics_stay(finis
     assert not set(planned) & {"convert_images", "extract_radiomics", "train_deep", "make_folds"}
 
 
+@pytest.mark.parametrize(
+    ("mode", "networks", "joint"),
+    [("cross-fitted", 6, 0), ("inner-validation", 2, 0), ("in-sample", 2, 0), ("joint", 6, 6)],
+)
+def test_deep_score_when_its_mode_is_chosen_then_only_the_networks_it_needs_are_trained(
+    finished, snakemake, small, mode, networks, joint
+):
+    """Two folds of two inner folds; one epoch more makes every network anew."""
+    config = {**small, "deep": {**small["deep"], "epochs": 3}, "fusion": {**small["fusion"], "deep_score": mode}}
+    planned = rules_to_run(snakemake(finished.folder, config, "-n", "--", "all").text)
+    assert (planned["train_deep"], planned.get("train_joint", 0)) == (networks, joint)
+    assert planned["train_fusion"] == 2
+
+
+@pytest.mark.long
+def test_deep_score_when_joint_then_the_run_ends_with_the_headline_trained_end_to_end(
+    finished, snakemake, small, tmp_path
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.folder, copy)
+    fusion = {**small["fusion"], "deep_score": "joint", "joint": {"epochs": 1}}
+    run = snakemake(copy, {**small, "fusion": fusion}, "evaluation")
+    assert run.code == 0, run.text[-5000:]
+    assert not {"train_deep", "make_patches"} & set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", run.text))
+    optimism = run.table("evaluation/optimism.parquet")
+    assert set(optimism["deep_score"]) == {"joint"}
+    assert {EVERYTHING, "deep", "deep_score", "volume"} <= set(optimism["arm"])
+    before = finished.table("evaluation/predictions.parquet").set_index(["arm", "head"])["probability"].sort_index()
+    after = run.table("evaluation/predictions.parquet").set_index(["arm", "head"])["probability"].sort_index()
+    assert before["deep", "network"].tolist() == after["deep", "network"].tolist()
+    assert before[EVERYTHING, "network"].tolist() != after[EVERYTHING, "network"].tolist()
+
+
 def test_library_edit_when_touching_one_stage_then_only_what_depends_on_it_would_run(
     repository, finished, snakemake, small
 ):

@@ -20,6 +20,8 @@ ENDPOINTS = list(CONFIG.endpoints)
 REPEATS = range(CONFIG.folds.repeats)
 FOLDS = range(CONFIG.folds.k)
 PARTS = ["outer", *(f"inner-{j}" for j in range(CONFIG.folds.inner))]
+# Networks that the deep score needs; the first one scores the test rows.
+DEEP_PARTS = {"in-sample": PARTS[:1], "inner-validation": PARTS[1:2]}.get(CONFIG.fusion.deep_score, PARTS)
 DETAILS = f"{CONFIG.output.private}/details"
 
 

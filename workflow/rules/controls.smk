@@ -1,5 +1,5 @@
 # Controls through the same folds: selection before the split, radiomics of shuffled regions, permuted outcomes.
-from metaswin.controls.plan import joins, permutation_batches, reasons
+from metaswin.controls.plan import joins, permutation_batches, permutes_deep, reasons
 
 CONTROLLED = CONFIG.controls
 NOT_APPLICABLE = reasons(CONFIG)
@@ -7,7 +7,7 @@ VARIANTS = [name for name in ("leaky", "shuffled") if getattr(CONTROLLED, name) 
 PERMUTATIONS = (
     permutation_batches(CONTROLLED.permutation) if CONTROLLED.permuted and "permuted" not in NOT_APPLICABLE else {}
 )
-PERMUTES_DEEP = bool(PERMUTATIONS) and USES_DEEP and joins(CONFIG, "deep") and CONTROLLED.permutation.deep == "once"
+PERMUTES_DEEP = bool(PERMUTATIONS) and USES_DEEP and joins(CONFIG, "deep") and permutes_deep(CONFIG)
 
 
 def first_repeat(rest, variant):

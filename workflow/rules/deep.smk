@@ -2,6 +2,15 @@
 if DEEP:
     from metaswin.deep.resources import memory_mb
 
+    def training_mb(wildcards, input):
+        return memory_mb(
+            wildcards.backbone,
+            CONFIG.deep,
+            size=CONFIG.patches.size,
+            channels=3 + len(CONFIG.patches.organ_groups),
+            patients=len(input.patches),
+        )
+
     rule train_deep:
         input:
             patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
@@ -16,13 +25,7 @@ if DEEP:
             benchmarks("train_deep/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}")
         threads: CONFIG.deep.threads
         resources:
-            mem_mb=lambda wildcards, input: memory_mb(
-                wildcards.backbone,
-                CONFIG.deep,
-                size=CONFIG.patches.size,
-                channels=3 + len(CONFIG.patches.organ_groups),
-                patients=len(input.patches),
-            ),
+            mem_mb=training_mb,
             runtime=720,
             disk_mb=2000,
             gpu=1 if CONFIG.deep.device == "cuda" else 0,
@@ -42,7 +45,9 @@ if DEEP:
         input:
             patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
             folds=folds_of,
-            networks=expand(fold_folder("deep/{backbone}/{part}/network.safetensors"), part=PARTS, allow_missing=True),
+            networks=expand(
+                fold_folder("deep/{backbone}/{part}/network.safetensors"), part=DEEP_PARTS, allow_missing=True
+            ),
         output:
             features=fold_folder("deep/{backbone}/features.parquet"),
         log:
@@ -57,6 +62,7 @@ if DEEP:
             gpu=1 if CONFIG.deep.device == "cuda" else 0,
         params:
             settings=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
+            mode=section("fusion.deep_score"),
             code=code("extract_deep_features"),
         message:
             "Deep features: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.backbone}"

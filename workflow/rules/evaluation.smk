@@ -44,6 +44,33 @@ rule evaluate:
         "../scripts/evaluate.py"
 
 
+rule measure_optimism:
+    input:
+        predictions=every_fold("fusion/predictions.parquet"),
+        fits=every_fold("fusion/fits.json"),
+        folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
+        deep=every_fold(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
+    output:
+        optimism=results("evaluation/optimism.parquet"),
+    log:
+        logs("measure_optimism"),
+    benchmark:
+        benchmarks("measure_optimism")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        disk_mb=50,
+    params:
+        backbone=section("deep.backbone"),
+        code=code("measure_optimism"),
+    message:
+        "AUC on rows seen and not seen"
+    script:
+        "../scripts/measure_optimism.py"
+
+
 rule evaluation:
     input:
         rules.evaluate.output,
+        rules.measure_optimism.output,

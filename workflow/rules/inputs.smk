@@ -92,6 +92,18 @@ def deep_of(wildcards):
     return results(f"{fold}/deep/{CONFIG.deep.backbone}/features.parquet")
 
 
+def joint_of(rest):
+    """Input function: what joint fine-tuning left in a fold; nothing without it, and nothing for the controls."""
+
+    def paths_of(wildcards):
+        if not JOINT or wildcards.variant != "as-is":
+            return []
+        paths = expand(fold_folder(f"joint/{CONFIG.deep.backbone}/{rest}"), part=PARTS, **wildcards)
+        return paths if "{part}" in rest else paths[0]
+
+    return paths_of
+
+
 def figure_outputs(ending):
     return [results(f"report/figures/{name}.{ending}") for name in figure_files(evidence_of_endpoints())]
 

@@ -18,7 +18,7 @@ rule report:
             if IMAGES
             else []
         ),
-        training=every_fold(f"deep/{CONFIG.deep.backbone}/outer/training.json") if DEEP else [],
+        training=every_fold(f"deep/{CONFIG.deep.backbone}/{DEEP_PARTS[0]}/training.json") if DEEP else [],
         templates=report_resources(),
     output:
         html=report(

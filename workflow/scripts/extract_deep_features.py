@@ -17,4 +17,5 @@ with job(snakemake.log[0]):
         repeat=int(snakemake.wildcards.repeat),
         fold=int(snakemake.wildcards.fold),
         settings=DeepSettings(**snakemake.params.settings),
+        mode=snakemake.params.mode,
     )

@@ -37,9 +37,19 @@ def reasons(config: "Config") -> dict[str, str]:
         found = dict.fromkeys(("leaky", "shuffled"), "no arm uses radiomics")
     elif config.data.source not in ("dicom", "nifti"):
         found = {"shuffled": "it needs images, and these features came as a table"}
-    if config.controls.permutation.deep == "none" and all("deep" in arm.blocks for arm in _arms(config)):
-        found["permuted"] = "every arm uses deep scores, and controls.permutation.deep is none"
+    if not permutes_deep(config) and all("deep" in arm.blocks for arm in _arms(config)):
+        found["permuted"] = (
+            "every arm uses deep scores, which controls.permutation.deep or fusion.deep_score leaves out of it"
+        )
     return found
+
+
+def permutes_deep(config: "Config") -> bool:
+    """Whether arms with `deep` are refitted on permuted outcomes.
+
+    One network's scores serve in all permutations: they must be scores of rows that it has not seen, for every row.
+    """
+    return config.controls.permutation.deep == "once" and config.fusion.deep_score in ("cross-fitted", "joint")
 
 
 def _arms(config: "Config") -> list[Arm]:

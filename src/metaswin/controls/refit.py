@@ -16,8 +16,9 @@ from metaswin.errors import UserError
 from metaswin.files import read_json, read_table, write_table
 from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.arms import Arm, expand_arms, headline
+from metaswin.fusion.blocks import Blocks
 from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head
-from metaswin.fusion.fold import encode, head_fits
+from metaswin.fusion.fold import head_fits
 from metaswin.fusion.modalities import Sources, load_sources
 from metaswin.fusion.settings import FusionSettings
 from metaswin.harmonisation.fitted import patient_rows
@@ -189,15 +190,13 @@ def _fold_aucs(
         fitted = fit_harmoniser(study.features, indexed, fold, study.batches, settings.harmonisation, parts)
         sources = replace(sources, harmoniser=fitted[0])
     sources = replace(sources, selection=_selection(sources, rows, parts, blocks, settings))
-    encoded = {
-        (part, block): encode(sources, block, part, rows, settings.fusion)[1] for part in parts for block in blocks
-    }
+    encoded = Blocks(sources, rows, settings.fusion.category_min_rows)
     table = folds.sort_values("patient")
     test = table[rows.test]
     weight = answering_weights(test, table[~rows.test], study.horizon)
     found = {}
     for arm, heads in arms.items():
-        matrices = {part: [encoded[part, block] for block in arm.blocks] for part in parts}
+        matrices = encoded.matrices(arm.blocks, parts)
         fits = head_fits(arm, settings.fusion, [settings.seed, 0, fold])
         for head in heads:
             fit, penalties = fits[head]

@@ -17,7 +17,8 @@ class PermutationSettings(Settings):
     `penalty: fixed`, the middle one of the head's penalties, which needs no inner fold. ``penalty: chosen`` selects
     and fits in every inner fold to choose the penalty as the run does. The unpermuted outcome is refitted in the
     same way, and p compares with that. `deep: once` trains the networks of the first repeat on one permuted outcome
-    and takes their scores in all permutations; ``none`` leaves arms with `deep` out.
+    and takes their scores in all permutations; ``none`` leaves arms with `deep` out, and so do
+    `fusion.deep_score` in-sample and inner-validation.
     """
 
     n: int = Field(default=200, ge=1)

@@ -3,6 +3,7 @@
 import copy
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from metaswin.errors import UserError
 logger = logging.getLogger("metaswin.deep")
 
 MAX_GRADIENT_NORM = 1.0
+
+Logits = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass
@@ -65,7 +68,13 @@ def early_stopping_split(labels: np.ndarray, settings: DeepSettings, seed: int) 
 
 
 def fit(
-    network: Classifier, patches: torch.Tensor, labels: np.ndarray, settings: DeepSettings, seed: int, scratch: Scratch
+    network: Classifier,
+    patches: torch.Tensor,
+    labels: np.ndarray,
+    settings: DeepSettings,
+    seed: int,
+    scratch: Scratch,
+    logits: Logits | None = None,
 ) -> Training:
     """Train `network` in place, on the device it lies on.
 
@@ -85,10 +94,18 @@ def fit(
         Settings and the seed of this network.
     scratch : Scratch
         Where the state is kept every `checkpoint_every` epochs.
+    logits : callable, optional
+        Logits (rows) of a batch of patches and their rows; the network's own without it.
     """
+    if logits is None:
+
+        def logits(batch: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+            return network(batch)[0]
+
     split = early_stopping_split(labels, settings, seed_of(seed, "holdout"))
     train, holdout = (np.arange(len(labels)), np.array([], dtype=int)) if split is None else split
-    run = _Run(network, patches, torch.tensor(labels, dtype=torch.float32), torch.from_numpy(train), settings, seed)
+    target = torch.tensor(labels, dtype=torch.float32)
+    run = _Run(network, logits, patches, target, torch.from_numpy(train), settings, seed)
     run.start(scratch.load())
     logger.info(
         "%d rows, %d events; %s",
@@ -122,13 +139,15 @@ class _Run:
     def __init__(
         self,
         network: Classifier,
+        logits: Logits,
         patches: torch.Tensor,
         labels: torch.Tensor,
         train: torch.Tensor,
         settings: DeepSettings,
         seed: int,
     ) -> None:
-        self.network, self.patches, self.labels, self.train = network, patches, labels, train
+        self.network, self.logits = network, logits
+        self.patches, self.labels, self.train = patches, labels, train
         self.settings, self.seed = settings, seed
         self.device = next(network.parameters()).device
         self.optimizer = torch.optim.AdamW(
@@ -199,7 +218,7 @@ class _Run:
 
     def loss(self, batch: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         with self.autocast:
-            logits, _ = self.network(batch)
+            logits = self.logits(batch, rows)
         return functional.binary_cross_entropy_with_logits(logits.float(), self.labels[rows].to(self.device))
 
     def learning_rate(self, epoch: float) -> float:

@@ -89,6 +89,30 @@ class FoldRows:
         """Rows a part is fitted on."""
         return self.train if part == "outer" else self.train & ~self.predicted(part)
 
+    def held_out(self, seed: int) -> "FoldRows":
+        """Rows that part ``inner-0`` is not fitted on: its inner fold, dealt anew into inner folds, and the test rows.
+
+        Raises
+        ------
+        UserError
+            If the inner fold has fewer than two events or non-events with a known label.
+        """
+        kept = self.test | self.predicted("inner-0")
+        label, inner = self.label[kept], self.inner[kept]
+        counts = [int(np.sum(label[inner == 0] == value)) for value in (1, 0)]
+        if min(counts) < 2:
+            raise UserError(
+                f"fusion.deep_score inner-validation: found {counts[0]} events and {counts[1]} non-events in the inner "
+                "fold that fusion is fitted on, but it needs two of each; set folds.inner (or folds.k) lower, or "
+                "fusion.deep_score to cross-fitted"
+            )
+        count = min(*counts, int(self.inner.max()) + 1)
+        random, dealt = np.random.default_rng(seed), inner.copy()
+        for group in (label == 1, label == 0, np.isnan(label)):
+            members = random.permutation(np.flatnonzero(group & (inner == 0)))
+            dealt[members] = np.arange(len(members)) % count
+        return FoldRows([patient for patient, keep in zip(self.patients, kept, strict=True) if keep], label, dealt)
+
     def predicted(self, part: str) -> np.ndarray:
         """Rows a part predicts: those it is not fitted on and that belong to it, with unknown labels too."""
         return self.test if part == "outer" else self.inner == int(part.removeprefix("inner-"))
@@ -102,7 +126,8 @@ class HeadFit:
     ----------
     model : Model
         Fitted on the part ``outer``, one penalty.
-    penalty : float
+    penalty : float or None
+        None where the model was not fitted here.
     recalibration : Recalibration
     threshold : float
         Of recalibrated probabilities.
@@ -115,7 +140,7 @@ class HeadFit:
     """
 
     model: Model
-    penalty: float
+    penalty: float | None
     recalibration: Recalibration
     threshold: float
     probability: np.ndarray

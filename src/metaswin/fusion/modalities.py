@@ -44,6 +44,8 @@ class Sources:
         The fold's harmonisation of `features`, where it is switched on. The volume is never harmonised.
     anatomy : DataFrame or None
         Measures of the organs, see `metaswin.anatomy.measure`.
+    selected_on : str or None
+        The part whose selection holds in every part; None: each part has its own.
     """
 
     patients: list[str]
@@ -56,6 +58,7 @@ class Sources:
     volume: pd.Series | None
     harmoniser: Harmoniser | None = None
     anatomy: pd.DataFrame | None = None
+    selected_on: str | None = None
 
     @property
     def modalities(self) -> list[str]:
@@ -71,10 +74,11 @@ class Sources:
         """Raw columns of a block for all patients, and their kinds (see `metaswin.fusion.encode.fit_encoder`).
 
         `part` says which selection of radiomics features holds. Deep scores are the same in every part: a training
-        row's score comes from a network that did not see the row. But the scores of the rows that ``inner-j`` is
-        fitted on come from networks that saw the inner fold j, which that part then predicts: through the few
-        weights of the head, inner out-of-fold predictions of arms with `deep` depend mildly on the labels they are
-        compared with. Undoing this takes a network for every pair of inner folds. Test rows are never concerned.
+        row's score comes from a network that did not see the row (``in-sample``: that saw it). But the scores of the
+        rows that ``inner-j`` is fitted on come from networks that saw the inner fold j, which that part then
+        predicts: through the few weights of the head, inner out-of-fold predictions of arms with `deep` depend
+        mildly on the labels they are compared with. Undoing this takes a network for every pair of inner folds
+        (``inner-validation`` is free of it). Test rows are never concerned.
 
         With a `harmoniser`, features are harmonised by its fit of the same part before the selection is applied.
         """
@@ -87,6 +91,7 @@ class Sources:
             return self.anatomy, dict.fromkeys(self.anatomy.columns, "numeric")
         if block == "deep":
             return self.deep.to_frame("deep_score"), {"deep_score": "numeric"}
+        part = self.selected_on or part
         features = self.features[block]
         if self.harmoniser is not None:
             features = self.harmoniser.apply(features, part, block)

@@ -14,7 +14,8 @@ and RADCURE with 2,370 rows):
 A modality of at most two columns, such as the deep score, enters the hidden layer as it is.
 """
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,19 +102,6 @@ def fit_networks(
         kept = torch.rand(shape, generator=generator).ge(settings.dropout).float() / (1 - settings.dropout)
         return (values.unflatten(0, (len(penalties), settings.ensemble)) * kept).flatten(0, 1)
 
-    def logits(batch: torch.Tensor) -> torch.Tensor:
-        joined = []
-        for name, part in _parts(widths):
-            columns = batch[:, part].expand(members, -1, -1)
-            if f"{name}.weight" in weights:
-                encoded = torch.baddbmm(weights[f"{name}.bias"], columns, weights[f"{name}.weight"])
-                joined.append(dropped(functional.gelu(encoded)))
-            else:
-                joined.append(columns)
-        hidden = torch.baddbmm(weights["hidden.bias"], torch.cat(joined, dim=2), weights["hidden.weight"])
-        output = torch.baddbmm(weights["output.bias"], dropped(functional.gelu(hidden)), weights["output.weight"])
-        return (output + batch @ weights["linear.weight"])[:, :, 0]
-
     optimizer = torch.optim.Adam(weights.values(), lr=settings.learning_rate, foreach=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
     for _ in range(settings.steps):
@@ -123,7 +111,7 @@ def fit_networks(
         else:
             batch, wanted = inputs, target
         loss = functional.binary_cross_entropy_with_logits(
-            logits(batch), wanted.expand(members, -1), reduction="none"
+            member_logits(batch, weights, widths, dropped), wanted.expand(members, -1), reduction="none"
         ).mean(dim=1)
         prior = sum(array.square().sum(dim=(1, 2)) for array in penalised) * half_precision
         optimizer.zero_grad()
@@ -135,6 +123,56 @@ def fit_networks(
     shape = (len(penalties), settings.ensemble)
     fitted = {name: array.detach().numpy().reshape(*shape, *array.shape[1:]) for name, array in weights.items()}
     return Networks(widths, {**fitted, "scale": scale})
+
+
+def network_fitter(
+    arm: str, settings: NetworkSettings, seeds: Sequence[int]
+) -> Callable[[Sequence[np.ndarray], np.ndarray, Sequence[float], str], Networks]:
+    """`fit_networks` for one arm as a function of blocks, labels, penalties and part.
+
+    The seed follows from `seeds` and the arm's name, not its place: an arm's fit does not depend on which others run.
+    """
+
+    def fit(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], part: str) -> Networks:
+        seed = drawn_seed([*seeds, zlib.crc32(arm.encode()), zlib.crc32(part.encode())])
+        return fit_networks(blocks, label, penalties, settings, seed)
+
+    return fit
+
+
+def drawn_seed(entropy: Sequence[int]) -> int:
+    """One seed out of several numbers."""
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
+def member_logits(inputs, weights, widths: Sequence[int], dropped: Callable):
+    """Logits (members, rows) of all members at once, differentiable.
+
+    Parameters
+    ----------
+    inputs : torch.Tensor of shape (rows, columns)
+        Encoded modalities times ``scale``.
+    weights : mapping of str to torch.Tensor
+        As in `Networks`, with one leading axis, the members.
+    widths : sequence of int
+        Columns of each modality.
+    dropped : callable
+        Dropout of hidden values (members, rows, units).
+    """
+    import torch
+    from torch.nn import functional
+
+    joined = []
+    for name, part in _parts(widths):
+        columns = inputs[:, part].expand(len(weights["output.bias"]), -1, -1)
+        if f"{name}.weight" in weights:
+            encoded = torch.baddbmm(weights[f"{name}.bias"], columns, weights[f"{name}.weight"])
+            joined.append(dropped(functional.gelu(encoded)))
+        else:
+            joined.append(columns)
+    hidden = torch.baddbmm(weights["hidden.bias"], torch.cat(joined, dim=2), weights["hidden.weight"])
+    output = torch.baddbmm(weights["output.bias"], dropped(functional.gelu(hidden)), weights["output.weight"])
+    return (output + inputs @ weights["linear.weight"])[:, :, 0]
 
 
 def _initial_weights(widths, prevalence, penalties, settings, generator):

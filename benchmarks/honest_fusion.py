@@ -1,0 +1,259 @@
+"""Which network should score the rows that fusion is fitted on: every `fusion.deep_score` on a known truth.
+
+    python benchmarks/honest_fusion.py [--seeds 12] [--train 120] [--columns 512] [--signal 3]
+
+Each seed draws `--train` training rows of the preset `reference` and 2,000 test rows. The "image" is `--columns`
+numbers of noise with the latent texture and log volume along one direction each, `--signal` deviations strong; the
+"backbone" is one hidden layer, trained, fine-tuned and scored by the code of the real ones, and far more flexible
+than the rows allow. Fusion is the workflow's own, on the clinical variables and the deep score. Test AUC and
+calibration weight each test row by its true risk, so that they carry no noise of drawn outcomes.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+MODES = ("cross-fitted", "inner-validation", "joint", "in-sample")
+TEST, INNER, EDGE = 2000, 5, 8
+ARMS = ["clinical+deep", "deep", "clinical"]
+CLINICAL = {"age": "numeric", "smoking": "category", "nodes": "category"}
+BACKBONE = {
+    "epochs": 40,
+    "warmup_epochs": 2,
+    "early_stopping_events": 10_000,
+    "augmentation": {"flip": False, "rotate": 0, "scale": 0, "shift": 0, "noise": 0},
+    "device": "cpu",
+    "checkpoint_every": 1000,
+}
+
+
+def draw(seed: int, train: int, columns: int, signal: float) -> dict:
+    """Patients with true risk, drawn training labels, clinical columns and "images" (rows, 1, x, y, z)."""
+    import torch
+
+    from metaswin.simulate.options import preset_options
+    from metaswin.simulate.population import STREAM_COHORT, draw_patients, draw_uniforms
+    from metaswin.simulate.risk import baseline, true_risk
+
+    options = preset_options("reference", seed=seed)
+    patients = draw_patients(draw_uniforms(STREAM_COHORT, seed, train + TEST), options)
+    risk = true_risk(patients, options, baseline(options))
+    rng = np.random.default_rng([seed, 1])
+    directions = np.linalg.qr(rng.normal(size=(columns, 2)))[0].T
+    latents = np.stack([patients.texture, patients.volume], axis=1)
+    image = rng.normal(size=(train + TEST, columns)) + signal * latents @ directions
+    names = np.array([f"P{i:05d}" for i in range(train + TEST)])
+    clinical = pd.DataFrame({"patient": names, "age": patients.age})
+    for name in ("smoking", "nodes"):
+        clinical[name] = getattr(patients, "n_stage" if name == "nodes" else name).astype(str)
+    label = (rng.random(train + TEST) < risk).astype(int)
+    shape = (len(names), columns // EDGE**2, EDGE, EDGE, 1)
+    return {
+        "risk": risk,
+        "clinical": clinical,
+        "patches": torch.from_numpy(image).reshape(shape).half(),
+        "folds": _folds(names, label, train, rng),
+    }
+
+
+def _folds(names: np.ndarray, label: np.ndarray, train: int, rng: np.random.Generator) -> pd.DataFrame:
+    """One fold whose test rows are all beyond `train`; inner folds dealt within each label."""
+    inner = np.full(len(names), np.nan)
+    for value in (0, 1):
+        rows = rng.permutation(np.flatnonzero(label[:train] == value))
+        inner[rows] = np.arange(len(rows)) % INNER
+    table = pd.DataFrame({"patient": names, "label": pd.array(label, dtype="Int8"), "repeat": 0})
+    return table.assign(fold=np.isnan(inner).astype(int) * -1 + 1, inner_0=pd.array(inner, dtype="Int8"))
+
+
+def network(columns: int):
+    """The stand-in for a backbone, untrained."""
+    from torch import nn
+
+    from metaswin.deep.backbones import Classifier
+
+    return Classifier(nn.Sequential(nn.Flatten(), nn.Linear(columns, 64), nn.GELU()), 64, 0.2)
+
+
+def scores(fitted, patches) -> np.ndarray:
+    """Score of every row, as `metaswin.deep.network_file.score` defines it."""
+    import torch
+
+    with torch.inference_mode():
+        return (fitted.eval()(patches.float())[0] - fitted.prior).numpy()
+
+
+def train_networks(data: dict, folder: Path, seed: int) -> dict:
+    """A trained network for each part."""
+    import torch
+
+    from metaswin.deep.rows import rows_of, seed_of, training_labels
+    from metaswin.deep.scratch import Scratch
+    from metaswin.deep.settings import DeepSettings
+    from metaswin.deep.train import fit
+
+    rows, trained = rows_of(data["folds"], 0, 0), {}
+    for part in ("outer", *(f"inner-{j}" for j in range(INNER))):
+        labels = training_labels(rows, part)
+        own = seed_of(seed, part)
+        torch.manual_seed(own)
+        trained[part] = network(data["patches"][0].numel())
+        chosen = data["patches"][rows.index.get_indexer(labels.index)]
+        state = Scratch(folder / "scratch", {"network": part})
+        fit(trained[part], chosen, labels.to_numpy(), DeepSettings(**BACKBONE), own, state)
+    return trained
+
+
+def score_table(networks: dict, data: dict, mode: str) -> pd.DataFrame:
+    """What `extract_deep_features` writes with a mode."""
+    from metaswin.deep.rows import rows_of, scored_patients, training_labels
+
+    rows = rows_of(data["folds"], 0, 0)
+    first = "inner-0" if mode == "inner-validation" else "outer"
+    table = pd.DataFrame({"score": np.nan, "score_seen": np.nan}, index=rows.index)
+    test = scored_patients(rows, "outer")
+    for part in [first] if mode in ("inner-validation", "in-sample") else list(networks):
+        found = pd.Series(scores(networks[part], data["patches"]), index=rows.index)
+        own = scored_patients(rows, part) + (test if part == first else [])
+        table.loc[own, "score"] = found[own]
+        if part == first:
+            fitted = training_labels(rows, part).index
+            table.loc[fitted, "score_seen"] = found[fitted]
+            if mode == "in-sample":
+                table["score"] = found
+    return table.reset_index()
+
+
+def fine_tune(networks: dict, data: dict, folder: Path, settings, seed: int) -> dict:
+    """Part → network trained with its fusion network end to end; the latter goes to ``<part>/head.safetensors``.
+
+    The steps of `metaswin.fusion.joint_job.train_joint`.
+    """
+    import copy
+
+    from metaswin.deep.rows import seed_of
+    from metaswin.deep.scratch import Scratch
+    from metaswin.deep.settings import DeepSettings
+    from metaswin.deep.train import fit
+    from metaswin.fusion.blocks import Blocks
+    from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head
+    from metaswin.fusion.joint import JointNetwork, score_column
+    from metaswin.fusion.modalities import load_sources
+    from metaswin.fusion.network import network_fitter
+    from metaswin.fusion.store import save_networks
+
+    rows = FoldRows.of(data["folds"], 0, 0)
+    arm = ("clinical:all", "deep")
+    blocks = Blocks(load_sources(rows.patients, inputs(folder), {"all": list(CLINICAL)}), rows, 2)
+    matrices = blocks.matrices(arm)
+    fitter = network_fitter(ARMS[0], settings.network, [seed, 0, 0])
+    penalty = fit_head(fitter, matrices, rows, settings.network.penalties, ThresholdRule(), False).penalty
+    wanted = DeepSettings(**{**BACKBONE, **settings.joint.model_dump(), "warmup_epochs": 0})
+    tuned = {}
+    for part, trained in networks.items():
+        fitted = rows.fitted(part)
+        start = fitter([block[fitted] for block in matrices[part]], rows.label[fitted], [penalty], part)
+        encoded = np.concatenate(matrices[part], axis=1)[fitted]
+        scaling = blocks.encoder("deep", part).columns[0]
+        column = score_column(arm, start.widths)
+        joint = JointNetwork(copy.deepcopy(trained), start, encoded, column, scaling, settings.network.dropout)
+        own, state = seed_of(seed, "joint", part), Scratch(folder / "scratch", {"joint": part})
+        labels = rows.label[fitted].astype(int)
+        fit(joint, data["patches"][np.flatnonzero(fitted)], labels, wanted, own, state, joint.logits)
+        save_networks(folder / part / "head.safetensors", joint.trained_head())
+        tuned[part] = joint.backbone
+    return tuned
+
+
+def inputs(folder: Path) -> dict:
+    """Paths as `train_fusion` takes them."""
+    names = ("folds", "clinical", "used", "deep")
+    heads = [str(folder / part / "head.safetensors") for part in ("outer", *(f"inner-{j}" for j in range(INNER)))]
+    return {
+        **{name: str(folder / f"{name}.parquet") for name in names},
+        "joint_features": str(folder / "joint.parquet"),
+        "joint_heads": heads,
+    }
+
+
+def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str], joint: dict) -> list[dict]:
+    """Every mode on one draw."""
+    from metaswin.files import read_json, read_table, write_table
+    from metaswin.fusion.fit import ThresholdRule
+    from metaswin.fusion.fold import train_fusion
+    from metaswin.fusion.settings import FusionSettings
+
+    data, records = draw(seed, train, columns, signal), []
+    risk = pd.Series(data["risk"], index=data["folds"]["patient"])
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        roles = json.dumps(dict.fromkeys(CLINICAL, "baseline"))
+        write_table(folder / "clinical.parquet", data["clinical"], {"roles": roles, "kinds": json.dumps(CLINICAL)})
+        write_table(folder / "used.parquet", data["clinical"][["patient"]])
+        write_table(folder / "folds.parquet", data["folds"])
+        networks = train_networks(data, folder, seed)
+        for mode in modes:
+            settings = FusionSettings(arms=ARMS, headline_arm=ARMS[0], deep_score=mode, joint=joint)
+            write_table(folder / "deep.parquet", score_table(networks, data, mode))
+            if mode == "joint":
+                tuned = fine_tune(networks, data, folder, settings, seed)
+                write_table(folder / "joint.parquet", score_table(tuned, data, mode))
+            outputs = {key: str(folder / mode / key) for key in ("predictions", "fits", "models")}
+            train_fusion(inputs(folder), outputs, 0, 0, {"all": list(CLINICAL)}, settings, ThresholdRule(), seed)
+            fits, predicted = read_json(outputs["fits"])["arms"], read_table(outputs["predictions"])
+            for (arm, head), rows in predicted[predicted["part"] == "test"].groupby(["arm", "head"]):
+                found = test_metrics(rows["probability"].to_numpy(), risk[rows["patient"]].to_numpy())
+                gap = fits[arm][head]["auc_train"] - found["auc"]
+                records.append({"seed": seed, "mode": mode, "arm": arm, "head": head, **found, "gap": gap})
+    return records
+
+
+def test_metrics(probability: np.ndarray, risk: np.ndarray) -> dict[str, float]:
+    """AUC, calibration slope and Brier score of test rows, each an event with its true risk."""
+    from sklearn.linear_model import LogisticRegression
+
+    from metaswin.simulate.risk import weighted_auc
+
+    logit = np.log(probability / (1 - probability))
+    twice = np.concatenate([logit, logit])[:, None]
+    label = np.repeat([1, 0], len(risk))
+    slope = LogisticRegression(C=np.inf).fit(twice, label, np.concatenate([risk, 1 - risk])).coef_[0, 0]
+    brier = np.mean(risk * (1 - probability) ** 2 + (1 - risk) * probability**2)
+    return {"auc": weighted_auc(probability, risk), "slope": float(slope), "brier": float(brier)}
+
+
+def main() -> None:
+    """Print means over seeds, and differences to cross-fitted with their standard errors."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--train", type=int, default=120)
+    parser.add_argument("--columns", type=int, default=512)
+    parser.add_argument("--signal", type=float, default=3.0)
+    parser.add_argument("--modes", nargs="*", default=list(MODES))
+    parser.add_argument("--joint", type=json.loads, default={}, help="settings of fusion.joint as JSON")
+    arguments = parser.parse_args()
+    start, records = time.process_time(), []
+    for seed in range(1, arguments.seeds + 1):
+        records += run_seed(
+            seed, arguments.train, arguments.columns, arguments.signal, arguments.modes, arguments.joint
+        )
+    table = pd.DataFrame(records)
+    print(f"{arguments.seeds} seeds, {time.process_time() - start:.0f} s of CPU")
+    for (arm, head), rows in table.groupby(["arm", "head"], sort=False):
+        wide = rows.pivot(index="seed", columns="mode")
+        for mode in arguments.modes:
+            mean = {key: wide[key][mode].mean() for key in ("auc", "slope", "brier", "gap")}
+            paired = wide["auc"][mode] - wide["auc"][arguments.modes[0]]
+            print(
+                f"{arm:14} {head:8} {mode:16} AUC {mean['auc']:.3f} ({paired.mean():+.3f} ± {paired.sem():.3f})  "
+                f"slope {mean['slope']:.2f}  Brier {mean['brier']:.4f}  train - test {mean['gap']:+.3f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
