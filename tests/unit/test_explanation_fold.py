@@ -38,6 +38,16 @@ def fitted(tmp_path_factory):
     return run, explain(run)
 
 
+def test_fold_when_one_network_left_out_inner_fold_0_then_the_arm_is_explained_with_its_own_features_and_rows(tmp_path):
+    """`explain_fold` itself checks that what it explains are the predictions."""
+    run = small(tmp_path)
+    run.settings |= {"deep_score": "inner-validation"}
+    inner = run.folds[run.folds["repeat"] == 1].set_index("patient")["inner_0"]
+    run.deep.loc[(run.deep["patient"].map(inner).fillna(0) != 0).to_numpy(), "score"] = np.nan
+    _, features = explain(run.fit())
+    assert {"tumor__original_firstorder_F0", "tumor__original_firstorder_F2"} <= set(features["feature"])
+
+
 def test_fold_when_explained_then_the_contributions_add_up_to_the_prediction_of_the_fold(fitted):
     run, (modalities, _) = fitted
     predictions = read_table(run.output("predictions.parquet"))

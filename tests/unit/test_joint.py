@@ -174,11 +174,9 @@ def test_fold_when_joint_then_the_headline_network_is_the_trained_one_and_others
     results = {}
     for mode in ("joint", "cross-fitted"):
         outputs = {name: str(tmp_path / mode / name) for name in ("predictions.parquet", "fits.json", "models")}
-        inputs = {
-            **tables(cohort),
-            "joint_features": str(tmp_path / "joint.parquet"),
-            "joint_heads": [str(tmp_path / part / "head.safetensors") for part in ("outer", "inner-0", "inner-1")],
-        }
+        heads = [str(tmp_path / part / "head.safetensors") for part in ("outer", "inner-0", "inner-1")]
+        left = {"joint_features": str(tmp_path / "joint.parquet"), "joint_heads": heads} if mode == "joint" else {}
+        inputs = {**tables(cohort), **left}
         settings = FUSION.model_copy(update={"deep_score": mode})
         train_fusion(
             inputs, dict(zip(("predictions", "fits", "models"), outputs.values(), strict=True)), 0, 0, SETS, settings,

@@ -12,7 +12,7 @@ rule explain_fusion:
         selection=fold_folder("selection.parquet") if USES_RADIOMICS else [],
         harmonisation=of_harmonisation("json"),
         harmonisation_values=of_harmonisation("safetensors"),
-        deep=deep_of if USES_DEEP else [],
+        deep=headline_deep_of if USES_DEEP else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
         predictions=fold_folder("fusion/predictions.parquet"),
         fits=fold_folder("fusion/fits.json"),
@@ -70,9 +70,7 @@ if MAPPED:
             predictions=lambda wildcards: every_fold("fusion/predictions.parquet", [wildcards.endpoint]),
             fits=lambda wildcards: every_fold("fusion/fits.json", [wildcards.endpoint]),
             folds=results("folds/{endpoint}.parquet"),
-            networks=lambda wildcards: every_fold(
-                f"deep/{CONFIG.deep.backbone}/outer/network.safetensors", [wildcards.endpoint]
-            ),
+            networks=lambda wildcards: every_fold(f"{HEADLINE_NETWORKS}/network.safetensors", [wildcards.endpoint]),
             patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
         output:
             facts=results("explanation/{endpoint}/maps.json"),

@@ -4,6 +4,8 @@ from metaswin.fusion.arms import clinical_sets
 USES_RADIOMICS = RADIOMICS and bool({"radiomics", "peri_radiomics"} & set(CONFIG.fusion.modalities))
 USES_DEEP = DEEP and "deep" in CONFIG.fusion.modalities
 JOINT = USES_DEEP and CONFIG.fusion.deep_score == "joint"
+# The networks that score test rows for the headline arm.
+HEADLINE_NETWORKS = f"{'joint' if JOINT else 'deep'}/{CONFIG.deep.backbone}/{DEEP_PARTS[0]}"
 
 if JOINT:
 

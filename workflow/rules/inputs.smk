@@ -104,6 +104,11 @@ def joint_of(rest):
     return paths_of
 
 
+def headline_deep_of(wildcards):
+    """Deep scores that the headline arm joins."""
+    return joint_of("features.parquet")(wildcards) or deep_of(wildcards)
+
+
 def figure_outputs(ending):
     return [results(f"report/figures/{name}.{ending}") for name in figure_files(evidence_of_endpoints())]
 

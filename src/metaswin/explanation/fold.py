@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,11 +53,15 @@ def explain_fold(
     """
     rows = FoldRows.of(read_table(inputs["folds"]), repeat, fold)
     sources = load_sources(rows.patients, inputs, sets)
-    arm = load_arm(inputs["models"], read_json(inputs["fits"])["headline"])
+    fits = read_json(inputs["fits"])
+    arm, learnt = load_arm(inputs["models"], fits["headline"]), rows.train
+    if fits["deep_score"] == "inner-validation" and "deep" in arm.encoders:
+        # The arm was fitted on inner fold 0 alone, with the features selected without it.
+        sources, learnt = replace(sources, selected_on="inner-0"), learnt & rows.predicted("inner-0")
     tables = {block: sources.table(block, "outer")[0] for block in arm.encoders}
     encoded = np.concatenate([encoder.transform(tables[block]) for block, encoder in arm.encoders.items()], axis=1)
     rng = np.random.default_rng([seed, repeat, fold, zlib.crc32(b"explanation")])
-    background = encoded[_sampled(rows.train, settings.background, rng)]
+    background = encoded[_sampled(learnt, settings.background, rng)]
     held_out = _sampled(rows.test, settings.patients, rng)
     patients = [rows.patients[row] for row in held_out]
     _check(arm, encoded[held_out], patients, read_table(inputs["predictions"]))
