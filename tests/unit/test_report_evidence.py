@@ -196,7 +196,7 @@ def test_deep_scores_that_saw_their_rows_are_called_optimistic():
 def test_sample_size_tells_unmet_unknown_and_met_apart():
     found = [("events_per_parameter", 2.0, 10.0, False, ""), ("x_y", np.nan, 0.05, None, "no events")]
     found.append(("shrinkage", 0.95, 0.9, True, ""))
-    rows = pd.DataFrame(found, columns=["criterion", "value", "limit", "met", "why"]).astype({"met": "object"})
+    rows = pd.DataFrame(found, columns=["criterion", "value", "limit", "met", "why"]).astype({"met": "boolean"})
     shown = sample_size_rows(endpoint(sample_size=rows.assign(arm="clinical+radiomics", head="network")))
     assert [row["met"] for row in shown] == [False, None, True]
     assert shown[1]["criterion"] == "x y"

@@ -6,7 +6,7 @@ import pandas as pd
 
 from metaswin.evaluation.coverage import FILE, measured_coverage
 from metaswin.report.data import Endpoint
-from metaswin.report.numbers import HEAD_NAMES, Shown, p_text, reason, shown_value
+from metaswin.report.numbers import HEAD_NAMES, Shown, number, p_text, reason, shown_value
 
 # Riley et al. 2019, Stat Med 38:1276-1296; 2020, BMJ 368:m441.
 CRITERIA = {
@@ -76,7 +76,7 @@ def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
             "head": HEAD_NAMES.get(row["head"], row["head"]),
             "value": _plain(row["value"], row["why"]),
             "limit": _plain(row["limit"]),
-            "met": None if row["met"] is None or row["met"] != row["met"] else bool(row["met"]),
+            "met": None if number(row["met"]) is None else bool(row["met"]),
         }
         for row in own.to_dict("records")
     ]
@@ -161,5 +161,4 @@ METRIC_NAMES = {"auc": "AUC", "brier": "Brier score", "net_benefit": "Net benefi
 
 def _plain(value: Any, why: str | None = "") -> Shown:
     """A number without an interval."""
-    missing = value is None or value != value
-    return Shown(None if missing else float(value), why=reason(why))
+    return Shown(number(value), why=reason(why))

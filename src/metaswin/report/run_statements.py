@@ -275,7 +275,7 @@ def _sample_suffices(endpoint: Endpoint) -> bool:
     if table is None:
         return False
     met = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]["met"]
-    return len(met) > 0 and all(value is not None and value == value and bool(value) for value in met)
+    return len(met) > 0 and bool(met.notna().all() and met.astype(bool).all())
 
 
 def _of_the_results(data: ReportData, config: Mapping[str, Any]) -> dict[str, Statement]:

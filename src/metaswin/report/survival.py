@@ -7,7 +7,7 @@ import pandas as pd
 from metaswin.report.charts import HEAD_STYLE, HEADLINE, MUTED, OTHERS, Chart, Series, Style
 from metaswin.report.data import Endpoint
 from metaswin.report.figures import nice_limit, styles
-from metaswin.report.numbers import DAYS_A_YEAR, Shown, numbers, p_text, shown_value
+from metaswin.report.numbers import DAYS_A_YEAR, Shown, number, numbers, p_text, shown_value
 
 METRICS = {
     "c_index": "C (cause-specific)",
@@ -61,8 +61,8 @@ def test_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
             "name": endpoint.label(row["arm"]),
             "groups": int(row["groups"]),
             "statistic": shown_value({"value": row["statistic"], "low": None, "high": None, "why": row["why"]}),
-            "df": "–" if row["df"] != row["df"] or row["df"] is None else f"{row['df']:.0f}",
-            "p": "–" if row["p"] != row["p"] or row["p"] is None else p_text(row["p"]),
+            "df": "–" if number(row["df"]) is None else f"{row['df']:.0f}",
+            "p": "–" if number(row["p"]) is None else p_text(row["p"]),
         }
         for row in table.to_dict("records")
     ]
@@ -75,10 +75,10 @@ def incidence_chart(endpoint: Endpoint) -> Chart:
     for curve, what, shown in (("cif_death", "death without it", False), ("cif_dm", "", True)):
         rows = table[table["curve"] == curve]
         groups = rows[rows["group"] != ALL]
-        for number, (group, part) in enumerate((groups if len(groups) else rows).groupby("group", sort=False)):
-            style = GROUPS[number % len(GROUPS)]
+        for place, (group, part) in enumerate((groups if len(groups) else rows).groupby("group", sort=False)):
+            style = GROUPS[place % len(GROUPS)]
             if curve == "cif_death":
-                style = Style(MUTED, OTHERS[number % len(OTHERS)].dashes, 1.3)
+                style = Style(MUTED, OTHERS[place % len(OTHERS)].dashes, 1.3)
             name = "All patients" if group == ALL else f"{group.capitalize()} risk"
             series.append(_step(f"{curve}-{group}", f"{name}: {what}" if what else name, part, style, shown))
     series = [one for one in series if one.x]
