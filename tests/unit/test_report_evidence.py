@@ -200,7 +200,8 @@ def test_sample_size_tells_unmet_unknown_and_met_apart():
     shown = sample_size_rows(endpoint(sample_size=rows.assign(arm="clinical+radiomics", head="network")))
     assert [row["met"] for row in shown] == [False, None, True]
     assert shown[1]["criterion"] == "x y"
-    assert shown[1]["value"].why == "no events"
+    assert (shown[1]["value"], shown[1]["why"]) == ("", "no events")
+    assert shown[0]["value"] == "2.00"
 
 
 def test_shares_of_modalities_are_means_over_folds_with_their_range():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from metaswin.report.data import Endpoint
-from metaswin.report.tables import patient_rows, selected_features, selection_steps
+from metaswin.report.tables import patient_rows, selected_features, selection_steps, stability_rows
 
 
 def selection(rows) -> pd.DataFrame:
@@ -68,3 +68,35 @@ def test_patient_rows_call_by_the_fold_threshold_and_leave_missing_ones_uncalled
     assert table["patient"].tolist() == ["b", "a", "c"]
     assert table["called"].tolist()[:2] == [0.0, 1.0]
     assert np.isnan(table["called"].tolist()[2])
+
+
+STABLE = pd.DataFrame(
+    {
+        "part": ["outer"] * 4 + ["inner-0"],
+        "set": "radiomics",
+        "feature": ["a", "b", "a", "b", "a"],
+        "fold": [0, 0, 1, 1, 0],
+        "repeat": 0,
+        "patients": 20,
+        "low": [0.9, 0.5, 0.7, np.nan, 0.1],
+        "judged": [True, True, True, False, True],
+        "kept": [True, False, True, True, True],
+        "reason": ["", "", "", "fewer than 10 patients", ""],
+    }
+)
+
+
+def test_stability_counts_outer_rows_only_and_means_over_folds():
+    (row,) = stability_rows(view(stability=STABLE))
+    assert (row["features"], row["judged"], row["stable"]) == (2, 1.5, 1)
+    assert row["why"] == ""
+
+
+def test_stability_that_was_not_judged_says_why():
+    table = STABLE.assign(judged=False, reason="fewer than 10 patients")
+    assert stability_rows(view(stability=table))[0]["why"] == "fewer than 10 patients"
+
+
+def test_selected_features_carry_the_median_lower_limit_of_their_stability():
+    table = selected_features(view(selection=selection(ROWS), stability=STABLE))["radiomics"]
+    assert table["low"].tolist() == pytest.approx([0.8, 0.5])

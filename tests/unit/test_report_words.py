@@ -183,6 +183,7 @@ def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
     assert Shown(0.7, 0.65, 0.751).interval == "0.650 to 0.751"
     assert Shown(-0.02, -0.1, 0.05).signed_interval == "−0.100 to +0.050"
     assert Shown(None, why="no events").text == "not estimable"
+    assert Shown(-0.0001, -0.0004, 0.01).signed == "0.000"
 
 
 @pytest.mark.parametrize(

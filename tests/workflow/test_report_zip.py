@@ -23,7 +23,9 @@ def test_snakemake_report_when_asked_for_then_it_holds_the_page_figures_and_tabl
     assert made.code == 0, made.text[-3000:]
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
         names = archive.namelist()
-        text = "".join(archive.read(name).decode("utf-8", "replace") for name in names if name.endswith((".html", ".js")))
+        text = "".join(
+            archive.read(name).decode("utf-8", "replace") for name in names if name.endswith((".html", ".js"))
+        )
     data = [name.rsplit("/", 1)[-1] for name in names]
     assert {"report.html", "roc-ever.svg", "decision-ever.svg", "baseline-ever.csv", "checklists.csv"} <= set(data)
     for category in ("Report", "Figures", "Tables"):

@@ -28,7 +28,7 @@ def not_run(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any]) -> 
         missing[EVIDENCE["survival"]] = "setting survival.enabled: false"
     missing |= {f"Control “{CONTROLS[name][0]}”": why for name, why in not_made(endpoint).items()}
     if "radiomics" in endpoint.facts["modalities"]:
-        if "unstable" not in set(endpoint.selection.get("step", [])):
+        if endpoint.rows("stability") is None:
             missing["Stability of features under perturbed masks"] = ""
         if config["harmonisation"]["method"] == "none":
             missing["Harmonisation of scanners"] = "setting harmonisation.method: none"

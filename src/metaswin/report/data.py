@@ -16,6 +16,7 @@ from metaswin.report.numbers import Shown, arm_name, arm_order, shown, shown_val
 from metaswin.status import read_status
 
 # Inputs that hold tables of evidence from other stages than the evaluation.
+STABILITY = ["part", "set", "feature", "patients", "low", "judged", "kept", "reason"]
 EVIDENCE = ("survival", "controls", "optimism", "explanation", "site")
 
 
@@ -192,9 +193,9 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
     ----------
     inputs : mapping
         The list ``evaluation`` (all outputs of the evaluation), ``flow, exclusions, used, clinical``, and what only
-        some runs have, otherwise empty: ``problems`` (of the features), the lists ``selection`` and ``training`` (one
-        file a fold), those of `EVIDENCE` (outputs of other stages; tables have a column ``endpoint`` or lie below a
-        folder named after it), ``pictures`` (PNG and status of each patient) and ``maps``.
+        some runs have, otherwise empty: ``problems`` (of the features), the lists ``selection, training, stability``
+        (one file a fold), those of `EVIDENCE` (outputs of other stages; tables have a column ``endpoint`` or lie
+        below a folder named after it), ``pictures`` (PNG and status of each patient) and ``maps``.
     config : mapping
         The configuration as plain values.
     """
@@ -206,6 +207,8 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
     tables += [_evidence(path, names) for path in others if path.suffix == ".parquet"]
     selection = [_keyed(read_table(path), path) for path in inputs["selection"]]
     training = [_keyed(read_json(path), path) for path in inputs["training"]]
+    stability = [_keyed(read_table(path, STABILITY), path) for path in inputs.get("stability", [])]
+    tables += [("stability", pd.concat(stability, ignore_index=True))] if stability else []
     clinical_set = config["fusion"]["clinical_set"] or next(iter(config["clinical"]["sets"]), "baseline")
     views = []
     for about in facts["endpoints"]:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from metaswin.evaluation.coverage import FILE, measured_coverage
 from metaswin.report.data import Endpoint
-from metaswin.report.numbers import HEAD_NAMES, Shown, number, p_text, reason, shown_value
+from metaswin.report.numbers import HEAD_NAMES, Shown, number, p_text, plain, reason, shown_value
 
 # Riley et al. 2019, Stat Med 38:1276-1296; 2020, BMJ 368:m441.
 CRITERIA = {
@@ -65,17 +65,17 @@ def coverage_rows() -> dict[str, Any]:
 
 
 def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Sample-size criteria of the headline arm, each head."""
+    """Sample-size criteria of the headline arm and its answering head."""
     table = endpoint.rows("sample_size")
     if table is None:
         return []
-    own = table[table["arm"] == endpoint.headline]
+    own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]
     return [
         {
             "criterion": CRITERIA.get(row["criterion"], row["criterion"].replace("_", " ")),
-            "head": HEAD_NAMES.get(row["head"], row["head"]),
-            "value": _plain(row["value"], row["why"]),
-            "limit": _plain(row["limit"]),
+            "value": "" if number(row["value"]) is None else plain(row["value"]),
+            "why": reason(row["why"]) or "not computed",
+            "limit": "–" if number(row["limit"]) is None else plain(row["limit"]),
             "met": None if number(row["met"]) is None else bool(row["met"]),
         }
         for row in own.to_dict("records")

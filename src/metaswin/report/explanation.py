@@ -8,7 +8,7 @@ from metaswin.report.numbers import part_name, plain
 
 def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Share of each modality in the headline's predictions, mean and range over folds, largest first."""
-    table = endpoint.rows("shap_modalities")
+    table = endpoint.rows(_table("shap_modalities", endpoint))
     table = None if table is None else table[table["share"].notna()]
     if table is None:
         return []
@@ -28,7 +28,7 @@ def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def feature_rows(endpoint: Endpoint, most: int) -> list[dict[str, Any]]:
     """Features with the largest mean |SHAP|, at most `most` a modality, with the number of folds behind each."""
-    table = endpoint.rows("shap_features")
+    table = endpoint.rows(_table("shap_features", endpoint))
     table = None if table is None else table[table["mean_abs"].notna()]
     if table is None:
         return []
@@ -49,3 +49,8 @@ def feature_rows(endpoint: Endpoint, most: int) -> list[dict[str, Any]]:
             for row in part.to_dict("records")
         ]
     return rows
+
+
+def _table(name: str, endpoint: Endpoint) -> str:
+    """Name of the table of the answering head."""
+    return f"{name}_logistic" if endpoint.head == "logistic" else name

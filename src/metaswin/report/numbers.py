@@ -37,11 +37,11 @@ class Shown:
     @property
     def signed(self) -> str:
         """The value as a difference, with its sign."""
-        return "not estimable" if self.value is None else _minus(f"{self.value:+.3f}")
+        return "not estimable" if self.value is None else _signed(self.value)
 
     @property
     def signed_interval(self) -> str:
-        return "" if self.low is None or self.high is None else _minus(f"{self.low:+.3f} to {self.high:+.3f}")
+        return "" if self.low is None or self.high is None else f"{_signed(self.low)} to {_signed(self.high)}"
 
 
 def shown(row: Mapping[str, Any], name: str) -> Shown:
@@ -143,6 +143,12 @@ def number(value: Any) -> float | None:
     import pandas as pd
 
     return None if pd.isna(value) else float(value)
+
+
+def _signed(value: float) -> str:
+    """Three digits with a sign; no sign before a zero."""
+    text = _minus(f"{value:+.3f}")
+    return "0.000" if text in ("+0.000", "−0.000") else text
 
 
 def _minus(text: str) -> str:

@@ -140,7 +140,8 @@ def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
         f" {deep['backbone'].capitalize()}: {deep['epochs']} epochs at most, learning rate "
         f"{deep['learning_rate']:g}, augmentation {changes}."
     )
-    stable = any("unstable" in set(endpoint.selection.get("step", [])) for endpoint in data.endpoints)
+    judged = [endpoint.rows("stability") for endpoint in data.endpoints]
+    stable = any(table is not None and table["judged"].any() for table in judged)
     return {
         "selection": either(
             "radiomics" in modalities,

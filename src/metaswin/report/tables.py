@@ -90,7 +90,8 @@ def strata_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str, pd.DataFrame]:
     """Per set of features: those kept in any fold, with the number of folds, most often kept first.
 
-    The importance is the random forest's, averaged over the folds that kept the feature.
+    The importance is the random forest's, averaged over the folds that kept the feature; ``low``, where stability was
+    judged, is the median over folds of the lower limit of the intraclass correlation.
     """
     found = {}
     if not len(endpoint.selection):
@@ -100,7 +101,30 @@ def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str,
         kept = kept.reset_index().sort_values(["folds", "importance", "feature"], ascending=[False, False, True])
         folds = len(table[["repeat", "fold"]].drop_duplicates())
         found[name] = kept.head(limit).assign(of=folds) if limit else kept.assign(of=folds)
+    stability = endpoint.rows("stability")
+    if stability is not None:
+        low = stability[stability["part"] == "outer"].groupby(["set", "feature"])["low"].median()
+        found = {
+            name: table.assign(low=low.reindex([(name, f) for f in table["feature"]]).to_numpy())
+            for name, table in found.items()
+        }
     return found
+
+
+def stability_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Per set of features: means over folds of how many were judged under perturbed masks and how many are stable."""
+    table = endpoint.rows("stability")
+    if table is None:
+        return []
+    table = table[table["part"] == "outer"]
+    rows = []
+    for name, part in table.groupby("set", sort=False):
+        folds = len(part[["repeat", "fold"]].drop_duplicates())
+        judged = part[part["judged"]]
+        why = "" if len(judged) else "; ".join(sorted(set(part["reason"]) - {""}))
+        counts = {"features": len(part) / folds, "judged": len(judged) / folds, "stable": judged["kept"].sum() / folds}
+        rows.append({"set": name, "patients": part["patients"].median(), "why": why, **counts})
+    return rows
 
 
 def selection_steps(endpoint: Endpoint) -> dict[str, list[tuple[str, float]]]:
