@@ -154,6 +154,7 @@ def methods_of(*endpoints, **folds) -> str:
         "selection": {"max_missing": 0.2, "max_correlation": 0.9, "keep": 36, "trees": 500},
         "deep": {"backbone": "swin"},
         "evaluation": {"threshold": "sensitivity", "sensitivity": 0.9},
+        "harmonisation": {"method": "combat", "batch": "manufacturer"},
     }
     found = ReportData({"used": 520}, pd.DataFrame(), pd.DataFrame(), list(endpoints))
     return methods(found, config, {"Python": "3.11", "metaswin": "0.1.0"})
@@ -167,6 +168,21 @@ def test_methods_state_what_was_done():
     assert "sensitivity of 0.9" in text
     assert "Kaplan–Meier" in text
     assert "Swin" not in text
+
+
+def test_methods_name_the_comparisons_fixed_beforehand_and_what_else_was_run():
+    found = endpoint()
+    found.tables["comparisons"] = found.tables["comparisons"].assign(
+        family=["exploratory", "confirmatory", "confirmatory"]
+    )
+    found.tables["controls"] = controls(control="permuted")
+    found.tables["survival"] = pd.DataFrame({"arm": ["volume"]})
+    text = methods_of(found)
+    assert "differences in AUC from clinical set “staging” and tumour volume, adjusted by Holm's method" in text
+    assert "harmonised over manufacturer by ComBat" in text
+    assert "Negative controls were permuted outcomes" in text
+    assert "Gray's test" in text
+    assert "Negative controls" not in methods_of(endpoint())
 
 
 def test_methods_of_a_plain_column_know_no_deaths_and_no_weights():

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from metaswin.report.controls import made
 from metaswin.report.data import Endpoint, ReportData
-from metaswin.report.numbers import ARM_NAMES, count, listed
+from metaswin.report.numbers import ARM_NAMES, arm_name, count, listed
 from metaswin.report.words import outcome_words
 
 
@@ -27,6 +28,8 @@ def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, 
         f"({threshold_rule(config['evaluation'])}).",
         f"We report means over folds with {first.confidence:.0%} intervals by the corrected resampled t method "
         "(Nadeau & Bengio 2003); arms were compared by the corrected resampled t-test.",
+        _confirmatory(first),
+        *_beside_the_fusion(data, config),
         "Unknown outcomes were handled by inverse-probability-of-censoring weights from Kaplan–Meier estimates of the "
         "training rows (Uno et al. 2007)."
         if horizons
@@ -34,6 +37,46 @@ def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, 
         f"Software: {', '.join(used)}, Python {versions['Python']}.",
     ]
     return " ".join(part for part in parts if part)
+
+
+def _confirmatory(endpoint: Endpoint) -> str:
+    """The family of comparisons fixed beforehand."""
+    table = endpoint.tables["comparisons"]
+    against = table.loc[table["family"] == "confirmatory", "against"].unique() if "family" in table else []
+    if not len(against):
+        return ""
+    names = [arm_name(arm) for arm in against]
+    return (
+        f"Confirmatory were the differences in AUC from {listed([name[:1].lower() + name[1:] for name in names])}, "
+        "adjusted by Holm's method; "
+        "all other comparisons are exploratory."
+    )
+
+
+def _beside_the_fusion(data: ReportData, config: Mapping[str, Any]) -> list[str]:
+    """Harmonisation, stability, time to event and controls, where the run has them."""
+    parts = []
+    endpoints = data.endpoints
+    if "radiomics" in endpoints[0].facts["modalities"] and config["harmonisation"]["method"] == "combat":
+        parts.append(
+            f"Radiomic features were harmonised over {config['harmonisation']['batch']} by ComBat fitted on training "
+            "rows, without the outcome."
+        )
+    if any(endpoint.rows("stability") is not None for endpoint in endpoints):
+        parts.append(
+            "Features had to withstand perturbed masks: lower 95% limit of the intraclass correlation of at least "
+            f"{config['stability']['min_icc']:g} among training patients."
+        )
+    if any(endpoint.rows("survival") is not None for endpoint in endpoints):
+        parts.append(
+            "Time to metastasis was modelled by a hazard network with death as competing event; cumulative incidence "
+            "was estimated by Aalen–Johansen and risk groups were compared by Gray's test."
+        )
+    named = {"shuffled": "voxel-shuffled regions", "permuted": "permuted outcomes"}
+    run = [text for name, text in named.items() if any(name in set(made(e)["control"]) for e in endpoints)]
+    if run:
+        parts.append(f"Negative controls were {listed(run)}, refitted in the same folds.")
+    return parts
 
 
 def _endpoint_in_methods(endpoint: Endpoint) -> str:

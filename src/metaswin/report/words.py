@@ -66,7 +66,7 @@ def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
         "Cross-validation within one data set: performance elsewhere (other scanners, hospitals, years) is unknown.",
         "The intervals are for the mean performance of models trained on part of this cohort, not for one final model.",
         "Intervals within strata hold for these fitted models (bootstrap over patients, no refitting), and are not "
-        "corrected for the number of strata; neither are the comparisons of arms.",
+        "corrected for the number of strata; neither are comparisons other than the confirmatory ones.",
     ]
     if any(endpoint.suffix for endpoint in data.endpoints):
         found.append(
