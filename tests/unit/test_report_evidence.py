@@ -275,3 +275,17 @@ def test_evidence_with_nothing_estimable_is_a_reason_never_a_number(run):
     text = reported(run, {"survival": paths}).text
     assert "5 events" in text
     assert not re.search(r"\b(nan|None|inf|NaT)\b", text)
+
+
+def test_measured_coverage_is_shown_with_what_it_was_measured_on(run, monkeypatch):
+    row = {"interval": "Nadeau-Bengio", "metric": "auc", "n": 200, "repeats": 1, "lost": None, "target": "models",
+           "truth": 0.7, "coverage": 0.953, "error": 0.004, "width": 0.2, "estimable": 1.0}  # fmt: skip
+    unknown = {**row, "interval": "DeLong", "coverage": None, "error": None, "estimable": 0.0, "lost": 0.25}
+    found = {"command": "python benchmarks/coverage.py", "machine": "2 cores", "setting": "binormal scores"}
+    found |= {"targets": {"models": "mean of all models"}, "cohorts": 500, "confidence": 0.95, "rows": [row, unknown]}
+    monkeypatch.setattr("metaswin.report.build.coverage_rows", lambda: found)
+    text = reported(run).text
+    assert "95.3%" in text
+    assert "mean of all models" in text
+    assert "Measured in simulation, not in this run: binormal scores. 500 cohorts each, nominal 95%" in text
+    assert not re.search(r"\b(nan|None)\b", text)

@@ -123,9 +123,10 @@ def evidence_of_endpoints():
 
 
 def report_resources():
-    """Templates and lists of items that the report reads: an edit makes it anew."""
+    """Templates, lists of items and measured coverage that the report reads: an edit makes it anew."""
     folders = [LIBRARY / "report" / "templates", LIBRARY / "report" / "checklists"]
-    return sorted(str(path) for folder in folders for path in folder.iterdir())
+    paths = [*(path for folder in folders for path in folder.iterdir()), *(LIBRARY / "evaluation").glob("*.json")]
+    return sorted(map(str, paths))
 
 
 def labelled_figure(path):
