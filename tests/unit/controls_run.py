@@ -19,6 +19,8 @@ from metaswin.harmonisation.fold import harmonise_fold
 from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.selection.fold import select_fold
 from metaswin.selection.settings import SelectionSettings
+from metaswin.stability.fold import stability_of_fold
+from metaswin.stability.settings import StabilitySettings
 
 SETS = {"paper": ["age", "sex"]}
 SEED = 4
@@ -43,6 +45,7 @@ class NoiseCohort:
     selection: SelectionSettings = SELECTION
     fusion: FusionSettings = FUSION
     harmonisation: HarmonisationSettings = NO_HARMONISATION
+    stability: StabilitySettings | None = None
 
     def path(self, name: str) -> str:
         return str(self.folder / name)
@@ -81,23 +84,50 @@ class NoiseCohort:
         used = pd.DataFrame({"patient": patients, "volume_tumor_mm3": rng.lognormal(9, 1, self.n)})
         write_table(self.path("used.parquet"), used)
         write_table(self.path("features.parquet"), pd.concat(tables, ignore_index=True))
+        if self.stability is not None:
+            write_table(self.path("perturbed.parquet"), self._perturbed(tables))
         for fold in range(self.folds.k):
             for name in ("deep", "permuted"):
                 scores = pd.DataFrame({"patient": patients, "role": "train", "score": rng.normal(size=self.n)})
                 write_table(self.path(f"{name}-{fold}.parquet"), scores)
         return self
 
+    def _perturbed(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+        """Features of perturbed masks of two thirds of the patients; the first half of the features is unstable."""
+        rng = np.random.default_rng([self.seed, 77])
+        kinds = [("random", i) for i in range(self.stability.perturbations)] + [("margin", i) for i in range(3)]
+        parts = []
+        for table in tables:
+            table = table[: self.n * 2 // 3]
+            for kind, number in kinds:
+                noise = 0.05 * rng.normal(size=(len(table), self.features))
+                noise[:, : self.features // 2] *= 40
+                part = table.assign(kind=kind, number=number)
+                part.iloc[:, : self.features] += noise
+                parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+    def judge(self, folder: Path, fold: int) -> str | None:
+        """Judge the stability of the features in a fold as the run does; path of the file."""
+        if self.stability is None:
+            return None
+        output = str(folder / "stability.parquet")
+        stability_of_fold(self.path("perturbed.parquet"), self.path("folds.parquet"), output, 0, fold, self.stability)
+        return output
+
     def settings(self, **permutation) -> Refitting:
         trees = self.selection.trees
         permutations = PermutationSettings(**{"trees": trees, **permutation})
         stages = (self.folds, self.harmonisation, self.selection, self.fusion)
-        return Refitting(*stages, permutations, SEED, "logistic", has_deep=True)
+        stability = self.stability or StabilitySettings()
+        return Refitting(*stages, permutations, SEED, "logistic", has_deep=True, stability=stability)
 
     def inputs(self, deep_permuted: bool = True) -> dict:
         names = ("folds", "clinical", "used", "features")
         return {
             **{name: self.path(f"{name}.parquet") for name in names},
             "facts": self.path("facts.json"),
+            "perturbed": [] if self.stability is None else self.path("perturbed.parquet"),
             "deep": [self.path(f"deep-{fold}.parquet") for fold in range(self.folds.k)],
             "deep_permuted": [self.path(f"permuted-{f}.parquet") for f in range(self.folds.k)] if deep_permuted else [],
         }
@@ -126,7 +156,8 @@ class NoiseCohort:
         tables = (self.path("features.parquet"), self.path("folds.parquet"), selection)
         names = ("folds", "clinical", "used", "features")
         harmonised = self.harmonise(folder, fold) if self.harmonisation.method != "none" else {}
-        select_fold(*tables, 0, fold, self.selection, SEED, harmonised, parts_of)
+        stable = self.judge(folder, fold)
+        select_fold(*tables, 0, fold, self.selection, SEED, harmonised, parts_of, stable)
         train_fusion(
             {
                 **{name: self.path(f"{name}.parquet") for name in names},

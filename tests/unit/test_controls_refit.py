@@ -15,6 +15,9 @@ from metaswin.files import read_table
 from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.settings import FusionSettings
 from metaswin.harmonisation.settings import HarmonisationSettings
+from metaswin.stability.settings import StabilitySettings
+
+STABILITY = StabilitySettings(perturbations=3)
 
 
 @pytest.fixture
@@ -22,12 +25,12 @@ def cohort(tmp_path):
     return NoiseCohort(tmp_path).write()
 
 
-@pytest.mark.parametrize("method", ["none", "combat"])
-def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_run(tmp_path, method):
+@pytest.mark.parametrize(("method", "stability"), [("none", None), ("combat", None), ("none", STABILITY)])
+def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_run(tmp_path, method, stability):
     arms = ["clinical", "radiomics", "peri_radiomics+deep", "volume"]
     fusion = FUSION.model_copy(update={"arms": arms, "headline_arm": "radiomics"})
     harmonisation = HarmonisationSettings(method=method, batch="sex")
-    cohort = NoiseCohort(tmp_path, fusion=fusion, harmonisation=harmonisation).write()
+    cohort = NoiseCohort(tmp_path, fusion=fusion, harmonisation=harmonisation, stability=stability).write()
     predicted = pd.concat([cohort.fit_run(fold).assign(fold=fold) for fold in range(3)])
     label = read_table(cohort.path("folds.parquet")).set_index("patient")["label"]
     expected = predicted.groupby(["arm", "head", "fold"])[["patient", "probability"]].apply(
@@ -37,6 +40,8 @@ def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_
     table = permutation_table(cohort.study(), 0, settings).set_index(["arm", "head"])["auc"]
     expected = expected.groupby(["arm", "head"]).mean()
     assert len(table) == 8
+    selection = read_table(tmp_path / "as-is-0/selection.parquet")
+    assert (selection["step"] == "unstable").any() == (stability is not None)
     pd.testing.assert_series_equal(table.sort_index(), expected.sort_index(), check_names=False)
 
 

@@ -101,6 +101,7 @@ rule permute_outcome:
         used=results("cohort/used.parquet"),
         features=results("features/radiomics.parquet") if RADIOMICS else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+        perturbed=results("features/perturbed.parquet") if STABILITY else [],
         deep=first_repeat(f"deep/{CONFIG.deep.backbone}/features.parquet", "as-is") if PERMUTES_DEEP else [],
         deep_permuted=(
             first_repeat(f"deep/{CONFIG.deep.backbone}/features.parquet", "permuted") if PERMUTES_DEEP else []
@@ -119,6 +120,7 @@ rule permute_outcome:
     params:
         permutations=lambda wildcards: PERMUTATIONS[wildcards.chunk],
         folds=section("folds"),
+        stability=section("stability"),
         harmonisation=section("harmonisation"),
         selection=section("selection"),
         fusion=section("fusion"),

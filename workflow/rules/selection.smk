@@ -5,6 +5,7 @@ if RADIOMICS:
         input:
             features=features_of,
             folds=folds_of,
+            stability=STABLE,
             harmonisation=of_harmonisation("json"),
             harmonisation_values=of_harmonisation("safetensors"),
             used=results("cohort/used.parquet") if HARMONISED else [],

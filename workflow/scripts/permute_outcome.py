@@ -7,6 +7,7 @@ from metaswin.fusion.settings import FusionSettings
 from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.joblog import job
 from metaswin.selection.settings import SelectionSettings
+from metaswin.stability.settings import StabilitySettings
 
 with job(snakemake.log[0]):
     permute_batch(
@@ -24,5 +25,6 @@ with job(snakemake.log[0]):
             seed=snakemake.params.seed,
             headline_head=snakemake.params.headline_head,
             has_deep=snakemake.params.has_deep,
+            stability=StabilitySettings(**snakemake.params.stability),
         ),
     )

@@ -16,7 +16,8 @@ with job(snakemake.log[0]):
         fold=int(snakemake.wildcards.fold),
         settings=SelectionSettings(**snakemake.params.settings),
         seed=snakemake.params.seed,
-        # An input is an empty list where nothing is harmonised.
+        # An input is an empty list where nothing is harmonised or no mask perturbed.
         harmonisation={name: snakemake.input[name] or None for name in HARMONISATION},
         parts_of=leaky_parts if snakemake.wildcards.variant == "leaky" else training_parts,
+        stability=snakemake.input.stability or None,
     )

@@ -14,6 +14,7 @@ def check_consistency(config: Config) -> list[str]:
     from metaswin.evaluation.check import check_evaluation
     from metaswin.fusion.check import check_arms
     from metaswin.harmonisation.check import check_harmonisation
+    from metaswin.stability.check import check_stability
     from metaswin.survival.arms import check_hazard_arms
 
     messages = [f"data.{key} is not set, but {why}; give its path" for key, why in _needed(config).items() if
@@ -27,7 +28,7 @@ def check_consistency(config: Config) -> list[str]:
             messages.append(f"endpoints.{name}: a name may hold letters, digits and _ only")
     messages += _check_roles(config)
     if config.data.source in ("dicom", "nifti"):
-        messages += _check_regions(config) + _check_organs(config)
+        messages += _check_regions(config) + _check_organs(config) + check_stability(config)
     if config.data.source == "dicom" and config.ingest.tumor_source == "nnunet":
         from metaswin.images.model_folder import check_model_folder
 

@@ -21,6 +21,7 @@ from metaswin.regions.settings import RegionsSettings
 from metaswin.report.settings import ReportSettings
 from metaswin.selection.settings import SelectionSettings
 from metaswin.settings import Settings
+from metaswin.stability.settings import StabilitySettings
 from metaswin.survival.settings import SurvivalSettings
 
 
@@ -49,6 +50,7 @@ class Config(Settings):
     pictures: PicturesSettings = PicturesSettings()
     radiomics: RadiomicsSettings = RadiomicsSettings()
     folds: FoldsSettings = FoldsSettings()
+    stability: StabilitySettings = StabilitySettings()
     harmonisation: HarmonisationSettings = HarmonisationSettings()
     selection: SelectionSettings = SelectionSettings()
     patches: PatchesSettings = PatchesSettings()

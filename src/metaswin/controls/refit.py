@@ -27,6 +27,8 @@ from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.selection.matrix import SETS, wide
 from metaswin.selection.select import select
 from metaswin.selection.settings import SelectionSettings
+from metaswin.stability.judge import Measured, measured, stability_table, unstable_features
+from metaswin.stability.settings import StabilitySettings
 
 logger = logging.getLogger("metaswin.controls")
 
@@ -46,6 +48,8 @@ class Refitting:
         The head that answers: of the headline arm it is refitted whatever the heads of the permutations are.
     has_deep : bool
         Whether the run has arms with `deep`.
+    stability
+        Settings of that stage.
     """
 
     folds: FoldsSettings
@@ -56,6 +60,7 @@ class Refitting:
     seed: int
     headline_head: str
     has_deep: bool
+    stability: StabilitySettings
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ class Study:
     deep, deep_permuted : list of Series
         Deep scores by patient, one a fold of the first repeat: of the run, and of networks trained on a permuted
         outcome; empty where there are none.
+    perturbed : dict or None
+        Features of perturbed masks by set, where features are judged by their stability.
     """
 
     endpoint: str
@@ -89,6 +96,7 @@ class Study:
     sources: Sources
     deep: list[pd.Series]
     deep_permuted: list[pd.Series]
+    perturbed: dict[str, Measured] | None = None
 
     def deep_score(self, fold: int, permutation: int) -> pd.Series | None:
         """Deep scores that a fold of a permutation uses."""
@@ -109,7 +117,8 @@ def permute_batch(
     Parameters
     ----------
     inputs : mapping
-        Paths ``folds, facts, clinical, used``, ``features`` (or empty), and the lists ``deep, deep_permuted``.
+        Paths ``folds, facts, clinical, used``, ``features`` and ``perturbed`` (or empty), and the lists ``deep,
+        deep_permuted``.
     output : str
     endpoint : str
     sets : mapping
@@ -145,7 +154,10 @@ def load_study(
     )
     horizon = read_json(inputs["facts"])["endpoint"].get("horizon_days")
     clinical = read_table(inputs["clinical"]).set_index("patient")
-    return Study(endpoint, horizon, folds, clinical, features, batches, sources, deep, deep_permuted)
+    perturbed = None
+    if inputs.get("perturbed"):
+        perturbed = measured(read_table(inputs["perturbed"]), settings.stability.perturbations)
+    return Study(endpoint, horizon, folds, clinical, features, batches, sources, deep, deep_permuted, perturbed)
 
 
 def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd.DataFrame:
@@ -189,7 +201,7 @@ def _fold_aucs(
         indexed = folds.set_index("patient").sort_index()
         fitted = fit_harmoniser(study.features, indexed, fold, study.batches, settings.harmonisation, parts)
         sources = replace(sources, harmoniser=fitted[0])
-    sources = replace(sources, selection=_selection(sources, rows, parts, blocks, settings))
+    sources = replace(sources, selection=_selection(sources, study.perturbed, rows, parts, blocks, settings))
     encoded = Blocks(sources, rows, settings.fusion.category_min_rows)
     table = folds.sort_values("patient")
     test = table[rows.test]
@@ -212,18 +224,25 @@ def _fold_aucs(
 
 
 def _selection(
-    sources: Sources, rows: FoldRows, parts: Sequence[str], blocks: Sequence[str], settings: Refitting
+    sources: Sources,
+    perturbed: dict[str, Measured] | None,
+    rows: FoldRows,
+    parts: Sequence[str],
+    blocks: Sequence[str],
+    settings: Refitting,
 ) -> pd.DataFrame | None:
     """Features selected on the training rows of each part, as `metaswin.selection.fold.selections` does."""
     label = pd.Series(rows.label, index=rows.patients)
     forest = settings.selection.model_copy(update={"trees": settings.permutation.trees})
+    training = {part: label.index[rows.fitted(part)].tolist() for part in parts}
+    stable = None if perturbed is None else stability_table(perturbed, training, settings.stability)
     tables = []
     for name in (name for name in SETS if name in blocks):
-        for part in parts:
-            train = label.index[rows.fitted(part)].tolist()
+        for part, train in training.items():
             values = sources.features[name]
             if sources.harmoniser is not None:
                 values = sources.harmoniser.apply(values, part, name)
-            table = select(values, label, train, forest, settings.seed)
+            unstable = None if stable is None else unstable_features(stable, part, name)
+            table = select(values, label, train, forest, settings.seed, unstable)
             tables.append(table.assign(part=part, set=name))
     return pd.concat(tables, ignore_index=True) if tables else None

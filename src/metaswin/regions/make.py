@@ -13,7 +13,7 @@ from metaswin.images.grid import Grid
 from metaswin.organs.groups import labels_of
 from metaswin.problems import BadData, Findings
 from metaswin.regions.grids import INTERPOLATORS, isotropic, resample, sub_grid
-from metaswin.regions.rings import draw_rings, ring_labels, ring_name
+from metaswin.regions.rings import barred_voxels, draw_rings, ring_labels, ring_name
 from metaswin.regions.settings import RegionsSettings
 from metaswin.status import passed_on, patient_job, read_status
 
@@ -163,8 +163,7 @@ def _barred(
             "organs, tissues or groups of the organ masks in regions.ring_excludes",
             "name those of the chosen backend, or take these out: rings are not cleaned of them",
         )
-    excluded = [label for labels in named.values() for label in labels or []]
-    return np.isin(resample(organs, target, sitk.sitkNearestNeighbor), excluded)
+    return barred_voxels(organs, facts, target, settings.ring_excludes)
 
 
 def _check_border(

@@ -1,10 +1,15 @@
 """Peritumoral rings: shells of physical width around all lesions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+import SimpleITK as sitk
 from scipy import ndimage
+
+from metaswin.images.grid import Grid
+from metaswin.organs.groups import labels_of
+from metaswin.regions.grids import resample
 
 FIRST_LABEL = 11
 Rings = Sequence[tuple[float, float]]
@@ -48,6 +53,21 @@ def draw_rings(lesions: np.ndarray, barred: np.ndarray, spacing: Sequence[float]
     for (low, high), label in _shells(rings).items():
         drawn[free & (distance > low) & (distance <= high)] = label
     return drawn
+
+
+def barred_voxels(organs: sitk.Image, facts: Mapping, target: Grid, excludes: Sequence[str]) -> np.ndarray:
+    """Where the organ masks allow no ring: array of bool (slices, rows, columns) on the grid `target`.
+
+    Parameters
+    ----------
+    organs : SimpleITK.Image
+        Label map of the organs, `facts` its ``organs.json``.
+    target : Grid
+    excludes : sequence of str
+        Organs, tissues or groups; those that the masks do not have bar nothing.
+    """
+    excluded = [label for name in excludes for label in labels_of(name, facts) or []]
+    return np.isin(resample(organs, target, sitk.sitkNearestNeighbor), excluded)
 
 
 def _shells(rings: Rings) -> dict[tuple[float, float], int]:

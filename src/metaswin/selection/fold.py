@@ -11,6 +11,7 @@ from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
 from metaswin.selection.matrix import SETS, wide
 from metaswin.selection.select import COLUMNS, select
 from metaswin.selection.settings import SelectionSettings
+from metaswin.stability.judge import unstable_features
 
 logger = logging.getLogger("metaswin.selection")
 
@@ -31,13 +32,17 @@ def select_fold(
     seed: int,
     harmonisation: Mapping[str, str | None] | None = None,
     parts_of: PartsOf | None = None,
+    stability: str | None = None,
 ) -> None:
     """Read the long table of features and the folds, select, and write ``selection.parquet``.
 
-    `harmonisation` are the paths that `metaswin.harmonisation.fitted.load_harmoniser` reads.
+    `harmonisation` are the paths that `metaswin.harmonisation.fitted.load_harmoniser` reads, `stability` is that of
+    the fold's ``stability.parquet``; without it no feature is unstable.
     """
     harmoniser = load_harmoniser(harmonisation or {})
-    table = selections(read_table(features), read_table(folds), repeat, fold, settings, seed, harmoniser, parts_of)
+    stable = read_table(stability) if stability else None
+    tables = read_table(features), read_table(folds)
+    table = selections(*tables, repeat, fold, settings, seed, harmoniser, parts_of, stable)
     write_table(output, table, {HARMONISED: str(harmoniser is not None)})
 
 
@@ -50,11 +55,13 @@ def selections(
     seed: int,
     harmoniser: Harmoniser | None = None,
     parts_of: PartsOf | None = None,
+    stability: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Selections of all parts and sets of one fold, with the columns ``part, set`` and those of `select`.
 
-    With a `harmoniser` each part is selected on features harmonised by its own fit. `parts_of` is `training_parts`,
-    but for the control that selects before the split.
+    With a `harmoniser` each part is selected on features harmonised by its own fit, with `stability` (see
+    `metaswin.stability.judge.stability_table`) among those that are stable in its own training rows. `parts_of` is
+    `training_parts`, but for the control that selects before the split.
     """
     folds = folds[folds["repeat"] == repeat].set_index("patient").sort_index()
     tables = []
@@ -64,10 +71,11 @@ def selections(
         for part, train in (parts_of or training_parts)(folds, fold).items():
             start = time.perf_counter()
             values = matrix if harmoniser is None else harmoniser.apply(matrix, part, feature_set)
+            unstable = None if stability is None else unstable_features(stability, part, feature_set)
             # Selected before the split, all parts are one.
-            key = (part if harmoniser is not None else "", *train)
+            key = (part if harmoniser is not None or unstable is not None else "", *train)
             if key not in selected:
-                selected[key] = select(values, folds["label"], train, settings, seed)
+                selected[key] = select(values, folds["label"], train, settings, seed, unstable)
             tables.append(selected[key].assign(part=part, set=feature_set))
             counts = selected[key]["step"].value_counts().to_dict()
             logger.info(

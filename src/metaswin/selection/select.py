@@ -1,4 +1,6 @@
-"""Select features on training rows: missing, constant, correlated, then rank by random forest."""
+"""Select features on training rows: missing, constant, unstable, correlated, then rank by random forest."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,12 @@ DECIMALS = 10
 
 
 def select(
-    features: pd.DataFrame, label: pd.Series, train: list[str], settings: SelectionSettings, seed: int
+    features: pd.DataFrame,
+    label: pd.Series,
+    train: list[str],
+    settings: SelectionSettings,
+    seed: int,
+    unstable: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Select features of one set on the training rows; no other row is read.
 
@@ -32,6 +39,9 @@ def select(
         Patients to fit on; their labels are known.
     settings, seed
         Thresholds and size of the forest; its seed.
+    unstable : mapping or None
+        Features that are not stable → why, see `metaswin.stability.judge.unstable_features`; found on the same
+        training rows.
 
     Returns
     -------
@@ -39,7 +49,7 @@ def select(
         One row a feature, in the order of the columns, then one a region that needs a flag, with columns
 
         - ``feature, kept``;
-        - ``step``: where the feature left (``missing, constant, correlated, rank``), or ``kept``; ``flag`` is
+        - ``step``: where the feature left (``missing, constant, unstable, correlated, rank``), or ``kept``; ``flag`` is
           no feature: it says that some, not all, training rows lack the region, so that `apply_selection` adds
           the column ``<region>__missing`` beside the kept features of that region;
         - ``reason``: text with the numbers;
@@ -51,6 +61,7 @@ def select(
     UserError
         If the training rows have one outcome only.
     """
+    unstable = unstable or {}
     target = label.loc[train].to_numpy(dtype=int)
     if len(np.unique(target)) < 2:
         raise UserError(
@@ -71,6 +82,7 @@ def select(
     steps = [
         ("missing", lambda on: _missing_reasons(missing[on], settings.max_missing)),
         ("constant", lambda on: _constant_reasons(imputed[:, on])),
+        ("unstable", lambda on: [unstable.get(name, "") for name in names[on]]),
         ("correlated", lambda on: _correlated_reasons(imputed[:, on], names[on], settings.max_correlation)),
     ]
     for step, reasons_of in steps:

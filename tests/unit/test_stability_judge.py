@@ -1,0 +1,208 @@
+"""Which features are stable: known answers, few patients, missing values, no leak, and what selection makes of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metaswin.config.load import load
+from metaswin.errors import UserError
+from metaswin.selection.fold import selections, training_parts
+from metaswin.selection.select import select
+from metaswin.selection.settings import SelectionSettings
+from metaswin.stability.collect import collect_stability
+from metaswin.stability.icc import icc_1_1, icc_2_1
+from metaswin.stability.judge import COLUMNS, measured, stability_table, unstable_features
+from metaswin.stability.settings import StabilitySettings
+
+SETTINGS = StabilitySettings(perturbations=4)
+PATIENTS = [f"P{i:02d}" for i in range(40)]
+KINDS = [*(("random", number) for number in range(4)), *(("margin", number) for number in range(3))]
+
+
+def perturbed(patients=PATIENTS, seed=0) -> pd.DataFrame:
+    """Three features of the tumour and a ring.
+
+    ``steady`` withstands everything, ``noisy`` no random mask, ``growing`` changes with the size of the mask only.
+    """
+    rng = np.random.default_rng(seed)
+    truth = {region: rng.normal(size=(len(patients), 3)) for region in ("tumor", "ring_0_10mm")}
+    rows = []
+    for region, values in truth.items():
+        for kind, number in KINDS:
+            table = pd.DataFrame(values + 0.05 * rng.normal(size=values.shape), columns=["steady", "noisy", "growing"])
+            if kind == "random":
+                table["noisy"] += 2 * rng.normal(size=len(patients))
+            else:
+                table["growing"] += 3 * (number - 1)
+            rows.append(table.assign(patient=patients, region=region, kind=kind, number=number, voxels=100))
+    return pd.concat(rows, ignore_index=True)
+
+
+def judged(table, parts=None, settings=SETTINGS):
+    return stability_table(measured(table, settings.perturbations), parts or {"outer": PATIENTS}, settings)
+
+
+def test_table_when_features_are_known_then_only_the_steady_one_is_kept_and_the_reason_names_the_masks():
+    table = judged(perturbed())
+    assert table.columns.tolist() == COLUMNS
+    assert set(table["set"]) == {"radiomics", "peri_radiomics"}
+    for feature_set, region in (("radiomics", "tumor"), ("peri_radiomics", "ring_0_10mm")):
+        rows = table[table["set"] == feature_set].set_index("feature")
+        assert rows["kept"].to_dict() == {
+            f"{region}__steady": True,
+            f"{region}__noisy": False,
+            f"{region}__growing": False,
+        }
+        assert rows["judged"].all()
+        assert "random masks of 40 patients" in rows.at[f"{region}__noisy", "reason"]
+        assert "shrunk and grown masks of 40 patients" in rows.at[f"{region}__growing", "reason"]
+    unstable = unstable_features(table, "outer", "radiomics")
+    assert list(unstable) == ["tumor__noisy", "tumor__growing"]
+    assert unstable["tumor__noisy"].startswith("ICC 0.1")
+
+
+def test_table_when_computed_then_the_icc_of_the_part_s_patients():
+    data = perturbed()
+    part = PATIENTS[5:25]
+    row = judged(data, {"outer": PATIENTS, "inner-0": part})
+    row = row[(row["part"] == "inner-0") & (row["feature"] == "tumor__noisy")].iloc[0]
+    chosen = data[(data["region"] == "tumor") & data["patient"].isin(part)]
+    for kind, function, name in (("random", icc_1_1, "random"), ("margin", icc_2_1, "margin")):
+        values = chosen[chosen["kind"] == kind].pivot(index="patient", columns="number", values="noisy").to_numpy()
+        found = function(values[:, :, None])
+        assert (row[f"icc_{name}"], row[f"low_{name}"]) == pytest.approx((found.icc[0], found.low[0]))
+    assert row["patients"] == 20
+    assert row["low"] == min(row["low_random"], row["low_margin"]) == row["low_random"]
+    assert row["icc"] == row["icc_random"]
+
+
+def test_table_when_few_training_patients_are_perturbed_then_nothing_is_judged_and_all_kept():
+    table = judged(perturbed(), {"outer": PATIENTS, "inner-0": PATIENTS[:9]})
+    inner = table[table["part"] == "inner-0"]
+    assert inner["kept"].all()
+    assert not inner["judged"].any()
+    assert inner["reason"].eq("not judged: perturbed masks of 9 training patients, fewer than 10").all()
+    assert not table.loc[table["part"] == "outer", "kept"].all()
+
+
+def test_table_when_a_perturbation_is_missing_then_its_patient_is_left_out_of_that_region():
+    data = perturbed()
+    lost = (data["patient"] == "P03") & (data["region"] == "tumor") & (data["kind"] == "margin") & (data["number"] == 0)
+    table = judged(data[~lost])
+    assert table.loc[table["set"] == "radiomics", "patients"].eq(39).all()
+    assert table.loc[table["set"] == "peri_radiomics", "patients"].eq(40).all()
+    nobody = judged(data[~((data["kind"] == "random") & (data["number"] == 2) & (data["region"] == "tumor"))])
+    assert nobody.loc[nobody["set"] == "radiomics", "patients"].eq(0).all()
+    assert nobody.loc[nobody["set"] == "radiomics", "kept"].all()
+
+
+def test_table_when_a_feature_is_the_same_in_all_patients_then_it_is_not_judged():
+    table = judged(perturbed().assign(steady=3.0)).set_index("feature")
+    assert table.at["tumor__steady", "reason"] == "not judged: the same in all patients"
+    assert table.at["tumor__steady", "kept"]
+    assert np.isnan(table.at["tumor__steady", "icc"])
+
+
+def test_table_when_there_are_no_rows_then_it_is_empty_and_nothing_is_unstable():
+    table = judged(perturbed().iloc[:0])
+    assert table.columns.tolist() == COLUMNS
+    assert unstable_features(table, "outer", "radiomics") == {}
+
+
+def test_collect_when_tables_are_joined_then_sorted_whatever_their_order(tmp_path):
+    data = perturbed(PATIENTS[:3])
+    for number, (_, rows) in enumerate(data.sample(frac=1, random_state=1).groupby("patient")):
+        rows.to_parquet(tmp_path / f"{number}.parquet")
+    data.iloc[:0].to_parquet(tmp_path / "3.parquet")
+    for order in ((0, 1, 2, 3), (3, 2, 1, 0)):
+        collect_stability([str(tmp_path / f"{i}.parquet") for i in order], str(tmp_path / f"all{order[0]}.parquet"))
+    joined = pd.read_parquet(tmp_path / "all0.parquet")
+    assert (tmp_path / "all0.parquet").read_bytes() == (tmp_path / "all3.parquet").read_bytes()
+    assert joined[["patient", "region"]].apply(tuple, axis=1).is_monotonic_increasing
+    assert len(joined) == len(data)
+
+
+@pytest.fixture
+def fold():
+    """Features and folds of the same patients; fold 0 is the first ten."""
+    data = perturbed()
+    features = data[(data["kind"] == "margin") & (data["number"] == 1)].drop(columns=["kind", "number"])
+    index = np.arange(40)
+    folds = pd.DataFrame({"patient": PATIENTS, "label": index % 2, "repeat": 0, "fold": index // 10})
+    folds["inner_0"] = pd.array(np.where(index < 10, None, index // 2 % 2), dtype="Int8")
+    return features, folds
+
+
+def test_selection_when_features_are_unstable_then_their_step_is_unstable_and_they_never_come_back(fold):
+    features, folds = fold
+    table = judged(perturbed(), training_parts(folds.set_index("patient"), 0))
+    few = SelectionSettings(trees=10, keep=3)
+    found = selections(features, folds, 0, 0, few, seed=1, stability=table)
+    for part in ("outer", "inner-0", "inner-1"):
+        rows = found[(found["part"] == part) & (found["set"] == "radiomics")].set_index("feature")
+        assert rows["step"].to_dict() == {
+            "tumor__steady": "kept",
+            "tumor__noisy": "unstable",
+            "tumor__growing": "unstable",
+        }
+        assert "lower limit" in rows.at["tumor__noisy", "reason"]
+        assert rows["kept"].sum() == 1
+    without = selections(features, folds, 0, 0, few, seed=1)
+    assert (without["step"] == "kept").all()
+
+
+def test_select_when_a_stable_copy_of_an_unstable_feature_is_there_then_the_copy_is_kept():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 3))
+    values[:, 1] = values[:, 0] + 0.01 * rng.normal(size=40)
+    features = pd.DataFrame(values, index=PATIENTS, columns=["tumor__a", "tumor__b", "tumor__c"])
+    label = pd.Series(np.arange(40) % 2, index=PATIENTS)
+    plain = select(features, label, PATIENTS, SelectionSettings(trees=10), seed=1).set_index("feature")["kept"]
+    loser = plain.index[~plain][0]
+    winner = {"tumor__a": "tumor__b", "tumor__b": "tumor__a"}[loser]
+    other = select(features, label, PATIENTS, SelectionSettings(trees=10), seed=1, unstable={winner: "ICC 0.2"})
+    other = other.set_index("feature")
+    assert other.at[winner, "step"] == "unstable"
+    assert other.at[loser, "step"] == "kept"
+
+
+def test_stability_when_test_rows_are_corrupted_then_table_and_selection_stay(fold):
+    features, folds = fold
+    data = perturbed()
+    parts = training_parts(folds.set_index("patient"), 0)
+    table = judged(data, parts)
+    test = data["patient"].isin(PATIENTS[:10])
+    spoilt = data.copy()
+    numbers = ["steady", "noisy", "growing"]
+    spoilt.loc[test, numbers] = np.random.default_rng(3).normal(size=(test.sum(), 3)) * 1e6
+    wrong = folds.copy()
+    wrong.loc[:9, "label"] = 1 - wrong.loc[:9, "label"]
+    again = judged(spoilt, training_parts(wrong.set_index("patient"), 0))
+    pd.testing.assert_frame_equal(again, table)
+    pd.testing.assert_frame_equal(judged(data[~test], parts), table)
+    few = SelectionSettings(trees=10, keep=2)
+    pd.testing.assert_frame_equal(
+        selections(features, wrong, 0, 0, few, seed=1, stability=again),
+        selections(features, folds, 0, 0, few, seed=1, stability=table),
+    )
+    inner = data["patient"].isin(folds.loc[folds["inner_0"] == 0, "patient"])
+    spoilt = data.copy()
+    spoilt.loc[inner, numbers] = np.random.default_rng(3).normal(size=(inner.sum(), 3))
+    changed = judged(spoilt, parts)
+    same = changed["part"] == "inner-0"
+    pd.testing.assert_frame_equal(changed[same], table[same])
+    assert not changed[~same].equals(table[~same])
+
+
+def test_load_when_the_grid_cannot_show_the_perturbations_then_it_is_told():
+    raw = {
+        "data": {"source": "dicom", "dicom": "d"},
+        "clinical": {"table": "c.csv", "columns": {"age": "baseline", "dm": "outcome"}},
+        "endpoints": {"dm": {"column": "dm"}},
+    }
+    assert load(raw, check_data=False).stability.enabled
+    coarse = {**raw, "regions": {"spacing": 2.0, "crop_margin": 3.0}}
+    with pytest.raises(UserError, match=r"stability\.margin: 1 mm is no more than half a voxel") as caught:
+        load(coarse, check_data=False)
+    assert "regions.crop_margin: perturbed masks reach 5 mm beyond the drawn ones" in str(caught.value)
+    assert load({**coarse, "stability": {"enabled": False}}, check_data=False)
