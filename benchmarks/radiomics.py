@@ -70,7 +70,7 @@ def compare_engines(title: str, task: str, folder: Path, whole: bool = False, fl
         {"flash-radiomics": flash} if flash else {}
     )
     for engine, python in pythons.items():
-        if whole and engine == "metaswin":
+        if engine == "metaswin":
             child(task, engine, folder)  # compiles the kernels, once an installation
         result, wall, used = child(task, engine, folder, python)
         if whole:
