@@ -84,7 +84,7 @@ def calibration_table(data: EndpointData, bins: int, confidence: float) -> pd.Da
         if usable:
             records += [{**key, **row} for row in reliability(usable, bins, confidence).to_dict("records")]
         else:
-            why = "no fold has both outcomes and all predictions"
-            records.append({**key, "bin": 0, "n": 0, "why": why})
+            missing = dict.fromkeys(["predicted", "observed", "low", "high"])
+            records.append({**key, "bin": 0, "n": 0, **missing, "why": "no fold has both outcomes and all predictions"})
     columns = {"bin": int, "n": int, "predicted": float, "observed": float, "low": float, "high": float, "why": "str"}
     return from_records(records, data.name, columns)
