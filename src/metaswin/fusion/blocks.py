@@ -19,7 +19,7 @@ class Blocks:
     sources : Sources
         Raw columns of these rows, or of more.
     rows : FoldRows
-        Rows to fit on and to encode.
+        Rows to fit on and to encode; others with ``patients, parts`` and ``fitted`` serve as well.
     min_rows : int
         See `metaswin.fusion.encode.fit_encoder`.
     shown : Sources, optional

@@ -19,11 +19,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import erf
 
+from metaswin.fusion.body import Initial, block_scales, hidden_values, member_hidden, scaled, train
 from metaswin.fusion.settings import NetworkSettings
-
-DIRECT = 2
 
 
 @dataclass(frozen=True)
@@ -45,14 +43,7 @@ class Networks:
         """Logits of shape (penalties, rows) for encoded modalities of shapes (rows, width)."""
         w = {name: array.astype("float64") for name, array in self.weights.items()}
         inputs = np.concatenate(blocks, axis=1) * w["scale"]
-        joined = []
-        for name, part in _parts(self.widths):
-            columns = inputs[:, part]
-            if f"{name}.weight" in w:
-                joined.append(_gelu(columns @ w[f"{name}.weight"] + w[f"{name}.bias"]))
-            else:
-                joined.append(np.broadcast_to(columns, (*w["output.bias"].shape[:2], *columns.shape)))
-        hidden = _gelu(np.concatenate(joined, axis=3) @ w["hidden.weight"] + w["hidden.bias"])
+        hidden = hidden_values(inputs, w, self.widths)
         output = hidden @ w["output.weight"] + inputs @ w["linear.weight"] + w["output.bias"]
         return output[..., 0].mean(axis=1)
 
@@ -87,41 +78,24 @@ def fit_networks(
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
     widths = tuple(block.shape[1] for block in blocks)
-    scale = np.concatenate([np.full(block.shape[1], _block_scale(block)) for block in blocks]).astype("float32")
-    inputs = torch.from_numpy(np.concatenate(blocks, axis=1).astype("float32")) * torch.from_numpy(scale)
+    scale = block_scales(blocks)
+    inputs = scaled(blocks, scale)
     target = torch.from_numpy(label.astype("float32"))
-    rows, members = len(label), len(penalties) * settings.ensemble
-    weights = _initial_weights(widths, label.mean(), len(penalties), settings, generator)
-    penalised = [array for name, array in weights.items() if name.endswith(".weight")]
-    half_precision = torch.tensor(np.repeat(penalties, settings.ensemble), dtype=torch.float32) / (2 * rows)
+    initial = Initial(len(penalties), settings, generator)
+    prevalence = label.mean()
+    weights = {
+        **initial.body(widths),
+        "output.weight": initial.output(1),
+        "output.bias": initial.filled(1, float(np.log(prevalence / (1 - prevalence)))),
+        "linear.weight": initial.filled(1, rows=sum(widths)),
+    }
 
-    def dropped(values: torch.Tensor) -> torch.Tensor:
-        if settings.dropout == 0:
-            return values
-        shape = (settings.ensemble, *values.shape[1:])
-        kept = torch.rand(shape, generator=generator).ge(settings.dropout).float() / (1 - settings.dropout)
-        return (values.unflatten(0, (len(penalties), settings.ensemble)) * kept).flatten(0, 1)
+    def loss(chosen: slice | torch.Tensor, dropped: Callable) -> torch.Tensor:
+        logits = member_logits(inputs[chosen], weights, widths, dropped)
+        wanted = target[chosen].expand(len(logits), -1)
+        return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(dim=1)
 
-    optimizer = torch.optim.Adam(weights.values(), lr=settings.learning_rate, foreach=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
-    for _ in range(settings.steps):
-        if rows > settings.batch_size:
-            chosen = torch.randint(rows, (settings.batch_size,), generator=generator)
-            batch, wanted = inputs[chosen], target[chosen]
-        else:
-            batch, wanted = inputs, target
-        loss = functional.binary_cross_entropy_with_logits(
-            member_logits(batch, weights, widths, dropped), wanted.expand(members, -1), reduction="none"
-        ).mean(dim=1)
-        prior = sum(array.square().sum(dim=(1, 2)) for array in penalised) * half_precision
-        optimizer.zero_grad()
-        # The sum over members, not the mean: each member is trained as if it were alone.
-        (loss + prior).sum().backward()
-        optimizer.step()
-        schedule.step()
-
-    shape = (len(penalties), settings.ensemble)
-    fitted = {name: array.detach().numpy().reshape(*shape, *array.shape[1:]) for name, array in weights.items()}
+    fitted = train(weights, loss, len(label), penalties, settings, generator)
     return Networks(widths, {**fitted, "scale": scale})
 
 
@@ -160,57 +134,7 @@ def member_logits(inputs, weights, widths: Sequence[int], dropped: Callable):
         Dropout of hidden values (members, rows, units).
     """
     import torch
-    from torch.nn import functional
 
-    joined = []
-    for name, part in _parts(widths):
-        columns = inputs[:, part].expand(len(weights["output.bias"]), -1, -1)
-        if f"{name}.weight" in weights:
-            encoded = torch.baddbmm(weights[f"{name}.bias"], columns, weights[f"{name}.weight"])
-            joined.append(dropped(functional.gelu(encoded)))
-        else:
-            joined.append(columns)
-    hidden = torch.baddbmm(weights["hidden.bias"], torch.cat(joined, dim=2), weights["hidden.weight"])
-    output = torch.baddbmm(weights["output.bias"], dropped(functional.gelu(hidden)), weights["output.weight"])
+    hidden = member_hidden(inputs, weights, widths, dropped)
+    output = torch.baddbmm(weights["output.bias"], hidden, weights["output.weight"])
     return (output + inputs @ weights["linear.weight"])[:, :, 0]
-
-
-def _initial_weights(widths, prevalence, penalties, settings, generator):
-    """Weights of all members; the same for every penalty."""
-    import torch
-
-    def drawn(rows: int, columns: int, sd: float) -> torch.Tensor:
-        values = torch.randn((settings.ensemble, rows, columns), generator=generator) * sd
-        return values.repeat(penalties, 1, 1).requires_grad_()
-
-    def filled(columns: int, value: float = 0.0, rows: int = 1) -> torch.Tensor:
-        return torch.full((penalties * settings.ensemble, rows, columns), value).requires_grad_()
-
-    weights, joined = {}, 0
-    for name, part in _parts(widths):
-        width = part.stop - part.start
-        if width > DIRECT:
-            # Block scaling gives a modality a total variance of at most 1, whatever its width.
-            weights[f"{name}.weight"] = drawn(width, settings.encoder_width, 0.5)
-            weights[f"{name}.bias"] = filled(settings.encoder_width)
-        joined += settings.encoder_width if width > DIRECT else width
-    weights["hidden.weight"] = drawn(joined, settings.hidden_width, max(joined, 1) ** -0.5)
-    weights["hidden.bias"] = filled(settings.hidden_width)
-    weights["output.weight"] = drawn(settings.hidden_width, 1, 0.5 * settings.hidden_width**-0.5)
-    weights["output.bias"] = filled(1, float(np.log(prevalence / (1 - prevalence))))
-    weights["linear.weight"] = filled(1, rows=sum(widths))
-    return weights
-
-
-def _parts(widths: Sequence[int]) -> list[tuple[str, slice]]:
-    """Name of each modality's encoder and its columns among all inputs."""
-    ends = np.cumsum(widths).tolist()
-    return [(f"encoder{i}", slice(end - width, end)) for i, (width, end) in enumerate(zip(widths, ends, strict=True))]
-
-
-def _block_scale(block: np.ndarray) -> float:
-    return 1 / max(1.0, float(block.var(axis=0).sum())) ** 0.5
-
-
-def _gelu(values: np.ndarray) -> np.ndarray:
-    return 0.5 * values * (1 + erf(values / np.sqrt(2)))

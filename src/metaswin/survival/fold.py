@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from metaswin.clinical.label import CENSORED, DEATH, METASTASIS
 from metaswin.files import read_table, write_json, write_table
 from metaswin.fusion.arms import Arm, parse_arm
-from metaswin.fusion.encode import BlockEncoder, fit_encoder
-from metaswin.fusion.modalities import Sources, load_sources
+from metaswin.fusion.blocks import Blocks
+from metaswin.fusion.encode import BlockEncoder
+from metaswin.fusion.modalities import load_sources
+from metaswin.fusion.network import drawn_seed
 from metaswin.fusion.settings import FusionSettings
 from metaswin.survival.arms import hazard_arms
 from metaswin.survival.intervals import interval_cuts, states
@@ -98,6 +100,7 @@ def train_hazard(
     Path(outputs["models"]).mkdir(parents=True, exist_ok=True)
     if why:
         logger.warning("not estimable: %s", why)
+    encoded = Blocks(sources, rows, fusion.category_min_rows)
     tables, fits = [], {}
     for arm in arms:
         if why:
@@ -105,15 +108,9 @@ def train_hazard(
             fits[arm.name] = {}
             continue
         start = time.perf_counter()
-        encoded = {
-            (part, block): _encode(sources, block, part, rows, fusion.category_min_rows)
-            for part in rows.parts
-            for block in arm.blocks
-        }
-        matrices = {part: [encoded[part, block][1] for block in arm.blocks] for part in rows.parts}
-        fit = fit_hazard(arm.name, matrices, rows, horizon, settings, [seed, repeat, fold])
+        fit = fit_hazard(arm.name, encoded.matrices(arm.blocks), rows, horizon, settings, [seed, repeat, fold])
         thresholds = group_thresholds(fit.metastasis[rows.train, -1], settings.groups)
-        encoders = {block: encoded["outer", block][0] for block in arm.blocks}
+        encoders = {block: encoded.encoder(block) for block in arm.blocks}
         save_hazard(outputs["models"], FittedHazard(arm.name, encoders, fit.model, fit.cuts, horizon, thresholds))
         tables.append(_predictions(arm, fit, rows))
         fits[arm.name] = _facts(encoders, fit, thresholds)
@@ -169,7 +166,7 @@ def fit_hazard(
             cuts[part],
             wanted,
             settings.network,
-            int(np.random.SeedSequence(entropy).generate_state(1)[0]),
+            drawn_seed(entropy),
         )
 
     shape = (len(penalties), len(rows.time), len(times))
@@ -196,13 +193,6 @@ def fit_hazard(
 def group_thresholds(risk: NDArray, groups: int) -> tuple[float, ...]:
     """Limits of risk groups: quantiles of inner out-of-fold risks of the training rows, ascending."""
     return tuple(float(limit) for limit in np.quantile(risk, np.arange(1, groups) / groups))
-
-
-def _encode(sources: Sources, block: str, part: str, rows: SurvivalRows, min_rows: int) -> tuple[BlockEncoder, NDArray]:
-    """Encoder of a block fitted on the training rows of a part, and all rows encoded."""
-    table, kinds = sources.table(block, part)
-    encoder = fit_encoder(table[rows.fitted(part)], kinds, min_rows)
-    return encoder, encoder.transform(table)
 
 
 def _predictions(arm: Arm, fit: HazardFit, rows: SurvivalRows) -> pd.DataFrame:

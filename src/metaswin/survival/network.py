@@ -20,13 +20,13 @@ The loss is the negative log-likelihood of both causes; a row counts in the inte
 patients who were lost before the horizon teach what they can.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metaswin.fusion.network import DIRECT, _block_scale, _gelu, _parts
+from metaswin.fusion.body import Initial, block_scales, hidden_values, member_hidden, scaled, train
 from metaswin.fusion.settings import NetworkSettings
 from metaswin.survival.intervals import CAUSES, marginal_hazards
 
@@ -54,14 +54,7 @@ class HazardNetworks:
         """Hazards of metastasis and death, shape (penalties, rows, T, 2), for encoded modalities (rows, width)."""
         w = {name: array.astype("float64") for name, array in self.weights.items()}
         inputs = np.concatenate(blocks, axis=1) * w["scale"]
-        joined = []
-        for name, part in _parts(self.widths):
-            columns = inputs[:, part]
-            if f"{name}.weight" in w:
-                joined.append(_gelu(columns @ w[f"{name}.weight"] + w[f"{name}.bias"]))
-            else:
-                joined.append(np.broadcast_to(columns, (*w["output.bias"].shape[:2], *columns.shape)))
-        hidden = _gelu(np.concatenate(joined, axis=3) @ w["hidden.weight"] + w["hidden.bias"])
+        hidden = hidden_values(inputs, w, self.widths)
         score = hidden @ w["output.weight"] + inputs @ w["linear.weight"] + w["output.bias"]
         change = hidden @ w["change.weight"] + w["shape.weight"]
         steps = len(w["base"])
@@ -136,92 +129,39 @@ def fit_hazards(
     settings, seed
     """
     import torch
-    from torch.nn import functional
 
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
     widths = tuple(block.shape[1] for block in blocks)
-    scale = np.concatenate([np.full(block.shape[1], _block_scale(block)) for block in blocks]).astype("float32")
-    inputs = torch.from_numpy(np.concatenate(blocks, axis=1).astype("float32")) * torch.from_numpy(scale)
+    scale = block_scales(blocks)
+    inputs = scaled(blocks, scale)
     base = _log_odds(marginal_hazards(state, cuts)).astype("float32")
+    fixed = torch.from_numpy(base)
     at_risk = torch.from_numpy((state >= 0).astype("float32"))
     happened = torch.from_numpy(np.stack([state == cause for cause in CAUSES], axis=-1).astype("float32"))
-    rows, members, steps = len(state), len(penalties) * settings.ensemble, len(cuts)
-    weights = _initial_weights(widths, steps, len(penalties), settings, generator)
-    penalised = [array for name, array in weights.items() if name.endswith(".weight")]
-    half_precision = torch.tensor(np.repeat(penalties, settings.ensemble), dtype=torch.float32) / (2 * rows)
-    fixed = torch.from_numpy(base)
+    causes, steps = len(CAUSES), len(cuts)
+    initial = Initial(len(penalties), settings, generator)
+    weights = {
+        **initial.body(widths),
+        "output.weight": initial.output(causes),
+        "output.bias": initial.filled(causes),
+        "linear.weight": initial.filled(causes, rows=sum(widths)),
+        "shape.weight": initial.filled(steps * causes),
+        "change.weight": initial.filled(steps * causes, rows=settings.hidden_width),
+    }
 
-    def dropped(values: torch.Tensor) -> torch.Tensor:
-        if settings.dropout == 0:
-            return values
-        shape = (settings.ensemble, *values.shape[1:])
-        kept = torch.rand(shape, generator=generator).ge(settings.dropout).float() / (1 - settings.dropout)
-        return (values.unflatten(0, (len(penalties), settings.ensemble)) * kept).flatten(0, 1)
-
-    def logits(batch: torch.Tensor) -> torch.Tensor:
-        joined = []
-        for name, part in _parts(widths):
-            columns = batch[:, part].expand(members, -1, -1)
-            if f"{name}.weight" in weights:
-                encoded = torch.baddbmm(weights[f"{name}.bias"], columns, weights[f"{name}.weight"])
-                joined.append(dropped(functional.gelu(encoded)))
-            else:
-                joined.append(columns)
-        hidden = torch.baddbmm(weights["hidden.bias"], torch.cat(joined, dim=2), weights["hidden.weight"])
-        hidden = dropped(functional.gelu(hidden))
+    def loss(chosen: slice | torch.Tensor, dropped: Callable) -> torch.Tensor:
+        hidden = member_hidden(inputs[chosen], weights, widths, dropped)
         score = torch.baddbmm(weights["output.bias"], hidden, weights["output.weight"])
-        score = score + batch @ weights["linear.weight"]
+        score = score + inputs[chosen] @ weights["linear.weight"]
         change = torch.baddbmm(weights["shape.weight"], hidden, weights["change.weight"])
-        return fixed + score[:, :, None, :] + change.unflatten(2, (steps, len(CAUSES)))
+        logits = fixed + score[:, :, None, :] + change.unflatten(2, (steps, causes))
+        logits = logits.clamp(max=LARGEST_LOGIT)
+        total = torch.log1p(logits.exp().sum(dim=3)) * at_risk[chosen]
+        return (total.sum(dim=2) - (logits * happened[chosen]).sum(dim=(2, 3))).mean(dim=1)
 
-    optimizer = torch.optim.Adam(weights.values(), lr=settings.learning_rate, foreach=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
-    for _ in range(settings.steps):
-        chosen: slice | torch.Tensor = slice(None)
-        if rows > settings.batch_size:
-            chosen = torch.randint(rows, (settings.batch_size,), generator=generator)
-        found = logits(inputs[chosen]).clamp(max=LARGEST_LOGIT)
-        total = torch.log1p(found.exp().sum(dim=3)) * at_risk[chosen]
-        loss = (total.sum(dim=2) - (found * happened[chosen]).sum(dim=(2, 3))).mean(dim=1)
-        prior = sum(array.square().sum(dim=(1, 2)) for array in penalised) * half_precision
-        optimizer.zero_grad()
-        # The sum over members, not the mean: each member is trained as if it were alone.
-        (loss + prior).sum().backward()
-        optimizer.step()
-        schedule.step()
-
-    shape = (len(penalties), settings.ensemble)
-    fitted = {name: array.detach().numpy().reshape(*shape, *array.shape[1:]) for name, array in weights.items()}
+    fitted = train(weights, loss, len(state), penalties, settings, generator)
     return HazardNetworks(widths, {**fitted, "scale": scale, "base": base})
-
-
-def _initial_weights(widths, steps, penalties, settings, generator):
-    """Weights of all members; the same for every penalty."""
-    import torch
-
-    def drawn(rows: int, columns: int, sd: float) -> torch.Tensor:
-        values = torch.randn((settings.ensemble, rows, columns), generator=generator) * sd
-        return values.repeat(penalties, 1, 1).requires_grad_()
-
-    def zeros(rows: int, columns: int) -> torch.Tensor:
-        return torch.zeros((penalties * settings.ensemble, rows, columns)).requires_grad_()
-
-    weights, joined, causes = {}, 0, len(CAUSES)
-    for name, part in _parts(widths):
-        width = part.stop - part.start
-        if width > DIRECT:
-            weights[f"{name}.weight"] = drawn(width, settings.encoder_width, 0.5)
-            weights[f"{name}.bias"] = zeros(1, settings.encoder_width)
-        joined += settings.encoder_width if width > DIRECT else width
-    weights["hidden.weight"] = drawn(joined, settings.hidden_width, max(joined, 1) ** -0.5)
-    weights["hidden.bias"] = zeros(1, settings.hidden_width)
-    weights["output.weight"] = drawn(settings.hidden_width, causes, 0.5 * settings.hidden_width**-0.5)
-    weights["output.bias"] = zeros(1, causes)
-    weights["linear.weight"] = zeros(sum(widths), causes)
-    weights["shape.weight"] = zeros(1, steps * causes)
-    weights["change.weight"] = zeros(settings.hidden_width, steps * causes)
-    return weights
 
 
 def _log_odds(hazards: NDArray) -> NDArray:
