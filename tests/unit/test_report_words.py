@@ -153,6 +153,7 @@ def methods_of(*endpoints, **folds) -> str:
         "regions": {"spacing": 1.0},
         "selection": {"max_missing": 0.2, "max_correlation": 0.9, "keep": 36, "trees": 500},
         "deep": {"backbone": "swin"},
+        "fusion": {"deep_score": "cross-fitted"},
         "evaluation": {"threshold": "sensitivity", "sensitivity": 0.9},
         "harmonisation": {"method": "combat", "batch": "manufacturer"},
     }

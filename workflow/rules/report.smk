@@ -4,6 +4,7 @@ rule report:
         survival=rules.evaluate_survival.output if SURVIVAL else [],
         site=rules.associate_site.output,
         controls=rules.evaluate_controls.output,
+        optimism=rules.measure_optimism.output,
         flow=results("cohort/flow.json"),
         exclusions=results("cohort/exclusions.parquet"),
         used=results("cohort/used.parquet"),

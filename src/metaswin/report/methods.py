@@ -8,6 +8,13 @@ from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.numbers import ARM_NAMES, arm_name, count, listed
 from metaswin.report.words import outcome_words
 
+DEEP_SCORES = {
+    "cross-fitted": "its score entered the fusion cross-fitted within the training rows.",
+    "inner-validation": "the fusion was fitted on inner validation rows, scored by networks that had not seen them.",
+    "joint": "deep network and fusion were fine-tuned jointly.",
+    "in-sample": "its score of training rows came from the network that had seen them, which is optimistic.",
+}
+
 
 def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, str]) -> str:
     """A paragraph on methods to paste into a manuscript."""
@@ -123,8 +130,8 @@ def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> li
     if "deep" in modalities:
         backbone = {"swin": "3D Swin Transformer", "resnet": "3D ResNet", "densenet": "3D DenseNet"}[deep["backbone"]]
         parts.append(
-            f"A {backbone} was trained on CT patches around the tumour in each fold; its score entered the fusion "
-            "cross-fitted within the training rows."
+            f"A {backbone} was trained on CT patches around the tumour in each fold; "
+            + DEEP_SCORES[config["fusion"]["deep_score"]]
         )
     if len(modalities) > 1:
         names = listed([ARM_NAMES.get(modality, modality).lower() for modality in modalities])
