@@ -328,6 +328,10 @@ def test_expected_shrinkage_undoes_the_rows_for_it(rows_, r2, parameters):
     assert r2 < found < 1
 
 
+def test_expected_shrinkage_when_six_rows_face_hundreds_of_parameters_then_it_is_the_least_there_is():
+    assert expected_shrinkage(6, 0.11, 400) == pytest.approx(0.11, abs=1e-9)
+
+
 def test_criteria_are_met_just_where_the_rows_needed_are_there():
     rows_needed = {name: found for name, found, _, _ in criteria(400, 80, 10, np.nan)}["rows_needed"].value
     for n, enough in [(rows_needed, True), (rows_needed * 0.98, False)]:

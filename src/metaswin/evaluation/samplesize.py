@@ -85,7 +85,9 @@ def expected_shrinkage(rows: float, r2: float, parameters: float) -> float:
     def excess(shrinkage: float) -> float:
         return np.log(rows_for_shrinkage(r2, parameters, shrinkage)) - np.log(rows)
 
-    return float(brentq(excess, r2 + 1e-12, 1 - 1e-12, xtol=1e-12))
+    least = r2 + 1e-12
+    # A few rows and hundreds of parameters: the shrinkage is nearer to R² than that.
+    return float(least if excess(least) >= 0 else brentq(excess, least, 1 - 1e-12, xtol=1e-12))
 
 
 def criteria(
