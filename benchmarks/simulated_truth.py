@@ -1,0 +1,125 @@
+"""The pipeline on simulated cohorts whose truth is known: does it find what is there, and nothing else?
+
+    python benchmarks/simulated_truth.py --out runs/truth [--presets reference volume-only null] [--seeds 20] [-n 400]
+
+For every preset and seed a cohort at table level (`metaswin simulate --level table`) goes through the workflow of this
+checkout, from the clinical table and the table of features to the evaluation. The rows of a cohort are kept in
+OUT/<preset>/<seed>.csv; what is there already is not repeated. Prints a Markdown table a preset.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PRESETS = ["reference", "volume-only", "null"]
+COLUMNS = ["age", "sex", "smoking_status", "alcohol", "t_stage", "n_stage", "hpv", "site"]
+FUSED = "clinical+radiomics+peri_radiomics"
+ALONE = ["clinical:staging", "radiomics", "peri_radiomics", "volume"]
+HEADS = ["network", "logistic"]
+
+
+def configuration() -> dict:
+    """The study: metastasis within two years, staging as the clinical set, defaults otherwise."""
+    roles = dict.fromkeys(COLUMNS, "baseline") | dict.fromkeys(["dm_event", "death_event"], "outcome")
+    roles |= dict.fromkeys(["dm_time_days", "death_time_days", "followup_days"], "time")
+    return {
+        "data": {"source": "features", "features": "data/features.csv"},
+        "clinical": {
+            "table": "data/clinical.csv",
+            "columns": {**roles, "age": {"role": "baseline", "kind": "numeric", "range": [18, 110]}},
+            "sets": {"staging": COLUMNS},
+        },
+        "endpoints": {
+            "dm_2y": {
+                "horizon_days": 730,
+                "followup": "followup_days",
+                "event": {"column": "dm_event", "time": "dm_time_days"},
+                "death": {"column": "death_event", "time": "death_time_days"},
+            }
+        },
+        "fusion": {"arms": [*ALONE, "all"]},
+    }
+
+
+def run(preset: str, seed: int, n: int, folder: Path) -> pd.DataFrame:
+    """One cohort through the workflow.
+
+    Returns
+    -------
+    DataFrame
+        One row an arm and head: AUC with its interval, the difference to volume alone with its interval, and the best
+        AUC that any model could have in the population.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    cli = [sys.executable, "-c", "import sys; from metaswin.cli import main; sys.exit(main())"]
+    options = ["--level", "table", "-n", str(n), "--preset", preset, "--seed", str(seed)]
+    _call([*cli, "simulate", "--out", str(folder / "data"), *options], folder / "simulate.log")
+    (folder / "config.yaml").write_text(yaml.safe_dump(configuration()))
+    workflow = ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder), "--cores", "1"]
+    configured = ["--configfile", str(folder / "config.yaml")]
+    snakemake = [sys.executable, "-m", "snakemake", *workflow, *configured]
+    _call([*snakemake, "--", "evaluation"], folder / "snakemake.log")
+    tables = folder / "results/evaluation"
+    summary = pd.read_parquet(tables / "summary.parquet")
+    rows = summary[["arm", "head", "n", "events", "auc_ipcw", "auc_ipcw_low", "auc_ipcw_high"]]
+    differences = pd.read_parquet(tables / "comparisons.parquet").query("metric == 'auc_ipcw' and against == 'volume'")
+    differences = differences[differences["head"] == differences["against_head"]][["arm", "head", "value", "low", "high"]]
+    differences = differences.rename(columns=lambda name: f"volume_{name}" if name in ("value", "low", "high") else name)
+    best = pd.read_json(folder / "data/simulation.json", typ="series")["population"]["auc"]["true risk"]
+    return rows.merge(differences, on=["arm", "head"], how="left").assign(preset=preset, seed=seed, best=best)
+
+
+def _call(command: list[str], log: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
+    with open(log, "w") as file:
+        subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=True)
+
+
+def summarise(preset: str, rows: pd.DataFrame) -> str:
+    """What the cohorts of a preset have in common, as Markdown."""
+    seeds, best = rows["seed"].nunique(), rows["best"].mean()
+    lines = [
+        f"Preset `{preset}`: {seeds} cohorts, best possible AUC {best:.3f}",
+        "",
+        "| arm | head | mean AUC (SD over cohorts) | interval holds .5 | interval holds the best | volume as good |",
+        "|---|---|---|---|---|---|",
+    ]
+    for arm in [FUSED, *ALONE]:
+        for head in HEADS:
+            found = rows[(rows["arm"] == arm) & (rows["head"] == head)]
+            low, high = found["auc_ipcw_low"], found["auc_ipcw_high"]
+            half, top = ((low <= value) & (value <= high) for value in (0.5, best))
+            volume = f"{int((found['volume_low'] <= 0).sum())} of {seeds}" if arm == FUSED else ""
+            mean = f"{found['auc_ipcw'].mean():.3f} ({found['auc_ipcw'].std():.3f})"
+            lines.append(f"| {arm} | {head} | {mean} | {int(half.sum())} of {seeds} | {int(top.sum())} of {seeds} | {volume} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--presets", nargs="+", default=PRESETS)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("-n", type=int, default=400)
+    arguments = parser.parse_args()
+    for preset in arguments.presets:
+        found = []
+        for seed in range(1, arguments.seeds + 1):
+            kept = arguments.out / preset / f"{seed}.csv"
+            if not kept.is_file():
+                rows = run(preset, seed, arguments.n, arguments.out / preset / str(seed))
+                rows.to_csv(kept, index=False)
+            found.append(pd.read_csv(kept))
+        print(summarise(preset, pd.concat(found, ignore_index=True)), end="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
