@@ -71,8 +71,12 @@ def run(preset: str, seed: int, n: int, folder: Path) -> pd.DataFrame:
     summary = pd.read_parquet(tables / "summary.parquet")
     rows = summary[["arm", "head", "n", "events", "auc_ipcw", "auc_ipcw_low", "auc_ipcw_high"]]
     differences = pd.read_parquet(tables / "comparisons.parquet").query("metric == 'auc_ipcw' and against == 'volume'")
-    differences = differences[differences["head"] == differences["against_head"]][["arm", "head", "value", "low", "high"]]
-    differences = differences.rename(columns=lambda name: f"volume_{name}" if name in ("value", "low", "high") else name)
+    differences = differences[differences["head"] == differences["against_head"]][
+        ["arm", "head", "value", "low", "high"]
+    ]
+    differences = differences.rename(
+        columns=lambda name: f"volume_{name}" if name in ("value", "low", "high") else name
+    )
     best = pd.read_json(folder / "data/simulation.json", typ="series")["population"]["auc"]["true risk"]
     return rows.merge(differences, on=["arm", "head"], how="left").assign(preset=preset, seed=seed, best=best)
 
@@ -99,7 +103,9 @@ def summarise(preset: str, rows: pd.DataFrame) -> str:
             half, top = ((low <= value) & (value <= high) for value in (0.5, best))
             volume = f"{int((found['volume_low'] <= 0).sum())} of {seeds}" if arm == FUSED else ""
             mean = f"{found['auc_ipcw'].mean():.3f} ({found['auc_ipcw'].std():.3f})"
-            lines.append(f"| {arm} | {head} | {mean} | {int(half.sum())} of {seeds} | {int(top.sum())} of {seeds} | {volume} |")
+            lines.append(
+                f"| {arm} | {head} | {mean} | {int(half.sum())} of {seeds} | {int(top.sum())} of {seeds} | {volume} |"
+            )
     return "\n".join(lines)
 
 
