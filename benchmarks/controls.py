@@ -23,6 +23,7 @@ from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.settings import FusionSettings
 from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.selection.settings import SelectionSettings
+from metaswin.stability.settings import StabilitySettings
 
 CATEGORIES = {"sex": 2, "smoking": 3, "t": 4, "n": 4, "site": 6, "hpv": 2}
 SETS = {"paper": ["age", "sex", "smoking"], "staging": ["age", *CATEGORIES]}
@@ -87,6 +88,7 @@ def main() -> None:
         seed=1,
         headline_head=arguments.head,
         has_deep=arguments.features > 0,
+        stability=StabilitySettings(),
     )
     with TemporaryDirectory() as name:
         folder = Path(name)
