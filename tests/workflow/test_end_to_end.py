@@ -118,8 +118,10 @@ def test_rerun_when_a_later_stage_is_edited_then_images_and_radiomics_stay(finis
 def test_deep_score_when_its_mode_is_chosen_then_only_the_networks_it_needs_are_trained(
     finished, snakemake, small, mode, networks, joint
 ):
-    """Two folds of two inner folds; one epoch more makes every network anew."""
-    config = {**small, "deep": {**small["deep"], "epochs": 3}, "fusion": {**small["fusion"], "deep_score": mode}}
+    """Two folds of two inner folds; one epoch more makes every network anew. The controls' own are left out."""
+    controls = dict.fromkeys(("leaky", "shuffled", "permuted"), False)
+    changes = {"deep": {**small["deep"], "epochs": 3}, "fusion": {**small["fusion"], "deep_score": mode}}
+    config = {**small, **changes, "controls": controls}
     planned = rules_to_run(snakemake(finished.folder, config, "-n", "--", "all").text)
     assert (planned["train_deep"], planned.get("train_joint", 0)) == (networks, joint)
     assert planned["train_fusion"] == 2
