@@ -10,11 +10,6 @@ PERMUTATIONS = (
 PERMUTES_DEEP = bool(PERMUTATIONS) and USES_DEEP and joins(CONFIG, "deep") and permutes_deep(CONFIG)
 
 
-def first_repeat(rest, variant):
-    """Path of every fold of the first repeat of one endpoint."""
-    return expand(fold_folder(rest), variant=variant, repeat=0, fold=FOLDS, allow_missing=True)
-
-
 if IMAGES:
 
     rule extract_shuffled:

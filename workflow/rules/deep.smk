@@ -2,15 +2,6 @@
 if DEEP:
     from metaswin.deep.resources import memory_mb
 
-    def training_mb(wildcards, input):
-        return memory_mb(
-            wildcards.backbone,
-            CONFIG.deep,
-            size=CONFIG.patches.size,
-            channels=3 + len(CONFIG.patches.organ_groups),
-            patients=len(input.patches),
-        )
-
     rule train_deep:
         input:
             patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),

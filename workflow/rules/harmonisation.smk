@@ -2,11 +2,6 @@
 HARMONISED = RADIOMICS and CONFIG.harmonisation.method != "none"
 
 
-def of_harmonisation(ending):
-    """A file of the fold's harmonisation, for every rule that reads a selection; nothing where none is asked for."""
-    return fold_folder(f"harmonisation.{ending}") if HARMONISED else []
-
-
 if HARMONISED:
 
     rule harmonise:

@@ -109,6 +109,32 @@ def headline_deep_of(wildcards):
     return joint_of("features.parquet")(wildcards) or deep_of(wildcards)
 
 
+def perturbed_patients():
+    """The patients whose masks are perturbed."""
+    return subset(used_patients(), CONFIG.stability.patients, CONFIG.seed)
+
+
+def of_harmonisation(ending):
+    """A file of the fold's harmonisation, for every rule that reads a selection; nothing where none is asked for."""
+    return fold_folder(f"harmonisation.{ending}") if HARMONISED else []
+
+
+def first_repeat(rest, variant):
+    """Path of every fold of the first repeat of one endpoint."""
+    return expand(fold_folder(rest), variant=variant, repeat=0, fold=FOLDS, allow_missing=True)
+
+
+def training_mb(wildcards, input):
+    """Memory (MB) of training a network."""
+    return memory_mb(
+        wildcards.backbone,
+        CONFIG.deep,
+        size=CONFIG.patches.size,
+        channels=3 + len(CONFIG.patches.organ_groups),
+        patients=len(input.patches),
+    )
+
+
 def figure_outputs(ending):
     return [results(f"report/figures/{name}.{ending}") for name in figure_files(evidence_of_endpoints())]
 

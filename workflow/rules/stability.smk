@@ -4,11 +4,6 @@ from metaswin.stability.subset import subset
 STABILITY = IMAGES and CONFIG.stability.enabled
 
 
-def perturbed_patients():
-    """The patients whose masks are perturbed."""
-    return subset(used_patients(), CONFIG.stability.patients, CONFIG.seed)
-
-
 if STABILITY:
 
     rule perturb_regions:
