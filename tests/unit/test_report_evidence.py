@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from synthetic_evidence import draw_evidence, draw_maps, draw_pictures
 from synthetic_run import Plan, draw
-from test_report_page import evaluated, reported
+from test_report_page import config_of, evaluated, reported
 
 from metaswin.files import read_table, write_table
 from metaswin.report.controls import control_table, not_made, permutation_chart
-from metaswin.report.data import Endpoint
+from metaswin.report.data import Endpoint, read_report_data
 from metaswin.report.evidence import deep_score_note, optimism_rows, sample_size_rows
 from metaswin.report.explanation import feature_rows, modality_rows
 from metaswin.report.forest import arms_forest
@@ -289,3 +289,12 @@ def test_measured_coverage_is_shown_with_what_it_was_measured_on(run, monkeypatc
     assert "mean of all models" in text
     assert "Measured in simulation, not in this run: binormal scores. 500 cohorts each, nominal 95%" in text
     assert not re.search(r"\b(nan|None)\b", text)
+
+
+def test_files_of_one_name_are_kept_apart_by_endpoint(tmp_path):
+    run = evaluated(draw(tmp_path, Plan(patients=50, endpoints={"dm": 900.0, "late": 1800.0}, k=3)))
+    data = read_report_data({**run.report_inputs, "explanation": draw_evidence(run)}, config_of(run.plan))
+    for one in data.endpoints:
+        shares = one.tables["shap_modalities"]
+        assert len(shares) == 5 * 4
+        assert set(shares["endpoint"]) == {one.name}

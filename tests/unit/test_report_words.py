@@ -201,6 +201,7 @@ def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
     assert Shown(-0.02, -0.1, 0.05).signed_interval == "−0.100 to +0.050"
     assert Shown(None, why="no events").text == "not estimable"
     assert Shown(-0.0001, -0.0004, 0.01).signed == "0.000"
+    assert Shown(-0.067, -0.1, 0.02).text == "−0.067"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ rule report:
         clinical=results("cohort/clinical.parquet"),
         problems=results("features/problems.parquet") if RADIOMICS else [],
         selection=every_fold("selection.parquet") if RADIOMICS else [],
+        stability=every_fold("stability.parquet") if STABILITY else [],
         explanation=expand(results("explanation/{endpoint}/shap_{name}.parquet"), endpoint=ENDPOINTS, name=SHAP_TABLES),
         maps=expand(results("explanation/{endpoint}/maps.json"), endpoint=ENDPOINTS) if MAPPED else [],
         map_pictures=expand(results("explanation/{endpoint}/maps"), endpoint=ENDPOINTS) if MAPPED else [],

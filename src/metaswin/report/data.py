@@ -209,6 +209,7 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
     training = [_keyed(read_json(path), path) for path in inputs["training"]]
     stability = [_keyed(read_table(path, STABILITY), path) for path in inputs.get("stability", [])]
     tables += [("stability", pd.concat(stability, ignore_index=True))] if stability else []
+    joined = _joined(tables)
     clinical_set = config["fusion"]["clinical_set"] or next(iter(config["clinical"]["sets"]), "baseline")
     views = []
     for about in facts["endpoints"]:
@@ -217,8 +218,7 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
         chosen_table = pd.concat(chosen, ignore_index=True) if chosen else pd.DataFrame()
         if len(chosen_table):
             chosen_table = chosen_table[chosen_table["part"] == "outer"]
-        own = {key: table[table["endpoint"] == name].reset_index(drop=True) for key, table in tables if len(table)}
-        own |= {key: table for key, table in tables if not len(table)}
+        own = {key: table[table["endpoint"] == name].reset_index(drop=True) for key, table in joined.items()}
         views.append(
             Endpoint(
                 about,
@@ -241,6 +241,14 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
         _pictures(inputs.get("pictures", [])),
         _maps(inputs.get("maps", [])),
     )
+
+
+def _joined(tables: list[tuple[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """Tables by name; those of one name, a file an endpoint, are put together."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for name, table in tables:
+        parts.setdefault(name, []).append(table)
+    return {name: pd.concat(found, ignore_index=True) if len(found) > 1 else found[0] for name, found in parts.items()}
 
 
 def _evidence(path: Path, endpoints: list[str]) -> tuple[str, pd.DataFrame]:

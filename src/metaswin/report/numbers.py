@@ -28,11 +28,11 @@ class Shown:
 
     @property
     def text(self) -> str:
-        return "not estimable" if self.value is None else f"{self.value:.3f}"
+        return "not estimable" if self.value is None else _minus(f"{self.value:.3f}")
 
     @property
     def interval(self) -> str:
-        return "" if self.low is None or self.high is None else f"{self.low:.3f} to {self.high:.3f}"
+        return "" if self.low is None or self.high is None else _minus(f"{self.low:.3f} to {self.high:.3f}")
 
     @property
     def signed(self) -> str:
