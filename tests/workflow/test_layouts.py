@@ -47,6 +47,8 @@ def test_way_in_when_dry_run_then_only_its_rules_are_planned(snakemake, small, c
     changed = {"clinical": {"fusion": {"modalities": ["clinical"]}, "harmonisation": {}}}.get(source, {"fusion": {}})
     if source == "features":
         changed["harmonisation"] = {"method": "combat", "batch": "site"}
+    if source in ("features", "clinical"):  # only images know their scanner
+        changed["evaluation"] = {**small["evaluation"], "strata": ["sex"]}
     run = snakemake(tmp_path, {**small, "data": data, **changed}, "-n", "--", target)
     assert run.code == 0, run.text
     planned = set(rules_to_run(run.text))
