@@ -1,6 +1,6 @@
 """Measured coverage of every interval that the evaluation shows, on simulated cohorts with known truth.
 
-    python benchmarks/coverage.py [--cohorts 600] [--write]
+    python benchmarks/coverage.py [--cohorts 500] [--write]
 
 A cohort has six standard normal predictors and an outcome with a logistic risk (prevalence 19.5 %). Two logistic
 regressions, one on all predictors and one on the first two (the control), go through repeated 5-fold cross-validation.
@@ -260,7 +260,7 @@ def measure(setting: Setting, cohorts: int) -> list[dict]:
 def main() -> None:
     """Print a table; with --write the file of the package."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cohorts", type=int, default=600)
+    parser.add_argument("--cohorts", type=int, default=500)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message="The least populated class")

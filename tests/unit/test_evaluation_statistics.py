@@ -9,9 +9,10 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
 
 from metaswin.evaluation.censoring import Censoring, weights
+from metaswin.evaluation.coverage import measured_coverage
 from metaswin.evaluation.curves import mean_roc, roc
 from metaswin.evaluation.intervals import ALL_EQUAL, mean_over_folds
-from metaswin.evaluation.metrics import concordance, fold_metrics
+from metaswin.evaluation.metrics import METRICS, concordance, fold_metrics
 
 ONES = np.ones(4)
 
@@ -189,6 +190,28 @@ def test_interval_when_folds_are_missing_says_how_many():
     found = mean_over_folds(np.array([0.6, 0.7, np.nan]), 0.5, 0.95, why="no events")
     assert found.folds == 2
     assert found.why == "1 of 3 folds left out: no events"
+
+
+def test_measured_coverage_names_every_kind_of_interval_and_its_command():
+    found = measured_coverage()
+    rows = pd.DataFrame(found["rows"])
+    assert {
+        "Nadeau-Bengio",
+        "Nadeau-Bengio, difference",
+        "DeLong",
+        "bootstrap, stratum",
+        "Wilson, calibration bin",
+    } == set(rows["interval"])
+    assert set(METRICS) | {"net_benefit"} <= set(rows.loc[rows["interval"] == "Nadeau-Bengio", "metric"])
+    assert found["command"].startswith("python benchmarks/coverage.py")
+    assert found["cohorts"] >= 500
+
+
+def test_measured_coverage_of_the_headline_interval_is_between_92_and_98_percent():
+    rows = pd.DataFrame(measured_coverage()["rows"])
+    headline = rows[(rows["interval"] == "Nadeau-Bengio") & (rows["metric"] == "auc")]
+    assert len(headline) == 5
+    assert headline["coverage"].between(0.92 - headline["error"], 0.98 + headline["error"]).all()
 
 
 def test_roc_has_the_area_of_the_concordance():
