@@ -53,7 +53,8 @@ def case(dicom: Path, out: Path) -> tuple[sitk.Image, np.ndarray, dict]:
     assert json.loads(outputs[2].read_text())["volumes_mm3"]["primary"] > 0
     ct, tumor = (sitk.ReadImage(str(path)) for path in outputs[:2])
     settings = RegionsSettings(crop_margin=10)
-    made = make_regions(tumor, tumor * 0, {"air": 1, "bone": 2, "outside": 3}, settings, Findings(out.name, "regions"))
+    organs = {"labels": {"air": 1, "bone": 2, "outside": 3}}
+    made = make_regions(tumor, tumor * 0, organs, settings, Findings(out.name, "regions"))
     return made.grid.image(resample(ct, made.grid, sitk.sitkBSpline).astype(np.float32)), made.labels, made.names
 
 

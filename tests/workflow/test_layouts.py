@@ -62,10 +62,11 @@ def test_backbone_when_chosen_by_one_key_then_the_dry_run_is_clean(snakemake, sm
     assert snakemake(cohort, config, "-n", "--", "all").code == 0
 
 
-def test_survival_when_an_endpoint_has_a_horizon_then_it_can_be_planned(snakemake, small, cohort):
+def test_survival_when_an_endpoint_has_a_horizon_then_it_can_be_planned(snakemake, small, cohort, tmp_path):
+    shutil.copytree(cohort / "data", tmp_path / "data")
     event = {"column": "dm", "time": "dm_time_days"}
     endpoints = {"dm_2y": {"horizon_days": 730, "followup": "followup_days", "event": event}}
-    planned = rules_to_run(snakemake(cohort, {**small, "endpoints": endpoints}, "-n", "--", "survival").text)
+    planned = rules_to_run(snakemake(tmp_path, {**small, "endpoints": endpoints}, "-n", "--", "survival").text)
     assert "build_cohort" in planned
 
 
