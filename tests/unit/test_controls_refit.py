@@ -115,12 +115,12 @@ def test_null_when_nothing_predicts_then_its_mean_is_a_half(tmp_path):
 
 @pytest.mark.long
 def test_p_when_nothing_predicts_then_uniform(tmp_path):
-    """80 cohorts of noise, 19 permutations each: p is 1/20 … 20/20, each equally likely."""
+    """40 cohorts of noise, 19 permutations each: p is 1/20 … 20/20, each equally likely."""
     from scipy import stats
 
     fusion = FusionSettings(arms=["clinical+radiomics"], headline_arm="clinical+radiomics")
     found = []
-    for seed in range(80):
+    for seed in range(40):
         folder = tmp_path / str(seed)
         folder.mkdir()
         cohort = NoiseCohort(folder, n=60, seed=seed, features=4, fusion=fusion).write()
