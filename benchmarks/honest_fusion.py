@@ -1,6 +1,6 @@
 """Which network should score the rows that fusion is fitted on: every `fusion.deep_score` on a known truth.
 
-    python benchmarks/honest_fusion.py [--seeds 12] [--train 120] [--columns 512] [--signal 3]
+    python benchmarks/honest_fusion.py [--seeds 8] [--train 120] [--columns 512] [--signal 6] [--epochs 40]
 
 Each seed draws `--train` training rows of the preset `reference` and 2,000 test rows. The "image" is `--columns`
 numbers of noise with the latent texture and log volume along one direction each, `--signal` deviations strong; the
@@ -149,7 +149,7 @@ def fine_tune(networks: dict, data: dict, folder: Path, settings, seed: int) -> 
 
     rows = FoldRows.of(data["folds"], 0, 0)
     arm = ("clinical:all", "deep")
-    blocks = Blocks(load_sources(rows.patients, inputs(folder), {"all": list(CLINICAL)}), rows, 2)
+    blocks = Blocks(load_sources(rows.patients, inputs(folder, "joint"), {"all": list(CLINICAL)}), rows, 2)
     matrices = blocks.matrices(arm)
     fitter = network_fitter(ARMS[0], settings.network, [seed, 0, 0])
     penalty = fit_head(fitter, matrices, rows, settings.network.penalties, ThresholdRule(), False).penalty
@@ -170,15 +170,13 @@ def fine_tune(networks: dict, data: dict, folder: Path, settings, seed: int) -> 
     return tuned
 
 
-def inputs(folder: Path) -> dict:
+def inputs(folder: Path, mode: str) -> dict:
     """Paths as `train_fusion` takes them."""
-    names = ("folds", "clinical", "used", "deep")
+    tables = {name: str(folder / f"{name}.parquet") for name in ("folds", "clinical", "used", "deep")}
+    if mode != "joint":
+        return tables
     heads = [str(folder / part / "head.safetensors") for part in ("outer", *(f"inner-{j}" for j in range(INNER)))]
-    return {
-        **{name: str(folder / f"{name}.parquet") for name in names},
-        "joint_features": str(folder / "joint.parquet"),
-        "joint_heads": heads,
-    }
+    return {**tables, "joint_features": str(folder / "joint.parquet"), "joint_heads": heads}
 
 
 def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str], joint: dict) -> list[dict]:
@@ -204,7 +202,7 @@ def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str
                 tuned = fine_tune(networks, data, folder, settings, seed)
                 write_table(folder / "joint.parquet", score_table(tuned, data, mode))
             outputs = {key: str(folder / mode / key) for key in ("predictions", "fits", "models")}
-            train_fusion(inputs(folder), outputs, 0, 0, {"all": list(CLINICAL)}, settings, ThresholdRule(), seed)
+            train_fusion(inputs(folder, mode), outputs, 0, 0, {"all": list(CLINICAL)}, settings, ThresholdRule(), seed)
             fits, predicted = read_json(outputs["fits"])["arms"], read_table(outputs["predictions"])
             for (arm, head), rows in predicted[predicted["part"] == "test"].groupby(["arm", "head"]):
                 found = test_metrics(rows["probability"].to_numpy(), risk[rows["patient"]].to_numpy())
@@ -230,13 +228,15 @@ def test_metrics(probability: np.ndarray, risk: np.ndarray) -> dict[str, float]:
 def main() -> None:
     """Print means over seeds, and differences to cross-fitted with their standard errors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--train", type=int, default=120)
     parser.add_argument("--columns", type=int, default=512)
-    parser.add_argument("--signal", type=float, default=3.0)
+    parser.add_argument("--signal", type=float, default=6.0)
+    parser.add_argument("--epochs", type=int, default=BACKBONE["epochs"])
     parser.add_argument("--modes", nargs="*", default=list(MODES))
     parser.add_argument("--joint", type=json.loads, default={}, help="settings of fusion.joint as JSON")
     arguments = parser.parse_args()
+    BACKBONE["epochs"] = arguments.epochs
     start, records = time.process_time(), []
     for seed in range(1, arguments.seeds + 1):
         records += run_seed(
