@@ -12,7 +12,7 @@ from test_report_page import config_of, evaluated, reported
 from metaswin.files import read_table, write_table
 from metaswin.report.controls import control_table, not_made, permutation_chart
 from metaswin.report.data import Endpoint, read_report_data
-from metaswin.report.evidence import deep_score_note, optimism_rows, sample_size_rows
+from metaswin.report.evidence import coverage_rows, deep_score_note, optimism_rows, sample_size_rows
 from metaswin.report.explanation import feature_rows, modality_rows
 from metaswin.report.forest import arms_forest
 from metaswin.report.numbers import reason
@@ -282,10 +282,12 @@ def test_measured_coverage_is_shown_with_what_it_was_measured_on(run, monkeypatc
            "truth": 0.7, "coverage": 0.953, "error": 0.004, "width": 0.2, "estimable": 1.0}  # fmt: skip
     unknown = {**row, "interval": "DeLong", "coverage": None, "error": None, "estimable": 0.0, "lost": 0.25}
     found = {"command": "python benchmarks/coverage.py", "machine": "2 cores", "setting": "binormal scores"}
+    found |= {"auc": [row], "delong": (0.922, 0.924)}
     found |= {"targets": {"models": "mean of all models"}, "cohorts": 500, "confidence": 0.95, "rows": [row, unknown]}
     monkeypatch.setattr("metaswin.report.build.coverage_rows", lambda: found)
     text = reported(run).text
     assert "95.3%" in text
+    assert "held the mean true AUC of such models in 92.2 to 92.4% of cohorts" in text
     assert "mean of all models" in text
     assert "Measured in simulation, not in this run: binormal scores. 500 cohorts each, nominal 95%" in text
     assert not re.search(r"\b(nan|None)\b", text)
@@ -298,3 +300,10 @@ def test_files_of_one_name_are_kept_apart_by_endpoint(tmp_path):
         shares = one.tables["shap_modalities"]
         assert len(shares) == 5 * 4
         assert set(shares["endpoint"]) == {one.name}
+
+
+def test_coverage_of_delong_is_the_range_of_what_was_measured():
+    found = coverage_rows()
+    measured = [row["coverage"] for row in found["rows"] if row["interval"] == "DeLong" and row["target"] == "models"]
+    assert found["delong"] == (min(measured), max(measured))
+    assert {row["metric"] for row in found["auc"]} == {"auc"}

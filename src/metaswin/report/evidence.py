@@ -60,8 +60,18 @@ def deep_score_note(endpoint: Endpoint) -> str:
 
 
 def coverage_rows() -> dict[str, Any]:
-    """Measured coverage of every kind of interval, with the setting it was measured in; empty where there is none."""
-    return measured_coverage() if FILE.is_file() else {}
+    """Measured coverage of every kind of interval, with the setting it was measured in; empty where there is none.
+
+    Besides what `metaswin.evaluation.coverage.measured_coverage` gives: ``auc``, the rows of the AUC, and ``delong``,
+    the lowest and highest coverage of DeLong's interval of the mean true AUC of models.
+    """
+    if not FILE.is_file():
+        return {}
+    found = measured_coverage()
+    auc = [row for row in found["rows"] if row["metric"].removesuffix("_ipcw") == "auc"]
+    delong = [row["coverage"] for row in auc if row["interval"] == "DeLong" and row["target"] == "models"]
+    known = [value for value in delong if value is not None]
+    return {**found, "auc": auc, "delong": (min(known), max(known)) if known else None}
 
 
 def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
