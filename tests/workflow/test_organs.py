@@ -71,6 +71,7 @@ def test_run_when_a_patient_joins_then_only_its_batch_is_looked_at_and_nobody_el
     run = snakemake(folder, config, "--", "regions", "anatomy")
     assert run.code == 0, run.text
     assert {path.name for path in (folder / "results/scratch/organs").iterdir()} > kept
+    assert newcomer in set(run.table("features/anatomy.parquet")["patient"])
 
     run = snakemake(folder, config, "--", "export", "pictures")
     assert run.code == 0, run.text

@@ -32,6 +32,7 @@ if ANATOMY:
     rule collect_anatomy:
         input:
             tables=lambda wildcards: expand(results("anatomy/{patient}.parquet"), patient=used_patients()),
+            closed=CLOSED,
         output:
             features=results("features/anatomy.parquet"),
         log:

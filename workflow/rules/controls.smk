@@ -43,6 +43,7 @@ if IMAGES:
     rule collect_shuffled:
         input:
             tables=lambda wildcards: expand(results("radiomics-shuffled/{patient}.parquet"), patient=used_patients()),
+            closed=CLOSED,
         output:
             features=results("features/radiomics-shuffled.parquet"),
         log:

@@ -65,6 +65,11 @@ def of_found_patients(*paths):
     return paths_of
 
 
+# Whatever asks who goes on depends on the listing too: an input function alone does not keep the second checkpoint in the
+# plan (Snakemake 9.27), and a stage asked for by name after `ingest` would go on with the patients of before.
+CLOSED = ancient(results("cohort/used.parquet"))
+
+
 def used_patients():
     """Patients that go on after the cohort is closed."""
     import pandas as pd

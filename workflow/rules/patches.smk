@@ -34,3 +34,4 @@ if DEEP:
     rule patches:
         input:
             lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
+            closed=CLOSED,

@@ -34,3 +34,4 @@ if IMAGES:
     rule pictures:
         input:
             lambda wildcards: expand(results("pictures/{patient}.png"), patient=used_patients()),
+            closed=CLOSED,

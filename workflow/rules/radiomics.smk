@@ -31,6 +31,7 @@ if IMAGES:
     rule collect_radiomics:
         input:
             tables=lambda wildcards: expand(results("radiomics/{patient}.parquet"), patient=used_patients()),
+            closed=CLOSED,
         output:
             features=results("features/radiomics.parquet"),
         log:
@@ -56,6 +57,7 @@ if IMAGES:
             patches=lambda wildcards: (
                 expand(results("patches/{patient}.status.json"), patient=used_patients()) if DEEP else []
             ),
+            closed=CLOSED,
         output:
             problems=results("features/problems.parquet"),
         log:

@@ -41,6 +41,7 @@ if STABILITY:
     rule collect_stability:
         input:
             tables=lambda wildcards: expand(results("stability/{patient}.parquet"), patient=perturbed_patients()),
+            closed=CLOSED,
         output:
             features=results("features/perturbed.parquet"),
         log:
