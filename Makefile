@@ -41,10 +41,10 @@ check-weights: install
 	$(BIN)/metaswin weights check --ct $(CT) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: install
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -m "not long" -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-long: install
-	$(BIN)/pytest -m long
+	$(BIN)/pytest -m long -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 results: results-radcure results-sts
 
