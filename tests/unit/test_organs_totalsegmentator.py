@@ -181,7 +181,10 @@ def test_predict_when_cropped_around_the_tumour_then_the_labels_there_are_the_sa
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("task", "number"), [("head_glands_cavities", 775), ("headneck_bones_vessels", 776)])
+@pytest.mark.parametrize(
+    ("task", "number"),
+    [("head_glands_cavities", 775), ("headneck_bones_vessels", 776), ("headneck_muscles", 779)],
+)
 def test_predict_when_a_task_of_the_head_then_labels_lie_where_the_hu_says(tmp_path, task, number):
     on = grid(size=(40, 40, 24), spacing=(0.75, 0.75, 1.0))
     for needed in needed_models([task], False, []):

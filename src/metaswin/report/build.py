@@ -14,7 +14,7 @@ from metaswin.report.charts import Chart, Forest
 from metaswin.report.checklists import Checklist, filled
 from metaswin.report.data import ReportData, read_report_data
 from metaswin.report.drawing import write_chart, write_forest
-from metaswin.report.evidence import coverage_rows
+from metaswin.report.evidence import coverage_in_time, coverage_rows
 from metaswin.report.facts import machine, settings_hash, times, versions
 from metaswin.report.methods import methods
 from metaswin.report.numbers import arm_name, count, days, listed, seconds
@@ -77,6 +77,7 @@ def build_report(
             methods=methods(data, config, run["versions"]),
             checklists=lists,
             coverage=coverage_rows(),
+            in_time=coverage_in_time() if any(view["survival"] for view in views) else None,
             run=run,
             pictures=pictures,
             style=_resource("report.css"),

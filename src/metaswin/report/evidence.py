@@ -4,9 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from metaswin.evaluation.coverage import FILE, measured_coverage
+from metaswin.evaluation.coverage import measured_coverage
 from metaswin.report.data import Endpoint
 from metaswin.report.numbers import HEAD_NAMES, Shown, number, p_text, plain, reason, shown_value
+from metaswin.survival.coverage import measured_coverage as measured_in_time
 
 # Riley et al. 2019, Stat Med 38:1276-1296; 2020, BMJ 368:m441.
 CRITERIA = {
@@ -60,18 +61,22 @@ def deep_score_note(endpoint: Endpoint) -> str:
 
 
 def coverage_rows() -> dict[str, Any]:
-    """Measured coverage of every kind of interval, with the setting it was measured in; empty where there is none.
+    """Measured coverage of every kind of interval, with the setting it was measured in.
 
     Besides what `metaswin.evaluation.coverage.measured_coverage` gives: ``auc``, the rows of the AUC, and ``delong``,
     the lowest and highest coverage of DeLong's interval of the mean true AUC of models.
     """
-    if not FILE.is_file():
-        return {}
     found = measured_coverage()
     auc = [row for row in found["rows"] if row["metric"].removesuffix("_ipcw") == "auc"]
     delong = [row["coverage"] for row in auc if row["interval"] == "DeLong" and row["target"] == "models"]
     known = [value for value in delong if value is not None]
     return {**found, "auc": auc, "delong": (min(known), max(known)) if known else None}
+
+
+def coverage_in_time() -> dict[str, Any]:
+    """Measured coverage of the intervals in time; ``gray``: how often Gray's test of nothing had p < .05."""
+    found = measured_in_time()
+    return {**found, "gray": found["gray_below_05_when_nothing_predicts"]}
 
 
 def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
