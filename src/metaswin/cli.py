@@ -41,7 +41,7 @@ def _add_simulate(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_weights(commands: argparse._SubParsersAction) -> None:
-    from metaswin.organs.weights import add_parser
+    from metaswin.organs.cli import add_parser
     from metaswin.simulate.weights import add_parser as add_standins
 
     add_parser(commands)

@@ -20,12 +20,12 @@ from metaswin.evaluation.calibration import (
 from metaswin.evaluation.curves import GRID, mean_precision
 from metaswin.evaluation.decision import net_benefit, treat_all
 from metaswin.evaluation.delong import NO_SPREAD, delong, fold_interval, repeat_interval
+from metaswin.evaluation.explained import cox_snell
 from metaswin.evaluation.gather import Scored
 from metaswin.evaluation.metrics import METRICS, brier, concordance, fold_metrics
 from metaswin.evaluation.precision import average_precision, precision_recall
 from metaswin.evaluation.reliability import quantile_bins, reliability, wilson
 from metaswin.evaluation.samplesize import (
-    cox_snell,
     criteria,
     expected_shrinkage,
     largest_r2,
@@ -309,7 +309,8 @@ def test_variance_of_the_share_of_events_counts_equal_weights_once_each():
 
 
 def test_riley_rows_equal_the_worked_example_of_pmsampsize():
-    # Its help: R² .288, 24 parameters, prevalence .174 gives 623, 662 and 221 rows and a shrinkage of .905.
+    # The example of its help (R² .288, 24 parameters, prevalence .174), by its own formulas (pmsampsize_bin):
+    # 623, 662 and 221 rows, shrinkage .905.
     shrinkage = shrinkage_for_optimism(0.288, 0.174)
     assert np.ceil(rows_for_shrinkage(0.288, 24)) == 623
     assert shrinkage == pytest.approx(0.905, abs=5e-4)

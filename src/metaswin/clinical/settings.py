@@ -97,3 +97,11 @@ class EndpointSettings(Settings):
         if self.event is not None and (self.horizon_days is None or self.followup is None):
             raise ValueError("an endpoint with `event` needs `horizon_days` and `followup`")
         return self
+
+    @property
+    def columns(self) -> list[str]:
+        """Every column of the clinical table that the endpoint reads, but the start of treatment."""
+        sources = [source for source in (self.event, self.death) if source is not None]
+        found = [self.column, self.followup]
+        found += [column for source in sources for column in (source.column, source.time, source.date)]
+        return [column for column in found if column is not None]

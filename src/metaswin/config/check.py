@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from metaswin.clinical.settings import EndpointSettings
 from metaswin.config.model import Config
 from metaswin.errors import UserError, suggestion
 
@@ -69,7 +68,7 @@ def _check_roles(config: Config) -> list[str]:
                     "only baseline (and treatment) columns are known before the outcome"
                 )
     for name, endpoint in config.endpoints.items():
-        for column in endpoint_columns(endpoint):
+        for column in endpoint.columns:
             if roles.get(column.strip()) in ("baseline", "treatment"):
                 messages.append(
                     f"endpoints.{name}: column {column!r} is an outcome here but has the role "
@@ -116,15 +115,6 @@ def _check_organs(config: Config) -> list[str]:
     ]
 
 
-def endpoint_columns(endpoint: EndpointSettings) -> list[str]:
-    """Every column of the clinical table that an endpoint reads, but the start of treatment."""
-    columns = [endpoint.column, endpoint.followup]
-    for source in (endpoint.event, endpoint.death):
-        if source is not None:
-            columns += [source.column, source.time, source.date]
-    return [column for column in columns if column is not None]
-
-
 def check_files(config: Config) -> list[str]:
     """Messages on paths that do not exist and columns that the clinical table does not have."""
     messages = []
@@ -158,7 +148,7 @@ def check_files(config: Config) -> list[str]:
         ("ingest.series.treatment_start", [config.ingest.series.treatment_start]),
     ]
     for name, endpoint in config.endpoints.items():
-        wanted_columns.append((f"endpoints.{name}", [*endpoint_columns(endpoint), endpoint.start]))
+        wanted_columns.append((f"endpoints.{name}", [*endpoint.columns, endpoint.start]))
     for title, names in wanted_columns:
         for name in names:
             if name is not None and name.strip() not in header:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metaswin.evaluation.censoring import Censoring, weights
-from metaswin.evaluation.samplesize import cox_snell
+from metaswin.evaluation.explained import cox_snell
 from metaswin.evaluation.share import share_variance
 from metaswin.files import read_json, read_table
 

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from metaswin.evaluation.value import Value
@@ -24,27 +23,6 @@ MOST_PARAMETERS = 30
 def largest_r2(prevalence: float) -> float:
     """Largest possible Cox-Snell R² (Riley et al. 2019, Stat Med 38:1276-1296, equation 23)."""
     return float(1 - (prevalence**prevalence * (1 - prevalence) ** (1 - prevalence)) ** 2)
-
-
-def cox_snell(labels: NDArray, probabilities: NDArray) -> float:
-    """Cox-Snell R² of predictions that were not fitted on these rows; below 0 if the prevalence predicts better.
-
-    ``1 - exp(-2 (l - l0) / n)`` with the log-likelihoods of the predictions and of the prevalence (Cox & Snell 1989,
-    The Analysis of Binary Data, 208-209). NaN without both outcomes, where a prediction is missing
-    or where one of exactly 0 or 1 is wrong.
-
-    Parameters
-    ----------
-    labels : array of bool, shape (n,)
-    probabilities : array, shape (n,)
-    """
-    if len(labels) == 0 or labels.all() or not labels.any() or not np.isfinite(probabilities).all():
-        return np.nan
-    with np.errstate(divide="ignore", over="ignore"):
-        ours = np.mean(np.log(np.where(labels, probabilities, 1 - probabilities)))
-        share = labels.mean()
-        found = 1 - np.exp(-2 * (ours - share * np.log(share) - (1 - share) * np.log(1 - share)))
-    return float(found) if np.isfinite(found) else np.nan
 
 
 def rows_for_shrinkage(r2: float, parameters: float, shrinkage: float = SHRINKAGE) -> float:

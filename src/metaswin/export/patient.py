@@ -1,27 +1,18 @@
 """Write one patient's tumour, rings and organs as DICOM SEG and RTSTRUCT: the work of rule ``export_dicom``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pydicom
 import SimpleITK as sitk
 
 from metaswin.errors import UserError
+from metaswin.export.structure import Structure
 from metaswin.files import atomic, read_json, read_volume
 from metaswin.images.grid import Grid
 from metaswin.status import read_status
 
 LESIONS = {"primary": 1, "nodes": 2}
-
-
-@dataclass(frozen=True)
-class Structure:
-    """A named mask on the CT's grid (bool; slices, rows, columns); `kind` is tumor, ring or organ."""
-
-    name: str
-    kind: str
-    mask: np.ndarray
 
 
 def export_patient(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:

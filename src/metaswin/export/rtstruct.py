@@ -1,7 +1,5 @@
 """Structures as an RT structure set."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -9,10 +7,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from metaswin import __version__
+from metaswin.export.structure import Structure
 from metaswin.images.grid import Grid
-
-if TYPE_CHECKING:
-    from metaswin.export.patient import Structure
 
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
 # Copied from the CT, so that a viewer lays the contours over it.
@@ -25,7 +21,7 @@ COLOURS = [(213, 94, 0), (0, 114, 178), (0, 158, 115), (230, 159, 0), (86, 180, 
 TYPES = {"tumor": "GTV", "ring": "CONTROL", "organ": "ORGAN"}
 
 
-def structure_set(slices: list[Dataset], structures: "list[Structure]", grid: Grid) -> Dataset:
+def structure_set(slices: list[Dataset], structures: list[Structure], grid: Grid) -> Dataset:
     """An RTSTRUCT that references the CT's slices and carries its patient and study.
 
     Contours run half way between the voxel centres inside and outside, holes are contours of their own: filled by the
@@ -85,7 +81,7 @@ def _image(image: Dataset) -> Dataset:
     return item
 
 
-def _roi(number: int, structure: "Structure", first: Dataset) -> Dataset:
+def _roi(number: int, structure: Structure, first: Dataset) -> Dataset:
     item = Dataset()
     item.ROINumber, item.ROIName = number, structure.name
     item.ReferencedFrameOfReferenceUID = first.FrameOfReferenceUID
@@ -93,14 +89,14 @@ def _roi(number: int, structure: "Structure", first: Dataset) -> Dataset:
     return item
 
 
-def _observation(number: int, structure: "Structure") -> Dataset:
+def _observation(number: int, structure: Structure) -> Dataset:
     item = Dataset()
     item.ObservationNumber = item.ReferencedROINumber = number
     item.RTROIInterpretedType, item.ROIInterpreter = TYPES[structure.kind], ""
     return item
 
 
-def _contours(number: int, structure: "Structure", slices: list[Dataset], grid: Grid) -> Dataset:
+def _contours(number: int, structure: Structure, slices: list[Dataset], grid: Grid) -> Dataset:
     item = Dataset()
     item.ReferencedROINumber = number
     item.ROIDisplayColor = list(COLOURS[(number - 1) % len(COLOURS)])

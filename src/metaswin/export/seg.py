@@ -1,19 +1,15 @@
 """Structures as a DICOM segmentation."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pydicom
 from pydicom.sr.codedict import codes as pydicom_codes
 
 from metaswin import __version__
 from metaswin.export.codes import codes
-
-if TYPE_CHECKING:
-    from metaswin.export.patient import Structure
+from metaswin.export.structure import Structure
 
 
-def segmentation(slices: list[pydicom.Dataset], structures: "list[Structure]") -> pydicom.Dataset:
+def segmentation(slices: list[pydicom.Dataset], structures: list[Structure]) -> pydicom.Dataset:
     """A binary SEG that references the CT's slices and carries its patient and study.
 
     Structures may overlap; slices without any segment are left out.

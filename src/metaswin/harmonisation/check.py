@@ -29,10 +29,8 @@ def check_harmonisation(config: "Config") -> list[str]:
 
 def _column(config: "Config", key: str, name: str, others: list[str]) -> list[str]:
     """Why a column may not be named at `key`; nothing where it may."""
-    from metaswin.config.check import endpoint_columns
-
     roles = {column.strip(): settings.role for column, settings in config.clinical.columns.items()}
-    outcomes = {column.strip() for endpoint in config.endpoints.values() for column in endpoint_columns(endpoint)}
+    outcomes = {column.strip() for endpoint in config.endpoints.values() for column in endpoint.columns}
     role = roles.get(name.strip())
     if name.strip() in outcomes or role in ("outcome", "time"):
         return [

@@ -4,9 +4,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from metaswin.files import read_json, read_volume
-from metaswin.organs.backends import Organs, Request
 from metaswin.organs.catalogue import drawn, organ_ids
 from metaswin.organs.predict import stored
+from metaswin.organs.request import Organs, Request
 from metaswin.problems import BadData
 
 

@@ -8,7 +8,7 @@ from metaswin.files import read_json
 from metaswin.images.contours import Drawing
 from metaswin.images.nifti import read_mask
 from metaswin.images.rtstruct import read_rtstruct
-from metaswin.organs.backends import Organs, Request
+from metaswin.organs.request import Organs, Request
 from metaswin.organs.settings import TISSUES
 from metaswin.problems import BadData
 

@@ -6,8 +6,9 @@ import SimpleITK as sitk
 
 from metaswin.files import read_volume, write_json, write_volume
 from metaswin.images.grid import Grid
-from metaswin.organs.backends import BACKENDS, Request
+from metaswin.organs.backends import BACKENDS
 from metaswin.organs.groups import resolve
+from metaswin.organs.request import Request
 from metaswin.organs.settings import OrgansSettings
 from metaswin.status import passed_on, patient_job, read_status
 

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from metaswin.images.grid import Grid
-from metaswin.organs.backends import Organs
+from metaswin.organs.request import Organs
 from metaswin.organs.settings import TISSUES, ThresholdSettings
 
 LABELS = {name: index for index, name in enumerate(TISSUES, start=1)}
