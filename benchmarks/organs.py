@@ -21,7 +21,7 @@ BATCH = 20
 def own_api(images: int, size: list[int], spacing: list[float], weights: str) -> dict:
     """TotalSegmentator's API as it comes: models are loaded and workers are started for every image."""
     start = time.perf_counter()
-    from metaswin.organs.totalsegmentator import home
+    from metaswin.organs.home import home
 
     with home(Path(weights)):
         from totalsegmentator.python_api import totalsegmentator

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from metaswin.errors import several
 from metaswin.organs.catalogue import Model, model, needed_models
+from metaswin.organs.home import home
 from metaswin.organs.settings import TotalSegmentatorSettings
 
 CHECKPOINT = "fold_0/checkpoint_final.pth"
@@ -81,8 +82,6 @@ def fetch(settings: TotalSegmentatorSettings) -> None:
     UserError
         If a download fails, with what is missing still.
     """
-    from metaswin.organs.totalsegmentator import home
-
     root = Path(settings.weights)
     root.mkdir(parents=True, exist_ok=True)
     failed = []
