@@ -66,6 +66,7 @@ def ct_slice(
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated = dataset.BitsStored = 16
     dataset.HighBit, dataset.PixelRepresentation = 15, 1
+    dataset.RescaleIntercept, dataset.RescaleSlope = "0", "1"
     dataset.PixelData = np.zeros(SHAPE, np.int16).tobytes()
     for name, value in others.items():
         setattr(dataset, name, value)
@@ -106,7 +107,7 @@ def rtstruct(
         header.ROINumber, header.ROIName = number, name
         headers.append(header)
         contour = Dataset()
-        contour.ContourData = [0, 0, 3, 1, 0, 3, 1, 1, 3]
+        contour.ContourData = [-9, -19, 3, -8, -19, 3, -8, -18, 3]
         roi = Dataset()
         roi.ReferencedROINumber = number
         roi.ContourSequence = Sequence([contour] * many)

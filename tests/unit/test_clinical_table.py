@@ -3,8 +3,9 @@
 import pytest
 
 from metaswin.clinical.cohort import apply_cohort
+from metaswin.clinical.predictors import predictors
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings
-from metaswin.clinical.table import matches, normal, predictors, read_clinical, read_header
+from metaswin.clinical.table import matches, normal, read_clinical, read_header
 from metaswin.errors import UserError
 
 

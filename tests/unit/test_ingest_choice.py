@@ -17,6 +17,9 @@ def ct(series: str = "ct", **others: object) -> dict[str, object]:
         "date": "20200110", "kernel_name": "B30f", "contrast": False, "frames": 50, "part": 1,
         "paths": [f"{series}/1"], "state": "x", "referenced_series": [], "referenced_frames": [],
         "referenced_absent": 0, "sops_referenced": 0, "sops_found": 0, "rois": "[]", "contour_time": "",
+        "rows": 64, "columns": 64, "pixel_spacing": 1.0, "column_spacing": 1.0, "orientation": "1 0 0 0 1 0",
+        "across": 0.0, "down": 0.0, "along": [float(z) for z in range(50)], "unplaced": 0, "repeated": 0, "drift": 0.0,
+        "no_hu": "", "lossy": False,
     }  # fmt: skip
     return {**row, **others}
 

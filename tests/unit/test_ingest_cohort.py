@@ -12,6 +12,7 @@ from ingest_dicom import rtstruct, segmentation, write, write_ct
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings
 from metaswin.errors import UserError
 from metaswin.files import read_json
+from metaswin.images.settings import ImagesSettings
 from metaswin.ingest.cohort import CohortPaths, build_cohort
 from metaswin.ingest.index import index_dicom
 from metaswin.ingest.settings import DataSettings, IngestSettings
@@ -57,6 +58,7 @@ class Study:
             ClinicalSettings(table=str(self.folder / "clinical.csv"), columns={"age": "baseline"}, **(clinical or {})),
             CohortSettings(**(cohort or {})),
             IngestSettings(**ingest),
+            ImagesSettings(min_slices=2),
             CohortPaths(
                 out / "patients.parquet", out / "problems.parquet", out / "choice.parquet",
                 self.folder / "sources", self.folder / "details",
@@ -230,7 +232,7 @@ def test_build_when_source_is_a_sheet_then_paths_go_through_and_bad_rows_are_tol
 
 def test_build_when_masks_of_dicom_images_come_from_a_sheet_then_both_are_in_the_source(study):
     write_ct(study.dicom, 3)
-    write_ct(study.dicom / "two", 3, patient="P2", series="1.2")
+    write_ct(study.dicom / "two", 3, patient="P2", series="1.2", frame="9.2")
     mask = nifti(study.folder / "m.nii.gz")
     (study.folder / "s.csv").write_text(f"patient_id,primary,nodes\nP1,{mask},\n")
     data = {"source": "dicom", "dicom": str(study.dicom), "sheet": str(study.folder / "s.csv")}

@@ -155,8 +155,8 @@ def test_read_header_when_ct_is_multiframe_then_geometry_comes_from_its_groups(t
 def test_contours_when_object_is_an_rtstruct_then_rois_and_references_are_read(tmp_path):
     facts = json.loads(read(write(rtstruct({"GTVp": 3, "Ghost": 0}), tmp_path / "a")).contours)
     assert facts["rois"] == [
-        {"number": 1, "name": "GTVp", "contours": 3},
-        {"number": 2, "name": "Ghost", "contours": 0},
+        {"number": 1, "name": "GTVp", "contours": 3, "box": [-9.0, -19.0, 3.0, -9.0, -19.0, 3.0]},
+        {"number": 2, "name": "Ghost", "contours": 0, "box": None},
     ]
     assert (facts["series"], facts["frames"], facts["sops"]) == (["1.1"], ["9.1"], ["1.1.1"])
     assert facts["time"] == "20200112101500"

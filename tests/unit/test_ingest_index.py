@@ -166,7 +166,7 @@ def test_index_when_a_series_lies_under_two_ids_then_both_are_excluded(root):
 
 def test_index_when_ids_come_from_folders_then_headers_do_not_matter(root):
     write_ct(root / "site" / "A1" / "x", 2, patient="ANON")
-    write_ct(root / "site" / "A2", 2, patient="ANON", series="1.2")
+    write_ct(root / "site" / "A2", 2, patient="ANON", series="1.2", frame="9.2")
     write(ct_slice(1, series="1.3"), root / "site" / "stray")
     public, _, problems = run(root, patient_id="folder", patient_folder_level=2)
     assert public["patient"].tolist() == ["A1", "A2"]

@@ -8,6 +8,7 @@ import pytest
 
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings
 from metaswin.files import read_json
+from metaswin.images.settings import ImagesSettings
 from metaswin.ingest.cohort import CohortPaths, build_cohort
 from metaswin.ingest.index import index_dicom
 from metaswin.ingest.settings import DataSettings, IngestSettings, RoiSettings
@@ -39,6 +40,7 @@ def ingest(dicom: Path, clinical: Path, out: Path, pattern: str) -> CohortPaths:
         ClinicalSettings(table=str(clinical)),
         CohortSettings(),
         IngestSettings(rois=RoiSettings(primary=[pattern])),
+        ImagesSettings(),
         paths,
         index,
         problems,
@@ -55,7 +57,8 @@ def test_ingest_when_sarcoma_then_ct_and_contour_are_found_and_unmatched_images_
     assert len(went_on) >= 2
     assert set(went_on) <= set(whole)
     problems = pd.read_parquet(paths.problems).groupby("code")["patient"].apply(list)
-    assert problems["contour-images-unmatched"] == went_on
+    assert problems["contour-images-unmatched"] == whole
+    assert problems.get("variable-spacing", []) == sorted(set(whole) - set(went_on))  # unpacked in part
     assert len(problems["no-image"]) == 33 - len(whole)
     for patient in went_on:
         source = read_json(Path(paths.sources) / f"{patient}.json")

@@ -37,11 +37,6 @@ def rename_lesions(structures: Dataset) -> None:
             roi.ROIName = "Secret Smith lesion"
 
 
-def move_lesions(structures: Dataset) -> None:
-    """Draw lesions two metres away."""
-    _each_contour(structures, lambda points: points + np.array([2000.0, 0.0, 0.0]))
-
-
 def shrink_lesions(factor: float) -> Callable[[Dataset], None]:
     """Scale each contour about its own centre."""
 
@@ -70,6 +65,17 @@ def remove_slices(files: dict[str, list[Path]], count: int) -> None:
         middle = len(slices) // 2
         for _, path in sorted(slices)[middle : middle + count]:
             path.unlink()
+
+
+def repeat_slice(files: dict[str, list[Path]]) -> None:
+    """Put another image at the position of one slice of each CT series."""
+    for path in files["CT"]:
+        header = pydicom.dcmread(path)
+        if int(header.InstanceNumber) == 9:
+            header.SOPInstanceUID += ".9"
+            header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+            header.PixelData = header.PixelData[::-1]
+            header.save_as(path.with_name("repeated"))
 
 
 def edit_table(path: Path, edit: Callable[[pd.DataFrame], pd.DataFrame]) -> None:

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.long
 EXPECTED = {
     "SIM-0009": ("ingest", "no-matching-roi", True),
     "SIM-0010": ("ingest", "no-clinical-row", True),
-    "SIM-0011": ("images", "missing-slices", True),
-    "SIM-0012": ("images", "contour-outside-image", True),
+    "SIM-0011": ("ingest", "missing-slices", True),
+    "SIM-0012": ("images", "duplicate-slices", True),
     "SIM-0013": ("regions", "tumor-too-small", True),
     "SIM-0014": ("label:dm", "no-outcome", True),
     "SIM-0015": ("radiomics", "radiomics-failed", False),
@@ -31,7 +31,7 @@ def finished(snakemake, small, tmp_path_factory):
     files = damage.files_of(folder / "data/dicom")
     damage.edit_structures(files["SIM-0009"], damage.rename_lesions)
     damage.remove_slices(files["SIM-0011"], 2)
-    damage.edit_structures(files["SIM-0012"], damage.move_lesions)
+    damage.repeat_slice(files["SIM-0012"])
     damage.edit_structures(files["SIM-0013"], damage.shrink_lesions(0.08))
     damage.edit_structures(files["SIM-0015"], damage.shrink_lesions(0.35))
 
@@ -77,7 +77,7 @@ def test_roi_names_when_unmatched_then_they_stay_private_and_the_local_command_p
 
 
 def test_excluded_volumes_when_written_then_they_are_empty_with_a_status(finished):
-    folder = finished.folder / "results/images/SIM-0011"
+    folder = finished.folder / "results/images/SIM-0012"
     assert (folder / "ct.nii.gz").stat().st_size == 0
     assert json.loads((folder / "status.json").read_text())["status"] == "excluded"
 

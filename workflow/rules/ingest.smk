@@ -60,6 +60,7 @@ checkpoint build_cohort:
         clinical=section("clinical"),
         cohort=section("cohort"),
         ingest=section("ingest"),
+        images=section("images"),
         details=DETAILS,
         code=code("build_cohort"),
     message:

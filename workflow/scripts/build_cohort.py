@@ -4,6 +4,7 @@ import time
 
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings
 from metaswin.files import write_text
+from metaswin.images.settings import ImagesSettings
 from metaswin.ingest.cohort import CohortPaths, build_cohort
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.joblog import job
@@ -14,6 +15,7 @@ with job(snakemake.log[0]):
         clinical=ClinicalSettings(**snakemake.params.clinical),
         cohort=CohortSettings(**snakemake.params.cohort),
         ingest=IngestSettings(**snakemake.params.ingest),
+        images=ImagesSettings(**snakemake.params.images),
         paths=CohortPaths(
             patients=snakemake.output.patients,
             problems=snakemake.output.problems,

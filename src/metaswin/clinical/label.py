@@ -11,6 +11,7 @@ from metaswin.problems import Problem
 
 STAGE = "label"
 CENSORED, METASTASIS, DEATH = 0, 1, 2
+FEW = 6  # values of a column that are codes, not data: these may be shown
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Outcome:
         `dead` Int8 (0, 1; missing where the endpoint names no death). All but the label are missing for a plain
         column. Only patients who take part in this endpoint.
     problems : list of Problem
-        Why patients do not take part.
+        Why patients do not take part, then warnings on the whole endpoint.
     counts : dict
         For each rule of deaths (``nonevent``, ``exclude``): numbers of ``events, nonevents, unknown, left_out``.
     """
@@ -70,13 +71,16 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
     followup = days.of(endpoint.followup, is_date=endpoint.start is not None)
     metastasis = matches(table[endpoint.event.column.strip()], endpoint.event.positive)
     uncertain = matches(table[endpoint.event.column.strip()], endpoint.event.uncertain)
-    metastasis_day = days.of(endpoint.event.date or endpoint.event.time, is_date=endpoint.event.date is not None)
+    metastasis_column = endpoint.event.date or endpoint.event.time
+    metastasis_day = days.of(metastasis_column, is_date=endpoint.event.date is not None)
     dead = [False] * len(table)
     death_day = pd.Series(math.nan, index=table.index)
     if endpoint.death is not None:
         dead = matches(table[endpoint.death.column.strip()], endpoint.death.positive)
         death_day = days.of(endpoint.death.date or endpoint.death.time, is_date=endpoint.death.date is not None)
 
+    notes = _cohort_notes(table, name, endpoint, followup)
+    invalid = _invalid(table, endpoint)
     labels, times, events, problems = {}, {}, {}, []
     followups, deaths = {}, {}
     died_before = []
@@ -84,17 +88,24 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
         end, dm, death = followup[patient], metastasis_day[patient], death_day[patient]
         if is_dead and math.isnan(death):
             death = end
-        if is_uncertain:
+        if patient in invalid:
+            problems.append(_left_out(patient, name, "invalid-outcome", invalid[patient], "0 or 1"))
+        elif is_uncertain:
             value = table.at[patient, endpoint.event.column.strip()]
             found = f"{endpoint.event.column} = {value}"
             problems.append(_left_out(patient, name, "uncertain-outcome", found, "a certain outcome"))
         elif is_dm and math.isnan(dm):
-            problems.append(_left_out(patient, name, "event-without-time", "DM without a day", "the day of the DM"))
+            found = (
+                "DM with a day that cannot be read" if days.written(patient, metastasis_column) else "DM without a day"
+            )
+            problems.append(_left_out(patient, name, "event-without-time", found, "the day of the DM"))
         elif is_dm and dm <= 0:
             found = f"DM {-dm:g} days before the start" if dm < 0 else "DM on the day of the start"
             problems.append(_left_out(patient, name, "dm-before-treatment", found, "first DM after the start"))
         elif not is_dm and math.isnan(end) and math.isnan(death):
-            problems.append(_left_out(patient, name, "no-outcome", "no follow-up", f"a value in {endpoint.followup}"))
+            written = days.written(patient, endpoint.followup)
+            found = "a follow-up that cannot be read" if written else "no follow-up"
+            problems.append(_left_out(patient, name, "no-outcome", found, f"a value in {endpoint.followup}"))
         elif not is_dm and min(_known(end, death)) < 0:
             found = f"follow-up of {min(_known(end, death)):g} days"
             problems.append(_left_out(patient, name, "negative-time", found, "0 days or more"))
@@ -123,7 +134,7 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
             expected = f"alive or DM within {horizon:g} days (deaths: exclude)"
             problems.append(_left_out(patient, name, "died-before-horizon", found, expected))
             del labels[patient]
-    return Outcome(_frame(labels, times, events, followups, deaths), problems, counts)
+    return Outcome(_frame(labels, times, events, followups, deaths), problems + notes, counts)
 
 
 class _Days:
@@ -141,8 +152,47 @@ class _Days:
             return pd.to_numeric(self.table[column.strip()], errors="coerce").astype("float64")
         return (self._dates(column) - self.start).dt.days.astype("float64")
 
+    def written(self, patient: str, column: str | None) -> bool:
+        """Whether something stands in the table."""
+        return column is not None and self.table.at[patient, column.strip()] is not None
+
     def _dates(self, column: str) -> pd.Series:
         return pd.to_datetime(self.table[column.strip()], format=self.format, errors="coerce")
+
+
+def _invalid(table: pd.DataFrame, endpoint: EndpointSettings) -> dict[str, str]:
+    """Patients whose event or death is neither 0 nor 1 where `positive` is 1 → what was found."""
+    invalid = {}
+    for source in (endpoint.event, endpoint.death):
+        if source is None or {normal(value) for value in source.positive} != {"1"}:
+            continue
+        allowed = matches(table[source.column.strip()], [0, 1, *source.uncertain])
+        for patient, value, fine in zip(table.index, table[source.column.strip()], allowed, strict=True):
+            if value is not None and not fine:
+                invalid.setdefault(patient, f"{source.column} = {value}")
+    return invalid
+
+
+def _cohort_notes(table: pd.DataFrame, name: str, endpoint: EndpointSettings, followup: pd.Series) -> list[Problem]:
+    """Warnings on the whole endpoint: values of the event that nobody has, follow-up in another unit."""
+    notes = []
+    column = table[endpoint.event.column.strip()]
+    values = sorted({str(value) for value in column.dropna()})
+    if values and not any(matches(column, endpoint.event.positive)):
+        found = f"no {endpoint.event.column} equal to {', '.join(map(str, endpoint.event.positive))}"
+        action = f"set endpoints.{name}.event.positive to what the table writes for an event"
+        expected = f"one of {', '.join(values)}" if len(values) <= FEW else f"one of {len(values)} values of the column"
+        notes.append(_note(name, "no-event-value", found, expected, action))
+    longest = followup.max()
+    if longest * 5 < endpoint.horizon_days:
+        found = f"a longest follow-up of {longest:g} days, with a horizon of {endpoint.horizon_days:g}"
+        action = f"check the unit of {endpoint.followup}: months or years must be written as days"
+        notes.append(_note(name, "followup-units", found, "follow-up beyond the horizon, in days", action))
+    return notes
+
+
+def _note(endpoint: str, code: str, found: str, expected: str, action: str) -> Problem:
+    return Problem("", f"{STAGE}:{endpoint}", code, found, expected, action, excludes=False)
 
 
 def _known(*values: float) -> list[float]:

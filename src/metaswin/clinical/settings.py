@@ -14,12 +14,15 @@ class ColumnSettings(Settings):
     """Role and reading of one column.
 
     `kind` is guessed from the values when not given. `range` (numeric columns) is what is plausible, in the
-    column's unit; a value outside is reported. `map` replaces raw values before anything else reads them.
+    column's unit; a value outside is reported. `values` (categories) are those that may occur, compared trimmed and
+    case-folded. Other values are reported and treated as missing. `map` replaces raw values before anything else
+    reads them.
     """
 
     role: Role
     kind: Literal["numeric", "category"] | None = None
     range: tuple[float, float] | None = None
+    values: list[Value] = []
     map: dict[str, str | float] = {}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metaswin.clinical.settings import ClinicalSettings, ColumnSettings, Value
+from metaswin.clinical.settings import ClinicalSettings, Value
 from metaswin.errors import UserError
 from metaswin.problems import Problem
 
@@ -128,68 +128,3 @@ def matches(column: Iterable[object], values: Iterable[Value]) -> list[bool]:
     """Which entries equal one of `values`, compared by `normal`; a missing entry matches nothing."""
     wanted = {normal(value) for value in values}
     return [(key := normal(entry)) is not None and key in wanted for entry in column]
-
-
-def predictors(
-    clinical: ClinicalTable, settings: ClinicalSettings
-) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
-    """The baseline and treatment columns, typed.
-
-    Numeric columns become float64, categories stay trimmed strings. A column is numeric when the config says so
-    or, without a word from the config, when every value is a number. A value that is no number, or lies outside
-    the column's `range`, is reported and treated as missing.
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        Indexed by study id.
-    kinds : dict
-        Column → ``numeric`` or ``category``.
-    problems : list of Problem
-        Warnings: ``not-a-number``, ``out-of-range``, and ``all-missing`` for the whole cohort.
-    """
-    columns, kinds, problems = {}, {}, []
-    for name, column in settings.columns.items():
-        if column.role not in ("baseline", "treatment"):
-            continue
-        text = clinical.table[name.strip()]
-        numbers = pd.to_numeric(text, errors="coerce")
-        unreadable = text.notna() & numbers.isna()
-        kind = column.kind or ("category" if unreadable.any() or text.isna().all() else "numeric")
-        kinds[name] = kind
-        if text.isna().all():
-            problems.append(
-                Problem(
-                    "", STAGE, "all-missing", f"no value in column {name}", "values for a predictor",
-                    f"fill the column or give {name} the role ignore", excludes=False,
-                )
-            )  # fmt: skip
-        if kind == "category":
-            columns[name] = text
-            continue
-        problems.extend(_odd_values(name, column, numbers, unreadable))
-        if column.range is not None:
-            numbers = numbers.where(numbers.between(*column.range))
-        columns[name] = numbers.astype("float64")
-    return pd.DataFrame(columns, index=clinical.table.index), kinds, problems
-
-
-def _odd_values(name: str, column: ColumnSettings, numbers: pd.Series, unreadable: pd.Series) -> list[Problem]:
-    problems = [
-        Problem(
-            str(patient), STAGE, "not-a-number", f"a text in the numeric column {name}", "a number",
-            "mend the value; it is treated as missing", excludes=False,
-        )
-        for patient in numbers.index[unreadable]
-    ]  # fmt: skip
-    if column.range is not None:
-        low, high = column.range
-        outside = numbers.notna() & ~numbers.between(low, high)
-        problems += [
-            Problem(
-                str(patient), STAGE, "out-of-range", f"{name} = {numbers[patient]:g}", f"{low:g} to {high:g}",
-                "check the value and its unit; it is treated as missing", excludes=False,
-            )
-            for patient in numbers.index[outside]
-        ]  # fmt: skip
-    return problems

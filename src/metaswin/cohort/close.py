@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from metaswin.clinical.label import Outcome, outcome
+from metaswin.clinical.predictors import predictors
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
-from metaswin.clinical.table import predictors, read_clinical
+from metaswin.clinical.table import read_clinical
 from metaswin.errors import UserError, several
 from metaswin.files import read_json, read_table, write_json, write_table
 from metaswin.problems import Problem, from_table, public_table

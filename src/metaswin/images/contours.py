@@ -1,6 +1,7 @@
 """Draw contours on a CT's own grid: placed by position, every oddity counted."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from metaswin.images.grid import Grid
 from metaswin.images.rasterise import area, rasterise
-from metaswin.images.rtstruct import Roi, StructureSet
+from metaswin.images.rtstruct import Roi
 from metaswin.problems import Findings
 
 OFF_SLICE = 0.05  # slices: a plane farther than this from its slice is counted
@@ -166,13 +167,14 @@ def _skipped(drawn: list[int]) -> dict[int, int]:
     return {i: low if i - low <= high - i else high for low, high in pairs for i in range(low + 1, high)}
 
 
-def frame_mismatch(structures: StructureSet, frame: str | None, findings: Findings) -> None:
-    """Warn where the contours are drawn in another frame of reference than the CT's."""
-    if frame and structures.frames and frame not in structures.frames:
+def frame_mismatch(frames: Iterable[str], frame: str | None, findings: Findings) -> None:
+    """Warn where contours are drawn in other frames of reference than the CT's."""
+    known = sorted({other for other in frames if other})
+    if frame and known and frame not in known:
         findings.warn(
             "other-frame-of-reference",
             "contours drawn in another frame of reference than the CT's",
             "the same frame of reference",
             "check one case by eye: the contours are placed by position as they are",
-            f"CT {frame}, contours {', '.join(sorted(structures.frames))}",
+            f"CT {frame}, contours {', '.join(known)}",
         )

@@ -64,7 +64,7 @@ def label_map(masks: dict[str, np.ndarray], grid: Grid, findings: Findings) -> n
         if role in masks:
             labels[masks[role]] = LABELS[role]
     if not labels.any():
-        hints = [w.found for w in findings.warnings if w.code.startswith("contour")]
+        hints = [w.found for w in findings.warnings if w.code.startswith(("contour", "seg-outside"))]
         raise BadData(
             "contour-outside-image" if _all_outside(findings) else "empty-mask",
             "a tumour without a voxel" + (f" ({'; '.join(hints)})" if hints else ""),
@@ -102,7 +102,7 @@ def _masks(
     if kind == "seg":
         from metaswin.images.seg import read_seg
 
-        return read_seg(tumor["path"], _numbers(tumor), image.grid, findings)
+        return read_seg(tumor["path"], _numbers(tumor), image.grid, findings, settings.seg_threshold, image.frame)
     if kind == "nnunet":
         from metaswin.images.nnunet import predict_tumor
 
@@ -128,7 +128,7 @@ def _contour_masks(tumor: dict[str, Any], image: Ct, findings: Findings) -> dict
             "index the data again",
             f"{tumor['path']}: no ROI {sorted(gone)}",
         )
-    frame_mismatch(structures, image.frame, findings)
+    frame_mismatch(structures.frames, image.frame, findings)
     drawing = Drawing(image.grid, image.instances)
     masks = {
         role: np.logical_or.reduce([drawing.draw(structures.rois[number]) for number in numbers])

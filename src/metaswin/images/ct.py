@@ -10,6 +10,9 @@ import numpy as np
 from metaswin.images.acquisition import UNKNOWN, acquisition
 from metaswin.images.dicom import read_dicom, unreadable
 from metaswin.images.grid import Grid
+from metaswin.images.multiframe import TAGS as FRAME_TAGS
+from metaswin.images.multiframe import split_frames
+from metaswin.images.padding import AIR, padding
 from metaswin.images.settings import ImagesSettings
 from metaswin.images.slices import check_slices, slice_grid
 from metaswin.problems import BadData, Findings
@@ -34,6 +37,8 @@ TAGS = [
     "NumberOfFrames",
     "PhotometricInterpretation",
     "PixelData",
+    "PixelPaddingRangeLimit",
+    "PixelPaddingValue",
     "PixelRepresentation",
     "PixelSpacing",
     "PlanarConfiguration",
@@ -45,6 +50,7 @@ TAGS = [
     "SliceThickness",
     "SOPClassUID",
     "SOPInstanceUID",
+    *FRAME_TAGS,
 ]
 INT16 = np.iinfo(np.int16)
 
@@ -82,7 +88,9 @@ def read_ct(paths: Sequence[str | Path], settings: ImagesSettings, findings: Fin
     BadData
         The series cannot be used: see the codes in `metaswin.images.slices` and `check_hu`.
     """
-    slices = check_slices([read_dicom(path, TAGS) for path in paths], settings, findings)
+    slices = check_slices(
+        [frame for path in paths for frame in split_frames(read_dicom(path, TAGS))], settings, findings
+    )
     grid = slice_grid(slices, settings)
     first = slices[0]
     facts, frame = acquisition(first), first.get("FrameOfReferenceUID")
@@ -95,13 +103,17 @@ def read_ct(paths: Sequence[str | Path], settings: ImagesSettings, findings: Fin
 def check_hu(array: np.ndarray) -> None:
     """Check that the values can be HU: some voxel lies below 0 HU (water), as air, fat and noise do.
 
+    Voxels at and below the end of the scale (-1024 HU) do not count, they may be padding.
+
     Raises
     ------
     BadData
-        ``not-hu``: grey values of a window, an offset of 1000 never subtracted, or values that are not finite.
+        ``not-hu``: grey values of a window, an offset of 1000 never subtracted, one value everywhere, or values that
+        are not finite.
     """
-    low, high = float(array.min()), float(array.max())
-    if not (np.isfinite(low) and np.isfinite(high)) or low >= 0:
+    high = float(array.max())
+    low = float(np.min(array, where=~(array <= AIR), initial=high))
+    if not (np.isfinite(low) and np.isfinite(high)) or low >= 0 or low == high:
         raise BadData(
             "not-hu",
             f"values from {low:g} to {high:g}",
@@ -129,12 +141,17 @@ def _stack(slices: "list[Dataset]", grid: Grid) -> np.ndarray:
     for index, (slope, intercept) in enumerate(scales):
         header, slices[index] = slices[index], None
         stored = _pixels(header)
+        outside = padding(header, stored, slope, intercept)
         if volume.dtype == np.int16:
             hu = stored.astype(np.int32) * int(slope) + int(intercept)
+            if outside is not None:
+                hu[outside] = AIR
             if hu.min() < INT16.min or hu.max() > INT16.max:
                 volume = volume.astype(np.float32)
         else:
             hu = stored * slope + intercept
+            if outside is not None:
+                hu[outside] = AIR
         volume[index] = hu
     return volume
 

@@ -5,17 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
+from metaswin.images.contours import frame_mismatch
 from metaswin.images.dicom import missing, unreadable
 from metaswin.images.grid import CORNER_TOLERANCE, Grid
 from metaswin.problems import BadData, Findings
 
-HALF = 0.5  # of a fractional segmentation's maximum
-
 
 def read_seg(
-    path: str | Path, roles: dict[str, Sequence[int]], grid: Grid, findings: Findings
+    path: str | Path,
+    roles: dict[str, Sequence[int]],
+    grid: Grid,
+    findings: Findings,
+    threshold: float = 0.5,
+    frame: str | None = None,
 ) -> dict[str, np.ndarray]:
-    """Masks of the segments of each role on `grid`.
+    """Masks of the segments of each role on `grid`: binary, fractional or label map.
 
     A SEG on the voxels of the CT (all of them or some slices, in any order) is copied; one on other voxels is
     resampled to the nearest with a warning.
@@ -26,6 +30,10 @@ def read_seg(
         Segment numbers of each role.
     grid : Grid
         The CT's grid.
+    threshold : float
+        Share of a fractional segmentation's maximum from which on a voxel counts.
+    frame : str or None
+        The CT's frame of reference; another one of the segmentation is told.
 
     Returns
     -------
@@ -59,6 +67,7 @@ def read_seg(
             "index the data again",
             f"{path}: wanted {wanted}, there are {sorted(present)}",
         )
+    frame_mismatch([str(segmentation.get("FrameOfReferenceUID") or "")], frame, findings)
     # highdicom counts slice, row, column; the grid column, row, slice.
     own = Grid(
         size=tuple(int(n) for n in volume.spatial_shape[::-1]),
@@ -77,10 +86,24 @@ def read_seg(
     masks = {}
     for role, numbers in roles.items():
         chosen = volume.array[..., [wanted.index(number) for number in numbers]]
-        mask = np.ascontiguousarray((chosen >= HALF).any(axis=-1), dtype=np.uint8)
+        mask = np.ascontiguousarray((chosen >= threshold).any(axis=-1), dtype=np.uint8)
+        _tell_outside(role, own, mask, grid, findings)
         resampled = sitk.Resample(own.image(mask), target, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
         masks[role] = sitk.GetArrayFromImage(resampled).astype(bool)
     return masks
+
+
+def _tell_outside(role: str, own: Grid, mask: np.ndarray, grid: Grid, findings: Findings) -> None:
+    """Warn of voxels whose centre lies outside the CT: resampling drops them without a word."""
+    indices = grid.indices(own.points(np.argwhere(mask)[:, ::-1]))
+    outside = int(((indices < -0.5) | (indices > np.array(grid.size) - 0.5)).any(axis=1).sum())
+    if outside:
+        findings.warn(
+            "seg-outside-image",
+            f"{outside} of {len(indices)} voxels of the {role} outside the image",
+            "a segmentation within the image",
+            "check that segmentation and CT belong together: what lies outside is left out",
+        )
 
 
 def _same_voxels(own: Grid, grid: Grid) -> bool:

@@ -19,10 +19,12 @@ class ImagesSettings(Settings):
     """CT conversion.
 
     `max_spacing_deviation` (mm) is the largest accepted difference of two slice distances within a series;
-    `max_slice_spacing` (mm) the largest accepted slice distance.
+    `max_slice_spacing` (mm) the largest accepted slice distance. A voxel of a fractional DICOM SEG belongs to the
+    lesion from `seg_threshold` of the segmentation's maximum on.
     """
 
     max_spacing_deviation: float = Field(default=0.1, gt=0)
     max_slice_spacing: float = Field(default=6.0, gt=0)
     min_slices: int = Field(default=5, ge=1)
+    seg_threshold: float = Field(default=0.5, gt=0, le=1)
     nnunet: NnunetSettings = NnunetSettings()

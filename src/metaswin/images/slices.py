@@ -61,13 +61,7 @@ def check_slices(slices: "list[Dataset]", settings: ImagesSettings, findings: Fi
         )
     if images:
         images = _sorted_unique(images, findings)
-    if len(images) < settings.min_slices:
-        raise BadData(
-            "too-few-slices",
-            f"{len(images)} slices",
-            f"at least {settings.min_slices} (images.min_slices)",
-            "choose another series, or lower images.min_slices",
-        )
+    check_number(len(images), settings)
     return images
 
 
@@ -85,20 +79,36 @@ def slice_grid(slices: "list[Dataset]", settings: ImagesSettings) -> Grid:
     along = (positions - positions[0]) @ normal
     row_spacing, column_spacing = (float(v) for v in first.PixelSpacing)
     drift = np.linalg.norm(positions - positions[0] - np.outer(along, normal), axis=1).max()
-    if drift > 0.5 * min(row_spacing, column_spacing):
-        raise BadData(
-            "gantry-tilt",
-            f"slices that shift by {drift:.1f} mm in their own plane from the first to the last",
-            "slices stacked at right angles (no gantry tilt)",
-            "resample the series to an orthogonal grid with the scanner's or PACS' tools",
-        )
-    spacing = _slice_spacing(along, settings) if len(slices) > 1 else number(first, "SliceThickness") or 1.0
+    check_tilt(drift, min(row_spacing, column_spacing))
+    spacing = slice_spacing(along, settings) if len(slices) > 1 else number(first, "SliceThickness") or 1.0
     return Grid(
         size=(int(first.Columns), int(first.Rows), len(slices)),
         spacing=(column_spacing, row_spacing, spacing),
         origin=tuple(positions[0].tolist()),
         direction=tuple(np.column_stack([row, column, normal]).ravel().tolist()),
     )
+
+
+def check_number(slices: int, settings: ImagesSettings) -> None:
+    """Check the number of slices of a series against the smallest accepted one."""
+    if slices < settings.min_slices:
+        raise BadData(
+            "too-few-slices",
+            f"{slices} slices",
+            f"at least {settings.min_slices} (images.min_slices)",
+            "choose another series, or lower images.min_slices",
+        )
+
+
+def check_tilt(drift: float, pixel: float) -> None:
+    """Check how far (mm) slices shift in their own plane; half a pixel (mm) is a rounding error."""
+    if drift > 0.5 * pixel:
+        raise BadData(
+            "gantry-tilt",
+            f"slices that shift by {drift:.1f} mm in their own plane from the first to the last",
+            "slices stacked at right angles (no gantry tilt)",
+            "resample the series to an orthogonal grid with the scanner's or PACS' tools",
+        )
 
 
 def _check_slice(image: "Dataset") -> None:
@@ -108,8 +118,8 @@ def _check_slice(image: "Dataset") -> None:
     if int(image.get("NumberOfFrames") or 1) > 1:
         raise BadData(
             "multiframe-ct",
-            "a multi-frame (enhanced) CT",
-            "one file a slice",
+            "a multi-frame CT that does not describe its frames",
+            "functional groups with the position of each frame, or one file a slice",
             "convert it to classic CT slices (dcm4che, highdicom) or to NIfTI and use a NIfTI sheet",
             private,
         )
@@ -126,6 +136,8 @@ def _check_slice(image: "Dataset") -> None:
         raise BadData("not-hu", "a rescale type other than HU", "Hounsfield units", "choose the HU series", private)
     if number(image, "RescaleSlope") is None or number(image, "RescaleIntercept") is None:
         raise BadData("not-hu", "slices without rescale slope or intercept", "both, as CT has", EXPORT, private)
+    if float(image.RescaleSlope) == 0:
+        raise BadData("not-hu", "a rescale slope of 0", "the slope of Hounsfield units", EXPORT, private)
 
 
 def _has(image: "Dataset", name: str, count: int) -> bool:
@@ -187,7 +199,14 @@ def _sorted_unique(images: "list[Dataset]", findings: Findings) -> "list[Dataset
     return kept
 
 
-def _slice_spacing(along: np.ndarray, settings: ImagesSettings) -> float:
+def slice_spacing(along: np.ndarray, settings: ImagesSettings) -> float:
+    """Distance (mm) of regular slices at the sorted positions `along` (mm, all different).
+
+    Raises
+    ------
+    BadData
+        ``missing-slices``, ``variable-spacing`` or ``slice-spacing-too-large``.
+    """
     steps = np.diff(along)
     typical = float(np.median(steps))
     gaps = np.rint(steps / typical)

@@ -64,11 +64,24 @@ class Series:
     sops_found: int
     rois: tuple[Roi, ...]
     contour_time: str
+    rows: int
+    columns: int
+    pixel_spacing: float
+    column_spacing: float
+    orientation: str
+    across: float
+    down: float
+    along: tuple[float, ...]
+    unplaced: int
+    repeated: int
+    drift: float
+    no_hu: str
+    lossy: bool
 
     @classmethod
     def of(cls, row: dict[Hashable, Any]) -> "Series":
         values = {name: row[name] for name in cls.__dataclass_fields__}
-        for name in ("paths", "referenced_series", "referenced_frames"):
+        for name in ("paths", "referenced_series", "referenced_frames", "along"):
             values[name] = tuple(values[name])
         values["rois"] = tuple(Roi(**roi) for roi in json.loads(values["rois"]))
         return cls(**values)
@@ -246,6 +259,11 @@ def _odd_contours(
         problems.append(problem(patient, "contours-without-reference", "no reference", chosen.paths[0]))
     if chosen.sops_referenced and not chosen.sops_found:
         found = f"{count(chosen.sops_referenced, 'referenced image')}, none of them there"
+    elif relation == BY_SERIES and not chosen.referenced_absent and chosen.sops_found < chosen.sops_referenced:
+        found = f"{chosen.sops_referenced - chosen.sops_found} of {chosen.sops_referenced} referenced images not there"
+    else:
+        found = ""
+    if found:
         problems.append(problem(patient, "contour-images-unmatched", found, chosen.paths[0]))
     return problems
 

@@ -51,6 +51,16 @@ CODES: dict[str, Code] = {
         "keep the images under one id: the same person seems to be here twice",
         True,
     ),
+    "same-frame-two-patients": Code(
+        "a frame of reference under one patient",
+        "check whether the same person is here under two ids: in training and test at once it would flatter the model",
+        False,
+    ),
+    "alike-ids": Code(
+        "ids that differ by more than case, leading zeros or separators",
+        "check whether the same patient is here twice; if so, keep one way of writing",
+        False,
+    ),
     # Choice of CT and contours.
     "no-image": Code("images of every patient of the clinical table", "add the images, or correct the id", True),
     "no-clinical-row": Code("a clinical row for every patient with images", "add the row, or correct the id", True),
@@ -71,8 +81,12 @@ CODES: dict[str, Code] = {
         "add a pattern to ingest.rois; the private details list the names found, the patterns tried and the nearest",
         True,
     ),
-    "empty-roi": Code("contours in the ROIs that match ingest.rois", "draw the tumour, or check the export", True),
-    "empty-roi-left-out": Code("contours in every matching ROI", "nothing, if the empty ROIs are leftovers", False),
+    "empty-roi": Code(
+        "closed contours in the ROIs that match ingest.rois", "draw the tumour, or check the export", True
+    ),
+    "empty-roi-left-out": Code(
+        "closed contours in every matching ROI", "nothing, if the empty ROIs are leftovers or markers", False
+    ),
     "several-rois": Code("one ROI a role", "nothing, if their union is meant; otherwise narrow ingest.rois", False),
     "roi-in-two-roles": Code(
         "ROI names that match one role", "narrow ingest.rois; such an ROI is taken as primary", False
@@ -111,6 +125,25 @@ CODES: dict[str, Code] = {
         "one geometry and reconstruction per series",
         "check the choice in ingest/series_choice.parquet: the parts of the series were told apart",
         False,
+    ),
+    # Geometry and values of the chosen CT, as its headers have them; missing, tilted or uneven slices have the codes of
+    # metaswin.images.slices.
+    "not-hu": Code("Hounsfield units", "choose the HU series, or export it with its rescale slope and intercept", True),
+    "incomplete-header": Code(
+        "position, orientation and pixel spacing in every slice", "export the series again with its whole headers", True
+    ),
+    "repeated-positions": Code(
+        "one slice a position",
+        "nothing, if they are copies: these are left out; different images at one position exclude the patient later",
+        False,
+    ),
+    "lossy-compression": Code(
+        "a CT that was never compressed with loss",
+        "export the series without lossy compression: it changes texture features; the patient goes on",
+        False,
+    ),
+    "contour-outside-image": Code(
+        "contours within the image", "check that contour and CT belong together, or draw the tumour again", True
     ),
     # Sheets.
     "duplicated-row": Code("one row a patient in the sheet or table", "keep one of the rows", True),

@@ -11,7 +11,8 @@ from metaswin.errors import UserError, several
 from metaswin.files import read_table, write_json, write_table
 from metaswin.ingest.choice import CHOICE_COLUMNS, Choice, choose
 from metaswin.ingest.codes import INGEST, count, problem, replace_details
-from metaswin.ingest.ids import is_usable, same_but_writing
+from metaswin.ingest.geometry import check_contours, check_series
+from metaswin.ingest.ids import alike, is_usable, same_but_writing
 from metaswin.ingest.rois import ROLES
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.ingest.sheets import Sheet, check_files, read_feature_ids, read_sheet, state
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from metaswin.clinical.settings import ClinicalSettings, CohortSettings
     from metaswin.clinical.table import ClinicalTable
+    from metaswin.images.settings import ImagesSettings
 
 LOGGER = logging.getLogger("metaswin")
 
@@ -56,6 +58,7 @@ def build_cohort(
     clinical: "ClinicalSettings",
     cohort: "CohortSettings",
     ingest: IngestSettings,
+    images: "ImagesSettings",
     paths: CohortPaths,
     index: str | Path | None = None,
     index_problems: str | Path | None = None,
@@ -64,7 +67,7 @@ def build_cohort(
 
     Parameters
     ----------
-    data, clinical, cohort, ingest : settings
+    data, clinical, cohort, ingest, images : settings
     paths : CohortPaths
         What is written.
     index, index_problems : path or None
@@ -89,10 +92,11 @@ def build_cohort(
 
     earlier = read_table(index_problems) if index_problems is not None else public_table([])
     barred = set(earlier.loc[earlier["excludes"], "patient"])
-    found = _find(data, ingest, stay, barred, index, _treatment_starts(table, clinical, ingest))
+    found = _find(data, ingest, images, stay, barred, index, _treatment_starts(table, clinical, ingest))
     in_clinical = {*table.table.index, *(item.patient for item in table.problems if item.patient)}
     problems += found.problems
     problems += _unmatched(stay, in_clinical, found.known, data.source or "")
+    problems += _alike(stay)
     LOGGER.info("%d clinical rows, %d patients found, %d go on", len(in_clinical), len(found.known), len(found.sources))
 
     replace_details(problems, Path(paths.details), INGEST)
@@ -110,6 +114,7 @@ def build_cohort(
 def _find(
     data: DataSettings,
     ingest: IngestSettings,
+    images: "ImagesSettings",
     stay: list[str],
     barred: set[str],
     index: str | Path | None,
@@ -118,7 +123,7 @@ def _find(
     if data.source == "dicom":
         if index is None:
             raise ValueError("the index of the DICOM files is needed")
-        return _find_dicom(read_table(index), data, ingest, stay, barred, treatment_starts)
+        return _find_dicom(read_table(index), data, ingest, images, stay, barred, treatment_starts)
     if data.source == "nifti":
         return _find_nifti(data, ingest, stay)
     if data.source == "features":
@@ -130,6 +135,7 @@ def _find_dicom(
     index: "pd.DataFrame",
     data: DataSettings,
     ingest: IngestSettings,
+    images: "ImagesSettings",
     stay: list[str],
     barred: set[str],
     treatment_starts: dict[str, str],
@@ -146,8 +152,10 @@ def _find_dicom(
             continue
         if ingest.series.treatment_start and not start:
             found.problems.append(problem(patient, "no-treatment-date", "none, or one that cannot be read"))
+        seen = [*check_series(patient, choice.ct, images), *check_contours(patient, choice.ct, choice.rois)]
+        found.problems += seen
         tumor = _tumor(patient, choice, ingest, sheet, found)
-        if tumor is not None:
+        if tumor is not None and not any(item.excludes for item in seen):
             ct = {"ct": list(choice.ct.paths), "state": choice.ct.state, "series": choice.ct.series}
             found.sources[patient] = {"patient": patient, "kind": "dicom", **ct, "tumor": tumor}
     return found
@@ -246,6 +254,11 @@ def _unmatched(stay: list[str], in_clinical: set[str], known: set[str], source: 
         )
         problems.append(problem(patient, "no-clinical-row", "none under this id", hint=hint))
     return problems
+
+
+def _alike(ids: list[str]) -> list[Problem]:
+    """Patients of the cohort whose ids differ by writing only, such as 7 and 007."""
+    return [problem(patient, "alike-ids", f"an id like {', '.join(others)}") for patient, others in alike(ids).items()]
 
 
 def _without_unusable_id(item: Problem) -> Problem:

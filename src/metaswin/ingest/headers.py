@@ -20,6 +20,7 @@ NOT_DICOM = "not-dicom"
 DICOMDIR = "1.2.840.10008.1.3.10"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 HEAD = 32768
+HU_TYPES = ("", "HU", "US")  # absent, Hounsfield, unspecified (PS3.3 C.11.1.1.2)
 
 # fmt: off
 KEYWORDS = [
@@ -31,6 +32,7 @@ KEYWORDS = [
     "StudyInstanceUID", "SeriesInstanceUID", "AcquisitionNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
     "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "SpacingBetweenSlices",
+    "RescaleIntercept", "RescaleSlope", "RescaleType", "LossyImageCompression",
     "InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime",
     "StructureSetDate", "StructureSetTime",
     "StructureSetROISequence", "ROIContourSequence", "ReferencedFrameOfReferenceSequence",
@@ -45,9 +47,10 @@ class Header(NamedTuple):
     """What ingest knows of one file.
 
     `code` is empty for a readable DICOM file, ``not-dicom`` for clutter, else a problem code with the reason in
-    `note`. Dates are ``YYYYMMDD``. `position` is the distance of the slice from the origin along its normal (mm);
-    `spacing` and `thickness` are in mm, `spacing` down the rows. `person` is a hash of birth date and sex.
-    `contours` is JSON (see `metaswin.ingest.references`).
+    `note`. Dates are ``YYYYMMDD``. `across`, `down` and `position` (mm) place the first pixel along the rows, along the
+    columns and along the slice's normal; `spacing` and `thickness` are in mm, `spacing` down the rows, `column_spacing`
+    along them. `no_hu` says why the values cannot be HU, empty where they can. `person` is a hash of birth date and
+    sex. `contours` is JSON (see `metaswin.ingest.references`).
     """
 
     path: str
@@ -75,10 +78,15 @@ class Header(NamedTuple):
     columns: int = 0
     frames: int = 1
     spacing: float = math.nan
+    column_spacing: float = math.nan
     slice_spacing: float = math.nan
     thickness: float = math.nan
     orientation: str = ""
+    across: float = math.nan
+    down: float = math.nan
     position: float = math.nan
+    no_hu: str = ""
+    lossy: bool = False
     contours: str = ""
 
 
@@ -147,9 +155,11 @@ def _header(elements: "_Elements", file: FoundFile, sop_class: str) -> Header:
     slice_spacing = elements.number("SpacingBetweenSlices")
     frames = int(elements.number("NumberOfFrames", 1.0))
     is_contours = sop_class in CONTOUR_CLASSES
+    described = "SharedFunctionalGroupsSequence" in elements.dataset
     if frames > 1 and not is_contours and not orientation:
         orientation, spacing, thickness, slice_spacing = _multiframe_geometry(elements.dataset)
     agent = elements.text("ContrastBolusAgent")
+    across, down, position = _stack_coordinates(orientation, origin)
     return Header(
         *_key(file),
         patient_id=elements.text("PatientID"),
@@ -172,10 +182,15 @@ def _header(elements: "_Elements", file: FoundFile, sop_class: str) -> Header:
         columns=elements.whole("Columns"),
         frames=max(frames, 1),
         spacing=spacing[0] if spacing else math.nan,
+        column_spacing=spacing[-1] if spacing else math.nan,
         slice_spacing=slice_spacing,
         thickness=thickness,
         orientation=" ".join(f"{value:.3f}" for value in orientation).replace("-0.000", "0.000"),
-        position=_along_normal(orientation, origin),
+        across=across,
+        down=down,
+        position=position,
+        no_hu="" if is_contours or described else _no_hu(elements),
+        lossy=elements.text("LossyImageCompression") == "01",
         contours=contour_facts(elements.dataset, sop_class) if is_contours else "",
     )
 
@@ -276,10 +291,27 @@ def _multiframe_geometry(dataset: pydicom.Dataset) -> tuple[list[float], list[fl
 
 
 def _along_normal(orientation: list[float], origin: list[float]) -> float:
+    return _stack_coordinates(orientation, origin)[2]
+
+
+def _stack_coordinates(orientation: list[float], origin: list[float]) -> tuple[float, float, float]:
+    """`origin` (mm) along the rows, along the columns and along the normal; NaN where one of the two is not whole."""
     if len(orientation) != 6 or len(origin) != 3:
-        return math.nan
+        return math.nan, math.nan, math.nan
     rx, ry, rz, cx, cy, cz = orientation
-    return (ry * cz - rz * cy) * origin[0] + (rz * cx - rx * cz) * origin[1] + (rx * cy - ry * cx) * origin[2]
+    x, y, z = origin
+    along = (ry * cz - rz * cy) * x + (rz * cx - rx * cz) * y + (rx * cy - ry * cx) * z
+    return rx * x + ry * y + rz * z, cx * x + cy * y + cz * z, along
+
+
+def _no_hu(elements: "_Elements") -> str:
+    """Why the values of a classic slice cannot be HU (public words)."""
+    if elements.text("RescaleType") not in HU_TYPES:
+        return "a rescale type other than HU"
+    slope = elements.number("RescaleSlope")
+    if math.isnan(slope) or math.isnan(elements.number("RescaleIntercept")):
+        return "no rescale slope or intercept"
+    return "" if slope else "a rescale slope of 0"
 
 
 def _first_date(elements: _Elements, *keywords: str) -> str:

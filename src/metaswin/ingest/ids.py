@@ -26,3 +26,12 @@ def same_but_writing(identifier: str, others: Iterable[str]) -> list[str]:
     """Ids among `others` that differ from `identifier` by case, leading zeros or separators only, sorted."""
     wanted = plain(identifier)
     return sorted(other for other in others if other != identifier and plain(other) == wanted)
+
+
+def alike(identifiers: Iterable[str]) -> dict[str, list[str]]:
+    """Each id that others of `identifiers` differ from by writing only → these others, sorted."""
+    groups: dict[str, list[str]] = {}
+    for identifier in sorted(set(identifiers)):
+        groups.setdefault(plain(identifier), []).append(identifier)
+    twins = [group for group in groups.values() if len(group) > 1]
+    return {one: [other for other in group if other != one] for group in twins for one in group}

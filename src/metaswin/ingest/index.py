@@ -186,12 +186,24 @@ def _identity_problems(readable: "pd.DataFrame", by_folder: bool) -> list[Proble
             examples = files[files["person"] != ""].drop_duplicates("person")["full_path"]
             found = f"{len(people)} different pairs of birth date and sex"
             problems.append(problem(patient, "two-people-one-id", found, "\n".join(examples), stage=INDEX))
-    owners = readable[readable["rows"] > 0].groupby("series")["patient"].unique()
-    twice: dict[str, set[str]] = {}
-    for patients in owners[owners.map(len) > 1]:
-        for patient in patients:
-            twice.setdefault(patient, set()).update(set(patients) - {patient})
+    images = readable[readable["rows"] > 0]
+    twice = _shared(images, "series")
     for patient, others in sorted(twice.items()):
         found = f"image series that {count(len(others), 'other patient')} has too: {', '.join(sorted(others)[:5])}"
         problems.append(problem(patient, "same-series-two-patients", found, stage=INDEX))
+    framed = images[(images["frame"] != "") & ~images["patient"].isin(twice)]
+    for patient, others in sorted(_shared(framed, "frame").items()):
+        found = f"a frame of reference that {count(len(others), 'other patient')} has too: "
+        found += ", ".join(sorted(others)[:5])
+        problems.append(problem(patient, "same-frame-two-patients", found, stage=INDEX))
     return problems
+
+
+def _shared(files: "pd.DataFrame", column: str) -> dict[str, set[str]]:
+    """Patients that share a value of `column` with others → these others."""
+    owners = files.groupby(column)["patient"].unique()
+    shared: dict[str, set[str]] = {}
+    for patients in owners[owners.map(len) > 1]:
+        for patient in patients:
+            shared.setdefault(patient, set()).update(set(patients) - {patient})
+    return shared

@@ -6,16 +6,20 @@ from collections.abc import Iterable
 from typing import Any
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 CONTOUR_CLASSES = (RTSTRUCT, *SEGMENTATIONS)
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "")
 
 
 def contour_facts(dataset: pydicom.Dataset, sop_class: str) -> str:
-    """JSON of ``{"rois": [{"number", "name", "contours"}…], "series", "frames", "sops", "time"}``.
+    """JSON of ``{"rois": [{"number", "name", "contours", "box"}…], "series", "frames", "sops", "time"}``.
 
-    `contours` counts the contours of an ROI or the frames of a segment (null where the object does not say).
+    `contours` counts the closed contours of an ROI or the frames of a segment (null where the object does not say).
+    `box` are the least and greatest x, y, z (mm) of the contours' first points, null for segments: where an ROI lies,
+    without parsing numbers by the million.
     `series`, `frames` and `sops` are the UIDs the object refers to, `time` its date and time as digits.
     """
     facts = _structure_set(dataset) if sop_class == RTSTRUCT else _segmentation(dataset)
@@ -24,8 +28,8 @@ def contour_facts(dataset: pydicom.Dataset, sop_class: str) -> str:
 
 
 def _structure_set(dataset: pydicom.Dataset) -> dict[str, Any]:
-    counts = {
-        int(item.ReferencedROINumber): sum(1 for contour in item.get("ContourSequence") or [] if _has_points(contour))
+    drawn = {
+        int(item.ReferencedROINumber): _drawn(item.get("ContourSequence") or [])
         for item in dataset.get("ROIContourSequence") or []
         if item.get("ReferencedROINumber") is not None
     }
@@ -33,7 +37,7 @@ def _structure_set(dataset: pydicom.Dataset) -> dict[str, Any]:
         {
             "number": int(item.ROINumber),
             "name": _name(item.get("ROIName")),
-            "contours": counts.get(int(item.ROINumber), 0),
+            **drawn.get(int(item.ROINumber), {"contours": 0, "box": None}),
         }
         for item in dataset.get("StructureSetROISequence") or []
         if item.get("ROINumber") is not None
@@ -67,6 +71,7 @@ def _segmentation(dataset: pydicom.Dataset) -> dict[str, Any]:
             "number": int(item.SegmentNumber),
             "name": _name(item.get("SegmentLabel")),
             "contours": counts[int(item.SegmentNumber)] if counts else None,
+            "box": None,
         }
         for item in dataset.get("SegmentSequence") or []
         if item.get("SegmentNumber") is not None
@@ -82,10 +87,35 @@ def _segmentation(dataset: pydicom.Dataset) -> dict[str, Any]:
     return {"rois": rois, "series": _distinct(series), "frames": _distinct(frames), "sops": _distinct(sops)}
 
 
-def _has_points(contour: pydicom.Dataset) -> bool:
-    """Whether a contour has data; its numbers are not parsed, a structure set may hold millions."""
-    element = contour.get_item("ContourData") if "ContourData" in contour else None
-    return element is not None and bool(element.value)
+def _drawn(contours: Iterable[pydicom.Dataset]) -> dict[str, Any]:
+    """Number of closed contours of three points or more, and the box of their first points."""
+    points = [point for contour in contours if (point := _first_point(contour)) is not None]
+    columns = list(zip(*points, strict=True))
+    box = [round(limit(column), 1) for limit in (min, max) for column in columns] or None
+    return {"contours": len(points), "box": box}
+
+
+def _first_point(contour: pydicom.Dataset) -> list[float] | None:
+    """First point (mm) of a closed contour; None for any other. The other numbers are counted, not parsed."""
+    if _raw(contour, "ContourGeometricType") not in CLOSED:
+        return None
+    text = _raw(contour, "ContourData")
+    if text.count("\\") < 8:
+        return None
+    try:
+        return [float(part) for part in text.split("\\", 3)[:3]]
+    except ValueError:
+        return None
+
+
+def _raw(dataset: pydicom.Dataset, keyword: str) -> str:
+    """Value of an element as its text; empty where it is absent."""
+    element = dataset.get_item(keyword) if keyword in dataset else None
+    if element is None or element.value is None:
+        return ""
+    if isinstance(element, RawDataElement) or isinstance(element.value, bytes):
+        return element.value.decode("ascii", "replace").strip(" \0")
+    return "\\".join(map(str, element.value)) if element.VM > 1 else str(element.value)
 
 
 def _name(value: Any) -> str:

@@ -13,11 +13,16 @@ ROLES = ("primary", "nodes")
 
 @dataclass(frozen=True)
 class Roi:
-    """One ROI of a structure set or one segment of a segmentation; `contours` is None where it is not said."""
+    """One ROI of a structure set or one segment of a segmentation.
+
+    `contours` counts closed contours or frames, None where it is not said; `box` is where its contours begin: least
+    and greatest x, y, z (mm), None where that is not known.
+    """
 
     number: int
     name: str
     contours: int | None
+    box: list[float] | None = None
 
     @property
     def empty(self) -> bool:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from metaswin.ingest.geometry import stack
 from metaswin.ingest.references import CONTOUR_CLASSES
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ PRIVATE_COLUMNS = [
     "usable", "image", "localizer", "kernel_name", "sop_class", "series_uid", "study_uid", "frame_uid", "date",
     "image_type", "frames", "part", "paths", "state", "referenced_series", "referenced_frames", "referenced_absent",
     "sops_referenced", "sops_found", "rois", "contour_time", "damaged",
+    "orientation", "column_spacing", "across", "down", "along", "unplaced", "repeated", "drift", "no_hu", "lossy",
 ]
 # fmt: on
 
 SAFE_TEXT = re.compile(r"[A-Za-z0-9 ._+/-]{1,32}")
-SAME = ["modality", "sop_class", "localizer", "rows", "columns", "orientation", "spacing", "kernel", "frame"]
+SAME = ["modality", "sop_class", "localizer", "rows", "columns", "orientation", "pixel", "kernel", "frame"]
 
 Part = dict[str, list[Any]]
 """Files that belong together: one list a column, sorted by path."""
@@ -61,12 +63,14 @@ def group_series(files: "pd.DataFrame") -> "pd.DataFrame":
     -------
     pandas.DataFrame
         `PUBLIC_COLUMNS` and `PRIVATE_COLUMNS`, sorted by patient and key. Distances in mm. `paths` and the
-        references are lists, `rois` is JSON, `state` a hash of the files' names, sizes and times of change.
+        references are lists, `rois` is JSON, `state` a hash of the files' names, sizes and times of change. For the
+        geometry see `metaswin.ingest.geometry.stack`.
     """
     import pandas as pd
 
     files = files.sort_values("path", ignore_index=True)
     files["localizer"] = files["image_type"].str.contains("LOCALIZER", regex=False)
+    files["pixel"] = files["spacing"].round(3)  # files of one series write 0.9765625 and 0.976562
     files["alike"] = files.groupby(SAME, dropna=False, sort=True).ngroup().astype("str")
     files["alike"] = files["alike"].where(~files["sop_class"].isin(CONTOUR_CLASSES), files["sop"])
     columns = {name: files[name].tolist() for name in files.columns}
@@ -116,8 +120,8 @@ def _repeats(positions: list[float]) -> bool:
 def _row(part: Part, sops: dict[str, str], present: set[str]) -> dict[str, Any]:
     first = {name: values[0] for name, values in part.items()}
     contours = json.loads(first["contours"]) if first["contours"] else None
-    along = sorted({round(position, 4) for position in part["position"] if math.isfinite(position)})
-    distances = [upper - lower for lower, upper in pairwise(along)]
+    geometry = stack(part)
+    distances = [upper - lower for lower, upper in pairwise(geometry["along"])]
     row = {
         "series": series_key(first["series"]),
         "modality": first["modality"] if re.fullmatch(r"[A-Z]{2,16}", first["modality"]) else "unknown",
@@ -143,6 +147,9 @@ def _row(part: Part, sops: dict[str, str], present: set[str]) -> dict[str, Any]:
         "date": min((date for date in part["date"] if date), default=""),
         "image_type": first["image_type"],
         "frames": sum(part["frames"]),
+        **geometry,
+        "no_hu": next((why for why in part["no_hu"] if why), ""),
+        "lossy": any(part["lossy"]),
         "paths": part["full_path"],
         "state": _state(part),
         "damaged": 0,
