@@ -226,7 +226,7 @@ def slice_spacing(along: np.ndarray, settings: ImagesSettings) -> float:
             f"distances within {settings.max_spacing_deviation:g} mm (images.max_spacing_deviation)",
             "choose a series of regular slices, or raise images.max_spacing_deviation",
         )
-    spacing = float(along[-1] / (len(along) - 1))
+    spacing = float((along[-1] - along[0]) / (len(along) - 1))
     check_spacing(spacing, settings)
     return spacing
 
