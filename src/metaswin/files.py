@@ -1,15 +1,33 @@
 """Write files so that nothing half-written is ever seen under its final name."""
 
+import errno
+import glob
 import json
+import math
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from metaswin.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
     import SimpleITK as sitk
+
+
+# What the system says of a disk that takes no more, and what to do. Nothing of it is a mistake of the program.
+WRITE_ERRORS = {
+    errno.ENOSPC: "the disk is full; free some space and run again",
+    errno.EDQUOT: "the quota of the disk is used up; free some space and run again",
+    errno.EFBIG: "a file may not become so large here; look at `ulimit -f`, or take another file system",
+    errno.EROFS: "the file system is read-only; mount it for writing, or run in another folder",
+    errno.EACCES: "no permission to write there; change the folder's owner or mode, or run in another folder",
+    errno.EPERM: "writing there is not allowed; change the folder's owner or mode, or run in another folder",
+}
+NIFTI_HEADER = 352
 
 
 @contextmanager
@@ -17,21 +35,66 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`.
 
     The temporary name ends like `path` does, since writers choose the format by the ending. On an exception
-    the temporary file is removed and `path` is left as it was.
+    the temporary file is removed and `path` is left as it was. What a killed job left beside `path` goes first.
+
+    Raises
+    ------
+    UserError
+        If the disk is full or may not be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".part-*-{glob.escape(path.name)}"):
+            left.unlink(missing_ok=True)
         yield temporary
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _flush(temporary)
         temporary.replace(path)
+        with suppress(OSError):  # not every file system flushes folders
+            _flush(path.parent)
+    except Exception as error:
+        reason = _why_not_written(error, temporary)
+        if reason is None:
+            raise
+        raise UserError(f"cannot write {path}: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _why_not_written(error: Exception, temporary: Path) -> str | None:
+    """Words of `WRITE_ERRORS`; None where the error is not the disk's.
+
+    Many writers raise errors of their own: the system's number is in the text (safetensors), or nowhere, and then a few
+    bytes more are tried beside what they left.
+    """
+    if isinstance(error, OSError):
+        named = Path(error.filename) if isinstance(error.filename, str) else temporary
+        ours = named.parent == temporary.parent or named in temporary.parents
+        return WRITE_ERRORS.get(error.errno or 0) if ours else None
+    if number := re.search(r"\(os error (\d+)\)", str(error)):
+        return WRITE_ERRORS.get(int(number[1]))
+    probe = temporary.with_name(f"{temporary.name}.probe")
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as found:
+        return WRITE_ERRORS.get(found.errno or 0)
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return None
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -70,11 +133,24 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> "pd.DataFr
 
 
 def write_volume(path: str | Path, image: "sitk.Image") -> None:
-    """Write a SimpleITK image as compressed NIfTI."""
+    """Write a SimpleITK image as compressed NIfTI.
+
+    Raises
+    ------
+    UserError
+        As `atomic`. ITK (5.4) says nothing when a disk is full, so the length that gzip writes last is looked at.
+    """
     import SimpleITK as sitk
 
+    values = math.prod(image.GetSize()) * image.GetNumberOfComponentsPerPixel()
+    expected = NIFTI_HEADER + values * image.GetSizeOfPixelComponent()
     with atomic(path) as temporary:
         sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
+        with temporary.open("rb") as file:
+            file.seek(-4, os.SEEK_END)
+            found = int.from_bytes(file.read(4), "little")
+        if found != expected % 2**32:
+            raise UserError(f"cannot write {path}: it was cut short; look at the free space and at `ulimit -f`")
 
 
 def read_volume(path: str | Path) -> "sitk.Image":
