@@ -17,6 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     _add_weights(commands)
     _add_problems(commands)
     _add_schema(commands)
+    _add_running(commands)
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)
@@ -46,6 +47,12 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 
     add_parser(commands)
     add_standins(commands)
+
+
+def _add_running(commands: argparse._SubParsersAction) -> None:
+    from metaswin.running.cli import add_parser
+
+    add_parser(commands)
 
 
 def _add_schema(commands: argparse._SubParsersAction) -> None:

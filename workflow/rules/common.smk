@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 from metaswin.config.load import load
 from metaswin.errors import UserError
 from metaswin.provenance import source_hash
+from metaswin.running.owner import hold, is_mine, live_owner
 
 try:
     CONFIG = load(config, check_data=workflow.is_main_process)
@@ -23,6 +24,12 @@ PARTS = ["outer", *(f"inner-{j}" for j in range(CONFIG.folds.inner))]
 # Networks that the deep score needs; the first one scores the test rows.
 DEEP_PARTS = {"in-sample": PARTS[:1], "inner-validation": PARTS[1:2]}.get(CONFIG.fusion.deep_score, PARTS)
 DETAILS = f"{CONFIG.output.private}/details"
+
+
+# Whoever runs says so in a lock that the system takes back when he dies; `metaswin run` has taken it before.
+onstart:
+    if workflow.is_main_process and not is_mine(Path.cwd()) and not hold(Path.cwd()):
+        raise WorkflowError(f"{Path.cwd()} is in use: {live_owner(Path.cwd())} runs the workflow there.")
 
 
 wildcard_constraints:

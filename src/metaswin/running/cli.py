@@ -1,0 +1,74 @@
+"""``metaswin run``, ``metaswin init`` and ``metaswin doctor``."""
+
+import argparse
+from pathlib import Path
+
+CONFIG = "metaswin.yaml"
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the commands to those of ``metaswin``."""
+    _add_run(commands)
+    _add_init(commands)
+    _add_doctor(commands)
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run the workflow from any folder: `snakemake` with its Snakefile, after whatever ended the last run",
+        prefix_chars="+",  # everything that begins with - goes to Snakemake
+        add_help=False,
+    )
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+
+    def run(arguments: argparse.Namespace) -> int:
+        from metaswin.running.launch import launch
+
+        return launch(arguments.arguments)
+
+    parser.set_defaults(run=run)
+
+
+def _add_init(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("init", help=f"write a commented configuration, {CONFIG}, into a folder")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("."), help="default: here")
+    parser.add_argument(
+        "--example", default="head-and-neck", help="which of config/examples (default: %(default)s), or `all-settings`"
+    )
+
+    def run(arguments: argparse.Namespace) -> int:
+        from metaswin.running.init import write_config
+
+        path = write_config(arguments.folder, arguments.example)
+        print(f"{path} written. Edit it (paths, columns, ROI names), then:")
+        print(f"  metaswin doctor --directory {arguments.folder}")
+        print(f"  metaswin run --directory {arguments.folder} --cores 8")
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "doctor", help="check this machine, the configuration and the run: ok, or how to mend it"
+    )
+    parser.add_argument("--directory", "-d", type=Path, default=Path("."), help="working directory of the run")
+    parser.add_argument(
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[],
+        help=f"your configuration (default: {CONFIG} in the directory)",
+    )
+    parser.add_argument("--profile", help="a Snakemake profile, such as that of a cluster")
+
+    def run(arguments: argparse.Namespace) -> int:
+        from metaswin.running.doctor import examine
+
+        configs = arguments.configfile or [path for path in [arguments.directory / CONFIG] if path.is_file()]
+        lines = examine(arguments.directory, [path.absolute() for path in configs], arguments.profile)
+        print("\n".join(map(str, lines)))
+        return int(any(line.state == "mend" for line in lines))
+
+    parser.set_defaults(run=run)

@@ -1,0 +1,223 @@
+"""``metaswin doctor``: everything a run needs, one line each: ok, or how to mend it."""
+
+import importlib.util
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import chdir
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metaswin.errors import UserError
+from metaswin.running.leftovers import find_leftovers, live_snakemake
+from metaswin.running.owner import last_owner
+from metaswin.running.places import workflow_root
+
+if TYPE_CHECKING:
+    from metaswin.config.model import Config
+
+OLDEST = (3, 11)
+LEAST_DISK = 5e9  # bytes: 100 patients with their CTs take about that
+LEAST_MEMORY = {"totalsegmentator": 12e9, "": 4e9}  # bytes: what the largest rules ask for
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finding; `state` is ``ok``, ``note`` (good to know) or ``mend``."""
+
+    state: str
+    what: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.state:<5} {self.what:<9} {self.text}"
+
+
+def examine(directory: Path, configs: Sequence[Path], profile: str | None = None) -> list[Line]:
+    """Look at the machine, the configuration and the run in `directory`; nothing is changed.
+
+    Parameters
+    ----------
+    directory : Path
+        Working directory of the run; it may not be there yet.
+    configs : sequence of Path
+        The user's configuration files, later ones on top.
+    profile : str, optional
+        A Snakemake profile: its folder.
+    """
+    config, problems = _config(directory, configs)
+    lines = [_python(), *_packages(), _gpu(config), _disk(directory), _memory(config), *problems]
+    if config is not None:
+        lines += _data(config, directory)
+    if profile is not None:
+        lines += _profile(Path(profile))
+    return [*lines, *_run(directory)]
+
+
+def _python() -> Line:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST:
+        return Line("mend", "python", f"{version}; metaswin needs {'.'.join(map(str, OLDEST))} or newer")
+    return Line("ok", "python", f"{version}, {sys.executable}")
+
+
+def _packages() -> Iterator[Line]:
+    try:
+        lock = workflow_root() / "requirements.txt"
+    except UserError as error:
+        yield Line("mend", "workflow", str(error))
+        return
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", lock.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    needed = {
+        _plain(re.split(r"[\s<>=!~;\[]", line)[0])
+        for line in metadata.requires("metaswin") or []
+        if "extra" not in line
+    }
+    wrong = []
+    for name, pinned in pins.items():
+        try:
+            found = metadata.version(name).split("+")[0]
+        except metadata.PackageNotFoundError:
+            found = "absent"
+        if found != pinned and (found != "absent" or _plain(name) in needed):
+            wrong.append(f"{name} {found}, not {pinned}")
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        yield Line("mend", "packages", f"{'; '.join(wrong[:3])}{more}: pip install -r {lock}")
+    else:
+        yield Line("ok", "packages", f"as {lock}")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _gpu(config: "Config | None") -> Line:
+    import torch
+
+    if torch.cuda.is_available():
+        return Line("ok", "gpu", f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}")
+    asked = []
+    if config is not None:
+        settings = {
+            "deep.device": config.deep.device,
+            "organs.totalsegmentator.device": config.organs.totalsegmentator.device,
+        }
+        asked = [name for name, device in settings.items() if device == "cuda"]
+    if asked:
+        return Line(
+            "mend", "gpu", f"{' and '.join(asked)} ask for cuda, but torch sees no GPU: set them to auto or cpu"
+        )
+    if shutil.which("nvidia-smi"):
+        return Line(
+            "note", "gpu", f"nvidia-smi is here, but torch {torch.__version__} sees no GPU: install its CUDA build"
+        )
+    return Line("ok", "gpu", "none: networks run on the CPU")
+
+
+def _disk(directory: Path) -> Line:
+    there = next(folder for folder in (directory.absolute(), *directory.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    text = f"{free / 1e9:.1f} GB free in {there}"
+    if free < LEAST_DISK:
+        return Line(
+            "mend", "disk", f"{text}: a run of 100 patients takes about {LEAST_DISK / 1e9:.0f} GB; free some space"
+        )
+    return Line("ok", "disk", text)
+
+
+def _memory(config: "Config | None") -> Line:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    backend = config.organs.backend if config is not None and config.data.source in ("dicom", "nifti") else ""
+    least = LEAST_MEMORY.get(backend, LEAST_MEMORY[""])
+    text = f"{free / 1e9:.1f} GB available"
+    if free < least:
+        return Line("mend", "memory", f"{text}; the largest job takes up to {least / 1e9:.0f} GB: end other programs")
+    return Line("ok", "memory", text)
+
+
+def _config(directory: Path, paths: Sequence[Path]) -> tuple["Config | None", list[Line]]:
+    """The configuration without its data, None where it has mistakes."""
+    from metaswin.config.load import load
+    from metaswin.config.read import read_configs, with_lines
+
+    if not paths:
+        return None, [
+            Line("mend", "config", f"none in {directory}: `metaswin init {directory}` writes one, or --configfile")
+        ]
+    names = " ".join(map(str, paths))
+    try:
+        config = load(read_configs([workflow_root() / "config/config.yaml", *paths]), check_data=False)
+    except UserError as error:
+        messages = str(error).split("\n  - ")
+        told = [with_lines(message, paths) for message in messages[1:]] or messages
+        return None, [Line("mend", "config", message) for message in told]
+    return config, [Line("ok", "config", names)]
+
+
+def _data(config: "Config", directory: Path) -> list[Line]:
+    """What the configuration names: data and clinical table, then organ weights."""
+    from metaswin.config.check import check_files
+    from metaswin.organs.weights import missing_weights, required
+
+    wanted = config.data.source in ("dicom", "nifti") and config.organs.backend == "totalsegmentator"
+    settings = config.organs.totalsegmentator
+    with chdir(directory if directory.is_dir() else "."):
+        absent = missing_weights(settings) if wanted else []
+        messages = [message for message in check_files(config) if message not in absent]
+        models = len(required(settings)) if wanted else 0
+    lines = [Line("mend", "data", message) for message in messages]
+    lines = lines or [Line("ok", "data", f"{config.data.source}, with the columns that the configuration names")]
+    lines += [Line("mend", "weights", message) for message in absent]
+    if not absent:
+        lines.append(Line("ok", "weights", f"{models} models in {settings.weights}" if wanted else "none needed"))
+    return lines
+
+
+def _profile(profile: Path) -> Iterator[Line]:
+    from metaswin.config.read import read_config
+
+    files = [path for path in (profile / "profile.yaml", profile / "config.yaml", profile) if path.is_file()]
+    if not files:
+        yield Line("mend", "profile", f"no profile.yaml in {profile}; name the folder that holds it")
+        return
+    try:
+        executor = read_config(files[0]).get("executor", "local")
+    except UserError as error:
+        yield Line("mend", "profile", str(error))
+        return
+    module = f"snakemake_executor_plugin_{str(executor).replace('-', '_')}"
+    if executor != "local" and importlib.util.find_spec(module) is None:
+        yield Line("mend", "profile", f"{files[0]}: executor {executor} needs pip install {module.replace('_', '-')}")
+    elif executor == "slurm" and shutil.which("sbatch") is None:
+        yield Line(
+            "mend", "profile", f"{files[0]}: executor slurm, but there is no sbatch: run on a node that submits jobs"
+        )
+    else:
+        yield Line("ok", "profile", f"{files[0]}: executor {executor}")
+
+
+def _run(directory: Path) -> Iterator[Line]:
+    """Who runs in the folder, and what a killed run left there."""
+    owner = live_snakemake(directory)
+    if owner is not None:
+        yield Line("ok", "run", f"in use: {owner} runs the workflow here")
+        return
+    left = find_leftovers(directory)
+    if not left:
+        yield Line("ok", "run", "nobody runs here, and no killed run left anything")
+        return
+    parts = ["Snakemake's lock"] if left.locked else []
+    parts += [f"{len(left.outputs)} outputs of interrupted jobs"] if left.outputs else []
+    parts += [f"{len(left.jobs)} processes of its jobs: {' '.join(str(p.pid) for p in left.jobs)}"] if left.jobs else []
+    parts += [f"cluster jobs {' '.join(left.cluster_jobs)}"] if left.cluster_jobs else []
+    who = last_owner(directory) or "without a record of its owner"
+    yield Line(
+        "mend", "run", f"a killed run ({who}) left {', '.join(parts)}: `metaswin run` goes on by itself; with plain "
+        "snakemake end these jobs first, then --unlock, then --rerun-incomplete",
+    )  # fmt: skip

@@ -1,0 +1,123 @@
+"""``metaswin run``: own the folder, mend what a killed run left, then become Snakemake."""
+
+import argparse
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from metaswin.config.read import read_config
+from metaswin.errors import UserError
+from metaswin.running.cli import CONFIG
+from metaswin.running.leftovers import Leftovers, end_jobs, find_leftovers, live_snakemake, remove_interrupted
+from metaswin.running.owner import Owner, become, hold, last_owner, live_owner
+from metaswin.running.places import workflow_root
+
+ENDED = "--jobs-ended"
+HELP = f"""usage: metaswin run [{ENDED}] [anything for snakemake]
+
+Runs `snakemake` with the Snakefile of metaswin. Added where you do not give them: --snakefile, --cores all,
+--configfile {CONFIG} (where the working directory has one), --rerun-incomplete. It holds the working directory: a
+second run is told who has it. What a killed run left goes first: its jobs on this machine, Snakemake's lock, outputs of
+interrupted jobs.
+
+  --directory DIR, -d DIR   the working directory (default: here)
+  {ENDED}              jobs of a killed run on another machine or a cluster have ended: you have looked
+Everything else is Snakemake's own: see `snakemake --help`. Such as: -n, --cores 8, -- all."""
+# They run no job, and need no lock.
+LOOKING = [
+    "--unlock", "--list-rules", "--list-target-rules", "--dag", "--rulegraph", "--filegraph", "--summary",
+    "--detailed-summary", "--report", "--lint", "--version",
+]  # fmt: skip
+
+
+def launch(arguments: list[str]) -> int:
+    """Run Snakemake with `arguments`; comes back only where nothing is run.
+
+    Raises
+    ------
+    UserError
+        If somebody else runs in the folder, jobs of a killed run may still run elsewhere, or a file has a slip.
+    """
+    if {"--help", "-h"} & set(arguments):
+        print(HELP)
+        return 0
+    ended = ENDED in arguments
+    arguments = [word for word in arguments if word != ENDED]
+    known = _known(arguments)
+    directory = known.directory.resolve()
+    added = _added(known, directory)
+    snakemake = [sys.executable, "-m", "snakemake"]
+    if known.dryrun or any(word.split("=")[0] in LOOKING for word in arguments):
+        return subprocess.run([*snakemake, *added, *arguments], check=False).returncode
+    before = last_owner(directory)
+    owner = live_snakemake(directory)
+    if owner is not None or not hold(directory):
+        raise UserError(
+            f"{directory} is in use: {owner or live_owner(directory)} runs the workflow there. Wait for it, or end it "
+            "(Ctrl-C, or `kill` with its process number): two runs in one folder would write the same files"
+        )
+    left = find_leftovers(directory)
+    if left:
+        _mend(directory, left, before, ended, [*snakemake, *added, *arguments, "--unlock"])
+    become(directory, [*snakemake, *added, *arguments])
+    raise AssertionError("os.exec does not return")
+
+
+def _known(arguments: Sequence[str]) -> argparse.Namespace:
+    """What has to be known of Snakemake's arguments: those that are added where they are absent, and the dry run."""
+    parser = argparse.ArgumentParser(prog="metaswin run", add_help=False, allow_abbrev=False)
+    parser.add_argument("--directory", "-d", type=Path, default=Path())
+    parser.add_argument("--snakefile", "-s")
+    parser.add_argument("--configfile", "--configfiles", nargs="+", action="extend", default=[])
+    parser.add_argument("--cores", "-c", nargs="?", const="all")
+    parser.add_argument("--jobs", "-j", nargs="?", const="all")
+    parser.add_argument("--profile", nargs="+")
+    parser.add_argument("--dry-run", "--dryrun", "-n", dest="dryrun", action="store_true")
+    for flag in "pkfF":  # so that they can be joined, as in -np
+        parser.add_argument(f"-{flag}", action="store_true")
+    before_targets = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return parser.parse_known_args(before_targets)[0]
+
+
+def _added(known: argparse.Namespace, directory: Path) -> list[str]:
+    """Arguments before the user's; every configuration file is looked at on the way."""
+    added = []
+    own = directory / CONFIG
+    if not known.configfile and own.is_file():
+        added += ["--configfile", str(own)]
+    for path in known.configfile or [own] * own.is_file():
+        if Path(path).is_file():  # the targets behind --configfile are taken for files, here as by Snakemake
+            read_config(path)
+    if known.snakefile is None:
+        added += ["--snakefile", str(workflow_root() / "Snakefile")]
+    if known.cores is None and known.jobs is None and known.profile is None:
+        added += ["--cores", "all"]
+    return [*added, "--rerun-incomplete"]
+
+
+def _mend(directory: Path, left: Leftovers, before: Owner | None, ended: bool, unlock: list[str]) -> None:
+    """Remove what a killed run left in `directory`."""
+    who = f"The last run here ({before or 'without a record of its owner'})"
+    there = "a cluster" if left.cluster_jobs else ""
+    if before is not None and before.host != socket.gethostname():
+        there = there or before.host
+    if there and not ended:
+        ids = f" ({' '.join(left.cluster_jobs)})" if left.cluster_jobs else ""
+        raise UserError(
+            f"{who} was killed, and jobs of it may still run on {there}{ids}, which cannot be seen from here. End them "
+            f"there (on Slurm: scancel), then run again with {ENDED}"
+        )
+    print(f"{who} did not end well.", file=sys.stderr)
+    if left.jobs:
+        print(f"  {len(left.jobs)} processes of its jobs still run: ended", file=sys.stderr)
+        end_jobs(left.jobs)
+    if left.locked:
+        print("  Snakemake's lock is there: unlocking", file=sys.stderr)
+        done = subprocess.run(unlock, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            raise UserError(f"The folder cannot be unlocked:\n{done.stdout}")
+    removed = remove_interrupted(directory)
+    if removed:
+        print(f"  {removed} outputs of interrupted jobs: removed, to be made anew", file=sys.stderr)
