@@ -17,8 +17,8 @@ def predict_tumor(ct: Ct, settings: NnunetSettings, threads: int = 1) -> dict[st
     """Masks `primary` and `nodes` (where it has a label) that the model draws on a CT.
 
     The model's own image reader loads the CT, so that axes and orientation are those it was trained with.
-    Runs on the GPU where there is one, in this process. The checkpoint is a pickle, as nnU-Net writes it:
-    only use models that you trust.
+    Runs on the GPU where there is one, in this process. The checkpoint is a pickle, as nnU-Net writes it; only its
+    weights are read (`metaswin.checkpoints`).
 
     Returns
     -------
@@ -51,12 +51,15 @@ def _predictor(settings: NnunetSettings, threads: int):
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+    from metaswin.checkpoints import weights_only
+
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     predictor = nnUNetPredictor(
         device=device, perform_everything_on_device=device.type == "cuda", allow_tqdm=False, verbose=False
     )
-    predictor.initialize_from_trained_model_folder(
-        settings.model_folder, use_folds=tuple(settings.folds), checkpoint_name=settings.checkpoint
-    )
+    with weights_only():
+        predictor.initialize_from_trained_model_folder(
+            settings.model_folder, use_folds=tuple(settings.folds), checkpoint_name=settings.checkpoint
+        )
     return predictor

@@ -73,6 +73,8 @@ def _keeping_predictor(threads: int) -> type:
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+    from metaswin.checkpoints import weights_only
+
     loaded: dict[tuple, dict[str, Any]] = {}
     learned = (
         "plans_manager", "configuration_manager", "list_of_parameters", "network", "dataset_json", "trainer_name",
@@ -83,7 +85,8 @@ def _keeping_predictor(threads: int) -> type:
         def initialize_from_trained_model_folder(self, folder, use_folds, checkpoint_name="checkpoint_final.pth"):
             key = (str(folder), tuple(use_folds or ()), checkpoint_name)
             if key not in loaded:
-                super().initialize_from_trained_model_folder(folder, use_folds, checkpoint_name)
+                with weights_only():
+                    super().initialize_from_trained_model_folder(folder, use_folds, checkpoint_name)
                 loaded[key] = {name: getattr(self, name) for name in learned}
             self.__dict__.update(loaded[key])
 

@@ -104,11 +104,12 @@ def fetch(settings: TotalSegmentatorSettings) -> None:
 
 def verify(weights: Weights) -> str:
     """Open the checkpoint; what is wrong with it."""
-    import torch
+    from metaswin.checkpoints import read_checkpoint
 
     try:
-        # The numpy scalars that nnU-Net stores beside its weights keep `weights_only` from reading real checkpoints.
-        checkpoint = torch.load(weights.folder / CHECKPOINT, map_location="cpu", weights_only=False)
+        checkpoint = read_checkpoint(weights.folder / CHECKPOINT)
         return "" if checkpoint["network_weights"] else "the checkpoint holds no weights"
+    except UserError as error:
+        return str(error)
     except Exception as error:
         return f"the checkpoint cannot be read ({type(error).__name__})"
