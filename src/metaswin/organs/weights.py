@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from metaswin.errors import several
+from metaswin.errors import UserError, several
 from metaswin.organs.catalogue import Model, model, needed_models
 from metaswin.organs.home import home
 from metaswin.organs.settings import TotalSegmentatorSettings
