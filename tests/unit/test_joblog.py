@@ -5,6 +5,7 @@ import logging
 import warnings
 
 import pytest
+from joblogs import restored_logging
 
 from metaswin.errors import UserError
 from metaswin.joblog import job
@@ -14,15 +15,8 @@ SECRET = "Smith^John /data/Smith"
 
 @pytest.fixture(autouse=True)
 def _restored_logging():
-    before, filters = logging.getLogger().handlers[:], warnings.filters[:]
-    yield
-    logging.captureWarnings(False)
-    for handler in logging.getLogger().handlers[:]:
-        if handler not in before:
-            handler.close()
-            logging.getLogger().removeHandler(handler)
-    logging.getLogger().handlers[:] = before
-    warnings.filters[:] = filters
+    with restored_logging():
+        yield
 
 
 def test_job_when_the_user_is_wrong_then_the_message_is_in_log_and_terminal_and_the_status_is_1(tmp_path, capsys):

@@ -31,6 +31,7 @@ checkpoint close_cohort:
     params:
         clinical=section("clinical"),
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
+        pseudonyms=PSEUDONYMS,
         code=code("close_cohort"),
     message:
         "Closing the cohort"

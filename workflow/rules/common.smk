@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from metaswin.config.load import load
 from metaswin.errors import UserError
+from metaswin.ingest.pseudonyms import pseudonym_places
 from metaswin.provenance import source_hash
 from metaswin.running.owner import hold, is_mine, live_owner
 
@@ -24,6 +25,7 @@ PARTS = ["outer", *(f"inner-{j}" for j in range(CONFIG.folds.inner))]
 # Networks that the deep score needs; the first one scores the test rows.
 DEEP_PARTS = {"in-sample": PARTS[:1], "inner-validation": PARTS[1:2]}.get(CONFIG.fusion.deep_score, PARTS)
 DETAILS = f"{CONFIG.output.private}/details"
+PSEUDONYMS = pseudonym_places(CONFIG.data, CONFIG.output.private)
 
 
 # Whoever runs says so in a lock that the system takes back when he dies; `metaswin run` has taken it before.

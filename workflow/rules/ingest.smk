@@ -27,6 +27,7 @@ rule index_dicom:
         patient_folder_level=CONFIG.ingest.patient_folder_level,
         cache=private("ingest/cache.parquet"),
         details=DETAILS,
+        pseudonyms=PSEUDONYMS,
         code=code("index_dicom"),
     message:
         "Index the DICOM files (headers only)"
@@ -62,6 +63,7 @@ checkpoint build_cohort:
         ingest=section("ingest"),
         images=section("images"),
         details=DETAILS,
+        pseudonyms=PSEUDONYMS,
         code=code("build_cohort"),
     message:
         "Match images with the clinical table; choose CT and contours"

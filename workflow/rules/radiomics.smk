@@ -96,6 +96,7 @@ elif RADIOMICS:
             disk_mb=1000,
         params:
             details=DETAILS,
+            pseudonyms=PSEUDONYMS,
             code=code("import_features"),
         message:
             "Import the table of features"

@@ -25,5 +25,6 @@ with job(snakemake.log[0]):
         ),
         index=snakemake.input.get("index"),
         index_problems=snakemake.input.get("index_problems"),
+        pseudonyms=snakemake.params.pseudonyms,
     )
     write_text(snakemake.output.stamp, f"{time.time_ns()}\n")

@@ -2,6 +2,7 @@
 
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
 from metaswin.cohort.close import close_cohort
+from metaswin.ingest.pseudonyms import read_pseudonyms
 from metaswin.joblog import job
 
 with job(snakemake.log[0]):
@@ -13,4 +14,5 @@ with job(snakemake.log[0]):
         dict(snakemake.output.items()),
         ClinicalSettings(**snakemake.params.clinical),
         {name: EndpointSettings(**endpoint) for name, endpoint in snakemake.params.endpoints.items()},
+        read_pseudonyms(snakemake.params.pseudonyms).of,
     )

@@ -1,5 +1,6 @@
 """Bring the user's table of features into the form of the extracted one."""
 
+from metaswin.ingest.pseudonyms import read_pseudonyms
 from metaswin.joblog import job
 from metaswin.radiomics.importing import import_features
 
@@ -10,4 +11,5 @@ with job(snakemake.log[0]):
         features=snakemake.output.features,
         problems=snakemake.output.problems,
         details=snakemake.params.details,
+        pseudonym=read_pseudonyms(snakemake.params.pseudonyms).of,
     )

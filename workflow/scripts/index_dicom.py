@@ -14,4 +14,5 @@ with job(snakemake.log[0]):
         patient_id=snakemake.params.patient_id,
         patient_folder_level=snakemake.params.patient_folder_level,
         workers=snakemake.threads,
+        pseudonyms=snakemake.params.pseudonyms,
     )

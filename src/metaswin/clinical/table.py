@@ -1,7 +1,7 @@
 """Read the clinical table: every column with a role, values trimmed, problems collected."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +51,8 @@ def read_header(path: str | Path) -> list[str]:
     return [name.strip() for name in next(csv.reader([first], delimiter=_delimiter(first)))]
 
 
-def read_clinical(path: str | Path, settings: ClinicalSettings) -> ClinicalTable:
-    """Read the clinical table.
+def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Callable[[str], str] = str) -> ClinicalTable:
+    """Read the clinical table; `pseudonym` gives what stands for a study id.
 
     Rows with the same id are kept once when they are equal, and left out with the code ``duplicated-id``
     otherwise.
@@ -92,7 +92,8 @@ def read_clinical(path: str | Path, settings: ClinicalSettings) -> ClinicalTable
                 f"fill the column {identifier} of the clinical table", excludes=False,
             )
         )  # fmt: skip
-        raw = raw[~unnamed]
+        raw = raw[~unnamed].copy()
+    raw[identifier] = raw[identifier].map(pseudonym)
     raw = raw.drop_duplicates()
     repeated = raw[identifier].duplicated(keep=False)
     for patient, rows in raw[repeated].groupby(identifier):

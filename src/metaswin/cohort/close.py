@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ def close_cohort(
     outputs: Mapping[str, str],
     clinical: ClinicalSettings,
     endpoints: Mapping[str, EndpointSettings],
+    pseudonym: Callable[[str], str] = str,
 ) -> None:
     """Write the used patients, all problems, the flow, the clinical table and the outcomes.
 
@@ -35,6 +36,9 @@ def close_cohort(
         ``statuses`` (all stages), ``regions`` (regions.json) and ``images`` (image.json).
     outputs : mapping
         ``used, exclusions, flow, clinical, outcomes, counts``.
+    clinical, endpoints : settings
+    pseudonym : callable
+        Gives what stands for a study id.
 
     Raises
     ------
@@ -49,7 +53,7 @@ def close_cohort(
         problems += found
         candidates = [patient for patient in candidates if patient not in excluded]
 
-    table = read_clinical(inputs["clinical"], clinical)
+    table = read_clinical(inputs["clinical"], clinical, pseudonym)
     rows = table.table.reindex(candidates)
     outcomes = {name: outcome(rows, name, endpoint, clinical) for name, endpoint in endpoints.items()}
     problems += [problem for result in outcomes.values() for problem in result.problems]

@@ -5,6 +5,7 @@ from typing import Any
 
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_table
+from metaswin.ingest.pseudonyms import MAP, read_map
 
 TABLES = ["cohort/exclusions.parquet", "features/problems.parquet"]
 EARLY = ["cohort/ingest_problems.parquet"]
@@ -28,13 +29,15 @@ def listing(directory: str | Path, results: str = "results", private: str = "pri
         return _details_only(details, folder / results)
     rows = [row for table in tables for row in read_table(table).to_dict("records")]
     rows.sort(key=lambda row: not row["excludes"])
-    return "\n".join(line for row in rows for line in _paragraph(row, details)) or "no problems"
+    names = read_map(folder / private / MAP)
+    return "\n".join(line for row in rows for line in _paragraph(row, details, names)) or "no problems"
 
 
-def _paragraph(row: dict[str, Any], details: Path) -> list[str]:
+def _paragraph(row: dict[str, Any], details: Path, names: dict[str, str]) -> list[str]:
     effect = "excluded" if row["excludes"] else "warning"
+    own = f" = {names[row['patient']]}" if row["patient"] in names else ""
     lines = [
-        f"{row['patient'] or 'cohort'}  {row['stage']}  {row['code']}  ({effect})",
+        f"{row['patient'] or 'cohort'}{own}  {row['stage']}  {row['code']}  ({effect})",
         f"    found     {row['found']}",
         f"    expected  {row['expected']}",
         f"    do        {row['action']}",

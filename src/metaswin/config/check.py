@@ -126,6 +126,9 @@ def check_files(config: Config) -> list[str]:
         if not there:
             kind = "folder" if key == "dicom" else "file"
             messages.append(f"data.{key}: no {kind} {path} (looked from {Path.cwd()})")
+    key = config.data.pseudonym_key
+    if config.data.pseudonyms and key is not None and not Path(key).is_file():
+        messages.append(f"data.pseudonym_key: no file {key} (looked from {Path.cwd()})")
     if config.data.source in ("dicom", "nifti") and config.organs.backend == "totalsegmentator":
         from metaswin.organs.weights import missing_weights
 

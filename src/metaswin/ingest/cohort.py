@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from metaswin.ingest.choice import CHOICE_COLUMNS, Choice, choose
 from metaswin.ingest.codes import INGEST, count, problem, replace_details
 from metaswin.ingest.geometry import check_contours, check_series
 from metaswin.ingest.ids import alike, is_usable, same_but_writing
+from metaswin.ingest.pseudonyms import read_pseudonyms
 from metaswin.ingest.rois import ROLES
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.ingest.sheets import Sheet, check_files, read_feature_ids, read_sheet, state
@@ -62,6 +64,7 @@ def build_cohort(
     paths: CohortPaths,
     index: str | Path | None = None,
     index_problems: str | Path | None = None,
+    pseudonyms: Mapping[str, Any] | None = None,
 ) -> None:
     """Match images with the clinical table, choose CT and contours, write who goes on (docs/artefacts.md).
 
@@ -72,6 +75,8 @@ def build_cohort(
         What is written.
     index, index_problems : path or None
         Private index and problems of `metaswin.ingest.index.index_dicom`; needed where ``data.source`` is dicom.
+    pseudonyms : mapping or None
+        See `metaswin.ingest.pseudonyms.pseudonym_places`.
 
     Raises
     ------
@@ -83,7 +88,8 @@ def build_cohort(
 
     if clinical.table is None:
         raise UserError("clinical.table is not set; give the path of the clinical table (CSV)")
-    table = read_clinical(clinical.table, clinical)
+    known = read_pseudonyms(pseudonyms)
+    table = read_clinical(clinical.table, clinical, known.of)
     unusable = [patient for patient in table.table.index if not is_usable(patient)]
     stay, problems = apply_cohort(table, cohort)
     problems = [_without_unusable_id(item) for item in (*table.problems, *problems)]
@@ -92,11 +98,13 @@ def build_cohort(
 
     earlier = read_table(index_problems) if index_problems is not None else public_table([])
     barred = set(earlier.loc[earlier["excludes"], "patient"])
-    found = _find(data, ingest, images, stay, barred, index, _treatment_starts(table, clinical, ingest))
+    starts = _treatment_starts(table, clinical, ingest)
+    found = _find(data, ingest, images, stay, barred, index, starts, known.of)
+    names = known.save()
     in_clinical = {*table.table.index, *(item.patient for item in table.problems if item.patient)}
     problems += found.problems
-    problems += _unmatched(stay, in_clinical, found.known, data.source or "")
-    problems += _alike(stay)
+    problems += _unmatched(stay, in_clinical, found.known, data.source or "", names)
+    problems += _alike(stay, names)
     LOGGER.info("%d clinical rows, %d patients found, %d go on", len(in_clinical), len(found.known), len(found.sources))
 
     replace_details(problems, Path(paths.details), INGEST)
@@ -108,7 +116,7 @@ def build_cohort(
     write_table(paths.patients, _patients(found.sources), facts)
     write_table(paths.problems, everything)
     write_table(paths.choice, _choice_table(found.choices))
-    _write_sources(Path(paths.sources), found.sources)
+    _write_sources(Path(paths.sources), found.sources, names)
 
 
 def _find(
@@ -119,15 +127,16 @@ def _find(
     barred: set[str],
     index: str | Path | None,
     treatment_starts: dict[str, str],
+    pseudonym: Callable[[str], str],
 ) -> Found:
     if data.source == "dicom":
         if index is None:
             raise ValueError("the index of the DICOM files is needed")
-        return _find_dicom(read_table(index), data, ingest, images, stay, barred, treatment_starts)
+        return _find_dicom(read_table(index), data, ingest, images, stay, barred, treatment_starts, pseudonym)
     if data.source == "nifti":
-        return _find_nifti(data, ingest, stay)
+        return _find_nifti(data, ingest, stay, pseudonym)
     if data.source == "features":
-        return _find_features(data, stay)
+        return _find_features(data, stay, pseudonym)
     return Found(known=set(stay), sources={patient: {"patient": patient, "kind": "clinical"} for patient in stay})
 
 
@@ -139,10 +148,11 @@ def _find_dicom(
     stay: list[str],
     barred: set[str],
     treatment_starts: dict[str, str],
+    pseudonym: Callable[[str], str],
 ) -> Found:
     index = index[index["usable"].astype(bool)]
     found = Found(known=set(index["patient"]))
-    sheet = _masks(data, found) if ingest.tumor_source == "nifti" else None
+    sheet = _masks(data, found, pseudonym) if ingest.tumor_source == "nifti" else None
     for patient, rows in index[index["patient"].isin(stay)].groupby("patient", sort=True):
         start = treatment_starts.get(patient, "")
         choice = choose(patient, rows, start, ingest)
@@ -161,10 +171,10 @@ def _find_dicom(
     return found
 
 
-def _masks(data: DataSettings, found: Found) -> Sheet:
+def _masks(data: DataSettings, found: Found, pseudonym: Callable[[str], str]) -> Sheet:
     if data.sheet is None:
         raise UserError("data.sheet is not set, but ingest.tumor_source is nifti; give the CSV that names the masks")
-    sheet = read_sheet(data.sheet, need_image=False)
+    sheet = read_sheet(data.sheet, need_image=False, pseudonym=pseudonym)
     found.problems += sheet.problems
     return sheet
 
@@ -189,8 +199,8 @@ def _tumor(
     return {"kind": kind, "path": choice.contours.paths[0], "state": choice.contours.state, "rois": rois}
 
 
-def _find_nifti(data: DataSettings, ingest: IngestSettings, stay: list[str]) -> Found:
-    sheet = read_sheet(data.sheet or "")
+def _find_nifti(data: DataSettings, ingest: IngestSettings, stay: list[str], pseudonym: Callable[[str], str]) -> Found:
+    sheet = read_sheet(data.sheet or "", pseudonym=pseudonym)
     automatic = ingest.tumor_source == "nnunet"
     found = Found(known={*sheet.rows, *(item.patient for item in sheet.problems if item.patient)})
     found.problems += sheet.problems
@@ -212,8 +222,8 @@ def _find_nifti(data: DataSettings, ingest: IngestSettings, stay: list[str]) -> 
     return found
 
 
-def _find_features(data: DataSettings, stay: list[str]) -> Found:
-    ids, problems = read_feature_ids(data.features or "")
+def _find_features(data: DataSettings, stay: list[str], pseudonym: Callable[[str], str]) -> Found:
+    ids, problems = read_feature_ids(data.features or "", pseudonym)
     seen = {*ids, *(item.patient for item in problems if item.patient)}
     sources = {patient: {"patient": patient, "kind": "features"} for patient in stay if patient in ids}
     return Found(known=seen, sources=sources, problems=problems)
@@ -240,15 +250,17 @@ def _treatment_starts(table: "ClinicalTable", clinical: "ClinicalSettings", inge
     return dict(zip(dates.index, dates.dt.strftime("%Y%m%d"), strict=True))
 
 
-def _unmatched(stay: list[str], in_clinical: set[str], known: set[str], source: str) -> list[Problem]:
+def _unmatched(
+    stay: list[str], in_clinical: set[str], known: set[str], source: str, names: Mapping[str, str]
+) -> list[Problem]:
     problems = []
     missing = "no-features" if source == "features" else "no-image"
     for patient in sorted(set(stay) - known):
-        near = same_but_writing(patient, known)
+        near = same_but_writing(patient, known, names)
         hint = f"the data hold {', '.join(near)}: the same patient?" if near else ""
         problems.append(problem(patient, missing, "none under this id", hint=hint))
     for patient in sorted(known - in_clinical):
-        near = same_but_writing(patient, in_clinical)
+        near = same_but_writing(patient, in_clinical, names)
         hint = (
             f"the clinical table has {', '.join(near)}: the same patient?" if near and all(map(is_usable, near)) else ""
         )
@@ -256,9 +268,12 @@ def _unmatched(stay: list[str], in_clinical: set[str], known: set[str], source: 
     return problems
 
 
-def _alike(ids: list[str]) -> list[Problem]:
+def _alike(ids: list[str], names: Mapping[str, str]) -> list[Problem]:
     """Patients of the cohort whose ids differ by writing only, such as 7 and 007."""
-    return [problem(patient, "alike-ids", f"an id like {', '.join(others)}") for patient, others in alike(ids).items()]
+    return [
+        problem(patient, "alike-ids", f"an id like {', '.join(others)}")
+        for patient, others in alike(ids, names).items()
+    ]
 
 
 def _without_unusable_id(item: Problem) -> Problem:
@@ -299,13 +314,17 @@ def _choice_table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
     )
 
 
-def _write_sources(folder: Path, sources: dict[str, dict[str, Any]]) -> None:
-    """One JSON a patient with images; the same content gives the same bytes, so that Snakemake sees who changed."""
+def _write_sources(folder: Path, sources: dict[str, dict[str, Any]], names: Mapping[str, str]) -> None:
+    """One JSON a patient with images; the same content gives the same bytes, so that Snakemake sees who changed.
+
+    Where a pseudonym stands for the patient, ``id`` is the patient's own.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for patient, source in sources.items():
         if "ct" in source:
-            write_json(folder / f"{patient}.json", source)
+            own = {"id": names[patient]} if patient in names else {}
+            write_json(folder / f"{patient}.json", {**source, **own})
 
 
 def _nobody(problems: "pd.DataFrame") -> UserError:

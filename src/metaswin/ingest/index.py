@@ -1,14 +1,16 @@
 """Index a folder tree of DICOM files: every series and contour set, and what is wrong with the files."""
 
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metaswin.errors import UserError
 from metaswin.files import write_table
 from metaswin.ingest.codes import INDEX, count, problem, replace_details
 from metaswin.ingest.headers import NOT_DICOM
 from metaswin.ingest.ids import is_usable, suggest
+from metaswin.ingest.pseudonyms import read_pseudonyms
 from metaswin.ingest.scan import scan
 from metaswin.ingest.series import group_series, public_series
 from metaswin.ingest.walk import Unlisted, walk
@@ -37,6 +39,7 @@ def index_dicom(
     patient_id: str = "header",
     patient_folder_level: int = 1,
     workers: int = 1,
+    pseudonyms: Mapping[str, Any] | None = None,
 ) -> None:
     """Read the headers below `folder` and write the index (see docs/artefacts.md, ingest).
 
@@ -54,6 +57,8 @@ def index_dicom(
         Whether PatientID or the name of the folder at `patient_folder_level` (1: directly below `folder`) is the id.
     workers : int
         Processes that read headers.
+    pseudonyms : mapping or None
+        See `metaswin.ingest.pseudonyms.pseudonym_places`.
 
     Raises
     ------
@@ -66,7 +71,9 @@ def index_dicom(
     headers = scan(folder, found, workers, cache)
     if not headers["code"].ne(NOT_DICOM).any():
         raise UserError(f"data.dicom: {len(found)} files below {folder}, none of them DICOM; is it the right folder?")
-    table, messages = index(headers, unlisted, folder, patient_id, patient_folder_level)
+    names = read_pseudonyms(pseudonyms)
+    table, messages = index(headers, unlisted, folder, patient_id, patient_folder_level, names.of)
+    names.save()
     LOGGER.info("%d series and contour sets, %d problems", len(table), len(messages))
     replace_details(messages, Path(details), INDEX)
     write_table(private_series, table)
@@ -80,8 +87,9 @@ def index(
     folder: str | Path,
     patient_id: str = "header",
     patient_folder_level: int = 1,
+    pseudonym: Callable[[str], str] = str,
 ) -> tuple["pd.DataFrame", list[Problem]]:
-    """Series and problems of scanned headers; the parameters are those of `index_dicom`."""
+    """Series and problems of scanned headers; `pseudonym` gives what stands for an id, the rest is of `index_dicom`."""
     headers = headers[headers["code"] != NOT_DICOM].copy()
     headers["full_path"] = [str(Path(folder) / path) for path in headers["path"]]
     headers["folder"] = [str(PurePosixPath(path).parent) for path in headers["path"]]
@@ -89,6 +97,7 @@ def index(
         headers["patient"] = headers["patient_id"]
     else:
         headers["patient"] = [_part(path, patient_folder_level) for path in headers["path"]]
+    headers["patient"] = headers["patient"].map(pseudonym)
     headers["usable"] = headers["patient"].map(is_usable)
     readable = headers[headers["code"] == ""]
     damaged = _attributed(headers[headers["code"] != ""], readable)

@@ -28,6 +28,8 @@ class DataSettings(Settings):
     (a ready table of features) or ``clinical`` (the clinical table alone). Only the path of that way is read;
     with ``ingest.tumor_source: nifti`` the masks of DICOM images come from `sheet` too.
     Relative paths here and in `clinical.table` start at `root` (default: the working directory).
+    With `pseudonyms` a keyed hash stands for every study id outside the private folder; its key is
+    `pseudonym_key`, a text file, or is made there.
     """
 
     source: Literal["dicom", "nifti", "features", "clinical"] | None = None
@@ -35,6 +37,8 @@ class DataSettings(Settings):
     dicom: str | None = None
     sheet: str | None = None
     features: str | None = None
+    pseudonyms: bool = False
+    pseudonym_key: str | None = None
 
 
 class RoiSettings(Settings):

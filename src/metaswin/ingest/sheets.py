@@ -3,6 +3,7 @@
 import csv
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Sheet:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_sheet(path: str | Path, need_image: bool = True) -> Sheet:
+def read_sheet(path: str | Path, need_image: bool = True, pseudonym: Callable[[str], str] = str) -> Sheet:
     """Read a CSV ``patient_id,image,primary,nodes``; relative paths start at the sheet's folder.
 
     Parameters
@@ -32,6 +33,8 @@ def read_sheet(path: str | Path, need_image: bool = True) -> Sheet:
     path : path
     need_image : bool
         False where the sheet names masks of DICOM images only; the column `image` may then be absent.
+    pseudonym : callable
+        Gives what stands for a study id.
 
     Raises
     ------
@@ -55,7 +58,9 @@ def read_sheet(path: str | Path, need_image: bool = True) -> Sheet:
     entries = []
     for line in lines:
         values = {(name or "").strip(): (value or "").strip() for name, value in line.items() if name is not None}
-        entries.append((values["patient_id"], {name: _below(folder, values.get(name)) for name in SHEET_COLUMNS[1:]}))
+        entries.append(
+            (pseudonym(values["patient_id"]), {name: _below(folder, values.get(name)) for name in SHEET_COLUMNS[1:]})
+        )
     sheet = Sheet()
     ids = [identifier for identifier, _ in entries]
     sheet.problems += id_problems(ids, "sheet")
@@ -98,13 +103,15 @@ def check_files(patient: str, paths: dict[str, str | None], automatic: bool) -> 
     return problems
 
 
-def read_feature_ids(path: str | Path) -> tuple[set[str], list[Problem]]:
+def read_feature_ids(path: str | Path, pseudonym: Callable[[str], str] = str) -> tuple[set[str], list[Problem]]:
     """Study ids of a ready table of features; the features themselves are read by `metaswin.radiomics.importing`.
 
     Parameters
     ----------
     path : path
         CSV or Parquet with the column `patient_id`.
+    pseudonym : callable
+        Gives what stands for a study id.
 
     Returns
     -------
@@ -129,7 +136,7 @@ def read_feature_ids(path: str | Path) -> tuple[set[str], list[Problem]]:
         raise UserError(f"data.features: cannot read {path} ({error}); give a CSV (UTF-8) or Parquet file") from None
     if "patient_id" not in table:
         raise UserError(f"data.features: {path} has no column patient_id; name the column of the study ids so")
-    ids = table["patient_id"].astype("str").str.strip().fillna("").tolist()
+    ids = table["patient_id"].astype("str").str.strip().fillna("").map(pseudonym).tolist()
     once = {identifier for identifier, number in Counter(ids).items() if number == 1 and is_usable(identifier)}
     return once, id_problems(ids, "table of features")
 

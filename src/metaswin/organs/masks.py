@@ -51,9 +51,11 @@ def read_organs(request: Request) -> Organs:
 
 def _from_files(request: Request) -> dict[str, np.ndarray]:
     settings, drawn = request.settings.masks, {}
+    # The user's files bear the patient's own id, also where a pseudonym stands for it.
+    own = request.patient if request.source is None else read_json(request.source).get("id", request.patient)
     for organ in settings.organs:
         try:
-            path = (settings.pattern or "").format(patient=request.patient, organ=organ)
+            path = (settings.pattern or "").format(patient=own, organ=organ)
             drawn[organ] = read_mask(path, request.grid, request.findings)
         except BadData as bad:
             if bad.facts["code"] != "file-missing":

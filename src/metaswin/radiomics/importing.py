@@ -1,6 +1,7 @@
 """A ready table of features as the way in: the same long table that extraction gives."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ STAGE = "radiomics"
 ID = "patient_id"
 
 
-def import_features(table: str, used: str, features: str, problems: str, details: str | Path) -> None:
+def import_features(
+    table: str, used: str, features: str, problems: str, details: str | Path, pseudonym: Callable[[str], str] = str
+) -> None:
     """Bring a user's table (one row a patient, columns ``<region>__<feature>``) into the long form.
 
     Parameters
@@ -31,6 +34,8 @@ def import_features(table: str, used: str, features: str, problems: str, details
         and the table of problems.
     details : str or Path
         Folder of private details.
+    pseudonym : callable
+        Gives what stands for a study id.
 
     Raises
     ------
@@ -38,14 +43,14 @@ def import_features(table: str, used: str, features: str, problems: str, details
         With everything that is wrong with the table.
     """
     cohort = read_table(used, columns=["patient"])["patient"].tolist()
-    wide, unused = read_wide(table, cohort)
+    wide, unused = read_wide(table, cohort, pseudonym)
     found = missing_and_unused(wide, cohort, unused)
     save_details(found, Path(details))
     write_table(features, to_long(wide), {"engine": "imported"})
     write_table(problems, public_table(found))
 
 
-def read_wide(path: str, cohort: list[str]) -> tuple["pd.DataFrame", list[str]]:
+def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = str) -> tuple["pd.DataFrame", list[str]]:
     """Read and check a user's table.
 
     Returns
@@ -54,7 +59,7 @@ def read_wide(path: str, cohort: list[str]) -> tuple["pd.DataFrame", list[str]]:
         Rows of the cohort's patients; index ``patient`` (text), columns ``<region>__<feature>`` as float64.
         Infinite values count as missing.
     unused : list of str
-        Ids of the other rows, as they stand in the table.
+        Ids of the other rows.
 
     Raises
     ------
@@ -65,7 +70,7 @@ def read_wide(path: str, cohort: list[str]) -> tuple["pd.DataFrame", list[str]]:
     import pandas as pd
 
     raw = _read(path)
-    ids = raw.pop(ID).astype("str").str.strip().fillna("")
+    ids = raw.pop(ID).astype("str").str.strip().fillna("").map(pseudonym)
     unused = sorted(ids[~ids.isin(cohort)])
     raw, ids = raw[ids.isin(cohort)], ids[ids.isin(cohort)]
     messages = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from metaswin.config.read import read_config
 from metaswin.errors import UserError
 from metaswin.running.cli import CONFIG
-from metaswin.running.leftovers import Leftovers, end_jobs, find_leftovers, live_snakemake, remove_interrupted
+from metaswin.running.leftovers import Leftovers, end_jobs, find_leftovers, live_snakemake, remove_interrupted, unlock
 from metaswin.running.owner import Owner, become, hold, last_owner, live_owner
 from metaswin.running.places import workflow_root
 
@@ -60,7 +60,7 @@ def launch(arguments: list[str]) -> int:
         )
     left = find_leftovers(directory)
     if left:
-        _mend(directory, left, before, ended, [*snakemake, *added, *arguments, "--unlock"])
+        _mend(directory, left, before, ended)
     become(directory, [*snakemake, *added, *arguments])
     raise AssertionError("os.exec does not return")
 
@@ -97,7 +97,7 @@ def _added(known: argparse.Namespace, directory: Path) -> list[str]:
     return [*added, "--rerun-incomplete"]
 
 
-def _mend(directory: Path, left: Leftovers, before: Owner | None, ended: bool, unlock: list[str]) -> None:
+def _mend(directory: Path, left: Leftovers, before: Owner | None, ended: bool) -> None:
     """Remove what a killed run left in `directory`."""
     who = f"The last run here ({before or 'without a record of its owner'})"
     there = "a cluster" if left.cluster_jobs else ""
@@ -114,10 +114,8 @@ def _mend(directory: Path, left: Leftovers, before: Owner | None, ended: bool, u
         print(f"  {len(left.jobs)} processes of its jobs still run: ended", file=sys.stderr)
         end_jobs(left.jobs)
     if left.locked:
-        print("  Snakemake's lock is there: unlocking", file=sys.stderr)
-        done = subprocess.run(unlock, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        if done.returncode:
-            raise UserError(f"The folder cannot be unlocked:\n{done.stdout}")
+        print("  Snakemake's lock is there: removed, as by --unlock", file=sys.stderr)
+        unlock(directory)
     removed = remove_interrupted(directory)
     if removed:
         print(f"  {removed} outputs of interrupted jobs: removed, to be made anew", file=sys.stderr)

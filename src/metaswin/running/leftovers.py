@@ -131,6 +131,11 @@ def end_jobs(jobs: list["psutil.Process"]) -> None:
         _, everything = psutil.wait_procs(everything, timeout=PATIENCE)
 
 
+def unlock(directory: str | Path) -> None:
+    """Remove Snakemake's lock, as ``snakemake --unlock`` does it (9.27), which plans the whole workflow before."""
+    shutil.rmtree(Path(directory) / ".snakemake/locks", ignore_errors=True)
+
+
 def remove_interrupted(directory: str | Path) -> int:
     """Remove the outputs of interrupted jobs, so that they are made anew, and the markers of these jobs.
 

@@ -1,0 +1,161 @@
+"""Jobs and Snakemake itself killed at random points of real runs: the end is that of the undisturbed run."""
+
+import copy
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from damage import edit_table
+from test_clinical_only import CONFIG, write_cohort
+
+from metaswin.running.leftovers import SCRIPTS
+
+pytestmark = pytest.mark.long
+
+METASWIN = [sys.executable, "-c", "import sys; from metaswin.cli import main; sys.exit(main())"]
+KILLS = 8  # of jobs, and as many of Snakemake, a cohort
+PACE = {"clinical": 1.5, "dicom": 0.5}  # seconds: about half of how long a job takes
+# Times of day and lengths of time; everything else must be the same to the byte.
+TIMED = re.compile(
+    r"results/benchmarks/|results/report/report\.html|results/report/tables/times\.csv|build_cohort\.stamp"
+)
+
+
+@dataclass
+class Disturbed:
+    """A run that was killed again and again, and how often."""
+
+    folder: Path
+    arguments: list[str]
+    jobs: int = 0
+    snakemakes: int = 0
+    rules: list[str] = field(default_factory=list)
+
+
+def command(folder, *arguments):
+    return [*METASWIN, "run", "--directory", str(folder), "--cores", "2", *arguments]
+
+
+def finish(folder, *arguments):
+    done = subprocess.run(command(folder, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout
+
+
+def scripts_of(folder):
+    """Processes that run a script for the workflow in `folder`, and the scripts' rules."""
+    found = []
+    for process in psutil.process_iter(["cwd", "cmdline", "name"]):
+        words = process.info["cmdline"] or []
+        script = next((word for word in words[1:2] if SCRIPTS in word), None)
+        if script and process.info["cwd"] == str(folder):
+            found.append((process, script.split(".")[-2]))
+    return found
+
+
+def disturb(run, seed, pace):
+    """Kill jobs and Snakemake until enough of both are dead.
+
+    A round lets up to two jobs begin, kills one that runs after up to `pace` seconds, and Snakemake after up to twice
+    that; a run that comes to its end is begun anew.
+    """
+    draw = random.Random(seed)
+    for _ in range(4 * KILLS):
+        if run.jobs >= KILLS and run.snakemakes >= KILLS:
+            return
+        snakemake = subprocess.Popen(
+            command(run.folder, *run.arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        spared, begun, running = draw.randint(0, 2), set(), []
+        while snakemake.poll() is None and not (running and len(begun) > spared):
+            time.sleep(0.02)
+            running = scripts_of(run.folder)
+            begun.update(process.pid for process, _ in running)
+        time.sleep(draw.uniform(0, pace))
+        running = scripts_of(run.folder)
+        for process, rule in draw.sample(running, k=min(1, len(running))):
+            process.send_signal(signal.SIGKILL)
+            run.jobs += 1
+            run.rules.append(rule)
+        time.sleep(draw.uniform(0, 2 * pace))
+        if snakemake.poll() is None:
+            snakemake.send_signal(signal.SIGKILL)
+            run.snakemakes += 1
+        elif snakemake.returncode == 0:
+            for name in ("results", "private", ".snakemake"):
+                shutil.rmtree(run.folder / name)
+        snakemake.wait()
+
+
+@pytest.fixture(scope="module", params=["clinical", "dicom"])
+def pair(request, small, tmp_path_factory):
+    """The undisturbed run and the disturbed one, both at their end, on the same data."""
+    base = tmp_path_factory.mktemp(request.param).resolve()
+    if request.param == "clinical":
+        write_cohort(base / "clinical.csv", n=60)
+        config, target = copy.deepcopy(CONFIG), "all"
+        del config["endpoints"]["ever"]
+        config["clinical"]["sets"] = {"paper": ["age", "sex"]}
+        config["folds"] = {"k": 2, "inner": 2}
+        config["fusion"]["headline_arm"] = "clinical:paper"
+        config["controls"] = {"permutation": {"n": 4, "batch": 2}}
+        config["survival"] = {"enabled": False}
+        config["evaluation"] = {"bootstrap": 100}
+    else:
+        from metaswin.simulate.cohort import simulate_cohort
+        from metaswin.simulate.options import SimulationOptions
+
+        simulate_cohort(base, SimulationOptions(n=4, seed=11, matrix=64, coverage=96, draws=1000, extra_series=0))
+        config, target = {**small, "data": {"source": "dicom", "dicom": "dicom"}}, "radiomics"
+        config["clinical"] = {**small["clinical"], "table": "clinical.csv"}
+        edit_table(base / "clinical.csv", lambda table: table.assign(dm=[str(i % 2) for i in range(len(table))]))
+    config["data"]["root"] = str(base)
+    runs = []
+    for name in ("undisturbed", "disturbed"):
+        folder = base / name
+        folder.mkdir()
+        (folder / "metaswin.yaml").write_text(yaml.safe_dump(config))
+        runs.append(Disturbed(folder, ["--", target]))
+    finish(runs[0].folder, "--", target)
+    disturb(runs[1], seed=2, pace=PACE[request.param])
+    finish(runs[1].folder, "--", target)
+    return runs[0], runs[1], config
+
+
+def contents(folder):
+    places = [folder / "results", folder / "private"]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    named = {str(path.relative_to(folder)): path for path in files}
+    return {name: path.read_bytes() for name, path in named.items() if not TIMED.search(name)}
+
+
+def test_run_when_killed_again_and_again_then_its_end_is_the_undisturbed_one_to_the_byte(pair):
+    undisturbed, disturbed, _ = pair
+    print(f"{disturbed.jobs} jobs ({', '.join(disturbed.rules)}) and {disturbed.snakemakes} Snakemakes killed")
+    assert disturbed.jobs >= KILLS
+    assert disturbed.snakemakes >= KILLS
+    wanted, found = contents(undisturbed.folder), contents(disturbed.folder)
+    assert set(found) == set(wanted)
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+
+
+def test_run_when_it_was_killed_then_snakemake_knows_of_every_job_and_sees_later_edits(pair):
+    _, disturbed, config = pair
+    again = finish(disturbed.folder, "--dry-run", *disturbed.arguments)
+    assert "Nothing to be done" in again
+    assert "missing provenance" not in again
+    section = "folds" if config["data"]["source"] == "clinical" else "radiomics"
+    edited = {**config, section: {**config[section], **({"k": 3} if section == "folds" else {"bin_width": 20.0})}}
+    (disturbed.folder / "metaswin.yaml").write_text(yaml.safe_dump(edited))
+    planned = finish(disturbed.folder, "--dry-run", *disturbed.arguments)
+    wanted = {"folds": r"^make_folds +1$", "radiomics": r"^extract_radiomics +4$"}[section]
+    assert re.search(wanted, planned, flags=re.MULTILINE), planned
