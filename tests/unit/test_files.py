@@ -1,5 +1,6 @@
 """Writing beside and renaming."""
 
+import ast
 import os
 import re
 import signal
@@ -177,3 +178,33 @@ def test_atomic_when_a_job_was_killed_before_then_what_it_left_goes(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     write_json(path, 1)
     assert [left.name for left in tmp_path.iterdir()] == [path.name]
+
+
+# Calls that write a file, and where they may stand outside `atomic`: folders that go with their job, and the simulator.
+WRITING = re.compile(
+    r"\.(to_csv|to_parquet|to_json|savefig|write_text|write_bytes|save_as|tofile)$|^(sitk\.WriteImage|torch\.save|np\.savez?|"
+    r"pq\.write_table|(safetensors\.torch\.)?save_file|nib\.save|json\.dump|pickle\.dump|sitk\.WriteTransform)$"
+)
+ELSEWHERE = ("simulate/", "organs/totalsegmentator.py", "organs/home.py")
+
+
+def test_library_when_searched_then_files_are_written_beside_and_renamed_only(repository):
+    library = repository / "src/metaswin"
+    found = []
+    for path in [*library.rglob("*.py"), *(repository / "workflow/scripts").glob("*.py")]:
+        tree = ast.parse(path.read_text())
+        inside = [
+            range(node.lineno, (node.end_lineno or 0) + 1)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.With) and any("atomic(" in ast.unparse(item.context_expr) for item in node.items)
+        ]
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or any(node.lineno in lines for lines in inside):
+                continue
+            name = ast.unparse(node.func)
+            opens = name == "open" and len(node.args) > 1 and "w" in ast.unparse(node.args[1])
+            if (opens or WRITING.search(name)) and not str(path.relative_to(repository)).startswith(
+                tuple(f"src/metaswin/{place}" for place in ELSEWHERE)
+            ):
+                found.append(f"{path.relative_to(repository)}:{node.lineno}: {ast.unparse(node)}")
+    assert found == []

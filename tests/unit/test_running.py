@@ -110,6 +110,12 @@ def test_lock_when_its_process_is_killed_then_it_is_free(tmp_path):
     assert is_mine(tmp_path)
 
 
+def test_lock_when_the_folder_cannot_be_written_to_then_one_clear_error(tmp_path):
+    (tmp_path / ".snakemake").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match=r"cannot write .*metaswin\.lock: File exists"):
+        hold(tmp_path)
+
+
 def mark(folder, output, job=None):
     """A marker as Snakemake (9.27) leaves it: base64 of the output, in folders where that is long."""
     name = base64.urlsafe_b64encode(output.encode()).decode()

@@ -59,13 +59,14 @@ def ordered_slices(paths: list[str], grid: Grid) -> list[pydicom.Dataset]:
         If a slice lies off the grid, or one is missing.
     """
     found: dict[int, pydicom.Dataset] = {}
-    for path in paths:
+    for number, path in enumerate(paths, start=1):
         try:
             data = pydicom.dcmread(path, stop_before_pixels=True)
             position = np.array([data.ImagePositionPatient], dtype=float)
         except (OSError, AttributeError, pydicom.errors.InvalidDicomError) as error:
             raise UserError(
-                f"export: a slice of the CT cannot be read ({type(error).__name__}); restore {path}"
+                f"export: file {number} of the CT's {len(paths)} cannot be read ({type(error).__name__}); restore it: "
+                "private/sources lists them"
             ) from None
         index = grid.indices(position)[0]
         if np.abs(index - np.round(index)).max() < 0.1 and np.abs(index[:2]).max() < 0.1:

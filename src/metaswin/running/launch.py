@@ -75,8 +75,9 @@ def _known(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", "-j", nargs="?", const="all")
     parser.add_argument("--profile", nargs="+")
     parser.add_argument("--dry-run", "--dryrun", "-n", dest="dryrun", action="store_true")
-    for flag in "pkfF":  # so that they can be joined, as in -np
+    for flag in "pkfFtr":  # so that they can be joined, as in -np
         parser.add_argument(f"-{flag}", action="store_true")
+    parser.add_argument("-q", nargs="*")
     before_targets = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return parser.parse_known_args(before_targets)[0]
 

@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from metaswin.errors import UserError
+from metaswin.files import WRITE_ERRORS
+
 LOCK = Path(".snakemake/metaswin.lock")
 # Some network file systems know no such locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -37,8 +40,20 @@ def hold(directory: str | Path) -> bool:
     -------
     bool
         False where another process has it. True, too, where the file system knows no locks.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written to.
     """
     path = Path(directory) / LOCK
+    try:
+        return _hold(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {WRITE_ERRORS.get(error.errno or 0, error.strerror)}") from None
+
+
+def _hold(path: Path) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     # No `with`: the descriptor stays open as long as the process lives. Its children do not inherit it.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
