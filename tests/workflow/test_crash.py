@@ -65,7 +65,7 @@ def scripts_of(folder):
 def disturb(run, seed, pace):
     """Kill jobs and Snakemake until enough of both are dead.
 
-    A round lets up to two jobs begin, kills one that runs after up to `pace` seconds, and Snakemake after up to twice
+    A round lets up to four jobs begin, kills one that runs after up to `pace` seconds, and Snakemake after up to twice
     that; a run that comes to its end is begun anew.
     """
     draw = random.Random(seed)
@@ -75,7 +75,7 @@ def disturb(run, seed, pace):
         snakemake = subprocess.Popen(
             command(run.folder, *run.arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        spared, begun, running = draw.randint(0, 2), set(), []
+        spared, begun, running = draw.randint(0, 4), set(), []
         while snakemake.poll() is None and not (running and len(begun) > spared):
             time.sleep(0.02)
             running = scripts_of(run.folder)
