@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from metaswin.regions.rings import draw_rings, ring_labels, ring_name
-from metaswin.regions.settings import RegionsSettings
+from metaswin.regions.rings import draw_rings, ring_labels
+from metaswin.regions.settings import RegionsSettings, ring_name
 
 SHAPE = (21, 21, 21)
 NOTHING = np.zeros(SHAPE, dtype=bool)

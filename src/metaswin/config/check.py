@@ -79,7 +79,7 @@ def _check_roles(config: Config) -> list[str]:
 
 def _check_regions(config: Config) -> list[str]:
     """Regions that radiomics names but nobody makes."""
-    from metaswin.regions.rings import ring_name
+    from metaswin.regions.settings import ring_name
 
     made = ["tumor", "primary", "nodes", "rings", *(ring_name(ring) for ring in config.regions.rings)]
     unknown = [name for name in config.radiomics.regions if name not in made]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from metaswin.errors import suggestion
-from metaswin.evaluation.strata import SCANNER
+from metaswin.evaluation.settings import SCANNER
 
 if TYPE_CHECKING:
     from metaswin.config.model import Config

@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from metaswin.settings import Settings
 
+# Strata that come from the images, and the column of `cohort/used.parquet` they are.
+SCANNER = {"scanner": "manufacturer", "kernel": "kernel"}
+
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 

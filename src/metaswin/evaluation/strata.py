@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from metaswin.evaluation.disclosure import told
 from metaswin.evaluation.gather import EndpointData
 from metaswin.evaluation.pairs import Pairs
-from metaswin.evaluation.settings import EvaluationSettings
+from metaswin.evaluation.settings import SCANNER, EvaluationSettings
 from metaswin.evaluation.shape import from_records
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS
 
 MOST_VALUES = 6
 MISSING = "missing"
 COUNTS = ("n", "events", "unknown")
-# Strata that come from the images, and the column of `cohort/used.parquet` they are.
-SCANNER = {"scanner": "manufacturer", "kernel": "kernel"}
 
 
 def levels(column: pd.Series, bands: Sequence[float] = ()) -> pd.Series:

@@ -6,9 +6,7 @@ import pandas as pd
 
 from metaswin.errors import UserError, suggestion
 from metaswin.fusion.encode import UNKNOWN, normalised
-
-# Columns of ``cohort/used.parquet`` that say how an image was made.
-ACQUISITION = ("manufacturer", "model", "kernel", "slice_spacing", "tumor_source")
+from metaswin.harmonisation.settings import ACQUISITION
 
 
 def find_column(name: str, used: pd.DataFrame, clinical: pd.DataFrame) -> pd.Series:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from metaswin.errors import suggestion
-from metaswin.harmonisation.batches import ACQUISITION
+from metaswin.harmonisation.settings import ACQUISITION
 
 if TYPE_CHECKING:
     from metaswin.config.model import Config

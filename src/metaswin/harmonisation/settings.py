@@ -6,6 +6,9 @@ from pydantic import Field
 
 from metaswin.settings import Settings
 
+# Columns of ``cohort/used.parquet`` that say how an image was made.
+ACQUISITION = ("manufacturer", "model", "kernel", "slice_spacing", "tumor_source")
+
 
 class HarmonisationSettings(Settings):
     """ComBat of the radiomics features, fitted on the training rows of each part of a fold.

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from metaswin.files import read_table, write_table
-from metaswin.harmonisation.batches import ACQUISITION, find_column, levels_of
+from metaswin.harmonisation.batches import find_column, levels_of
+from metaswin.harmonisation.settings import ACQUISITION
 
 SCANNER = ("manufacturer", "model", "kernel")
 RESAMPLES = 9999

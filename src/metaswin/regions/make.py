@@ -13,8 +13,8 @@ from metaswin.images.grid import Grid
 from metaswin.organs.groups import labels_of
 from metaswin.problems import BadData, Findings
 from metaswin.regions.grids import INTERPOLATORS, isotropic, resample, sub_grid
-from metaswin.regions.rings import barred_voxels, draw_rings, ring_labels, ring_name
-from metaswin.regions.settings import RegionsSettings
+from metaswin.regions.rings import barred_voxels, draw_rings, ring_labels
+from metaswin.regions.settings import RegionsSettings, ring_name
 from metaswin.status import passed_on, patient_job, read_status
 
 LESIONS = {"primary": 1, "nodes": 2}

@@ -15,11 +15,6 @@ FIRST_LABEL = 11
 Rings = Sequence[tuple[float, float]]
 
 
-def ring_name(ring: tuple[float, float]) -> str:
-    """Name of a ring, such as ``ring_0_10mm``."""
-    return f"ring_{ring[0]:g}_{ring[1]:g}mm"
-
-
 def ring_labels(rings: Rings) -> dict[tuple[float, float], list[int]]:
     """Labels of each ring in one label map.
 

@@ -41,3 +41,8 @@ class RegionsSettings(Settings):
     def reach(self) -> float:
         """Outer distance of the widest ring (mm)."""
         return max((high for _, high in self.rings), default=0.0)
+
+
+def ring_name(ring: tuple[float, float]) -> str:
+    """Name of a ring, such as ``ring_0_10mm``."""
+    return f"ring_{ring[0]:g}_{ring[1]:g}mm"

@@ -14,8 +14,8 @@ from metaswin.radiomics.names import expected_features
 from metaswin.radiomics.patient import wanted_regions
 from metaswin.radiomics.region import Region, cut_region
 from metaswin.radiomics.settings import RadiomicsSettings
-from metaswin.regions.rings import barred_voxels, draw_rings, ring_labels, ring_name
-from metaswin.regions.settings import RegionsSettings
+from metaswin.regions.rings import barred_voxels, draw_rings, ring_labels
+from metaswin.regions.settings import RegionsSettings, ring_name
 from metaswin.selection.matrix import SETS, in_set
 from metaswin.stability.perturb import perturbed_masks
 from metaswin.stability.settings import StabilitySettings
