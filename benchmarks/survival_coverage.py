@@ -1,6 +1,6 @@
 """Measured coverage of the intervals in time, and the size of Gray's test of cross-validated risk groups.
 
-    python benchmarks/survival_coverage.py [--cohorts 600] [--write]
+    python -P benchmarks/survival_coverage.py [--cohorts 600] [--write]
 
 A cohort has six standard normal predictors and constant hazards of metastasis and death; a fifth is lost before the
 horizon. A logistic regression of the known labels, quick to fit, takes the place of the hazard head. Targets:
@@ -170,7 +170,7 @@ def main() -> None:
     print(f"{minutes:.1f} minutes of CPU")
     if arguments.write:
         facts = {
-            "command": f"python benchmarks/survival_coverage.py --cohorts {arguments.cohorts} --write",
+            "command": f"python -P benchmarks/survival_coverage.py --cohorts {arguments.cohorts} --write",
             "machine": f"2 cores (x86-64 virtual machine), no GPU; {minutes:.0f} minutes of CPU",
             "setting": "simulated cohorts with competing deaths, six predictors, a logistic regression of known labels "
             "in place of the hazard head, 5-fold cross-validation, a fifth lost before the horizon",

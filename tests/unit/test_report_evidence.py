@@ -293,6 +293,15 @@ def test_measured_coverage_is_shown_with_what_it_was_measured_on(run, monkeypatc
     assert not re.search(r"\b(nan|None)\b", text)
 
 
+def test_coverage_in_time_is_shown_where_there_is_a_time_to_event_only(run):
+    title = "Intervals of the time to event"
+    assert title not in reported(run).text
+    text = reported(run, {"survival": draw_evidence(run)}).text
+    assert title in text
+    assert "Gray's test of cross-validated risk groups" in text
+    assert "had p < .05 where nothing predicts in 11.5% of cohorts of 200 and in 9.5% of cohorts of 400" in text
+
+
 def test_files_of_one_name_are_kept_apart_by_endpoint(tmp_path):
     run = evaluated(draw(tmp_path, Plan(patients=50, endpoints={"dm": 900.0, "late": 1800.0}, k=3)))
     data = read_report_data({**run.report_inputs, "explanation": draw_evidence(run)}, config_of(run.plan))
