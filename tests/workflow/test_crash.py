@@ -1,6 +1,7 @@
 """Jobs and Snakemake itself killed at random points of real runs: the end is that of the undisturbed run."""
 
 import copy
+import os
 import random
 import re
 import shutil
@@ -96,29 +97,35 @@ def disturb(run, seed, pace):
         snakemake.wait()
 
 
+def clinical_only(base):
+    """A small clinical cohort in `base` and its configuration."""
+    write_cohort(base / "clinical.csv", n=60)
+    config = copy.deepcopy(CONFIG)
+    del config["endpoints"]["ever"]
+    config["data"]["root"] = str(base)
+    config["clinical"]["sets"] = {"paper": ["age", "sex"]}
+    config["folds"] = {"k": 2, "inner": 2}
+    config["fusion"]["headline_arm"] = "clinical:paper"
+    config["controls"] = {"permutation": {"n": 4, "batch": 2}}
+    config["survival"] = {"enabled": False}
+    config["evaluation"] = {"bootstrap": 100}
+    return config
+
+
 @pytest.fixture(scope="module", params=["clinical", "dicom"])
 def pair(request, small, tmp_path_factory):
     """The undisturbed run and the disturbed one, both at their end, on the same data."""
     base = tmp_path_factory.mktemp(request.param).resolve()
     if request.param == "clinical":
-        write_cohort(base / "clinical.csv", n=60)
-        config, target = copy.deepcopy(CONFIG), "all"
-        del config["endpoints"]["ever"]
-        config["clinical"]["sets"] = {"paper": ["age", "sex"]}
-        config["folds"] = {"k": 2, "inner": 2}
-        config["fusion"]["headline_arm"] = "clinical:paper"
-        config["controls"] = {"permutation": {"n": 4, "batch": 2}}
-        config["survival"] = {"enabled": False}
-        config["evaluation"] = {"bootstrap": 100}
+        config, target = clinical_only(base), "all"
     else:
         from metaswin.simulate.cohort import simulate_cohort
         from metaswin.simulate.options import SimulationOptions
 
         simulate_cohort(base, SimulationOptions(n=4, seed=11, matrix=64, coverage=96, draws=1000, extra_series=0))
-        config, target = {**small, "data": {"source": "dicom", "dicom": "dicom"}}, "radiomics"
+        config, target = {**small, "data": {"source": "dicom", "dicom": "dicom", "root": str(base)}}, "radiomics"
         config["clinical"] = {**small["clinical"], "table": "clinical.csv"}
         edit_table(base / "clinical.csv", lambda table: table.assign(dm=[str(i % 2) for i in range(len(table))]))
-    config["data"]["root"] = str(base)
     runs = []
     for name in ("undisturbed", "disturbed"):
         folder = base / name
@@ -159,3 +166,39 @@ def test_run_when_it_was_killed_then_snakemake_knows_of_every_job_and_sees_later
     planned = finish(disturbed.folder, "--dry-run", *disturbed.arguments)
     wanted = {"folds": r"^make_folds +1$", "radiomics": r"^extract_radiomics +4$"}[section]
     assert re.search(wanted, planned, flags=re.MULTILINE), planned
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of three megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]).returncode:
+        pytest.skip("no right to mount a file system here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_run_when_the_disk_fills_up_or_is_read_only_then_it_says_so_and_goes_on_when_that_is_mended(
+    small_disk, tmp_path
+):
+    config = clinical_only(tmp_path)
+    (small_disk / "metaswin.yaml").write_text(yaml.safe_dump(config))
+    finish(small_disk, "--", "cohort")
+    before = contents(small_disk)
+    ballast = small_disk / "ballast"
+    assert subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=1k"], capture_output=True).returncode
+    full = subprocess.run(command(small_disk, "--", "folds"), capture_output=True, text=True)
+    assert full.returncode == 1
+    assert "the disk is full; free some space" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert contents(small_disk) == before
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    closed = subprocess.run(command(small_disk, "--", "folds"), capture_output=True, text=True)
+    assert closed.returncode == 1
+    assert "the file system is read-only; mount it for writing" in closed.stderr
+    assert "Traceback" not in closed.stderr
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    ballast.unlink()
+    finish(small_disk, "--", "folds")
+    assert set(contents(small_disk)) > set(before)

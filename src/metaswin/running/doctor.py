@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from metaswin.config.model import Config
 
 OLDEST = (3, 11)
-LEAST_DISK = 5e9  # bytes: 100 patients with their CTs take about that
-LEAST_MEMORY = {"totalsegmentator": 12e9, "": 4e9}  # bytes: what the largest rules ask for
+LEAST_DISK = 5e9  # bytes
+LEAST_MEMORY = {"totalsegmentator": 12e9, "": 4e9}  # bytes: what the largest rule asks for
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,7 @@ def _disk(directory: Path) -> Line:
     free = shutil.disk_usage(there).free
     text = f"{free / 1e9:.1f} GB free in {there}"
     if free < LEAST_DISK:
-        return Line(
-            "mend", "disk", f"{text}: a run of 100 patients takes about {LEAST_DISK / 1e9:.0f} GB; free some space"
-        )
+        return Line("mend", "disk", f"{text}, less than {LEAST_DISK / 1e9:.0f} GB: free some space")
     return Line("ok", "disk", text)
 
 
@@ -137,7 +135,7 @@ def _memory(config: "Config | None") -> Line:
     least = LEAST_MEMORY.get(backend, LEAST_MEMORY[""])
     text = f"{free / 1e9:.1f} GB available"
     if free < least:
-        return Line("mend", "memory", f"{text}; the largest job takes up to {least / 1e9:.0f} GB: end other programs")
+        return Line("mend", "memory", f"{text}; the largest job asks for {least / 1e9:.0f} GB: end other programs")
     return Line("ok", "memory", text)
 
 
