@@ -46,11 +46,11 @@ def workflow(tmp_path):
     (tmp_path / "who.py").write_text("open(snakemake.output[0], 'w').write('me')")
     (tmp_path / "wait.py").write_text(WAIT)
     (tmp_path / "run").mkdir()
-    (tmp_path / "run/patience").write_text("60")
+    (tmp_path / "run/patience").write_text("600")
     return tmp_path
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -149,8 +149,9 @@ def test_run_when_jobs_of_a_killed_run_cannot_be_seen_then_it_asks_to_end_them(t
     owner = {"host": "another-machine", "pid": 1, "since": "2025-01-01 10:00:00"}
     (tmp_path / ".snakemake/metaswin.lock").write_text(json.dumps(owner) if elsewhere == "host" else "")
     code = f"from metaswin.cli import main; import sys; sys.exit(main(['run', '-d', {str(tmp_path)!r}]))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1
+    for _ in range(2):  # it does not forget
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 1
     assert ("a cluster (4711)" if elsewhere == "cluster" else "run on another-machine") in done.stderr
     assert "run again with --jobs-ended" in done.stderr
     assert (tmp_path / "out.txt").exists()

@@ -15,13 +15,13 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def finished(snakemake, small, tmp_path_factory):
-    """Eight patients, the last with contours of other names; one row more in the clinical table."""
+    """Nine patients, the last with contours of other names; one row more in the clinical table."""
     from metaswin.simulate.cohort import simulate_cohort
     from metaswin.simulate.options import SimulationOptions
 
     data = tmp_path_factory.mktemp("data") / f"{MARKER} hospital"
-    simulate_cohort(data, SimulationOptions(n=8, seed=11, matrix=64, coverage=96, draws=1000, extra_series=0))
-    edit_structures(files_of(data / "dicom")["SIM-0008"], rename_lesions)
+    simulate_cohort(data, SimulationOptions(n=9, seed=11, matrix=64, coverage=96, draws=1000, extra_series=0))
+    edit_structures(files_of(data / "dicom")["SIM-0009"], rename_lesions)
     plant(data / "dicom", rename_ids=True)
     table = pd.read_csv(data / "clinical.csv", dtype=str)
     table["dm"] = [str(i % 2) for i in range(len(table))]
@@ -35,6 +35,7 @@ def finished(snakemake, small, tmp_path_factory):
         **small,
         "data": {"source": "dicom", "dicom": str(data / "dicom"), "pseudonyms": True},
         "deep": {"enabled": False},
+        "stability": {"enabled": False},
         "controls": {**small["controls"], "leaky": False, "shuffled": False},
     }
     columns = {**small["clinical"]["columns"], "remark": "ignore"}
@@ -53,12 +54,12 @@ def test_marker_when_planted_everywhere_then_no_artefact_log_or_report_holds_it_
 
 def test_pseudonyms_when_on_then_they_name_all_patients_and_the_local_user_sees_both(finished):
     names = read_map(finished.folder / "private/pseudonyms.csv")
-    assert set(names.values()) == {*(f"{MARKER} SIM-{i:04d}" for i in range(1, 9)), f"{MARKER} nobody"}
+    assert set(names.values()) == {*(f"{MARKER} SIM-{i:04d}" for i in range(1, 10)), f"{MARKER} nobody"}
     used = finished.table("cohort/used.parquet")["patient"]
-    assert {names[patient] for patient in used} == {f"{MARKER} SIM-{i:04d}" for i in range(1, 8)}
+    assert {names[patient] for patient in used} == {f"{MARKER} SIM-{i:04d}" for i in range(1, 9)}
     assert used.map(lambda patient: bool(re.fullmatch(r"P-[0-9a-f]{12}", patient))).all()
     told = listing(finished.folder)
-    assert f"= {MARKER} SIM-0008  ingest  no-matching-roi" in told
+    assert f"= {MARKER} SIM-0009  ingest  no-matching-roi" in told
     assert f"= {MARKER} nobody  ingest  no-image" in told
 
 
@@ -66,5 +67,5 @@ def test_exclusions_when_pseudonyms_are_on_then_each_problem_is_there_under_its_
     names = read_map(finished.folder / "private/pseudonyms.csv")
     problems = finished.table("cohort/exclusions.parquet")
     by_id = {(names.get(row.patient, row.patient), row.code) for row in problems.itertuples()}
-    assert (f"{MARKER} SIM-0008", "no-matching-roi") in by_id
+    assert (f"{MARKER} SIM-0009", "no-matching-roi") in by_id
     assert (f"{MARKER} SIM-0003", "not-a-number") in by_id

@@ -53,14 +53,16 @@ def launch(arguments: list[str]) -> int:
         return subprocess.run([*snakemake, *added, *arguments], check=False).returncode
     before = last_owner(directory)
     owner = live_snakemake(directory)
+    left = find_leftovers(directory) if owner is None else None
+    if left and not ended:
+        _look_elsewhere(left, before)  # before the lock is taken, which forgets the last owner
     if owner is not None or not hold(directory):
         raise UserError(
             f"{directory} is in use: {owner or live_owner(directory)} runs the workflow there. Wait for it, or end it "
             "(Ctrl-C, or `kill` with its process number): two runs in one folder would write the same files"
         )
-    left = find_leftovers(directory)
     if left:
-        _mend(directory, left, before, ended)
+        _mend(directory, left, before)
     become(directory, [*snakemake, *added, *arguments])
     raise AssertionError("os.exec does not return")
 
@@ -98,19 +100,25 @@ def _added(known: argparse.Namespace, directory: Path) -> list[str]:
     return [*added, "--rerun-incomplete"]
 
 
-def _mend(directory: Path, left: Leftovers, before: Owner | None, ended: bool) -> None:
-    """Remove what a killed run left in `directory`."""
-    who = f"The last run here ({before or 'without a record of its owner'})"
-    there = "a cluster" if left.cluster_jobs else ""
+def _look_elsewhere(left: Leftovers, before: Owner | None) -> None:
+    """Stop where jobs of a killed run may still run on a cluster or another machine."""
+    there = f"a cluster ({' '.join(left.cluster_jobs)})" if left.cluster_jobs else ""
     if before is not None and before.host != socket.gethostname():
         there = there or before.host
-    if there and not ended:
-        ids = f" ({' '.join(left.cluster_jobs)})" if left.cluster_jobs else ""
+    if there:
         raise UserError(
-            f"{who} was killed, and jobs of it may still run on {there}{ids}, which cannot be seen from here. End them "
-            f"there (on Slurm: scancel), then run again with {ENDED}"
+            f"{_run_of(before)} was killed, and jobs of it may still run on {there}, which cannot be seen from here. "
+            f"End them there (on Slurm: scancel), then run again with {ENDED}"
         )
-    print(f"{who} did not end well.", file=sys.stderr)
+
+
+def _run_of(owner: Owner | None) -> str:
+    return f"The last run here ({owner or 'without a record of its owner'})"
+
+
+def _mend(directory: Path, left: Leftovers, before: Owner | None) -> None:
+    """Remove what a killed run left in `directory`."""
+    print(f"{_run_of(before)} did not end well.", file=sys.stderr)
     if left.jobs:
         print(f"  {len(left.jobs)} processes of its jobs still run: ended", file=sys.stderr)
         end_jobs(left.jobs)
