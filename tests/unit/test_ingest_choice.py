@@ -19,7 +19,7 @@ def ct(series: str = "ct", **others: object) -> dict[str, object]:
         "referenced_absent": 0, "sops_referenced": 0, "sops_found": 0, "rois": "[]", "contour_time": "",
         "rows": 64, "columns": 64, "pixel_spacing": 1.0, "column_spacing": 1.0, "orientation": "1 0 0 0 1 0",
         "across": 0.0, "down": 0.0, "along": [float(z) for z in range(50)], "unplaced": 0, "repeated": 0, "drift": 0.0,
-        "no_hu": "", "lossy": False,
+        "no_hu": "", "lossy": False, "named": 0,
     }  # fmt: skip
     return {**row, **others}
 

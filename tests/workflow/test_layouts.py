@@ -74,6 +74,7 @@ def test_survival_when_an_endpoint_has_a_horizon_then_it_can_be_planned(snakemak
     "target",
     [
         "ingest",
+        "qc",
         "images",
         "organs",
         "anatomy",

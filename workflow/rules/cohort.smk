@@ -7,6 +7,7 @@ checkpoint close_cohort:
         problems=results("cohort/ingest_problems.parquet"),
         clinical=CONFIG.clinical.table,
         stamp=private("build_cohort.stamp"),
+        qc=ancient(rules.pass_qc.output.passed),
         statuses=of_found_patients(
             "images/{patient}/status.json", "organs/{patient}/status.json", "regions/{patient}/status.json"
         ),
@@ -30,6 +31,7 @@ checkpoint close_cohort:
         disk_mb=100,
     params:
         clinical=section("clinical"),
+        qc=section("qc"),
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
         pseudonyms=PSEUDONYMS,
         code=code("close_cohort"),

@@ -4,6 +4,7 @@ from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
 from metaswin.cohort.close import close_cohort
 from metaswin.ingest.pseudonyms import read_pseudonyms
 from metaswin.joblog import job
+from metaswin.qc.settings import QcSettings
 
 with job(snakemake.log[0]):
     close_cohort(
@@ -14,5 +15,6 @@ with job(snakemake.log[0]):
         dict(snakemake.output.items()),
         ClinicalSettings(**snakemake.params.clinical),
         {name: EndpointSettings(**endpoint) for name, endpoint in snakemake.params.endpoints.items()},
+        QcSettings(**snakemake.params.qc),
         read_pseudonyms(snakemake.params.pseudonyms).of,
     )

@@ -15,8 +15,11 @@ from metaswin.clinical.table import read_clinical
 from metaswin.errors import UserError, several
 from metaswin.files import read_json, read_table, write_json, write_table
 from metaswin.problems import Problem, from_table, public_table
+from metaswin.qc.gate import check
+from metaswin.qc.settings import QcSettings
 from metaswin.status import read_status
 
+STOP = "The images have problems, and qc.on_problem is stop (`metaswin problems` prints the private details):"
 WITHOUT_DATA = {"no-image", "no-features"}
 
 
@@ -25,6 +28,7 @@ def close_cohort(
     outputs: Mapping[str, str],
     clinical: ClinicalSettings,
     endpoints: Mapping[str, EndpointSettings],
+    qc: QcSettings,
     pseudonym: Callable[[str], str] = str,
 ) -> None:
     """Write the used patients, all problems, the flow, the clinical table and the outcomes.
@@ -36,14 +40,14 @@ def close_cohort(
         ``statuses`` (all stages), ``regions`` (regions.json) and ``images`` (image.json).
     outputs : mapping
         ``used, exclusions, flow, clinical, outcomes, counts``.
-    clinical, endpoints : settings
+    clinical, endpoints, qc : settings
     pseudonym : callable
         Gives what stands for a study id.
 
     Raises
     ------
     UserError
-        If nobody is left.
+        If nobody is left; with ``qc.on_problem: stop`` if a stage after ingest left someone out.
     """
     patients = read_table(inputs["patients"])
     problems = from_table(read_table(inputs["problems"]))
@@ -51,6 +55,8 @@ def close_cohort(
     if inputs["statuses"]:
         found, excluded = _stage_problems(inputs["statuses"])
         problems += found
+        if qc.on_problem == "stop":
+            check(public_table([problem for problem in found if problem.excludes]), STOP)
         candidates = [patient for patient in candidates if patient not in excluded]
 
     table = read_clinical(inputs["clinical"], clinical, pseudonym)

@@ -16,6 +16,7 @@ from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.organs.settings import OrgansSettings
 from metaswin.patches.settings import PatchesSettings
 from metaswin.pictures.settings import PicturesSettings
+from metaswin.qc.settings import QcSettings
 from metaswin.radiomics.settings import RadiomicsSettings
 from metaswin.regions.settings import RegionsSettings
 from metaswin.report.settings import ReportSettings
@@ -43,6 +44,7 @@ class Config(Settings):
     cohort: CohortSettings = CohortSettings()
     endpoints: dict[str, EndpointSettings] = {}
     ingest: IngestSettings = IngestSettings()
+    qc: QcSettings = QcSettings()
     images: ImagesSettings = ImagesSettings()
     organs: OrgansSettings = OrgansSettings()
     anatomy: AnatomySettings = AnatomySettings()

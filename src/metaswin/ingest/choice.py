@@ -1,7 +1,8 @@
 """Choose the CT and the contours of one patient by an ordered rule, and say of every candidate why.
 
 The order: (1) a CT, no localizer, dated on or before the start of treatment where both dates exist; (2) referred
-to by contours with a matching ROI, by series, else by frame of reference; (3) kernel preference; (4) contrast
+to by contours with a matching ROI, by series, else by frame of reference, and by image where parts of a series
+compete; (3) kernel preference; (4) contrast
 preference; (5) nearest before the start of treatment, without that date the earliest; (6) most slices; (7) key.
 Among the contour sets that fit the chosen CT: by series before by frame of reference, more roles, newest, key.
 """
@@ -77,6 +78,7 @@ class Series:
     drift: float
     no_hu: str
     lossy: bool
+    named: int
 
     @classmethod
     def of(cls, row: dict[Hashable, Any]) -> "Series":
@@ -201,7 +203,15 @@ def _relation(contours: Series, ct: Series) -> int:
     return UNRELATED
 
 
-CRITERIA = ("contour reference", "kernel preference", "contrast preference", "date", "number of slices", "key")
+CRITERIA = (
+    "contour reference",
+    "images that contours name",
+    "kernel preference",
+    "contrast preference",
+    "date",
+    "number of slices",
+    "key",
+)
 
 
 def _preference(ct: Series, relation: int, treatment_start: str, settings: SeriesChoiceSettings) -> tuple[Any, ...]:
@@ -215,7 +225,7 @@ def _preference(ct: Series, relation: int, treatment_start: str, settings: Serie
     day = int(ct.date) if ct.date else 99999999
     nearest = -day if treatment_start and ct.date else day
     kernel = min(kernels, default=len(settings.prefer_kernel))
-    return relation, kernel, contrast, nearest, -ct.frames, ct.series
+    return relation, int(not ct.named), kernel, contrast, nearest, -ct.frames, ct.series
 
 
 def _first_difference(best: tuple[Any, ...], other: tuple[Any, ...]) -> str:

@@ -76,7 +76,7 @@ def check_series(patient: str, ct: "Series", settings: "ImagesSettings") -> list
 
 
 def check_contours(patient: str, ct: "Series", rois: "dict[str, list[Roi]]") -> list[Problem]:
-    """``contour-outside-image`` where every chosen ROI lies wholly outside the CT, as far as their first points say."""
+    """``contour-outside-image`` where every chosen ROI lies far outside the CT; near ones are left to the images."""
     boxes = [roi.box for chosen in rois.values() for roi in chosen]
     if not boxes or not ct.along or not ct.pixel_spacing > 0 or not all(box and _outside(box, ct) for box in boxes):
         return []
@@ -93,7 +93,7 @@ def _check_stack(ct: "Series", settings: "ImagesSettings") -> None:
 
 
 def _outside(box: "list[float]", ct: "Series") -> bool:
-    """Whether a box (least and greatest x, y, z; mm) lies on one side of the CT along one of its axes."""
+    """Whether a box (least and greatest x, y, z; mm) lies beyond one end of the CT, by half its length and a voxel."""
     cosines = np.array(ct.orientation.split(), dtype=float)
     axes = np.stack([cosines[:3], cosines[3:], np.cross(cosines[:3], cosines[3:])])
     corners = np.array(list(product(*zip(box[:3], box[3:], strict=True)))) @ axes.T
@@ -101,4 +101,5 @@ def _outside(box: "list[float]", ct: "Series") -> bool:
     steps = np.array([ct.column_spacing, ct.pixel_spacing, spacing])
     low = np.array([ct.across, ct.down, ct.along[0]])
     high = low + steps * (np.array([ct.columns, ct.rows, len(ct.along)]) - 1)
-    return bool(((corners < low - steps).all(axis=0) | (corners > high + steps).all(axis=0)).any())
+    margin = steps + 0.5 * np.ptp(corners, axis=0)
+    return bool(((corners < low - margin).all(axis=0) | (corners > high + margin).all(axis=0)).any())

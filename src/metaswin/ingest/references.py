@@ -18,8 +18,8 @@ def contour_facts(dataset: pydicom.Dataset, sop_class: str) -> str:
     """JSON of ``{"rois": [{"number", "name", "contours", "box"}…], "series", "frames", "sops", "time"}``.
 
     `contours` counts the closed contours of an ROI or the frames of a segment (null where the object does not say).
-    `box` are the least and greatest x, y, z (mm) of the contours' first points, null for segments: where an ROI lies,
-    without parsing numbers by the million.
+    `box` are the least and greatest x, y, z (mm) of four points of each contour, null for segments: about where an ROI
+    lies, without parsing numbers by the million.
     `series`, `frames` and `sops` are the UIDs the object refers to, `time` its date and time as digits.
     """
     facts = _structure_set(dataset) if sop_class == RTSTRUCT else _segmentation(dataset)
@@ -88,24 +88,26 @@ def _segmentation(dataset: pydicom.Dataset) -> dict[str, Any]:
 
 
 def _drawn(contours: Iterable[pydicom.Dataset]) -> dict[str, Any]:
-    """Number of closed contours of three points or more, and the box of their first points."""
-    points = [point for contour in contours if (point := _first_point(contour)) is not None]
-    columns = list(zip(*points, strict=True))
+    """Number of closed contours of three points or more, and the box of some of their points."""
+    chosen = [points for contour in contours if (points := _some_points(contour))]
+    columns = list(zip(*(point for points in chosen for point in points), strict=True))
     box = [round(limit(column), 1) for limit in (min, max) for column in columns] or None
-    return {"contours": len(points), "box": box}
+    return {"contours": len(chosen), "box": box}
 
 
-def _first_point(contour: pydicom.Dataset) -> list[float] | None:
-    """First point (mm) of a closed contour; None for any other. The other numbers are counted, not parsed."""
+def _some_points(contour: pydicom.Dataset) -> list[list[float]]:
+    """Four points (mm) spread over a closed contour; none where it is open or has fewer than three points."""
     if _raw(contour, "ContourGeometricType") not in CLOSED:
-        return None
-    text = _raw(contour, "ContourData")
-    if text.count("\\") < 8:
-        return None
+        return []
+    numbers = _raw(contour, "ContourData").split("\\")
+    count = len(numbers) // 3
+    if count < 3:
+        return []
+    starts = [3 * (count * quarter // 4) for quarter in range(4)]
     try:
-        return [float(part) for part in text.split("\\", 3)[:3]]
+        return [[float(number) for number in numbers[start : start + 3]] for start in starts]
     except ValueError:
-        return None
+        return []
 
 
 def _raw(dataset: pydicom.Dataset, keyword: str) -> str:

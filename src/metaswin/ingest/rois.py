@@ -15,8 +15,8 @@ ROLES = ("primary", "nodes")
 class Roi:
     """One ROI of a structure set or one segment of a segmentation.
 
-    `contours` counts closed contours or frames, None where it is not said; `box` is where its contours begin: least
-    and greatest x, y, z (mm), None where that is not known.
+    `contours` counts closed contours or frames, None where it is not said; `box` is about where it lies: least and
+    greatest x, y, z (mm), None where that is not known.
     """
 
     number: int

@@ -24,6 +24,7 @@ PRIVATE_COLUMNS = [
     "image_type", "frames", "part", "paths", "state", "referenced_series", "referenced_frames", "referenced_absent",
     "sops_referenced", "sops_found", "rois", "contour_time", "damaged",
     "orientation", "column_spacing", "across", "down", "along", "unplaced", "repeated", "drift", "no_hu", "lossy",
+    "named",
 ]
 # fmt: on
 
@@ -62,7 +63,8 @@ def group_series(files: "pd.DataFrame") -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        `PUBLIC_COLUMNS` and `PRIVATE_COLUMNS`, sorted by patient and key. Distances in mm. `paths` and the
+        `PUBLIC_COLUMNS` and `PRIVATE_COLUMNS`, sorted by patient and key. Distances in mm. `named` counts the images
+        that contours refer to. `paths` and the
         references are lists, `rois` is JSON, `state` a hash of the files' names, sizes and times of change. For the
         geometry see `metaswin.ingest.geometry.stack`.
     """
@@ -79,12 +81,14 @@ def group_series(files: "pd.DataFrame") -> "pd.DataFrame":
         part = {name: [values[place] for place in places] for name, values in columns.items()}
         parts.setdefault((patient, series), []).extend(_untangled(part))
     sops = dict(zip(columns["sop"], columns["series"], strict=True))
+    named = {sop for text in columns["contours"] if text for sop in json.loads(text)["sops"]}
     present = set(columns["series"])
     rows: list[dict[str, Any]] = []
     for (patient, _), members in parts.items():
         members.sort(key=lambda part: (-len(part["path"]), part["path"][0]))
         for number, part in enumerate(members, start=1):
             row = _row(part, sops, present)
+            row["named"] = sum(sop in named for sop in part["sop"])
             row["patient"] = patient
             row["part"] = number
             row["series"] += f"-{number}" if number > 1 else ""

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from metaswin.files import atomic, write_text
 from metaswin.report import tables, words
@@ -14,18 +14,14 @@ from metaswin.report.charts import Chart, Forest
 from metaswin.report.checklists import Checklist, filled
 from metaswin.report.data import ReportData, read_report_data
 from metaswin.report.drawing import write_chart, write_forest
+from metaswin.report.environment import environment, resource
 from metaswin.report.evidence import coverage_in_time, coverage_rows
 from metaswin.report.facts import machine, settings_hash, times, versions
 from metaswin.report.methods import methods
-from metaswin.report.numbers import arm_name, count, days, listed, seconds
 from metaswin.report.patients import chosen_pictures, embedded
 from metaswin.report.run_statements import conditions, statements
 from metaswin.report.settings import ReportSettings
-from metaswin.report.svg import chart_svg, scale_svg, swatch, track_svg
 from metaswin.report.views import cohort_view, endpoint_view
-
-if TYPE_CHECKING:
-    import jinja2
 
 
 def build_report(
@@ -65,24 +61,22 @@ def build_report(
     for view in views:
         _write_figures(view["figures"], Path(outputs["figures"]))
     pictures = {patient: embedded(path) for patient, path in chosen_pictures(data, settings.pictures).items()}
-    page = (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            title=settings.title,
-            data=data,
-            views=views,
-            cohort=cohort_view(data),
-            limits=words.limits(data, config),
-            methods=methods(data, config, run["versions"]),
-            checklists=lists,
-            coverage=coverage_rows(),
-            in_time=coverage_in_time() if any(view["survival"] for view in views) else None,
-            run=run,
-            pictures=pictures,
-            style=_resource("report.css"),
-            script=_resource("report.js"),
-        )
+    templates = environment()
+    templates.globals["picture"] = lambda path: Markup(embedded(path))
+    page = templates.get_template("page.html.j2").render(
+        title=settings.title,
+        data=data,
+        views=views,
+        cohort=cohort_view(data),
+        limits=words.limits(data, config),
+        methods=methods(data, config, run["versions"]),
+        checklists=lists,
+        coverage=coverage_rows(),
+        in_time=coverage_in_time() if any(view["survival"] for view in views) else None,
+        run=run,
+        pictures=pictures,
+        style=resource("report.css"),
+        script=resource("report.js"),
     )
     write_text(outputs["html"], page)
 
@@ -105,30 +99,3 @@ def _write_tables(data: ReportData, spent: pd.DataFrame, lists: list[Checklist],
 def _write_figures(figures: list[Chart | Forest], folder: Path) -> None:
     for figure in figures:
         (write_forest if isinstance(figure, Forest) else write_chart)(figure, folder)
-
-
-def _environment() -> "jinja2.Environment":
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"days": days, "seconds": seconds, "arm": arm_name, "listed": listed}
-    environment.globals |= {
-        "count": count,
-        "chart_svg": lambda chart: Markup(chart_svg(chart)),
-        "swatch": lambda style: Markup(swatch(style)),
-        "track": lambda forest, number: Markup(track_svg(forest, number)),
-        "scale": lambda forest: Markup(scale_svg(forest)),
-        "picture": lambda path: Markup(embedded(path)),
-    }
-    return environment
-
-
-def _resource(name: str) -> str:
-    return (resources.files("metaswin.report") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,142 @@
+"""Everything that ingest and the clinical table say, gathered before any long computation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.clinical.label import Outcome, outcome
+from metaswin.clinical.predictors import predictors
+from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
+from metaswin.clinical.table import read_clinical
+from metaswin.files import read_table
+from metaswin.fusion.suspicion import column_aucs, suspicious
+from metaswin.problems import Problem, from_table, public_table
+from metaswin.qc.gate import stops
+
+PARTS = 5  # parts of the patients among which the levels of a category are ranked, see `column_aucs`
+FEWEST = 5  # events and non-events below which one column may tell them apart by chance
+
+
+@dataclass(frozen=True)
+class Qc:
+    """What the page shows.
+
+    Attributes
+    ----------
+    problems : pandas.DataFrame
+        Public columns of the problems and `stops`, whether it ends a run with ``qc.on_problem: stop``.
+    counts : dict
+        Numbers of patients: ``clinical, found, go_on``.
+    columns : list of dict
+        The clinical columns that may predict: ``name, role, kind, missing, levels, problems``.
+    endpoints : dict
+        Per endpoint: numbers of ``events, nonevents, unknown, left_out``.
+    series : pandas.DataFrame
+        The chosen CT of each patient with its facts, the reason, and the number of candidates; empty without DICOM.
+    """
+
+    problems: pd.DataFrame
+    counts: dict[str, int]
+    columns: list[dict[str, Any]]
+    endpoints: dict[str, dict[str, int]]
+    series: pd.DataFrame
+
+
+def collect(
+    inputs: Mapping[str, Any],
+    clinical: ClinicalSettings,
+    endpoints: Mapping[str, EndpointSettings],
+    single_column_auc: float,
+) -> Qc:
+    """Gather what is known so far.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``patients, problems, choice`` (Parquet, of `build_cohort`), ``clinical`` (the user's table) and, with DICOM,
+        ``series`` (the public index).
+    clinical, endpoints : settings
+    single_column_auc : float
+        A predictor that alone ranks events above non-events with a higher AUC is told.
+    """
+    patients = read_table(inputs["patients"])
+    candidates = sorted(patients["patient"])
+    table = read_clinical(inputs["clinical"], clinical)
+    rows = table.table.reindex(candidates)
+    outcomes = {name: outcome(rows, name, endpoint, clinical) for name, endpoint in endpoints.items()}
+    typed, kinds, odd = predictors(table, clinical)
+    problems = from_table(read_table(inputs["problems"]))
+    problems += [problem for result in outcomes.values() for problem in result.problems]
+    problems += [problem for problem in odd if problem.patient in {"", *candidates}]
+    problems += _too_good(typed, kinds, outcomes, single_column_auc)
+    public = public_table(sorted(problems, key=lambda item: (not item.excludes, item.patient, item.stage, item.code)))
+    public["stops"] = stops(public)
+    with_outcome = {patient for result in outcomes.values() for patient in result.table["patient"]}
+    metadata = _metadata(inputs["patients"])
+    return Qc(
+        problems=public,
+        counts={
+            "clinical": int(metadata["clinical"]),
+            "found": int(metadata["found"]),
+            "go_on": len(with_outcome.intersection(candidates)),
+        },
+        columns=_columns(typed.reindex(candidates), kinds, clinical, odd),
+        endpoints={name: result.counts[endpoints[name].deaths] for name, result in outcomes.items()},
+        series=_chosen(inputs),
+    )
+
+
+def _metadata(path: Any) -> dict[str, str]:
+    import pyarrow.parquet as pq
+
+    return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
+
+
+def _too_good(
+    typed: pd.DataFrame, kinds: dict[str, str], outcomes: Mapping[str, Outcome], limit: float
+) -> list[Problem]:
+    """Predictors that alone know the outcome too well, as something recorded after it does."""
+    found: dict[str, Problem] = {}
+    for result in outcomes.values():
+        known = result.table.dropna(subset=["label"])
+        label = known["label"].to_numpy(dtype=int)
+        if min(label.sum(), (1 - label).sum()) < FEWEST:
+            continue
+        rows = typed.loc[known["patient"]]
+        aucs = column_aucs(rows, kinds, label, np.arange(len(rows)) % PARTS)
+        found.update({name: suspicious(name, limit) for name, auc in aucs.items() if auc > limit})
+    return list(found.values())
+
+
+def _columns(
+    typed: pd.DataFrame, kinds: dict[str, str], clinical: ClinicalSettings, odd: list[Problem]
+) -> list[dict[str, Any]]:
+    here = set(typed.index)
+    return [
+        {
+            "name": name,
+            "role": clinical.columns[name].role,
+            "kind": kind,
+            "missing": int(typed[name].isna().sum()),
+            "levels": int(typed[name].nunique()),
+            "problems": sum(_concerns(problem, name) for problem in odd if problem.patient in here),
+        }
+        for name, kind in kinds.items()
+    ]
+
+
+def _concerns(problem: Problem, column: str) -> bool:
+    return problem.found.startswith(f"{column} = ") or problem.found.endswith(f"column {column}")
+
+
+def _chosen(inputs: Mapping[str, Any]) -> pd.DataFrame:
+    if not inputs.get("series"):
+        return pd.DataFrame()
+    choice, series = read_table(inputs["choice"]), read_table(inputs["series"])
+    ranked = choice[choice["rank"].notna()]
+    chosen = ranked[ranked["chosen"]].drop(columns="modality")
+    chosen = chosen.merge(ranked.groupby("patient").size().rename("candidates").reset_index(), on="patient")
+    return chosen.merge(series, on=["patient", "series"]).sort_values("patient", ignore_index=True)

@@ -1,0 +1,16 @@
+"""Settings of the quality control."""
+
+from typing import Literal
+
+from metaswin.settings import Settings
+
+
+class QcSettings(Settings):
+    """What a problem of the data does.
+
+    With ``exclude`` a patient with a problem is left out with a code, and the others go on. With ``stop`` the run ends
+    after the quality control, all problems told at once, if anyone would be left out whom the configuration does not
+    leave out itself; the same after the images are converted.
+    """
+
+    on_problem: Literal["exclude", "stop"] = "exclude"

@@ -1,0 +1,1 @@
+"""Small patients with one thing wrong each: what hospital data hold, and what the workflow must say of it."""

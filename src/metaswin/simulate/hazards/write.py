@@ -1,0 +1,80 @@
+"""Write every hazard as a patient of its own: DICOM folder, clinical table and a configuration for ``qc``."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metaswin.errors import UserError
+from metaswin.files import atomic
+from metaswin.simulate.hazards.case import Hazard, finish, new_case
+from metaswin.simulate.hazards.contours import CONTOURS
+from metaswin.simulate.hazards.segmentations import SEGMENTATIONS
+from metaswin.simulate.hazards.series import SERIES
+from metaswin.simulate.hazards.table import TABLE
+
+HAZARDS = {"rtstruct": [*SERIES, *CONTOURS, *TABLE], "seg": SEGMENTATIONS}
+
+
+def write_hazards(out: Path, source: str = "rtstruct") -> list[Hazard]:
+    """Write one patient a hazard: ``dicom/``, ``clinical.csv`` and a ``config.yaml`` below `out`.
+
+    Parameters
+    ----------
+    out : Path
+        A folder that does not exist, or an empty one.
+    source : {"rtstruct", "seg"}
+        Who draws the tumour.
+
+    Raises
+    ------
+    UserError
+        If `out` holds anything.
+    """
+    import yaml
+
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"cannot write hazards into {out}: it is not empty; give a new folder with --out")
+    root = out / "dicom"
+    rows: list[dict[str, str]] = []
+    try:
+        for number, hazard in enumerate(HAZARDS[source], start=1):
+            case = new_case(root, hazard.patient, number)
+            hazard.damage(case)
+            finish(case)
+            rows += case.rows
+    except BaseException:
+        shutil.rmtree(root, ignore_errors=True)
+        raise
+    with atomic(out / "clinical.csv") as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+    with atomic(out / "config.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(configuration(source), sort_keys=False))
+    return HAZARDS[source]
+
+
+def configuration(source: str = "rtstruct") -> dict[str, Any]:
+    """Settings that fit the hazards, for a run in the folder they were written to."""
+    age = {"role": "baseline", "kind": "numeric", "range": [18, 110]}
+    event = {"column": "dm", "time": "dm_days"}
+    return {
+        "data": {"source": "dicom", "dicom": "dicom"},
+        "clinical": {
+            "table": "clinical.csv",
+            "columns": {
+                "age": age,
+                "sex": {"role": "baseline", "values": ["Male", "Female"]},
+                "hpv": "baseline",
+                "recurrence_site": "baseline",
+                "treatment_start": "time",
+                "dm": "outcome",
+                "dm_days": "time",
+                "followup_days": "time",
+            },
+        },
+        "endpoints": {"dm_2y": {"horizon_days": 730, "followup": "followup_days", "event": event}},
+        "ingest": {"tumor_source": source, "series": {"treatment_start": "treatment_start"}},
+        "organs": {"backend": "threshold"},
+    }
