@@ -93,6 +93,63 @@ def test_label_when_dates_are_given_then_days_count_from_the_start():
     assert labels(result) == {"A": 1, "B": 0}
 
 
+ZERO_ONE = {
+    "horizon_days": 730,
+    "followup": "last",
+    "event": {"column": "dm", "time": "dm_day"},
+    "death": {"column": "status", "time": "death_day"},
+}
+
+
+def test_label_when_an_event_or_death_is_neither_0_nor_1_then_left_out():
+    #                dm, dm_day, status, death_day, last
+    cases = {
+        "event": ("1", "100", "0", None, "900"),
+        "none": ("0", None, "1.0", "800", "900"),
+        "missing": (None, None, None, None, "900"),
+        "two": ("2", "100", "0", None, "900"),
+        "word": ("0", None, "Dead", "400", "400"),
+    }
+    result = outcome(table(cases), "dm", EndpointSettings(**ZERO_ONE), CLINICAL)
+    assert labels(result) == {"event": 1, "none": 0, "missing": 0}
+    assert {(p.patient, p.code, p.found) for p in result.problems} == {
+        ("two", "invalid-outcome", "dm = 2"),
+        ("word", "invalid-outcome", "status = Dead"),
+    }
+    assert result.counts["nonevent"]["left_out"] == 2
+
+
+def test_label_when_no_value_is_an_event_then_told_with_the_values_there():
+    cases = {"A": ("Ja", "100", "0", None, "900"), "B": ("Nein", None, "0", None, "900")}
+    settings = {**ZERO_ONE, "event": {"column": "dm", "positive": ["Yes"], "time": "dm_day"}}
+    result = outcome(table(cases), "dm", EndpointSettings(**settings), CLINICAL)
+    [note] = result.problems
+    assert (note.code, note.patient, note.excludes) == ("no-event-value", "", False)
+    assert note.expected == "one of Ja, Nein"
+    assert result.counts["nonevent"]["left_out"] == 0
+
+
+def test_label_when_followup_is_in_months_then_told():
+    cases = {"A": ("0", None, "0", None, "36"), "B": ("0", None, "0", None, "84"), "C": ("1", "9", "0", None, "60")}
+    result = outcome(table(cases), "dm", EndpointSettings(**ZERO_ONE), CLINICAL)
+    [note] = result.problems
+    assert (note.code, note.excludes) == ("followup-units", False)
+    assert note.found == "a longest follow-up of 84 days, with a horizon of 730"
+
+
+def test_label_when_a_time_is_no_number_then_told_so():
+    cases = {
+        "A": ("1", "soon", "0", None, "900"),
+        "B": ("0", None, "0", None, "two years"),
+        "C": ("0", None, "0", None, "900"),
+    }
+    result = outcome(table(cases), "dm", EndpointSettings(**ZERO_ONE), CLINICAL)
+    assert {(p.patient, p.code, p.found) for p in result.problems} == {
+        ("A", "event-without-time", "DM with a day that cannot be read"),
+        ("B", "no-outcome", "a follow-up that cannot be read"),
+    }
+
+
 def test_plain_column_when_values_are_odd_then_they_are_reported():
     rows = pd.DataFrame({"y": ["1", "0", "2", None, "1.0"]}, index=list("ABCDE")).astype(object)
     rows = rows.where(rows.notna(), None)

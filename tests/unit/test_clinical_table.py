@@ -66,6 +66,55 @@ def test_predictors_when_values_are_odd_then_they_are_missing_and_reported(tmp_p
     assert {(p.patient, p.code) for p in problems} == {("A", "out-of-range"), ("B", "not-a-number")}
 
 
+def odd(tmp_path, cells, **column):
+    """Values of a numeric or category column as read, and its problems."""
+    rows = "\n".join(f"P{number},{value}" for number, value in enumerate(cells))
+    path = write(tmp_path, f"patient_id,x\n{rows}\n")
+    settings = ClinicalSettings(columns={"x": {"role": "baseline", **column}})
+    table, _, problems = predictors(read_clinical(path, settings), settings)
+    return table.loc[[f"P{number}" for number in range(len(cells))], "x"], problems
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(12, "months"), (365.25, "days"), (10, "tenths of the unit")])
+def test_predictors_when_a_column_is_in_another_unit_then_one_warning_names_it(tmp_path, factor, unit):
+    years = [40, 52, 61, 66, 70, 75]
+    values, problems = odd(tmp_path, [year * factor for year in years], range=[18, 90])
+    assert values.isna().all()
+    [problem] = problems
+    assert (problem.code, problem.patient, problem.excludes) == ("units-off", "", False)
+    assert f"{unit} (divided by {factor:g})" in problem.action
+
+
+def test_predictors_when_a_value_is_far_from_all_others_then_told_and_kept(tmp_path):
+    values, problems = odd(tmp_path, [*range(50, 70), 600])
+    assert [(p.patient, p.code, p.found) for p in problems] == [("P20", "far-from-others", "x = 600")]
+    assert values.iloc[-1] == 600
+    assert odd(tmp_path, [0] * 10 + [20, 40, 60, 90, 150, 300])[1] == []  # skewed, as pack-years are
+
+
+def test_predictors_when_a_category_is_unknown_then_missing_with_the_nearest(tmp_path):
+    values, problems = odd(tmp_path, ["Larynx", " larynx", "Larinx", ""], values=["Larynx", "Oropharynx"])
+    assert values.isna().tolist() == [False, False, True, True]
+    [problem] = problems
+    assert (problem.patient, problem.code) == ("P2", "unknown-category")
+    assert "did you mean 'Larynx'?" in problem.action
+
+
+@pytest.mark.parametrize("name", ["recurrence_site", "DM", "last contact", "vital-status", "OS", "time_to_death"])
+def test_predictors_when_a_name_speaks_of_the_outcome_then_told(tmp_path, name):
+    path = write(tmp_path, f"patient_id,{name}\nA,1\nB,2\n")
+    for role, expected in (("baseline", ["post-baseline-name"]), ("treatment", [])):
+        settings = ClinicalSettings(columns={name: role})
+        assert [p.code for p in predictors(read_clinical(path, settings), settings)[2]] == expected
+
+
+@pytest.mark.parametrize("name", ["m_stage", "dose", "smoking_status", "cost", "osteoporosis"])
+def test_predictors_when_a_name_only_holds_such_letters_then_nothing(tmp_path, name):
+    path = write(tmp_path, f"patient_id,{name}\nA,1\nB,2\n")
+    settings = ClinicalSettings(columns={name: "baseline"})
+    assert predictors(read_clinical(path, settings), settings)[2] == []
+
+
 def test_map_when_given_then_raw_values_are_replaced_before_use(tmp_path):
     path = write(tmp_path, "patient_id,ecog\nA,ECOG-Pt 0\nB,ECOG 1\n")
     settings = ClinicalSettings(columns={"ecog": {"role": "baseline", "map": {"ecog-pt 0": "ECOG 0"}}})

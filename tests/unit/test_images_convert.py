@@ -172,7 +172,7 @@ def test_convert_when_tumour_is_no_tissue_then_warning(tmp_path):
     assert convert(tmp_path, write_source(tmp_path / "source.json", paths, tumor)).warnings == ["implausible-hu"]
 
 
-def segmentation(slices, mask, on, path):
+def segmentation(slices, mask, on, path, kind=SegmentationTypeValues.BINARY):
     """DICOM SEG of masks (slices, rows, columns, segments) on `on`, written by highdicom."""
     for image in slices:
         image.StudyInstanceUID, image.StudyID, image.AccessionNumber = "1.7.7", "1", ""
@@ -186,13 +186,13 @@ def segmentation(slices, mask, on, path):
         spacing=on.spacing[::-1],
         coordinate_system="PATIENT",
         position=on.origin,
-        array=mask.astype(np.uint8),
+        array=mask if kind == SegmentationTypeValues.FRACTIONAL else mask.astype(np.uint8),
         channels={"SegmentNumber": list(range(1, mask.shape[-1] + 1))},
     )
     result = highdicom.seg.Segmentation(
         slices,
         volume,
-        SegmentationTypeValues.BINARY,
+        kind,
         descriptions,
         generate_uid(),
         1,
@@ -244,6 +244,21 @@ def test_convert_when_seg_lacks_a_segment_or_is_broken_then_excluded(tmp_path):
     assert convert(tmp_path, source).problem.code == "roi-missing"
     (tmp_path / "seg.dcm").write_bytes(b"no DICOM")
     assert convert(tmp_path, source).problem.code == "file-unreadable"
+
+
+@pytest.mark.parametrize(("threshold", "share"), [(0.25, 2), (0.5, 1)])
+def test_convert_when_the_threshold_of_a_fractional_seg_is_set_then_it_counts(tmp_path, threshold, share):
+    on = grid()
+    slices = ct_slices(noise(on), on)
+    mask = np.zeros((*on.shape, 1))
+    mask[1:3, 2:5, 3:9] = 1.0
+    mask[3:5, 2:5, 3:9] = 0.4
+    paths = save_all(slices, tmp_path / "ct")
+    tumor = segmentation(slices, mask, on, tmp_path / "seg.dcm", kind=SegmentationTypeValues.FRACTIONAL)
+    tumor["rois"]["nodes"] = []
+    source = write_source(tmp_path / "source.json", paths, tumor)
+    made = convert(tmp_path, source, SETTINGS.model_copy(update={"seg_threshold": threshold}))
+    assert sitk.GetArrayFromImage(made.tumor).sum() == share * 36
 
 
 def nifti_case(folder, on, hu, masks):

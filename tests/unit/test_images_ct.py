@@ -195,6 +195,7 @@ def uneven(slices):
         (change("RescaleType", "OD"), "not-hu"),
         (change("PhotometricInterpretation", "MONOCHROME1"), "not-hu"),
         (without("RescaleIntercept"), "not-hu"),
+        (change("RescaleSlope", 0), "not-hu"),
         (everywhere("RescaleIntercept", 0), "not-hu"),
         (change("PixelData", b"\0" * 10), "file-unreadable"),
     ],
@@ -229,7 +230,16 @@ def test_read_ct_when_spacing_varies_within_the_setting_then_accepted(tmp_path, 
     assert read_ct(save_all(slices, tmp_path), wide, findings).grid.spacing[2] == pytest.approx(3.1)
 
 
-@pytest.mark.parametrize("bad", [np.zeros((2, 2, 2)), np.full((2, 2, 2), np.nan), np.array([[[-5.0, np.inf]]])])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((2, 2, 2)),
+        np.full((2, 2, 2), -1000.0),
+        np.array([[[-1024.0, -1024, 900, 1100]]]),  # an offset of 1000 beside padding
+        np.full((2, 2, 2), np.nan),
+        np.array([[[-5.0, np.inf]]]),
+    ],
+)
 def test_check_hu_when_values_cannot_be_hu_then_bad(bad):
     with pytest.raises(BadData, match="not-hu"):
         check_hu(bad)
@@ -241,3 +251,92 @@ def test_whole_numbers_when_types_differ_then_smallest_that_holds_them():
     assert whole_numbers(np.full((1, 1, 1), -7.0)).dtype == np.int16
     assert whole_numbers(np.full((1, 1, 1), -7.5)).dtype == np.float32
     assert whole_numbers(np.full((1, 1, 1), np.nan)).dtype == np.float32
+
+
+def stored(slices, change):
+    """Change the stored values of every slice."""
+    for image in slices:
+        values = np.frombuffer(image.PixelData, "<u2").reshape(image.Rows, image.Columns).copy()
+        image.PixelData = np.ascontiguousarray(change(values)).tobytes()
+
+
+def test_read_ct_when_12_bits_are_signed_or_hold_other_bits_then_read_right(tmp_path, findings):
+    on = grid()
+    hu = noise(on)
+    signed = ct_slices(hu, on, intercept=0.0)
+    stored(signed, lambda values: values & 0x0FFF)  # no sign extension
+    other = ct_slices(hu, on)
+    stored(other, lambda values: values | 0x5000)  # an old overlay in the unused bits
+    for slices, representation in ((signed, 1), (other, 0)):
+        for image in slices:
+            image.BitsStored, image.HighBit, image.PixelRepresentation = 12, 11, representation
+        ct = read_ct(save_all(slices, tmp_path / str(representation)), SETTINGS, findings)
+        np.testing.assert_array_equal(ct.array, hu)
+
+
+@pytest.mark.parametrize(
+    ("representation", "intercept", "value", "limit", "expected"),
+    [
+        (1, 0, -2000, None, -1024),  # signed padding
+        (1, 0, 63536, None, -1024),  # the same, written as unsigned
+        (0, -1000, 63536, None, -1024),  # far above the scale
+        (0, -1000, 63530, 63540, -1024),  # a range
+        (0, -1000, 0, None, -1000),  # air that the file calls padding
+        (1, 0, 40, None, 40),  # tissue that the file calls padding
+    ],
+)
+def test_read_ct_when_padding_is_no_hu_then_air_and_when_it_could_be_tissue_then_as_it_is(
+    tmp_path, findings, representation, intercept, value, limit, expected
+):
+    on = grid()
+    hu = noise(on)
+    slices = ct_slices(hu, on, intercept=float(intercept))
+    kind = "US" if value >= 0 else "SS"
+    inside = value if limit is None else 63535
+    for image in slices:
+        image.PixelRepresentation = representation
+        image.add_new("PixelPaddingValue", kind, value)
+        if limit is not None:
+            image.add_new("PixelPaddingRangeLimit", kind, limit)
+
+    def corner(values):
+        values[:2, :2] = np.array(inside).astype(np.int64) & 0xFFFF
+        return values
+
+    stored(slices, corner)
+    ct = read_ct(save_all(slices, tmp_path), SETTINGS, findings)
+    assert (ct.array[:, :2, :2] == expected).all()
+    np.testing.assert_array_equal(ct.array[:, 2:], hu[:, 2:])
+    assert ct.array.dtype == np.int16
+
+
+def test_read_ct_when_fractions_are_padded_then_air(tmp_path, findings):
+    on = grid()
+    slices = ct_slices(noise(on) + 0.5, on, slope=0.5)
+    for image in slices:
+        image.add_new("PixelPaddingValue", "US", 60000)
+    stored(slices, lambda values: np.where(np.arange(values.shape[1]) < 2, 60000, values).astype("<u2"))
+    ct = read_ct(save_all(slices, tmp_path), SETTINGS, findings)
+    assert (ct.array[:, :, :2] == -1024).all()
+    assert ct.array[:, :, 2:].min() >= -200
+
+
+def test_read_ct_when_one_multiframe_file_then_as_its_slices(tmp_path, findings):
+    from metaswin.simulate.hazards.case import new_case
+    from metaswin.simulate.hazards.series import enhanced
+
+    case = new_case(tmp_path / "case", "P1", 1)
+    classic = read_ct([case.save(image, f"c{i}") for i, image in enumerate(case.slices)], SETTINGS, findings)
+    frames = read_ct([case.save(enhanced(case), "e")], SETTINGS, findings)
+    np.testing.assert_array_equal(frames.array, classic.array)
+    assert (frames.grid, frames.facts, frames.frame) == (classic.grid, classic.facts, classic.frame)
+
+
+def test_read_ct_when_a_multiframe_file_describes_more_frames_than_it_has_then_unreadable(tmp_path, findings):
+    from metaswin.simulate.hazards.case import new_case
+    from metaswin.simulate.hazards.series import enhanced
+
+    image = enhanced(case := new_case(tmp_path / "case", "P1", 1))
+    image.PerFrameFunctionalGroupsSequence.append(image.PerFrameFunctionalGroupsSequence[0])
+    with pytest.raises(BadData, match="file-unreadable"):
+        read_ct([case.save(image, "e")], SETTINGS, findings)

@@ -5,6 +5,7 @@ import tracemalloc
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     MediaStorageDirectoryStorage,
+    RLELossless,
 )
 
 from metaswin.ingest.headers import Header, read_header
@@ -96,6 +98,40 @@ def test_read_header_when_pixels_are_cut_short_then_it_is_truncated_and_keeps_it
     assert (header.code, header.series, header.patient_id) == ("truncated-file", "1.1", "P1")
 
 
+@pytest.mark.parametrize("lost", [1, 9, 60])
+def test_read_header_when_compressed_pixels_are_cut_short_then_it_is_truncated(tmp_path, lost):
+    dataset = ct_slice(1, PixelData=np.arange(24, dtype=np.int16).tobytes())
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    path = write(dataset, tmp_path / "a", syntax=RLELossless)
+    assert read(path).code == ""
+    path.write_bytes(path.read_bytes()[:-lost])
+    assert (read(path).code, read(path).series) == ("truncated-file", "1.1")
+
+
+def test_read_header_when_rescale_is_odd_or_compression_lossy_then_noted(tmp_path):
+    def of(**values):
+        return read(write(ct_slice(1, **values), tmp_path / "a"))
+
+    assert of().no_hu == ""
+    assert of(RescaleType="OD").no_hu == "a rescale type other than HU"
+    assert of(RescaleSlope=None).no_hu == "no rescale slope or intercept"
+    assert of(RescaleSlope="0").no_hu == "a rescale slope of 0"
+    assert not of().lossy
+    assert of(LossyImageCompression="01").lossy
+
+
+def test_contours_when_open_or_short_then_not_counted_and_the_box_spans_the_others(tmp_path):
+    dataset = rtstruct({"GTVp": 1})
+    square, marker, line = Dataset(), Dataset(), Dataset()
+    square.ContourGeometricType, square.ContourData = "CLOSED_PLANAR", [0, 0, 9, 8, 0, 9, 8, 6, 9, 0, 6, 9]
+    marker.ContourGeometricType, marker.ContourData = "POINT", [99, 99, 99]
+    line.ContourGeometricType, line.ContourData = "CLOSED_PLANAR", [99, 99, 99, 98, 98, 98]
+    dataset.ROIContourSequence[0].ContourSequence = [square, marker, line]
+    [roi] = json.loads(read(write(dataset, tmp_path / "a")).contours)["rois"]
+    assert (roi["contours"], roi["box"]) == (1, [0.0, 0.0, 9.0, 8.0, 6.0, 9.0])
+
+
 def test_read_header_when_contours_are_cut_short_then_it_is_not_readable(tmp_path):
     path = write(rtstruct({"GTVp": 3}), tmp_path / "a", syntax=ImplicitVRLittleEndian)
     path.write_bytes(path.read_bytes()[:-30])
@@ -155,7 +191,7 @@ def test_read_header_when_ct_is_multiframe_then_geometry_comes_from_its_groups(t
 def test_contours_when_object_is_an_rtstruct_then_rois_and_references_are_read(tmp_path):
     facts = json.loads(read(write(rtstruct({"GTVp": 3, "Ghost": 0}), tmp_path / "a")).contours)
     assert facts["rois"] == [
-        {"number": 1, "name": "GTVp", "contours": 3, "box": [-9.0, -19.0, 3.0, -9.0, -19.0, 3.0]},
+        {"number": 1, "name": "GTVp", "contours": 3, "box": [-9.0, -19.0, 3.0, -8.0, -18.0, 3.0]},
         {"number": 2, "name": "Ghost", "contours": 0, "box": None},
     ]
     assert (facts["series"], facts["frames"], facts["sops"]) == (["1.1"], ["9.1"], ["1.1.1"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaswin.ingest.ids import is_usable, same_but_writing, suggest
+from metaswin.ingest.ids import alike, is_usable, same_but_writing, suggest
 
 
 @pytest.mark.parametrize("identifier", ["P1", "HN-CHUM-001", "0", "a.b_c-d"])
@@ -34,3 +34,11 @@ def test_same_but_writing_when_case_zeros_or_separators_differ_then_found():
 
 def test_same_but_writing_when_digits_are_split_otherwise_then_not_the_same():
     assert same_but_writing("A-1-2", ["A-12", "A12"]) == []
+
+
+def test_alike_when_ids_differ_by_writing_then_each_names_the_others():
+    assert alike(["P7", "P-007", "p7", "Q1", "Q2"]) == {
+        "P-007": ["P7", "p7"],
+        "P7": ["P-007", "p7"],
+        "p7": ["P-007", "P7"],
+    }

@@ -11,8 +11,9 @@ from metaswin.errors import suggestion
 from metaswin.problems import Problem
 
 # Units that a column may be in instead of its own: factor → what it suggests.
-UNITS = {12: "months", 52.18: "weeks", 365.25: "days", 10: "a tenth of the unit", 1000: "a thousandth of the unit"}
+UNITS = {12: "months", 52.18: "weeks", 365.25: "days", 10: "tenths of the unit", 1000: "thousandths of the unit"}
 FAR = 20.0  # interquartile ranges from the median: a mistake of unit or digits, whatever the distribution
+MOST = 0.9  # of the values that another unit must explain
 ENOUGH = 10  # values from which on the others say what is far
 # Words of a column's name that speak of something after treatment.
 LATE = re.compile(
@@ -133,9 +134,8 @@ def _units_off(
     name: str, known: pd.Series, outside: int, fits: Callable[[pd.Series], pd.Series], low: float, high: float
 ) -> Problem:
     """One problem for a whole column in another unit, with the unit that would fit."""
-    hint = next(
-        (f"; in {unit}? divided by {n:g} they fit" for n, unit in UNITS.items() if fits(known / n).mean() > 0.9), ""
-    )
+    fitting = [f"{unit} (divided by {n:g})" for n, unit in UNITS.items() if fits(known / n).mean() > MOST]
+    hint = f"; {' or '.join(fitting)} would fit" if fitting else ""
     return _warning(
         "", "units-off", f"{outside} of {len(known)} values of {name} outside its range, median {known.median():g}",
         f"{low:g} to {high:g}", f"check the unit of {name}{hint}; these values are treated as missing",

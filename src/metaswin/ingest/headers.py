@@ -20,6 +20,7 @@ NOT_DICOM = "not-dicom"
 DICOMDIR = "1.2.840.10008.1.3.10"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 HEAD = 32768
+UNDEFINED, ITEM = 0xFFFFFFFF, b"\xfe\xff\x00\xe0"
 HU_TYPES = ("", "HU", "US")  # absent, Hounsfield, unspecified (PS3.3 C.11.1.1.2)
 
 # fmt: off
@@ -116,14 +117,14 @@ def _read(path: str, file: FoundFile) -> Header:
         # Parsing from memory is a third faster. Where the header goes on behind the head, the result is of no use.
         memory = io.BytesIO(head)
         with contextlib.suppress(Exception):
-            header = _parse(memory, file, has_preamble)
+            header = _parse(memory, path, file, has_preamble)
             if memory.tell() < len(head):
                 return header
     with open(path, "rb") as stream:
-        return _parse(stream, file, has_preamble)
+        return _parse(stream, path, file, has_preamble)
 
 
-def _parse(stream: BinaryIO, file: FoundFile, has_preamble: bool) -> Header:
+def _parse(stream: BinaryIO, path: str, file: FoundFile, has_preamble: bool) -> Header:
     try:
         dataset = pydicom.dcmread(
             stream, stop_before_pixels=True, force=not has_preamble, specific_tags=list(TAGS.values())
@@ -142,7 +143,7 @@ def _parse(stream: BinaryIO, file: FoundFile, has_preamble: bool) -> Header:
         return Header(*_key(file), "unreadable-file", "the header ends before the UIDs of class, series and instance")
     header = _header(elements, file, sop_class)
     deflated = dataset.file_meta.get("TransferSyntaxUID") == DEFLATED
-    if elements.cut_short() or (header.rows and not deflated and _pixels_cut_short(stream, dataset, file.size)):
+    if elements.cut_short() or (header.rows and not deflated and _pixels_cut_short(stream, path, dataset, file.size)):
         return header._replace(code="truncated-file", note="the file ends before its data do")
     return header
 
@@ -239,16 +240,13 @@ class _Elements:
         return any(
             isinstance(element, RawDataElement)
             and isinstance(element.value, bytes)
-            and element.length not in (0xFFFFFFFF, len(element.value))
+            and element.length not in (UNDEFINED, len(element.value))
             for element in self.raw.values()
         )
 
 
-def _pixels_cut_short(stream: BinaryIO, dataset: pydicom.Dataset, size: int) -> bool:
-    """Whether the pixel data at the stream's position are absent or reach beyond the end of the file.
-
-    The length of encapsulated (compressed) pixel data is not written; there only their start is checked.
-    """
+def _pixels_cut_short(stream: BinaryIO, path: str, dataset: pydicom.Dataset, size: int) -> bool:
+    """Whether the pixel data at the stream's position are absent or reach beyond the end of the file."""
     implicit, little = dataset.original_encoding
     order = "<" if little else ">"
     start = stream.read(12)
@@ -260,7 +258,20 @@ def _pixels_cut_short(stream: BinaryIO, dataset: pydicom.Dataset, size: int) -> 
         return True
     else:
         header, length = 12, struct.unpack(f"{order}L", start[8:12])[0]
-    return length != 0xFFFFFFFF and stream.tell() - len(start) + header + length > size
+    end = stream.tell() - len(start) + header
+    return _fragments_cut_short(path, end, size) if length == UNDEFINED else end + length > size
+
+
+def _fragments_cut_short(path: str, start: int, size: int) -> bool:
+    """Whether compressed pixel data end before their closing item; only the items' lengths are read (PS3.5 A.4)."""
+    with open(path, "rb", buffering=0) as file:
+        while start + 8 <= size:
+            file.seek(start)
+            item = file.read(8)
+            if item[:4] != ITEM:
+                return False
+            start += 8 + struct.unpack("<L", item[4:])[0]
+    return True
 
 
 def _multiframe_geometry(dataset: pydicom.Dataset) -> tuple[list[float], list[float], float, float]:

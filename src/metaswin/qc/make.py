@@ -12,7 +12,7 @@ from metaswin.qc.collect import Qc, collect
 from metaswin.qc.settings import QcSettings
 from metaswin.report.environment import environment, resource
 
-MANY = 12  # rows from which on a table scrolls
+MANY = 12  # rows from which on a table scrolls, codes from which on the flow names the most frequent
 
 
 def make_qc(

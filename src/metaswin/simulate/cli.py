@@ -32,11 +32,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--texture-volume-correlation", type=float, help="correlation of texture and log volume (0.3)")
     parser.add_argument("--features", type=int, help="features at table level (300)")
     parser.add_argument("--draws", type=int, help="draws for the population AUCs (1000000)")
+    parser.add_argument(
+        "--hazards", action="store_true", help="instead: one small patient for each hazard of docs/hazards.md"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Simulate and print the population AUCs."""
+    """Simulate and print the population AUCs; with ``--hazards`` write the hazards."""
+    if arguments.hazards:
+        return _hazards(arguments.out)
     from metaswin.files import read_json
     from metaswin.simulate.cohort import simulate_cohort
 
@@ -49,6 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{population['definition'][0].upper()}{population['definition'][1:]}.")
     data = "dicom/" if options.level == "dicom" else "features.csv"
     print(f"{options.n} patients: {out}/clinical.csv, {out}/{data}")
+    return 0
+
+
+def _hazards(out: Path) -> int:
+    from metaswin.simulate.hazards.write import HAZARDS, write_hazards
+
+    for source in HAZARDS:
+        number = len(write_hazards(out / source, source))
+        print(f"{number} patients with one hazard each: {out / source}/config.yaml, clinical.csv, dicom/")
     return 0
 
 

@@ -1,0 +1,98 @@
+"""The gate after the quality control, and what it gathers of the clinical table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
+from metaswin.errors import UserError
+from metaswin.files import write_table
+from metaswin.problems import Problem, public_table
+from metaswin.qc.collect import collect
+from metaswin.qc.gate import AS_CONFIGURED, pass_qc, stops
+from metaswin.qc.settings import QcSettings
+
+
+def problem(patient, code, excludes=True):
+    return Problem(patient, "ingest", code, f"found {patient}", "expected", "do this", excludes)
+
+
+def passed(tmp_path, on_problem, *problems):
+    table = public_table(problems)
+    table["stops"] = stops(table)
+    write_table(tmp_path / "qc.parquet", table)
+    pass_qc(tmp_path / "qc.parquet", "results/cohort/qc.html", tmp_path / "ok", QcSettings(on_problem=on_problem))
+    return (tmp_path / "ok").read_text()
+
+
+def test_gate_when_problems_exclude_then_stop_tells_all_by_code_and_exclude_goes_on(tmp_path):
+    many = [problem(f"P{number:02d}", "no-ct") for number in range(23)]
+    problems = [*many, problem("Q", "not-hu"), problem("W", "several-rois", excludes=False)]
+    assert passed(tmp_path, "exclude", *problems) == "passed\n"
+    (tmp_path / "ok").unlink()
+    with pytest.raises(UserError) as caught:
+        passed(tmp_path, "stop", *problems)
+    title, *lines = str(caught.value).splitlines()
+    assert "results/cohort/qc.html" in title
+    assert len(lines) == 2
+    assert "no-ct [ingest]: P00, P01" in lines[0]
+    assert "P19 and 3 more: found found P00; expected expected; do this" in lines[0]
+    assert "not-hu [ingest]: Q: " in lines[1]
+    assert not (tmp_path / "ok").exists()
+
+
+@pytest.mark.parametrize("code", sorted(AS_CONFIGURED))
+def test_gate_when_the_configuration_leaves_out_or_only_warnings_then_nothing_stops(tmp_path, code):
+    assert passed(tmp_path, "stop", problem("P", code), problem("Q", "several-rois", excludes=False)) == "passed\n"
+
+
+def test_gate_when_there_is_no_problem_then_it_goes_on(tmp_path):
+    assert passed(tmp_path, "stop") == "passed\n"
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A clinical way in of 30 patients: `late` knows the outcome, `age` does not."""
+    random = np.random.default_rng(2)
+    patients = [f"P{number:02d}" for number in range(30)]
+    dm = np.arange(30) % 3 == 0
+    table = pd.DataFrame({"patient_id": patients, "age": random.integers(50, 70, 30), "late": dm * 5, "dm": dm * 1})
+    table.to_csv(tmp_path / "clinical.csv", index=False)
+    write_table(tmp_path / "patients.parquet", table[["patient_id"]].set_axis(["patient"], axis=1)[:28],
+                {"clinical": "30", "found": "29"})  # fmt: skip
+    write_table(tmp_path / "problems.parquet", public_table([problem("P28", "no-image"), problem("P29", "no-image")]))
+    return tmp_path
+
+
+def gathered(study, **columns):
+    inputs = {name: study / f"{name}.parquet" for name in ("patients", "problems")}
+    clinical = ClinicalSettings(columns={"age": "baseline", **columns})
+    return collect(
+        {**inputs, "clinical": study / "clinical.csv", "series": []},
+        clinical,
+        {"dm": EndpointSettings(column="dm")},
+        0.95,
+    )
+
+
+def test_collect_when_a_predictor_knows_the_outcome_then_told(study):
+    assert "single-column-auc" not in set(gathered(study).problems["code"])
+    told = gathered(study, late="baseline").problems.set_index("code").loc["single-column-auc"]
+    assert "the column late alone" in told["found"]
+    assert not told["excludes"]
+
+
+def test_collect_when_all_is_gathered_then_counts_columns_and_stops(study):
+    qc = gathered(study)
+    assert qc.counts == {"clinical": 30, "found": 29, "go_on": 28}
+    assert qc.endpoints == {"dm": {"events": 10, "nonevents": 18, "unknown": 0, "left_out": 0}}
+    [age] = qc.columns
+    assert (age["name"], age["role"], age["kind"], age["missing"], age["problems"]) == (
+        "age",
+        "baseline",
+        "numeric",
+        0,
+        0,
+    )
+    assert qc.problems[["patient", "stops"]].values.tolist() == [["P28", True], ["P29", True]]
+    assert qc.series.empty
