@@ -114,7 +114,7 @@ def test_label_when_an_event_or_death_is_neither_0_nor_1_then_left_out():
     assert labels(result) == {"event": 1, "none": 0, "missing": 0}
     assert {(p.patient, p.code, p.found) for p in result.problems} == {
         ("two", "invalid-outcome", "dm = 2"),
-        ("word", "invalid-outcome", "status = Dead"),
+        ("word", "invalid-outcome", "status = a text"),
     }
     assert result.counts["nonevent"]["left_out"] == 2
 
@@ -125,7 +125,7 @@ def test_label_when_no_value_is_an_event_then_told_with_the_values_there():
     result = outcome(table(cases), "dm", EndpointSettings(**settings), CLINICAL)
     [note] = result.problems
     assert (note.code, note.patient, note.excludes) == ("no-event-value", "", False)
-    assert note.expected == "one of Ja, Nein"
+    assert (note.expected, note.private) == ("one of the 2 values of the column", "Ja, Nein")
     assert result.counts["nonevent"]["left_out"] == 0
 
 

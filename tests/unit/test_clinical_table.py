@@ -98,6 +98,8 @@ def test_predictors_when_a_category_is_unknown_then_missing_with_the_nearest(tmp
     [problem] = problems
     assert (problem.patient, problem.code) == ("P2", "unknown-category")
     assert "did you mean 'Larynx'?" in problem.action
+    assert "Larinx" not in str(problem)
+    assert problem.private == "x = Larinx"
 
 
 @pytest.mark.parametrize("name", ["recurrence_site", "DM", "last contact", "vital-status", "OS", "time_to_death"])

@@ -74,7 +74,7 @@ def checked(folder: Path, source: str) -> Checked:
     }  # fmt: skip
     outputs = {"html": folder / "qc.html", "table": folder / "qc.parquet", "csv": folder / "qc.csv"}
     endpoints = {name: EndpointSettings(**values) for name, values in config["endpoints"].items()}
-    make_qc(inputs, outputs, clinical, endpoints, QcSettings(), 0.95, "Hazards")
+    make_qc(inputs, outputs, clinical, endpoints, QcSettings(), 0.95, folder / "details")
     went_on = set(pd.read_parquet(paths.patients)["patient"])
     return Checked(folder, pd.read_parquet(folder / "qc.parquet"), went_on)
 
@@ -125,6 +125,12 @@ def test_no_matching_roi_when_told_then_names_patterns_and_the_nearest_are_priva
     assert "nearest for primary: 'GVTp left'" in detail["private"]
     for name in ("qc.html", "qc.csv"):
         assert "GVTp left" not in (folder / name).read_text()
+
+
+def test_category_when_unknown_then_its_value_is_private(cohorts):
+    folder = cohorts["rtstruct"].folder
+    assert read_json(folder / "details/clinical/HAZ-sex-unknown-category.json")[0]["private"] == "sex = Femal"
+    assert "Femal<" not in (folder / "qc.html").read_text()
 
 
 def test_page_when_made_then_it_is_offline_and_holds_every_problem_and_no_path_or_uid(cohorts):

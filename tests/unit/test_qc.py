@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
@@ -9,7 +10,7 @@ from metaswin.errors import UserError
 from metaswin.files import write_table
 from metaswin.problems import Problem, public_table
 from metaswin.qc.collect import collect
-from metaswin.qc.gate import AS_CONFIGURED, pass_qc, stops
+from metaswin.qc.gate import AS_CONFIGURED, pass_gate, stops
 from metaswin.qc.settings import QcSettings
 
 
@@ -18,18 +19,30 @@ def problem(patient, code, excludes=True):
 
 
 def passed(tmp_path, on_problem, *problems):
+    """Study ids that pass the gate."""
     table = public_table(problems)
     table["stops"] = stops(table)
     write_table(tmp_path / "qc.parquet", table)
-    pass_qc(tmp_path / "qc.parquet", "results/cohort/qc.html", tmp_path / "ok", QcSettings(on_problem=on_problem))
-    return (tmp_path / "ok").read_text()
+    write_table(tmp_path / "matched.parquet", pd.DataFrame({"patient": ["A", "B"]}), {"found": "4"})
+    (tmp_path / "matched").mkdir(exist_ok=True)
+    for patient in ("A", "B"):
+        (tmp_path / f"matched/{patient}.json").write_text("{}")
+    (tmp_path / "sources").mkdir(exist_ok=True)
+    (tmp_path / "sources/earlier.json").touch()
+    pass_gate(
+        tmp_path / "qc.parquet", "results/cohort/qc.html", tmp_path / "matched.parquet", tmp_path / "matched",
+        tmp_path / "patients.parquet", tmp_path / "sources", QcSettings(on_problem=on_problem),
+    )  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "sources").iterdir()) == ["A.json", "B.json"]
+    assert pq.read_schema(tmp_path / "patients.parquet").metadata[b"found"] == b"4"
+    return pd.read_parquet(tmp_path / "patients.parquet")["patient"].tolist()
 
 
 def test_gate_when_problems_exclude_then_stop_tells_all_by_code_and_exclude_goes_on(tmp_path):
     many = [problem(f"P{number:02d}", "no-ct") for number in range(23)]
     problems = [*many, problem("Q", "not-hu"), problem("W", "several-rois", excludes=False)]
-    assert passed(tmp_path, "exclude", *problems) == "passed\n"
-    (tmp_path / "ok").unlink()
+    assert passed(tmp_path, "exclude", *problems) == ["A", "B"]
+    (tmp_path / "patients.parquet").unlink()
     with pytest.raises(UserError) as caught:
         passed(tmp_path, "stop", *problems)
     title, *lines = str(caught.value).splitlines()
@@ -38,16 +51,16 @@ def test_gate_when_problems_exclude_then_stop_tells_all_by_code_and_exclude_goes
     assert "no-ct [ingest]: P00, P01" in lines[0]
     assert "P19 and 3 more: found found P00; expected expected; do this" in lines[0]
     assert "not-hu [ingest]: Q: " in lines[1]
-    assert not (tmp_path / "ok").exists()
+    assert not (tmp_path / "patients.parquet").exists()
 
 
 @pytest.mark.parametrize("code", sorted(AS_CONFIGURED))
 def test_gate_when_the_configuration_leaves_out_or_only_warnings_then_nothing_stops(tmp_path, code):
-    assert passed(tmp_path, "stop", problem("P", code), problem("Q", "several-rois", excludes=False)) == "passed\n"
+    assert passed(tmp_path, "stop", problem("P", code), problem("Q", "several-rois", excludes=False)) == ["A", "B"]
 
 
 def test_gate_when_there_is_no_problem_then_it_goes_on(tmp_path):
-    assert passed(tmp_path, "stop") == "passed\n"
+    assert passed(tmp_path, "stop") == ["A", "B"]
 
 
 @pytest.fixture

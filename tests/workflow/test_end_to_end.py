@@ -90,7 +90,7 @@ def test_rerun_when_the_first_checkpoint_runs_again_without_a_change_then_no_ima
     run = snakemake(finished.folder, small, "all")
     assert run.code == 0, run.text[-3000:]
     done = set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", run.text))
-    assert {"index_dicom", "build_cohort", "close_cohort"} <= done
+    assert {"index_dicom", "match_patients", "build_cohort", "close_cohort"} <= done
     # Selection and fusion do run again, to the same result: Snakemake (9.27) plans them before the checkpoint ends.
     assert not done & {
         "convert_images",

@@ -7,7 +7,6 @@ checkpoint close_cohort:
         problems=results("cohort/ingest_problems.parquet"),
         clinical=CONFIG.clinical.table,
         stamp=private("build_cohort.stamp"),
-        qc=ancient(rules.pass_qc.output.passed),
         statuses=of_found_patients(
             "images/{patient}/status.json", "organs/{patient}/status.json", "regions/{patient}/status.json"
         ),

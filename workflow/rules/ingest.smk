@@ -1,4 +1,4 @@
-# Index the DICOM folder, match it with the clinical table, choose CT and contours: who goes on.
+# Index the DICOM folder, match it with the clinical table, choose CT and contours.
 from metaswin.ingest.walk import folder_state
 
 
@@ -35,22 +35,18 @@ rule index_dicom:
         "../scripts/index_dicom.py"
 
 
-# The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
-# so that only the patients whose JSON changed are converted again. The stamp differs each time: were all outputs as
-# before, Snakemake (9.27) would find the second checkpoint up to date and never ask again who goes on behind it.
-checkpoint build_cohort:
+rule match_patients:
     input:
         unpack(cohort_inputs),
     output:
-        patients=results("cohort/patients.parquet"),
+        patients=results("ingest/patients.parquet"),
         problems=results("cohort/ingest_problems.parquet"),
         choice=results("ingest/series_choice.parquet"),
-        sources=directory(private("sources")),
-        stamp=private("build_cohort.stamp"),
+        sources=directory(private("ingest/sources")),
     log:
-        logs("build_cohort"),
+        logs("match_patients"),
     benchmark:
-        benchmarks("build_cohort")
+        benchmarks("match_patients")
     threads: 1
     resources:
         mem_mb=2000,
@@ -64,13 +60,13 @@ checkpoint build_cohort:
         images=section("images"),
         details=DETAILS,
         pseudonyms=PSEUDONYMS,
-        code=code("build_cohort"),
+        code=code("match_patients"),
     message:
         "Match images with the clinical table; choose CT and contours"
     script:
-        "../scripts/build_cohort.py"
+        "../scripts/match_patients.py"
 
 
 rule ingest:
     input:
-        results("cohort/patients.parquet"),
+        rules.match_patients.output,

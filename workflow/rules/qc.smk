@@ -3,9 +3,9 @@
 
 rule make_qc:
     input:
-        patients=results("cohort/patients.parquet"),
-        problems=results("cohort/ingest_problems.parquet"),
-        choice=results("ingest/series_choice.parquet"),
+        patients=rules.match_patients.output.patients,
+        problems=rules.match_patients.output.problems,
+        choice=rules.match_patients.output.choice,
         series=results("ingest/series.parquet") if CONFIG.data.source == "dicom" else [],
         clinical=CONFIG.clinical.table,
         template=LIBRARY / "report" / "templates" / "qc.html.j2",
@@ -27,7 +27,8 @@ rule make_qc:
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
         settings=section("qc"),
         single_column_auc=CONFIG.fusion.flag_single_column_auc,
-        title=CONFIG.report.title,
+        details=DETAILS,
+        pseudonyms=PSEUDONYMS,
         code=code("make_qc"),
     message:
         "Quality control of the data: results/cohort/qc.html"
@@ -35,30 +36,37 @@ rule make_qc:
         "../scripts/make_qc.py"
 
 
-# The gate before the long computations. Their jobs take what it writes as ancient: the page may change, they do not run
-# again for it; who goes on is decided by the checkpoints.
-rule pass_qc:
+# The gate before the long computations, and the first checkpoint: who goes on. With `qc.on_problem: stop` it fails where
+# anyone would be left out.
+# The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
+# so that only the patients whose JSON changed are converted again. The stamp differs each time: were all outputs as
+# before, Snakemake (9.27) would find the second checkpoint up to date and never ask again who goes on behind it.
+checkpoint build_cohort:
     input:
-        problems=rules.make_qc.output.table,
+        patients=rules.match_patients.output.patients,
+        sources=rules.match_patients.output.sources,
+        qc=rules.make_qc.output.table,
         page=rules.make_qc.output.html,
     output:
-        passed=private("qc.passed"),
+        patients=results("cohort/patients.parquet"),
+        sources=directory(private("sources")),
+        stamp=private("build_cohort.stamp"),
     log:
-        logs("pass_qc"),
+        logs("build_cohort"),
     benchmark:
-        benchmarks("pass_qc")
+        benchmarks("build_cohort")
     threads: 1
     resources:
         mem_mb=500,
-        runtime=5,
-        disk_mb=10,
+        runtime=10,
+        disk_mb=100,
     params:
         settings=section("qc"),
-        code=code("pass_qc"),
+        code=code("build_cohort"),
     message:
         "Go on after the quality control, or stop (qc.on_problem)"
     script:
-        "../scripts/pass_qc.py"
+        "../scripts/build_cohort.py"
 
 
 rule qc:

@@ -1,30 +1,20 @@
-"""Match images with the clinical table, choose CT and contours, say who goes on."""
+"""Let the matched patients go on, or stop the run (qc.on_problem)."""
 
 import time
 
-from metaswin.clinical.settings import ClinicalSettings, CohortSettings
 from metaswin.files import write_text
-from metaswin.images.settings import ImagesSettings
-from metaswin.ingest.cohort import CohortPaths, build_cohort
-from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.joblog import job
+from metaswin.qc.gate import pass_gate
+from metaswin.qc.settings import QcSettings
 
 with job(snakemake.log[0]):
-    build_cohort(
-        data=DataSettings(**snakemake.params.data),
-        clinical=ClinicalSettings(**snakemake.params.clinical),
-        cohort=CohortSettings(**snakemake.params.cohort),
-        ingest=IngestSettings(**snakemake.params.ingest),
-        images=ImagesSettings(**snakemake.params.images),
-        paths=CohortPaths(
-            patients=snakemake.output.patients,
-            problems=snakemake.output.problems,
-            choice=snakemake.output.choice,
-            sources=snakemake.output.sources,
-            details=snakemake.params.details,
-        ),
-        index=snakemake.input.get("index"),
-        index_problems=snakemake.input.get("index_problems"),
-        pseudonyms=snakemake.params.pseudonyms,
+    pass_gate(
+        problems=snakemake.input.qc,
+        page=snakemake.input.page,
+        matched=snakemake.input.patients,
+        matched_sources=snakemake.input.sources,
+        patients=snakemake.output.patients,
+        sources=snakemake.output.sources,
+        settings=QcSettings(**snakemake.params.settings),
     )
     write_text(snakemake.output.stamp, f"{time.time_ns()}\n")

@@ -1,6 +1,7 @@
 """Write the page and the table of the quality control."""
 
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
+from metaswin.ingest.pseudonyms import read_pseudonyms
 from metaswin.joblog import job
 from metaswin.qc.make import make_qc
 from metaswin.qc.settings import QcSettings
@@ -13,5 +14,6 @@ with job(snakemake.log[0]):
         {name: EndpointSettings(**endpoint) for name, endpoint in snakemake.params.endpoints.items()},
         QcSettings(**snakemake.params.settings),
         snakemake.params.single_column_auc,
-        snakemake.params.title,
+        snakemake.params.details,
+        read_pseudonyms(snakemake.params.pseudonyms).of,
     )

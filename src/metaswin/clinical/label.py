@@ -11,7 +11,7 @@ from metaswin.problems import Problem
 
 STAGE = "label"
 CENSORED, METASTASIS, DEATH = 0, 1, 2
-FEW = 6  # values of a column that are codes, not data: these may be shown
+SHOWN = 20  # values of a column in the private details
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ def _invalid(table: pd.DataFrame, endpoint: EndpointSettings) -> dict[str, str]:
         allowed = matches(table[source.column.strip()], [0, 1, *source.uncertain])
         for patient, value, fine in zip(table.index, table[source.column.strip()], allowed, strict=True):
             if value is not None and not fine:
-                invalid.setdefault(patient, f"{source.column} = {value}")
+                text = normal(value) or ""
+                invalid.setdefault(patient, f"{source.column} = {text if text.isdecimal() else 'a text'}")
     return invalid
 
 
@@ -181,8 +182,8 @@ def _cohort_notes(table: pd.DataFrame, name: str, endpoint: EndpointSettings, fo
     if values and not any(matches(column, endpoint.event.positive)):
         found = f"no {endpoint.event.column} equal to {', '.join(map(str, endpoint.event.positive))}"
         action = f"set endpoints.{name}.event.positive to what the table writes for an event"
-        expected = f"one of {', '.join(values)}" if len(values) <= FEW else f"one of {len(values)} values of the column"
-        notes.append(_note(name, "no-event-value", found, expected, action))
+        expected = f"one of the {len(values)} values of the column"
+        notes.append(_note(name, "no-event-value", found, expected, action, ", ".join(values[:SHOWN])))
     longest = followup.max()
     if longest * 5 < endpoint.horizon_days:
         found = f"a longest follow-up of {longest:g} days, with a horizon of {endpoint.horizon_days:g}"
@@ -191,8 +192,8 @@ def _cohort_notes(table: pd.DataFrame, name: str, endpoint: EndpointSettings, fo
     return notes
 
 
-def _note(endpoint: str, code: str, found: str, expected: str, action: str) -> Problem:
-    return Problem("", f"{STAGE}:{endpoint}", code, found, expected, action, excludes=False)
+def _note(endpoint: str, code: str, found: str, expected: str, action: str, private: str = "") -> Problem:
+    return Problem("", f"{STAGE}:{endpoint}", code, found, expected, action, excludes=False, private=private)
 
 
 def _known(*values: float) -> list[float]:

@@ -83,9 +83,9 @@ def _unknown_categories(name: str, column: ColumnSettings, unknown: pd.Series) -
     known = [str(value) for value in column.values]
     return [
         _warning(
-            str(patient), "unknown-category", f"{name} = {value}", f"one of {', '.join(known)}",
+            str(patient), "unknown-category", f"another value of {name}", f"one of {', '.join(known)}",
             f"correct it, or name it in clinical.columns.{name}.values or map; it is treated as missing"
-            f"{suggestion(str(value), known)}",
+            f"{suggestion(str(value), known)}", f"{name} = {value}",
         )
         for patient, value in unknown.items()
     ]  # fmt: skip
@@ -142,5 +142,5 @@ def _units_off(
     )  # fmt: skip
 
 
-def _warning(patient: str, code: str, found: str, expected: str, action: str) -> Problem:
-    return Problem(patient, STAGE, code, found, expected, action, excludes=False)
+def _warning(patient: str, code: str, found: str, expected: str, action: str, private: str = "") -> Problem:
+    return Problem(patient, STAGE, code, found, expected, action, excludes=False, private=private)

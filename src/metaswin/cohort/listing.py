@@ -8,7 +8,7 @@ from metaswin.files import read_json, read_table
 from metaswin.ingest.pseudonyms import MAP, read_map
 
 TABLES = ["cohort/exclusions.parquet", "features/problems.parquet"]
-EARLY = ["cohort/ingest_problems.parquet"]
+EARLY = ["cohort/qc.parquet", "cohort/ingest_problems.parquet"]  # the first that is there holds the other
 
 
 def listing(directory: str | Path, results: str = "results", private: str = "private") -> str:
@@ -24,7 +24,7 @@ def listing(directory: str | Path, results: str = "results", private: str = "pri
     folder = Path(directory)
     details = folder / private / "details"
     tables = [path for name in TABLES if (path := folder / results / name).exists()]
-    tables = tables or [path for name in EARLY if (path := folder / results / name).exists()]
+    tables = tables or [path for name in EARLY if (path := folder / results / name).exists()][:1]
     if not tables:
         return _details_only(details, folder / results)
     rows = [row for table in tables for row in read_table(table).to_dict("records")]

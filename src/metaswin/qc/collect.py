@@ -1,6 +1,6 @@
 """Everything that ingest and the clinical table say, gathered before any long computation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ class Qc:
     ----------
     problems : pandas.DataFrame
         Public columns of the problems and `stops`, whether it ends a run with ``qc.on_problem: stop``.
+    new : list of Problem
+        Those of the clinical table and the outcomes, with their private part.
     counts : dict
         Numbers of patients: ``clinical, found, go_on``.
     columns : list of dict
@@ -39,6 +41,7 @@ class Qc:
     """
 
     problems: pd.DataFrame
+    new: list[Problem]
     counts: dict[str, int]
     columns: list[dict[str, Any]]
     endpoints: dict[str, dict[str, int]]
@@ -50,6 +53,7 @@ def collect(
     clinical: ClinicalSettings,
     endpoints: Mapping[str, EndpointSettings],
     single_column_auc: float,
+    pseudonym: Callable[[str], str] = str,
 ) -> Qc:
     """Gather what is known so far.
 
@@ -61,23 +65,26 @@ def collect(
     clinical, endpoints : settings
     single_column_auc : float
         A predictor that alone ranks events above non-events with a higher AUC is told.
+    pseudonym : callable
+        Gives what stands for a study id.
     """
     patients = read_table(inputs["patients"])
     candidates = sorted(patients["patient"])
-    table = read_clinical(inputs["clinical"], clinical)
+    table = read_clinical(inputs["clinical"], clinical, pseudonym)
     rows = table.table.reindex(candidates)
     outcomes = {name: outcome(rows, name, endpoint, clinical) for name, endpoint in endpoints.items()}
     typed, kinds, odd = predictors(table, clinical)
-    problems = from_table(read_table(inputs["problems"]))
-    problems += [problem for result in outcomes.values() for problem in result.problems]
-    problems += [problem for problem in odd if problem.patient in {"", *candidates}]
-    problems += _too_good(typed, kinds, outcomes, single_column_auc)
+    new = [problem for result in outcomes.values() for problem in result.problems]
+    new += [problem for problem in odd if problem.patient in {"", *candidates}]
+    new += _too_good(typed, kinds, outcomes, single_column_auc)
+    problems = [*from_table(read_table(inputs["problems"])), *new]
     public = public_table(sorted(problems, key=lambda item: (not item.excludes, item.patient, item.stage, item.code)))
     public["stops"] = stops(public)
     with_outcome = {patient for result in outcomes.values() for patient in result.table["patient"]}
     metadata = _metadata(inputs["patients"])
     return Qc(
         problems=public,
+        new=new,
         counts={
             "clinical": int(metadata["clinical"]),
             "found": int(metadata["found"]),
@@ -129,7 +136,7 @@ def _columns(
 
 
 def _concerns(problem: Problem, column: str) -> bool:
-    return problem.found.startswith(f"{column} = ") or problem.found.endswith(f"column {column}")
+    return problem.found.startswith(f"{column} = ") or problem.found.endswith(f" {column}")
 
 
 def _chosen(inputs: Mapping[str, Any]) -> pd.DataFrame:

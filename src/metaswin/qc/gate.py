@@ -1,10 +1,11 @@
 """Whether the run goes on after the quality control."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaswin.errors import UserError, several
-from metaswin.files import read_table, write_text
+from metaswin.files import atomic, read_table
 from metaswin.qc.settings import QcSettings
 
 if TYPE_CHECKING:
@@ -26,17 +27,26 @@ def stops(problems: "pd.DataFrame") -> "pd.Series":
     return problems["excludes"].astype(bool) & ~problems["code"].isin(AS_CONFIGURED)
 
 
-def pass_qc(problems: str | Path, page: str | Path, passed: str | Path, settings: QcSettings) -> None:
-    """Write the file `passed` if the run goes on.
+def pass_gate(
+    problems: str | Path,
+    page: str | Path,
+    matched: str | Path,
+    matched_sources: str | Path,
+    patients: str | Path,
+    sources: str | Path,
+    settings: QcSettings,
+) -> None:
+    """Copy the matched patients and their sources to where later stages read them, if the run goes on.
 
     Parameters
     ----------
-    problems : path
-        ``qc.parquet``.
-    page : path
-        The page, for the message.
-    passed : path
-        What the jobs after the quality control wait for; its content never changes.
+    problems, page : path
+        ``qc.parquet``, and the page for the message.
+    matched, matched_sources : path
+        What ingest wrote.
+    patients, sources : path
+        The copies.
+    settings : QcSettings
 
     Raises
     ------
@@ -46,7 +56,10 @@ def pass_qc(problems: str | Path, page: str | Path, passed: str | Path, settings
     table = read_table(problems)
     if settings.on_problem == "stop":
         check(table[stops(table)], f"The data have problems, and qc.on_problem is stop ({page} shows all of them):")
-    write_text(passed, "passed\n")
+    shutil.rmtree(sources, ignore_errors=True)
+    shutil.copytree(matched_sources, sources)
+    with atomic(patients) as temporary:
+        shutil.copyfile(matched, temporary)
 
 
 def check(problems: "pd.DataFrame", title: str) -> None:

@@ -1,13 +1,14 @@
 """Write the page and the table of the quality control."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
 from metaswin.files import atomic, write_table, write_text
+from metaswin.problems import save_details
 from metaswin.qc.collect import Qc, collect
 from metaswin.qc.settings import QcSettings
 from metaswin.report.environment import environment, resource
@@ -22,34 +23,34 @@ def make_qc(
     endpoints: Mapping[str, EndpointSettings],
     settings: QcSettings,
     single_column_auc: float,
-    title: str,
+    details: str | Path,
+    pseudonym: Callable[[str], str] = str,
 ) -> None:
     """Write ``html`` (one offline file), ``table`` (Parquet) and ``csv``.
 
     Parameters
     ----------
-    inputs, clinical, endpoints, single_column_auc
+    inputs, clinical, endpoints, single_column_auc, pseudonym
         See `metaswin.qc.collect.collect`.
     outputs : mapping
         The three paths.
     settings : QcSettings
-    title : str
-        Title of the study.
+    details : path
+        Folder of the problems' private part.
     """
-    qc = collect(inputs, clinical, endpoints, single_column_auc)
+    qc = collect(inputs, clinical, endpoints, single_column_auc, pseudonym)
+    save_details(qc.new, Path(details))
     write_table(outputs["table"], qc.problems)
     with atomic(outputs["csv"]) as temporary:
         qc.problems.to_csv(temporary, index=False)
-    write_text(outputs["html"], _page(qc, settings, title))
+    write_text(outputs["html"], _page(qc, settings))
 
 
-def _page(qc: Qc, settings: QcSettings, title: str) -> str:
+def _page(qc: Qc, settings: QcSettings) -> str:
     out = qc.problems[qc.problems["excludes"]]
     warned = qc.problems[~qc.problems["excludes"]]
     template = environment().get_template("qc.html.j2")
     return template.render(
-        title=title,
-        date=datetime.now(UTC).date().isoformat(),
         qc=qc,
         stop=settings.on_problem == "stop",
         stopping=int(qc.problems["stops"].sum()),

@@ -1,0 +1,26 @@
+"""Match images with the clinical table, choose CT and contours."""
+
+from metaswin.clinical.settings import ClinicalSettings, CohortSettings
+from metaswin.images.settings import ImagesSettings
+from metaswin.ingest.cohort import CohortPaths, build_cohort
+from metaswin.ingest.settings import DataSettings, IngestSettings
+from metaswin.joblog import job
+
+with job(snakemake.log[0]):
+    build_cohort(
+        data=DataSettings(**snakemake.params.data),
+        clinical=ClinicalSettings(**snakemake.params.clinical),
+        cohort=CohortSettings(**snakemake.params.cohort),
+        ingest=IngestSettings(**snakemake.params.ingest),
+        images=ImagesSettings(**snakemake.params.images),
+        paths=CohortPaths(
+            patients=snakemake.output.patients,
+            problems=snakemake.output.problems,
+            choice=snakemake.output.choice,
+            sources=snakemake.output.sources,
+            details=snakemake.params.details,
+        ),
+        index=snakemake.input.get("index"),
+        index_problems=snakemake.input.get("index_problems"),
+        pseudonyms=snakemake.params.pseudonyms,
+    )
