@@ -57,7 +57,7 @@ def test_stack_when_slices_drift_repeat_or_lack_a_position_then_counted():
     found = stack(part)
     assert found["along"] == [0.0, 3.0, 6.0]
     assert (found["unplaced"], found["repeated"], found["drift"]) == (1, 1, 3.0)
-    assert (found["across"], found["down"], found["column_spacing"]) == (-5.0, 2.0, 0.9)
+    assert (found["across"], found["down"], found["column_spacing"]) == (-5.0, 5.0, 0.9)
 
 
 #    64 × 64 pixels of 1 mm from (0, 0), 50 slices from 0 to 49 mm

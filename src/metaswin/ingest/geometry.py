@@ -27,7 +27,7 @@ def stack(part: dict[str, list[Any]]) -> dict[str, Any]:
     -------
     dict
         `along`, the sorted positions along the normal (mm), one of those that coincide; `across` and `down`, where the
-        first pixel of the first file lies; `orientation` and `column_spacing` of the first file; `unplaced`, files
+        first pixel of the lowest slice lies; `orientation` and `column_spacing` of that slice; `unplaced`, files
         without a position; `repeated`, files at the position of another; `drift` (mm), how far slices shift in
         their own plane.
     """
@@ -36,7 +36,7 @@ def stack(part: dict[str, list[Any]]) -> dict[str, Any]:
     for position in sorted(part["position"][place] for place in known):
         if not along or position - along[-1] > SAME_POSITION:
             along.append(round(position, 4))
-    first = known[0] if known else 0
+    first = min(known, key=lambda place: part["position"][place], default=0)
     across, down = part["across"][first], part["down"][first]
     shifts = [math.hypot(part["across"][place] - across, part["down"][place] - down) for place in known]
     return {
