@@ -190,7 +190,9 @@ def test_check_model_folder_when_model_wants_two_channels_then_told(tmp_path):
 
 def test_convert_when_model_folder_is_gone_then_user_error(tmp_path):
     on = grid()
-    sitk.WriteImage(on.image(np.full(on.shape, -5, dtype=np.int16)), str(tmp_path / "ct.nii.gz"))
+    hu = np.full(on.shape, -5, dtype=np.int16)
+    hu[0, 0, 0] = 40
+    sitk.WriteImage(on.image(hu), str(tmp_path / "ct.nii.gz"))
     source = write_source(
         tmp_path / "source.json", str(tmp_path / "ct.nii.gz"), {"kind": "nnunet", "path": None}, kind="nifti"
     )
