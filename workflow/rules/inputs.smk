@@ -156,8 +156,8 @@ def evidence_of_endpoints():
 def report_resources():
     """Templates, lists of items and measured coverage that the report reads: an edit makes it anew."""
     folders = [LIBRARY / "report" / "templates", LIBRARY / "report" / "checklists"]
-    paths = [*(path for folder in folders for path in folder.iterdir()), *(LIBRARY / "evaluation").glob("*.json")]
-    return sorted(map(str, paths))
+    coverage = [LIBRARY / package / "coverage.json" for package in ("evaluation", "survival")]
+    return sorted(map(str, [*(path for folder in folders for path in folder.iterdir()), *coverage]))
 
 
 def labelled_figure(path):
