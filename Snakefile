@@ -39,6 +39,8 @@ include: "workflow/rules/survival.smk"
 include: "workflow/rules/controls.smk"
 include: "workflow/rules/explanation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/bundle.smk"
+include: "workflow/rules/predict.smk"
 
 
 rule all:

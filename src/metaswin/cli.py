@@ -15,6 +15,7 @@ def main(argv: list[str] | None = None) -> int:
     _add_radiomics(commands)
     _add_simulate(commands)
     _add_weights(commands)
+    _add_predict(commands)
     _add_problems(commands)
     _add_schema(commands)
     _add_running(commands)
@@ -51,6 +52,12 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 
 def _add_running(commands: argparse._SubParsersAction) -> None:
     from metaswin.running.cli import add_parser
+
+    add_parser(commands)
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    from metaswin.predict.cli import add_parser
 
     add_parser(commands)
 

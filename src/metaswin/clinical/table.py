@@ -48,7 +48,7 @@ def read_header(path: str | Path) -> list[str]:
         raise UserError(f"clinical.table: cannot read {path} as UTF-8 text ({error}); save it as CSV (UTF-8)") from None
     if not first.strip():
         raise UserError(f"clinical.table: {path} is empty; its first line must name the columns")
-    return [name.strip() for name in next(csv.reader([first], delimiter=_delimiter(first)))]
+    return [name.strip() for name in next(csv.reader([first], delimiter=delimiter(first)))]
 
 
 def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Callable[[str], str] = str) -> ClinicalTable:
@@ -70,9 +70,9 @@ def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Calla
     if identifier not in header:
         raise UserError(f"clinical.id: {path} has no column {identifier!r}; it has {', '.join(header)}")
     with open(path, encoding="utf-8-sig", newline="") as file:
-        delimiter = _delimiter(file.readline())
+        separator = delimiter(file.readline())
     raw = pd.read_csv(
-        path, sep=delimiter, dtype=str, keep_default_na=False, encoding="utf-8-sig", names=header, header=0
+        path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", names=header, header=0
     )
     raw = raw.apply(lambda column: column.str.strip())
     missing = set(settings.na_values)
@@ -109,7 +109,8 @@ def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Calla
     return ClinicalTable(table, problems)
 
 
-def _delimiter(first_line: str) -> str:
+def delimiter(first_line: str) -> str:
+    """What separates the columns, by the first line."""
     return max(",;\t", key=first_line.count)
 
 

@@ -33,6 +33,8 @@ def close_cohort(
 ) -> None:
     """Write the used patients, all problems, the flow, the clinical table and the outcomes.
 
+    Without endpoints (new patients are predicted) nobody needs an outcome.
+
     Parameters
     ----------
     inputs : mapping
@@ -64,7 +66,8 @@ def close_cohort(
     outcomes = {name: outcome(rows, name, endpoint, clinical) for name, endpoint in endpoints.items()}
     problems += [problem for result in outcomes.values() for problem in result.problems]
     with_outcome = {patient for result in outcomes.values() for patient in result.table["patient"]}
-    used = [patient for patient in candidates if patient in with_outcome]
+    # New patients are to be predicted: there is no endpoint, and nobody's outcome is known.
+    used = [patient for patient in candidates if patient in with_outcome] if endpoints else candidates
     if not used:
         raise several("Nobody is left in the cohort:", _most_common(problems))
 
@@ -100,7 +103,7 @@ def _stage_problems(paths: Sequence[str]) -> tuple[list[Problem], set[str]]:
 
 def _write_outcomes(outputs: Mapping[str, str], outcomes: Mapping[str, Outcome]) -> None:
     tables = [result.table.assign(endpoint=name) for name, result in outcomes.items()]
-    write_table(outputs["outcomes"], pd.concat(tables, ignore_index=True))
+    write_table(outputs["outcomes"], pd.concat(tables, ignore_index=True) if tables else pd.DataFrame())
     write_json(outputs["counts"], {name: result.counts for name, result in outcomes.items()})
 
 

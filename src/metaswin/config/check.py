@@ -20,7 +20,7 @@ def check_consistency(config: Config) -> list[str]:
                 getattr(config.data, key) is None]  # fmt: skip
     if config.clinical.table is None:
         messages.append("clinical.table is not set; give the path of the clinical table (CSV)")
-    if not config.endpoints:
+    if not config.endpoints and config.predict.bundle is None:
         messages.append("endpoints is empty; name what to predict, such as a 0/1 column (see config/examples)")
     for name in config.endpoints:
         if not name.replace("_", "").isalnum():
@@ -136,6 +136,11 @@ def check_files(config: Config) -> list[str]:
     weights = config.deep.pretrained if config.deep.enabled else None
     if weights is not None and not Path(weights).is_file():
         messages.append(f"deep.pretrained: no file {config.deep.pretrained} (looked from {Path.cwd()})")
+    if config.predict.bundle is not None:
+        from metaswin.bundle.manifest import tampering
+
+        # The clinical table is made during the run; `metaswin predict` has looked at the one that it is made of.
+        return messages + tampering(Path(config.predict.bundle))
     if config.clinical.table is None:
         return messages
     from metaswin.clinical.table import read_header

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from metaswin.anatomy.settings import AnatomySettings
+from metaswin.bundle.settings import BundleSettings
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
 from metaswin.controls.settings import ControlsSettings
 from metaswin.deep.settings import DeepSettings
@@ -16,6 +17,7 @@ from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.organs.settings import OrgansSettings
 from metaswin.patches.settings import PatchesSettings
 from metaswin.pictures.settings import PicturesSettings
+from metaswin.predict.settings import PredictSettings
 from metaswin.qc.settings import QcSettings
 from metaswin.radiomics.settings import RadiomicsSettings
 from metaswin.regions.settings import RegionsSettings
@@ -63,3 +65,5 @@ class Config(Settings):
     controls: ControlsSettings = ControlsSettings()
     explanation: ExplanationSettings = ExplanationSettings()
     report: ReportSettings = ReportSettings()
+    bundle: BundleSettings = BundleSettings()
+    predict: PredictSettings = PredictSettings()

@@ -38,11 +38,11 @@ class NumericColumn:
     def outputs(self) -> list[str]:
         return [self.name, *([f"{self.name}=missing"] if self.flag else [])]
 
-    def transform(self, column: pd.Series) -> np.ndarray:
+    def transform(self, column: pd.Series, limit: float = LIMIT) -> np.ndarray:
         values = _numbers(column, self.log)
         missing = np.isnan(values)
         scaled = (np.where(missing, self.median, values) - self.mean) / self.sd
-        columns = [np.clip(scaled, -LIMIT, LIMIT), *([missing.astype(float)] if self.flag else [])]
+        columns = [np.clip(scaled, -limit, limit), *([missing.astype(float)] if self.flag else [])]
         return np.stack(columns, axis=1)
 
 
@@ -77,10 +77,17 @@ class BlockEncoder:
         """Names of the encoded columns."""
         return [name for column in self.columns for name in column.outputs]
 
-    def transform(self, table: pd.DataFrame) -> np.ndarray:
-        """Encode any rows: array of shape (rows, len(outputs)), float64. A column that is absent is missing."""
+    def transform(self, table: pd.DataFrame, limit: float = LIMIT) -> np.ndarray:
+        """Encode any rows: array of shape (rows, len(outputs)), float64. A column that is absent is missing.
+
+        Scaled numbers are cut at `limit`; a category has nothing to cut.
+        """
         absent = pd.Series(np.nan, index=table.index)
-        parts = [column.transform(table.get(column.name, absent)) for column in self.columns]
+        parts = [
+            column.transform(values, limit) if isinstance(column, NumericColumn) else column.transform(values)
+            for column in self.columns
+            for values in [table.get(column.name, absent)]
+        ]
         return np.concatenate([np.empty((len(table), 0)), *parts], axis=1)
 
     def as_json(self) -> list[dict[str, Any]]:

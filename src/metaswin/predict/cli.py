@@ -1,0 +1,67 @@
+"""``metaswin predict``: check the call, write the configuration, run the workflow."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """The command `predict`."""
+    parser = commands.add_parser("predict", help="predict new patients by a bundle; for research only")
+    parser.add_argument("--bundle", required=True, help="folder or zip that the rule bundle_model wrote")
+    parser.add_argument("--input", help="folder with the DICOM files (or a sheet of NIfTI files, a table of features)")
+    parser.add_argument("--clinical", help="clinical table of the new patients (CSV)")
+    parser.add_argument("--output", required=True, help="folder for everything that is written")
+    parser.add_argument("--member", help="REPEAT,FOLD: predict by the models of this fold alone")
+    parser.add_argument("--settings", help="YAML with settings of your own place: ingest, clinical, devices, weights")
+    parser.add_argument("--lenient", action="store_true", help="missing columns, unknown categories: missing values")
+    parser.add_argument("--other-version", action="store_true", help="take a bundle of another version of metaswin")
+    parser.add_argument("--cores", type=int, default=1, help="CPU cores (default: 1)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict; returns the exit status."""
+    from metaswin.bundle.load import read_bundle
+    from metaswin.errors import several
+    from metaswin.predict.check import check_call
+    from metaswin.predict.config import merged, prediction_config
+    from metaswin.predict.workflow import opened, run_workflow, told
+
+    output = Path(arguments.output).resolve()
+    bundle = read_bundle(opened(Path(arguments.bundle), output))
+    local = _settings(arguments.settings)
+    clinical = merged(bundle.config, local)["clinical"]
+    call = (bundle, arguments.input, arguments.clinical, arguments.member)
+    messages = check_call(*call, clinical, arguments.lenient, arguments.other_version)
+    if messages:
+        raise several("Nothing was predicted:", messages)
+    header = _header(arguments.clinical)
+    config = prediction_config(
+        bundle, arguments.input, arguments.clinical, header, member=arguments.member, local=local
+    )
+    run_workflow(config, output, arguments.cores)
+    print(told(output))
+    return 0
+
+
+def _header(table: str | None) -> list[str]:
+    from metaswin.clinical.table import read_header
+
+    return read_header(table) if table else []
+
+
+def _settings(path: str | None) -> dict[str, Any]:
+    import yaml
+
+    from metaswin.errors import UserError
+
+    if path is None:
+        return {}
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"--settings: cannot read {path} ({error})") from None
+    if not isinstance(found, dict):
+        raise UserError(f"--settings: {path} holds no settings; write them as in config/config.yaml")
+    return found

@@ -1,0 +1,60 @@
+"""The clinical table of the new patients: everybody found in the data or in the table has a row."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from metaswin.clinical.settings import ClinicalSettings
+from metaswin.clinical.table import delimiter, read_header
+from metaswin.files import atomic, read_table
+from metaswin.ingest.sheets import read_feature_ids, read_sheet
+
+
+def prepare_clinical(
+    inputs: Mapping[str, str | None], output: str, settings: ClinicalSettings, also: Sequence[str]
+) -> None:
+    """Write the table that ingest reads; values stay as the user wrote them.
+
+    Who has data but no row gets an empty one: other arms can predict these. A column that the user's table lacks is
+    empty.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Paths of ``clinical`` (the user's table) and of ``index`` (private series of the DICOM files), ``sheet`` or
+        ``features``, where there are any.
+    output : str
+    settings : ClinicalSettings
+    also : sequence of str
+        Columns that other settings name.
+    """
+    identifier = settings.id.strip()
+    header, rows = _read(inputs["clinical"]) if inputs.get("clinical") else ([identifier], [])
+    known = {row[identifier].strip() for row in rows}
+    rows += [{identifier: patient} for patient in _found(inputs) if patient not in known]
+    wanted = [name.strip() for name in (*settings.columns, *also)]
+    columns = list(dict.fromkeys([*header, *wanted]))
+    with atomic(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _read(path: str) -> tuple[list[str], list[dict[str, str]]]:
+    header = read_header(path)
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter=delimiter(file.readline()))
+        rows = [dict(zip(header, line, strict=False)) for line in lines if any(value.strip() for value in line)]
+    return header, rows
+
+
+def _found(inputs: Mapping[str, str | None]) -> list[str]:
+    """Ids in the data, sorted."""
+    if inputs.get("index"):
+        table = read_table(inputs["index"], columns=["patient", "usable"])
+        return sorted({patient for patient in table.loc[table["usable"].astype(bool), "patient"] if patient})
+    if inputs.get("sheet"):
+        return sorted(read_sheet(inputs["sheet"]).rows)
+    if inputs.get("features"):
+        return sorted(read_feature_ids(inputs["features"])[0])
+    return []

@@ -1,0 +1,99 @@
+"""One page a patient: the risk, how far to believe it, and what it rests on. Opens offline."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metaswin.bundle.card import SHOWN, figure
+from metaswin.bundle.load import Bundle
+from metaswin.report.numbers import arm_name, count, days, part_name
+from metaswin.report.patients import embedded
+
+FEATURES = 10
+
+
+def patient_page(
+    bundle: Bundle,
+    record: Mapping[str, Any],
+    rests_on: pd.DataFrame,
+    risks: pd.DataFrame,
+    picture: Path | None,
+    member: tuple[int, int] | None,
+) -> str:
+    """The page as HTML.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    record : mapping
+        See `metaswin.predict.combine.answer`.
+    rests_on : DataFrame
+        See `metaswin.predict.combine.contributions`, with the column ``value``.
+    risks : DataFrame
+        See `metaswin.predict.score.Scored`.
+    picture : path or None
+    member : (int, int) or None
+    """
+    endpoint = bundle.endpoints[record["endpoint"]]
+    horizon = endpoint["settings"].get("horizon_days")
+    own = risks[(risks["patient"] == record["patient"]) & (risks["head"] == endpoint["head"])]
+    placed = bundle.scores(record["endpoint"])[record["arm"]]
+    return _template().render(
+        record=record,
+        what=f"distant metastasis within {days(horizon)}" if horizon is not None else f"outcome {record['endpoint']}",
+        arm=arm_name(record["arm"]),
+        models=count(record["members"], "model"),
+        member=member,
+        marks=sorted(own["probability"]),
+        positive=int(own["positive"].sum()),
+        limits=placed["limits"] or [],
+        trained=placed["n"],
+        modalities=bars(rests_on[rests_on["feature"] == ""]),
+        features=bars(rests_on[rests_on["feature"] != ""].head(FEATURES)),
+        picture=embedded(picture) if picture else None,
+        internal={
+            SHOWN[name]: figure(bundle.endpoints[record["endpoint"]]["internal"][record["arm"]][name]) for name in SHOWN
+        },
+        endpoint=endpoint,
+        intended=bundle.facts["settings"]["intended_use"],
+        fingerprint=bundle.fingerprint[:16],
+        version=bundle.facts["metaswin"],
+    )
+
+
+def bars(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Contributions as bars: name, value, place and width in per cent of the widest on either side of the middle."""
+    widest = table["contribution"].abs().max() if len(table) else 0.0
+    found = []
+    for row in table.itertuples():
+        width = 50 * abs(row.contribution) / widest if widest else 0.0
+        found.append(
+            {
+                "name": row.feature or part_name(row.modality),
+                "value": row.value,
+                "up": row.contribution > 0,
+                "left": 50.0 if row.contribution > 0 else 50 - width,
+                "width": width,
+                "contribution": f"{row.contribution:+.2f}".replace("-", "−"),
+            }
+        )
+    return found
+
+
+def per_cent(share: float) -> str:
+    """``23 %``; below 10 % with a digit more."""
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
+
+
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"per_cent": per_cent}
+    text = (resources.files("metaswin.predict") / "templates" / "patient.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(text)

@@ -1,0 +1,219 @@
+"""Every member's risk of every patient, and what it rests on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.bundle.arms import BundledArm
+from metaswin.bundle.distance import measured_rows
+from metaswin.bundle.load import Bundle
+from metaswin.bundle.member import raw_tables, read_reference, read_selection
+from metaswin.deep.settings import DeepSettings
+from metaswin.explanation.players import column_players, modality_players
+from metaswin.explanation.shapley import exact_shares, logit_of, sampled_shares
+from metaswin.fusion.store import FittedArm, load_arm
+from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
+from metaswin.patches.channels import channel_names
+from metaswin.patches.settings import PatchesSettings
+from metaswin.predict.there import NewData
+
+# Orders of the features that are drawn for each patient; a logistic regression has no interaction, one is exact.
+PERMUTATIONS = {"logistic": 1, "network": 2}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the members of one endpoint say of the new patients.
+
+    Attributes
+    ----------
+    risks : DataFrame
+        ``patient, arm, repeat, fold, head, probability, positive`` (at or above the member's own threshold).
+    shares : DataFrame
+        ``patient, repeat, fold, modality, feature, contribution, base``: of the logit, by the answering head;
+        ``feature`` is empty for a whole modality.
+    distances : DataFrame
+        ``patient, repeat, fold, percentile``; no rows where it cannot be measured.
+    assumed : dict
+        Patient → values that a member had to make up.
+    unharmonised : set of str
+        Patients whose features a member left as they were, though others were harmonised.
+    """
+
+    risks: pd.DataFrame
+    shares: pd.DataFrame
+    distances: pd.DataFrame
+    assumed: dict[str, list[str]]
+    unharmonised: set[str]
+
+
+def score_members(
+    bundle: Bundle,
+    endpoint: str,
+    members: Sequence[tuple[int, int]],
+    chosen: Mapping[str, BundledArm],
+    new: NewData,
+    inputs: Mapping[str, str | None],
+    deep: DeepSettings,
+) -> Scored:
+    """Run the members of one endpoint.
+
+    Parameters
+    ----------
+    bundle, endpoint
+    members : sequence of (int, int)
+        Repeat and fold.
+    chosen : mapping
+        Patient → arm that predicts it.
+    new : NewData
+    inputs : mapping
+        Paths of ``used`` and ``clinical`` of the new patients: batch and covariates of the harmonisation.
+    deep : DeepSettings
+        ``device`` and ``threads``.
+    """
+    head = bundle.endpoints[endpoint]["head"]
+    seed, patches = bundle.config["seed"], PatchesSettings(**bundle.config["patches"])
+    groups: dict[BundledArm, list[str]] = {}
+    for patient, arm in chosen.items():
+        groups.setdefault(arm, []).append(patient)
+    risks, shares, distances = [], [], []
+    assumed: dict[str, dict[str, None]] = {patient: {} for patient in chosen}
+    unharmonised: set[str] = set()
+    for member in members:
+        folder = bundle.member_folder(endpoint, member)
+        harmoniser = _harmoniser(folder, inputs)
+        scores: dict[str, pd.Series] = {}
+        for arm, patients in groups.items():
+            if arm.network and arm.network not in scores:
+                everyone = [p for own, group in groups.items() if own.network == arm.network for p in group]
+                scores[arm.network] = deep_scores(
+                    folder / f"{arm.network}.safetensors", everyone, new.patches, patches, deep
+                )
+            fitted = load_arm(folder / "arms", arm.name)
+            tables = _tables(new, arm, fitted, patients, read_selection(folder), harmoniser, scores)
+            where = {"repeat": member[0], "fold": member[1]}
+            risks.append(_risks(fitted, tables, patients).assign(arm=arm.name, **where))
+            reference = read_reference(folder, arm.name)
+            shares.append(_shares(fitted, tables, patients, head, reference.mean, seed).assign(**where))
+            if reference.distance is not None:
+                percentile = reference.distance.percentile(measured_rows(fitted, tables))
+                distances.append(pd.DataFrame({"patient": patients, "percentile": percentile}).assign(**where))
+            for patient in patients:
+                assumed[patient].update(dict.fromkeys(new.assumed(fitted, patient)))
+            if harmoniser is not None and {"radiomics", "peri_radiomics"} & set(arm.blocks):
+                batch = harmoniser.rows["batch"].reindex(patients)
+                unharmonised |= set(batch.index[~batch.isin(harmoniser.batches[arm.selected_on])])
+    nothing = pd.DataFrame(columns=["patient", "percentile", "repeat", "fold"])
+    return Scored(
+        pd.concat(risks, ignore_index=True),
+        pd.concat(shares, ignore_index=True),
+        pd.concat(distances, ignore_index=True) if distances else nothing,
+        {patient: list(values) for patient, values in assumed.items()},
+        unharmonised,
+    )
+
+
+def deep_scores(
+    network: Path,
+    patients: Sequence[str],
+    patches: Mapping[str, Path],
+    made_by: PatchesSettings,
+    settings: DeepSettings,
+) -> pd.Series:
+    """Scores of the patients by one network, as `metaswin.deep.features` makes them; missing without a patch.
+
+    Raises
+    ------
+    RuntimeError
+        If the patches were not made as those that the network was trained on.
+    """
+    from metaswin.deep.cache import load_patch
+    from metaswin.deep.compute import choose_device, reproducible
+    from metaswin.deep.network_file import load_network, read_facts, score
+
+    facts = read_facts(network)
+    if facts["patches"] != made_by.model_dump(mode="json") or facts["channels"] != channel_names(made_by):
+        raise RuntimeError(f"{network}: trained on other patches than those of the new patients")
+    device = choose_device(settings.device)
+    values = dict.fromkeys(patients, np.nan)
+    with reproducible(settings.threads, device):
+        loaded = load_network(network, device)
+        for patient in patients:
+            if patient in patches:
+                values[patient] = score(loaded, load_patch(patches[patient]).half())[0]
+    return pd.Series(values, dtype="float64")
+
+
+def _harmoniser(folder: Path, inputs: Mapping[str, str | None]) -> Harmoniser | None:
+    facts = folder / "harmonisation.json"
+    if not facts.is_file():
+        return None
+    own = {"harmonisation": str(facts), "harmonisation_values": str(folder / "harmonisation.safetensors")}
+    return load_harmoniser({**inputs, **own})
+
+
+def _tables(
+    new: NewData,
+    arm: BundledArm,
+    fitted: FittedArm,
+    patients: Sequence[str],
+    selection: pd.DataFrame | None,
+    harmoniser: Harmoniser | None,
+    scores: Mapping[str, pd.Series],
+) -> dict[str, pd.DataFrame]:
+    """Raw columns of the arm's blocks for its patients."""
+    deep = None if arm.network is None else scores[arm.network].reindex(new.patients)
+    own = {"selection": selection, "harmoniser": harmoniser, "deep": deep, "selected_on": arm.selected_on}
+    tables = raw_tables(replace(new.sources, **own), list(fitted.encoders))
+    return {block: table.loc[list(patients)] for block, table in tables.items()}
+
+
+def _risks(fitted: FittedArm, tables: dict[str, pd.DataFrame], patients: Sequence[str]) -> pd.DataFrame:
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "patient": patients,
+                    "head": head,
+                    "probability": probability,
+                    "positive": probability >= fitted.heads[head].threshold,
+                }
+            )
+            for head, probability in fitted.predict(tables).items()
+        ],
+        ignore_index=True,
+    )
+
+
+def _shares(
+    fitted: FittedArm,
+    tables: dict[str, pd.DataFrame],
+    patients: Sequence[str],
+    head: str,
+    mean: np.ndarray,
+    seed: int,
+) -> pd.DataFrame:
+    """Contributions of modalities (exact) and of columns, against the average training patient.
+
+    The bundle holds no training row. What is not known takes the mean of the encoded training rows: "baseline
+    Shapley" (Sundararajan and Najmi 2020, ICML, PMLR 119:9269-9278). Of a logistic regression that is the coefficient
+    times the distance from the mean, as with a background of all rows.
+    """
+    encoded = np.concatenate([encoder.transform(tables[block]) for block, encoder in fitted.encoders.items()], axis=1)
+    logit = logit_of(fitted.heads[head], [len(encoder.outputs) for encoder in fitted.encoders.values()])
+    whole = exact_shares(logit, encoded, mean[None], modality_players(fitted.encoders))
+    single = sampled_shares(logit, encoded, mean[None], column_players(fitted.encoders), PERMUTATIONS[head], seed)
+    records: list[dict[str, Any]] = []
+    for found, shown in ((whole, lambda name: True), (single, lambda name: len(name) > 1)):
+        for place, name in enumerate(found.players.names):
+            if shown(name):
+                facts = {"modality": name[0], "feature": name[1] if len(name) > 1 else "", "base": found.base}
+                records += [
+                    {"patient": patient, **facts, "contribution": float(value)}
+                    for patient, value in zip(patients, found.values[:, place], strict=True)
+                ]
+    return pd.DataFrame(records)

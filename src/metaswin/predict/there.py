@@ -1,0 +1,124 @@
+"""What is there of each new patient, and what a model has to assume."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from metaswin.bundle.load import Bundle
+from metaswin.clinical.settings import ClinicalSettings
+from metaswin.files import read_table
+from metaswin.fusion.arms import CLINICAL, clinical_sets
+from metaswin.fusion.encode import CategoryColumn, NumericColumn
+from metaswin.fusion.modalities import VOLUME, Sources, load_sources
+from metaswin.fusion.store import FittedArm
+from metaswin.selection.matrix import SETS, region_of, wide
+
+MEDIAN = "the training median"
+
+
+@dataclass(frozen=True)
+class NewData:
+    """Everything measured of the new patients.
+
+    Attributes
+    ----------
+    sources : Sources
+        Raw columns without what belongs to a member: no selection, no harmonisation, no deep score.
+    patches : dict
+        Patient → file of its patch, of those who have one.
+    """
+
+    sources: Sources
+    patches: dict[str, Path]
+
+    @property
+    def patients(self) -> list[str]:
+        return self.sources.patients
+
+    def blocks(self, patient: str) -> set[str]:
+        """Blocks of which this patient has at least one value."""
+        found = {f"{CLINICAL}{name}" for name in self.sources.sets if self._any(self.clinical(name), patient)}
+        found |= {name for name, matrix in self.sources.features.items() if self._any(matrix, patient)}
+        if self.sources.anatomy is not None and self._any(self.sources.anatomy, patient):
+            found.add("anatomy")
+        if self.sources.volume is not None and np.isfinite(self.sources.volume[patient]):
+            found.add("volume")
+        return found | ({"deep"} if patient in self.patches else set())
+
+    def clinical(self, name: str) -> pd.DataFrame:
+        """Columns of a clinical set."""
+        return self.sources.clinical[self.sources.sets[name]]
+
+    def assumed(self, arm: FittedArm, patient: str) -> list[str]:
+        """Values of this patient that the arm has to make up, and what it takes instead."""
+        found = []
+        for block, encoder in arm.encoders.items():
+            if block in SETS:
+                found += self._assumed_features(block, [column.name for column in encoder.columns], patient)
+            elif block == "deep":
+                found += [] if patient in self.patches else [f"deep score ({MEDIAN})"]
+            else:
+                row = self._plain(block).loc[patient]
+                found += [_assumption(column) for column in encoder.columns if pd.isna(row.get(column.name))]
+        return found
+
+    def value(self, modality: str, feature: str, patient: str) -> float | str | None:
+        """What was measured: a number, a category as it was written, or None where it is missing."""
+        table = self.sources.features.get(modality) if modality in SETS else self._plain(modality)
+        if table is None or feature not in table or pd.isna(value := table.at[patient, feature]):
+            return None
+        return value.strip() if isinstance(value, str) else float(value)
+
+    def _plain(self, block: str) -> pd.DataFrame:
+        if block == "anatomy":
+            return self.sources.anatomy
+        return self.sources.volume.to_frame(VOLUME) if block == "volume" else self.sources.clinical
+
+    def _assumed_features(self, block: str, columns: list[str], patient: str) -> list[str]:
+        """Regions that are absent, and single features that could not be computed."""
+        matrix = self.sources.features.get(block, pd.DataFrame(index=self.patients))
+        row = matrix.loc[patient].reindex([name for name in columns if not name.endswith("__missing")])
+        regions = dict.fromkeys(map(region_of, row.index))
+        absent = [region for region in regions if not self._any(matrix.filter(like=f"{region}__"), patient)]
+        gaps = [name for name in row.index[row.isna()] if region_of(name) not in absent]
+        return [f"{region} (the training medians of its features)" for region in absent] + [
+            f"{name} ({MEDIAN})" for name in gaps
+        ]
+
+    @staticmethod
+    def _any(table: pd.DataFrame, patient: str) -> bool:
+        return bool(table.loc[patient].notna().any())
+
+
+def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, Path], bundle: Bundle) -> NewData:
+    """Read what the stages made of the new patients.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Paths of ``used, clinical`` and, with images or a table of features, ``features, anatomy``.
+    patches : mapping
+        Patient → patch file; an empty file is none.
+    bundle : Bundle
+    """
+    patients = sorted(read_table(inputs["used"], columns=["patient"])["patient"])
+    blocks = bundle.blocks()
+    sets = clinical_sets(ClinicalSettings(**bundle.config["clinical"]))
+    wanted = {name: columns for name, columns in sets.items() if f"{CLINICAL}{name}" in blocks}
+    names = ("clinical", "used", "features", "anatomy")
+    sources = load_sources(patients, {name: inputs.get(name) for name in names}, wanted)
+    if inputs.get("features"):
+        long = read_table(inputs["features"])
+        sources = replace(sources, features={name: wide(long, name, patients) for name in SETS if name in blocks})
+    there = {patient: path for patient, path in patches.items() if path.stat().st_size > 0}
+    return NewData(sources, there)
+
+
+def _assumption(column: NumericColumn | CategoryColumn) -> str:
+    if isinstance(column, CategoryColumn):
+        return f"{column.name} (counted as unknown)"
+    told = ", and that it was missing" if column.flag else ""
+    return f"{column.name} ({MEDIAN}{told})"

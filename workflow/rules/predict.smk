@@ -1,0 +1,79 @@
+# New patients by a bundle: the stages above, then every member. `metaswin predict` writes the configuration.
+PREDICTING = CONFIG.predict.bundle is not None
+
+if PREDICTING:
+
+    rule prepare_clinical:
+        input:
+            clinical=CONFIG.predict.clinical or [],
+            index=rules.index_dicom.output.private_series if CONFIG.data.source == "dicom" else [],
+            sheet=CONFIG.data.sheet if CONFIG.data.source == "nifti" else [],
+            features=CONFIG.data.features if CONFIG.data.source == "features" else [],
+        output:
+            clinical=CONFIG.clinical.table,
+        log:
+            logs("prepare_clinical"),
+        benchmark:
+            benchmarks("prepare_clinical")
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            disk_mb=10,
+        params:
+            clinical=section("clinical"),
+            # Columns that the cohort's rules read: they are known to be in the user's table.
+            also=[name for rule in section("cohort").values() for name in rule],
+            code=code("prepare_clinical"),
+        message:
+            "Clinical table of the new patients"
+        script:
+            "../scripts/prepare_clinical.py"
+
+    rule predict_patients:
+        input:
+            manifest=f"{CONFIG.predict.bundle}/manifest.json",
+            used=results("cohort/used.parquet"),
+            clinical=results("cohort/clinical.parquet"),
+            exclusions=results("cohort/exclusions.parquet"),
+            features=results("features/radiomics.parquet") if RADIOMICS else [],
+            problems=results("features/problems.parquet") if RADIOMICS else [],
+            anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+            patches=lambda wildcards: (
+                expand(results("patches/{patient}.nii.gz"), patient=used_patients()) if DEEP else []
+            ),
+            images=lambda wildcards: (
+                expand(results("images/{patient}/image.json"), patient=used_patients()) if IMAGES else []
+            ),
+            pictures=lambda wildcards: (
+                expand(results("pictures/{patient}.png"), patient=used_patients()) if IMAGES else []
+            ),
+        output:
+            table=results("predictions/predictions.parquet"),
+            csv=results("predictions/predictions.csv"),
+            members=results("predictions/members.parquet"),
+            contributions=results("predictions/contributions.parquet"),
+            facts=results("predictions/facts.json"),
+            pages=directory(results("predictions/patients")),
+        log:
+            logs("predict_patients"),
+        benchmark:
+            benchmarks("predict_patients")
+        threads: CONFIG.deep.threads
+        resources:
+            mem_mb=4000,
+            runtime=120,
+            disk_mb=500,
+            gpu=1 if DEEP and CONFIG.deep.device == "cuda" else 0,
+        params:
+            settings=section("predict"),
+            deep=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
+            code=code("predict_patients"),
+        message:
+            "Predict the new patients"
+        script:
+            "../scripts/predict_patients.py"
+
+    rule predict:
+        input:
+            rules.predict_patients.output,

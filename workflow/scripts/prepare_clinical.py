@@ -1,0 +1,14 @@
+"""Give everybody who is to be predicted a row of the clinical table."""
+
+from metaswin.clinical.settings import ClinicalSettings
+from metaswin.joblog import job
+from metaswin.predict.clinical import prepare_clinical
+
+with job(snakemake.log[0]):
+    prepare_clinical(
+        # An input the data source does not have is an empty list.
+        {name: path or None for name, path in snakemake.input.items()},
+        snakemake.output.clinical,
+        ClinicalSettings(**snakemake.params.clinical),
+        snakemake.params.also,
+    )
