@@ -58,8 +58,10 @@ def _add_running(commands: argparse._SubParsersAction) -> None:
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
     from metaswin.predict.cli import add_parser
+    from metaswin.validate.cli import add_parser as add_validate
 
     add_parser(commands)
+    add_validate(commands)
 
 
 def _add_schema(commands: argparse._SubParsersAction) -> None:

@@ -96,6 +96,7 @@ def test_survival_when_an_endpoint_has_a_horizon_then_it_can_be_planned(snakemak
         "controls",
         "explanation",
         "report",
+        "bundle",
     ],
 )
 def test_stage_when_named_as_target_then_it_can_be_planned(snakemake, small, cohort, target):

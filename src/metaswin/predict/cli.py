@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     output = Path(arguments.output).resolve()
     bundle = read_bundle(opened(Path(arguments.bundle), output))
-    local = _settings(arguments.settings)
+    local = read_settings(arguments.settings)
     clinical = merged(bundle.config, local)["clinical"]
     call = (bundle, arguments.input, arguments.clinical, arguments.member)
     messages = check_call(*call, clinical, arguments.lenient, arguments.other_version)
@@ -51,7 +51,8 @@ def _header(table: str | None) -> list[str]:
     return read_header(table) if table else []
 
 
-def _settings(path: str | None) -> dict[str, Any]:
+def read_settings(path: str | None) -> dict[str, Any]:
+    """Settings of the file given with `--settings`; nothing without one."""
     import yaml
 
     from metaswin.errors import UserError

@@ -84,7 +84,8 @@ def not_predicted(endpoint: str, patient: str, why: str) -> dict[str, Any]:
 def prediction_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows of `answer` and `not_predicted` as one table; lists are written with semicolons."""
     rows = [{**record, **{name: "; ".join(record[name]) for name in LISTS}} for record in records]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return table.sort_values(["endpoint", "patient"], kind="stable", ignore_index=True)
 
 
 def membership(bundle: Bundle, endpoint: str, patient: str, member: tuple[int, int] | None) -> str:

@@ -49,6 +49,8 @@ def patient_page(
         member=member,
         marks=sorted(own["probability"]),
         positive=int(own["positive"].sum()),
+        modalities_there=[part_name(name).lower() for name in record["modalities"]],
+        missing=[part_name(name).lower() for name in record["missing"]],
         limits=placed["limits"] or [],
         trained=placed["n"],
         modalities=bars(rests_on[rests_on["feature"] == ""]),
@@ -72,7 +74,7 @@ def bars(table: pd.DataFrame) -> list[dict[str, Any]]:
         width = 50 * abs(row.contribution) / widest if widest else 0.0
         found.append(
             {
-                "name": row.feature or part_name(row.modality),
+                "name": _words(row.feature) or part_name(row.modality),
                 "value": row.value,
                 "up": row.contribution > 0,
                 "left": 50.0 if row.contribution > 0 else 50 - width,
@@ -81,6 +83,12 @@ def bars(table: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _words(feature: str) -> str:
+    """``tumor: original firstorder Mean`` of a radiomic feature; other columns as they are named."""
+    region, apart, name = feature.partition("__")
+    return f"{region}: {name.replace('_', ' ')}" if apart else feature
 
 
 def per_cent(share: float) -> str:

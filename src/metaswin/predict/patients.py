@@ -23,6 +23,7 @@ from metaswin.predict.score import Scored, score_members
 from metaswin.predict.settings import PredictSettings
 from metaswin.predict.there import NewData, load_new
 from metaswin.report.facts import versions
+from metaswin.report.numbers import plain
 
 logger = logging.getLogger("metaswin.predict")
 
@@ -167,4 +168,4 @@ def _write(
 def _text(value: float | str | None) -> str:
     if value is None:
         return "missing"
-    return value if isinstance(value, str) else f"{value:.4g}"
+    return value if isinstance(value, str) else plain(value)

@@ -1,0 +1,105 @@
+"""A finished run frozen, and patients predicted by it through the same stages, as a user does."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from bundle_run import fitted, freeze_run
+
+from metaswin.bundle.load import read_bundle
+from metaswin.cli import main
+
+EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
+
+
+@pytest.fixture(scope="module")
+def bundled(snakemake, cohort, small):
+    """The run of the shared cohort with its bundle."""
+    run = snakemake(cohort, small, "bundle")
+    assert run.code == 0, run.text[-5000:]
+    return run
+
+
+def predict(bundle, data, output, *arguments):
+    """`metaswin predict`; a category too rare to be known counts as missing."""
+    table = ["--clinical", str(data / "clinical.csv")]
+    given = ["--bundle", str(bundle), "--input", str(data / "dicom"), *table, "--output", str(output)]
+    return main(["predict", *given, "--lenient", "--cores", "2", *arguments])
+
+
+@pytest.mark.long
+def test_predict_when_patients_are_held_out_then_a_member_equals_the_run_and_the_ensemble_knows_them(
+    bundled, cohort, tmp_path
+):
+    out = tmp_path / "out"
+    folder = out / "results/predictions"
+    assert predict(cohort / "results/bundle.zip", cohort / "data", out) == 0
+    ensemble = pd.read_csv(folder / "predictions.csv").set_index("patient")
+    assert (ensemble["training_cohort"] == "was in the training cohort").all()
+    assert (ensemble["members"] == 2).all()
+    assert (ensemble["spread_low"] <= ensemble["risk"]).all()
+    pages = sorted((folder / "patients").glob("*.html"))
+    assert len(pages) == 8
+    assert all("data:image/png" in page.read_text() for page in pages)
+
+    run = bundled.table("evaluation/predictions.parquet")
+    run = run[run["arm"] == EVERYTHING]
+    for fold in (0, 1):
+        assert predict(cohort / "results/bundle.zip", cohort / "data", out, "--member", f"0,{fold}") == 0
+        own = pd.read_parquet(folder / "members.parquet")
+        held_out = own.merge(run, on=["patient", "repeat", "fold", "head"], suffixes=("", "_run"))
+        assert len(held_out) == 8  # four patients, two heads
+        assert (held_out["probability"] - held_out["probability_run"]).abs().max() <= 1e-6
+        member = pd.read_csv(folder / "predictions.csv").set_index("patient")
+        known = set(held_out["patient"])
+        assert set(member.index[member["training_cohort"] == "held out by this member"]) == known
+
+
+@pytest.mark.long
+def test_predict_when_no_table_is_given_then_the_arms_without_clinical_columns_predict(bundled, cohort, tmp_path):
+    chosen = next(path for path in sorted((cohort / "data/dicom").iterdir()) if path.is_dir())
+    shutil.copytree(chosen, tmp_path / "dicom" / chosen.name)
+    bundle, out = cohort / "results/bundle", tmp_path / "out"
+    arguments = ["--bundle", str(bundle), "--input", str(tmp_path / "dicom"), "--output", str(out)]
+    assert main(["predict", *arguments]) == 0
+    table = pd.read_csv(out / "results/predictions/predictions.csv")
+    assert "clinical" in table.loc[0, "missing"]
+    assert "clinical" not in table.loc[0, "arm"]
+
+
+def test_bundle_when_made_then_it_is_sound_and_holds_no_id_and_no_path(bundled, cohort):
+    bundle = read_bundle(cohort / "results/bundle")
+    assert bundle.members("dm") == [(0, 0), (0, 1)]
+    for path in bundle.folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"SIM-0" not in content, path
+            assert str(cohort).encode() not in content, path
+
+
+def test_predict_when_run_on_a_table_of_features_then_it_predicts_and_validates(tmp_path):
+    """The whole command, on tables: Snakemake, every stage that tables have, then the external validation."""
+    frozen = freeze_run(fitted(tmp_path), tmp_path)
+    run = frozen.run
+    long = run.features[run.features["patient"].isin(frozen.test)].drop(columns="voxels")
+    wide = long.pivot(index="patient", columns="region")
+    wide.columns = [f"{region}__{name}" for name, region in wide.columns]
+    wide.rename_axis("patient_id").to_csv(tmp_path / "features.csv")
+    clinical = run.clinical[run.clinical["patient"].isin(frozen.test)].rename(columns={"patient": "patient_id"})
+    labels = run.folds[run.folds["repeat"] == 1].set_index("patient")["label"]
+    clinical = clinical.assign(dm=labels[clinical["patient_id"]].astype("Int64").to_numpy())
+    clinical.to_csv(tmp_path / "clinical.csv", index=False)
+    arguments = ["--bundle", frozen.bundle.parent / "bundle.zip", "--input", tmp_path / "features.csv", "--lenient"]
+    arguments += ["--clinical", tmp_path / "clinical.csv", "--output", tmp_path / "out", "--member", "1,0"]
+    assert main(["predict", *map(str, arguments)]) == 0
+    table = pd.read_csv(tmp_path / "out/results/predictions/predictions.csv").set_index("patient")
+    wanted = frozen.fold_predictions()
+    wanted = wanted[wanted["head"] == "network"].set_index("patient")["probability"]
+    pd.testing.assert_series_equal(table["risk"], wanted[table.index], check_names=False, atol=1e-6, rtol=0)
+    assert main(["validate", "--output", str(tmp_path / "out")]) == 0
+    metrics = pd.read_csv(tmp_path / "out/results/validation/metrics.csv").set_index("metric")
+    assert 0 <= metrics.loc["auc", "value"] <= 1
+    assert json.loads((tmp_path / "out/results/validation/facts.json").read_text())["endpoints"][0]["sets"]
+    assert yaml.safe_load((tmp_path / "out/predict.yaml").read_text())["predict"]["member"] == "1,0"
