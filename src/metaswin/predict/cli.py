@@ -53,16 +53,11 @@ def _header(table: str | None) -> list[str]:
 
 def read_settings(path: str | None) -> dict[str, Any]:
     """Settings of the file given with `--settings`; nothing without one."""
-    import yaml
-
+    from metaswin.config.read import read_config
     from metaswin.errors import UserError
 
     if path is None:
         return {}
-    try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"--settings: cannot read {path} ({error})") from None
-    if not isinstance(found, dict):
-        raise UserError(f"--settings: {path} holds no settings; write them as in config/config.yaml")
-    return found
+    if not Path(path).is_file():
+        raise UserError(f"--settings: no file {path} (looked from {Path.cwd()})")
+    return read_config(path)

@@ -13,6 +13,8 @@ from metaswin.files import read_table, write_text
 
 CONFIG = "predict.yaml"
 LOG = "logs/snakemake.log"
+# `metaswin run` becomes Snakemake: a process of its own.
+METASWIN = "import sys; from metaswin.cli import main; sys.exit(main())"
 
 
 def opened(bundle: Path, output: Path) -> Path:
@@ -28,7 +30,7 @@ def opened(bundle: Path, output: Path) -> Path:
 
 
 def run_workflow(config: Mapping[str, Any], output: Path, cores: int) -> None:
-    """Run Snakemake with the target `predict` in `output`.
+    """Run the workflow with the target `predict` in `output`, as `metaswin run` does.
 
     Raises
     ------
@@ -37,18 +39,15 @@ def run_workflow(config: Mapping[str, Any], output: Path, cores: int) -> None:
     """
     import yaml
 
-    root = Path(__file__).parents[3]
-    if not (root / "Snakefile").is_file():
-        raise UserError(f"no Snakefile in {root}; install metaswin from its clone with `pip install -e .`")
     write_text(output / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
     log = output / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(output),
-        "--cores", str(cores), "--configfile", str(output / CONFIG), "--rerun-incomplete", "--", "predict",
+        sys.executable, "-c", METASWIN, "run", "--directory", str(output), "--cores", str(cores),
+        "--configfile", str(output / CONFIG), "--", "predict",
     ]  # fmt: skip
     with log.open("w", encoding="utf-8") as file:
-        done = subprocess.run(command, cwd=root, stdout=file, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         raise several("The prediction failed:", [*_said(output), f"the whole log: {log}"])
 
@@ -79,8 +78,8 @@ def _said(output: Path) -> list[str]:
         if path.stat().st_mtime >= started and path != output / LOG:
             text = path.read_text(encoding="utf-8", errors="replace")
             message = text.partition(" ERROR ")[2].strip()
-            if "Traceback" in message:
-                message = f"{message.splitlines()[-1]} (see {path})"
+            if message.startswith("the job failed"):
+                message = f"{message.splitlines()[0]}: {path}"
             if message:
                 found[message] = None
     if found:

@@ -10,7 +10,6 @@ from metaswin.bundle.load import Bundle
 from metaswin.clinical.label import outcome
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
 from metaswin.clinical.table import read_clinical, read_header
-from metaswin.config.check import endpoint_columns
 from metaswin.errors import UserError, several, suggestion
 from metaswin.files import atomic, read_table, write_json, write_table, write_text
 from metaswin.predict.combine import IN_TRAINING
@@ -80,7 +79,7 @@ def _check(
         header = read_header(outcomes)
     except UserError as error:
         raise several("Nothing was validated:", [*messages, str(error)]) from None
-    wanted = [settings.id, *(c for e in endpoints.values() for c in (*endpoint_columns(e), e.start) if c is not None)]
+    wanted = [settings.id, *(c for e in endpoints.values() for c in (*e.columns, e.start) if c is not None)]
     messages += [
         f"{outcomes} has no column {name!r}{suggestion(name.strip(), header)}"
         for name in dict.fromkeys(wanted)
