@@ -158,6 +158,16 @@ def test_table_when_prepared_then_everybody_has_a_row_and_values_stay_as_written
     assert found.to_numpy().tolist() == [["N2", " 61,5 ", "a;b", "", ""], ["N1", "", "", "", ""]]
 
 
+def test_table_when_pseudonyms_stand_in_the_index_then_it_holds_the_ids_once(tmp_path):
+    (tmp_path / "new.csv").write_text("patient_id,age\nN1,60\n")
+    index = pd.DataFrame({"patient": ["P-1", "P-2", "P-3", ""], "usable": [True, True, False, True]})
+    write_table(tmp_path / "index.parquet", index)
+    inputs = {"clinical": str(tmp_path / "new.csv"), "index": str(tmp_path / "index.parquet")}
+    names = {"P-1": "N1", "P-2": "N2"}
+    prepare_clinical(inputs, str(tmp_path / "out.csv"), ClinicalSettings(), [], names)
+    assert pd.read_csv(tmp_path / "out.csv")["patient_id"].tolist() == ["N1", "N2"]
+
+
 def test_told_when_some_are_not_predicted_then_they_are_grouped_by_reason(tmp_path):
     rows = [not_predicted("dm", name, why) for name, why in [("A", "no-image"), ("B", "no-image"), ("C", "no-ct")]]
     write_table(tmp_path / "results/predictions/predictions.parquet", prediction_table(rows))

@@ -12,6 +12,7 @@ from scipy.special import logit
 
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_table
+from metaswin.predict.combine import membership
 from metaswin.problems import Problem
 
 
@@ -58,6 +59,12 @@ def test_ensemble_when_patients_were_in_the_cohort_then_it_says_so_and_for_other
     # One member alone: the same numbers, and no spread.
     np.testing.assert_array_equal(new["spread_low"], new["spread_high"])
     assert new["group"].isin(["low", "middle", "high"]).all()
+
+
+def test_membership_when_pseudonyms_stand_on_one_side_then_it_cannot_be_known(frozen):
+    bundle = frozen.read()
+    assert membership(bundle, "dm", frozen.test[0], None) == "was in the training cohort"
+    assert "cannot be compared" in membership(bundle, "dm", frozen.test[0], None, pseudonyms=True)
 
 
 def test_contributions_when_added_up_then_they_lead_from_the_average_patient_to_the_risk(frozen, member):

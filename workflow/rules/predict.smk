@@ -24,6 +24,7 @@ if PREDICTING:
             clinical=section("clinical"),
             # Columns that the cohort's rules read: they are known to be in the user's table.
             also=[name for rule in section("cohort").values() for name in rule],
+            pseudonyms=PSEUDONYMS,
             code=code("prepare_clinical"),
         message:
             "Clinical table of the new patients"
@@ -68,6 +69,7 @@ if PREDICTING:
         params:
             settings=section("predict"),
             deep=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
+            pseudonyms=CONFIG.data.pseudonyms,
             code=code("predict_patients"),
         message:
             "Predict the new patients"

@@ -11,4 +11,5 @@ with job(snakemake.log[0]):
         dict(snakemake.output.items()),
         PredictSettings(**snakemake.params.settings),
         DeepSettings(**snakemake.params.deep),
+        snakemake.params.pseudonyms,
     )

@@ -1,6 +1,7 @@
 """Give everybody who is to be predicted a row of the clinical table."""
 
 from metaswin.clinical.settings import ClinicalSettings
+from metaswin.ingest.pseudonyms import read_map
 from metaswin.joblog import job
 from metaswin.predict.clinical import prepare_clinical
 
@@ -11,4 +12,5 @@ with job(snakemake.log[0]):
         snakemake.output.clinical,
         ClinicalSettings(**snakemake.params.clinical),
         snakemake.params.also,
+        read_map(snakemake.params.pseudonyms["map"]) if snakemake.params.pseudonyms else None,
     )

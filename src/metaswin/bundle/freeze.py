@@ -66,6 +66,7 @@ def freeze(
         "versions": versions(),
         "settings": settings.model_dump(mode="json"),
         "confidence": config["evaluation"]["confidence"],
+        "pseudonyms": config["data"]["pseudonyms"],
         "endpoints": endpoints,
     }
     # Not `write_json`, which sorts keys: the order of groups of organs is that of the network's channels.

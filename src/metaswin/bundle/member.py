@@ -1,7 +1,7 @@
 """One fold's models, copied into the bundle with what places a new patient among their training rows."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,15 +102,12 @@ def freeze_member(
             _copy(f"{arm_file(files.models, arm.name)}{ending}", f"{arm_file(folder / 'arms', arm.name)}{ending}")
     with atomic(folder / "reference.safetensors") as temporary:
         save_file(tensors, temporary)
-    _write_selection(folder, files, arms)
-    for source, name in [
-        (files.harmonisation, "harmonisation.json"),
-        (files.harmonisation_values, "harmonisation.safetensors"),
-        (files.network, "deep.safetensors"),
-        (files.joint_network, "joint.safetensors"),
-    ]:
-        if source and (name.startswith("harmonisation") or name.split(".")[0] in {arm.network for arm in arms}):
-            _copy(source, folder / name)
+    parts = {arm.selected_on for arm in arms}
+    _write_selection(folder, files, parts)
+    _write_harmonisation(folder, files, parts)
+    for source, name in [(files.network, "deep"), (files.joint_network, "joint")]:
+        if source and name in {arm.network for arm in arms}:
+            _copy(source, folder / f"{name}.safetensors")
     return fitted
 
 
@@ -160,17 +157,32 @@ def _check(arm: FittedArm, tables: dict[str, pd.DataFrame], rows: FoldRows, pred
             raise RuntimeError(f"{arm.name}, {head}: the fitted arm gives other predictions than those of its fold")
 
 
-def _write_selection(folder: Path, files: MemberFiles, arms: Sequence[BundledArm]) -> None:
+def _write_selection(folder: Path, files: MemberFiles, parts: Collection[str]) -> None:
     """Kept features and flags of the parts that hold, as JSON."""
     if files.selection is None:
         return
     table = read_table(files.selection)
     needed = table["kept"] | (table["step"] == "flag")
-    table = table.loc[needed & table["part"].isin({arm.selected_on for arm in arms}), SELECTION]
+    table = table.loc[needed & table["part"].isin(parts), SELECTION]
     records = [
         {key: None if pd.isna(value) else value for key, value in row.items()} for row in table.to_dict("records")
     ]
     write_json(folder / "selection.json", records)
+
+
+def _write_harmonisation(folder: Path, files: MemberFiles, parts: Collection[str]) -> None:
+    """The fits of the parts that hold; without the numbers of patients by batch, which nothing here reads."""
+    if files.harmonisation is None:
+        return
+    facts = read_json(files.harmonisation)
+    facts["parts"] = {
+        part: {name: facts["parts"][part][name] for name in ("fitted", "covariates")} for part in sorted(parts)
+    }
+    write_json(folder / "harmonisation.json", facts)
+    tensors = load_file(files.harmonisation_values)
+    kept = {name: array for name, array in tensors.items() if name.split("/")[0] in parts}
+    with atomic(folder / "harmonisation.safetensors") as temporary:
+        save_file(kept, temporary)
 
 
 def _copy(source: str, target: str | Path) -> None:

@@ -11,7 +11,11 @@ from metaswin.ingest.sheets import read_feature_ids, read_sheet
 
 
 def prepare_clinical(
-    inputs: Mapping[str, str | None], output: str, settings: ClinicalSettings, also: Sequence[str]
+    inputs: Mapping[str, str | None],
+    output: str,
+    settings: ClinicalSettings,
+    also: Sequence[str],
+    names: Mapping[str, str] | None = None,
 ) -> None:
     """Write the table that ingest reads; values stay as the user wrote them.
 
@@ -27,11 +31,14 @@ def prepare_clinical(
     settings : ClinicalSettings
     also : sequence of str
         Columns that other settings name.
+    names : mapping or None
+        Pseudonym → id, where pseudonyms stand in the index: the table holds the ids.
     """
     identifier = settings.id.strip()
     header, rows = _read(inputs["clinical"]) if inputs.get("clinical") else ([identifier], [])
     known = {row[identifier].strip() for row in rows}
-    rows += [{identifier: patient} for patient in _found(inputs) if patient not in known]
+    found = [(names or {}).get(patient, patient) for patient in _found(inputs)]
+    rows += [{identifier: patient} for patient in found if patient not in known]
     wanted = [name.strip() for name in (*settings.columns, *also)]
     columns = list(dict.fromkeys([*header, *wanted]))
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

@@ -22,6 +22,7 @@ COLUMNS = {
 }  # fmt: skip
 LISTS = ("modalities", "missing", "assumed", "warnings")
 IN_TRAINING, HELD_OUT, NEW = "was in the training cohort", "held out by this member", "not in the training cohort"
+NOT_KNOWN = "cannot be compared with the training cohort: pseudonyms stand for the ids of one of them"
 
 
 def answer(
@@ -32,6 +33,7 @@ def answer(
     there: set[str],
     scored: Scored,
     warnings: Sequence[str],
+    training: str,
     member: tuple[int, int] | None,
 ) -> dict[str, Any]:
     """Row of ``predictions.parquet``; `LISTS` are lists.
@@ -50,7 +52,6 @@ def answer(
     headline = facts["headline"] == arm.name
     wanted = next(own for own in bundle.arms(endpoint) if own.name == facts["headline"]).blocks
     missing = [modality_of(block) for block in wanted if block not in there]
-    training = membership(bundle, endpoint, patient, member)
     return {
         "endpoint": endpoint,
         "patient": patient,
@@ -88,8 +89,12 @@ def prediction_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return table.sort_values(["endpoint", "patient"], kind="stable", ignore_index=True)
 
 
-def membership(bundle: Bundle, endpoint: str, patient: str, member: tuple[int, int] | None) -> str:
-    """Whether the training cohort had this id."""
+def membership(
+    bundle: Bundle, endpoint: str, patient: str, member: tuple[int, int] | None, pseudonyms: bool = False
+) -> str:
+    """Whether the training cohort had this id; not to be known where it is a pseudonym on one side only."""
+    if bundle.facts["pseudonyms"] != pseudonyms:
+        return NOT_KNOWN
     folds = bundle.folds_of(endpoint, patient)
     if folds is None:
         return NEW
@@ -123,6 +128,8 @@ def _own_warnings(
         found.append(f"{', '.join(missing)} missing: filled as in the training run")
     if training == IN_TRAINING:
         found.append(f"{training}: this risk is no test of the models")
+    if training == NOT_KNOWN:
+        found.append(f"this id {training}")
     if far is not None:
         found.append(f"unlike the training patients: farther from them than {far:.0f} % of them are from the others")
     return found

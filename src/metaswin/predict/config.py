@@ -11,10 +11,10 @@ TABLE = "private/predict/clinical.csv"
 IMAGES = ("dicom", "nifti")
 # What a hospital may say for itself; all else belongs to the models.
 LOCAL = [
-    "data.sheet", "ingest", "clinical.id", "clinical.na_values", "clinical.date_format", "clinical.columns",
-    "images.nnunet", "organs.totalsegmentator.device", "organs.totalsegmentator.threads",
-    "organs.totalsegmentator.weights", "organs.totalsegmentator.batch_size", "organs.totalsegmentator.license",
-    "organs.masks.pattern", "deep.device", "deep.threads",
+    "data.sheet", "data.pseudonyms", "data.pseudonym_key", "ingest", "clinical.id", "clinical.na_values",
+    "clinical.date_format", "clinical.columns", "images.nnunet", "organs.totalsegmentator.device",
+    "organs.totalsegmentator.threads", "organs.totalsegmentator.weights", "organs.totalsegmentator.batch_size",
+    "organs.totalsegmentator.license", "organs.masks.pattern", "deep.device", "deep.threads",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from metaswin.deep.settings import DeepSettings
 from metaswin.errors import several
 from metaswin.files import atomic, read_json, read_table, write_json, write_table, write_text
 from metaswin.predict.check import versions_differ
-from metaswin.predict.combine import answer, contributions, not_predicted, prediction_table
+from metaswin.predict.combine import answer, contributions, membership, not_predicted, prediction_table
 from metaswin.predict.outside import clinical_warnings, image_warnings
 from metaswin.predict.page import patient_page
 from metaswin.predict.score import Scored, score_members
@@ -33,7 +33,11 @@ NOBODY = "no arm of the bundle can do without what is missing"
 
 
 def predict_patients(
-    inputs: Mapping[str, Any], outputs: Mapping[str, str], settings: PredictSettings, deep: DeepSettings
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, str],
+    settings: PredictSettings,
+    deep: DeepSettings,
+    pseudonyms: bool = False,
 ) -> None:
     """Write predictions, what they rest on, and a page a patient.
 
@@ -47,6 +51,8 @@ def predict_patients(
     settings : PredictSettings
     deep : DeepSettings
         ``device`` and ``threads``.
+    pseudonyms : bool
+        Whether pseudonyms stand for the ids.
 
     Raises
     ------
@@ -78,7 +84,8 @@ def predict_patients(
         for patient, arm in chosen.items():
             told = _outside(bundle, endpoint, patient, new, facts, scored) + noticed.get(patient, [])
             there = new.blocks(patient)
-            record = answer(bundle, endpoint, patient, arm, there, scored, told, settings.place)
+            training = membership(bundle, endpoint, patient, settings.place, pseudonyms)
+            record = answer(bundle, endpoint, patient, arm, there, scored, told, training, settings.place)
             rests_on = contributions(scored, patient)
             rests_on["value"] = [
                 _text(new.value(row.modality, row.feature, patient)) if row.feature else ""

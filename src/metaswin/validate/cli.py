@@ -19,6 +19,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from metaswin.bundle.load import read_bundle
     from metaswin.errors import UserError
+    from metaswin.ingest.pseudonyms import pseudonym_places, read_pseudonyms
+    from metaswin.ingest.settings import DataSettings
     from metaswin.predict.cli import read_settings
     from metaswin.predict.config import merged
     from metaswin.predict.workflow import CONFIG
@@ -27,11 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
     output = Path(arguments.output).resolve()
     if not (output / CONFIG).is_file():
         raise UserError(f"--output: {output} has no {CONFIG}; give the folder that `metaswin predict` wrote")
-    settings = yaml.safe_load((output / CONFIG).read_text(encoding="utf-8"))["predict"]
+    config = yaml.safe_load((output / CONFIG).read_text(encoding="utf-8"))
+    settings = config["predict"]
     outcomes = arguments.outcomes or settings["clinical"]
     if outcomes is None:
         raise UserError("--outcomes is not given, and the prediction had no clinical table; give the table of outcomes")
     bundle = read_bundle(settings["bundle"])
     clinical = merged(bundle.config, read_settings(arguments.settings))["clinical"]
-    print(f"External validation: {validate(bundle, output, Path(outcomes), clinical)}")
+    names = read_pseudonyms(pseudonym_places(DataSettings(**config["data"]), str(output / "private")))
+    print(f"External validation: {validate(bundle, output, Path(outcomes), clinical, names.of)}")
     return 0

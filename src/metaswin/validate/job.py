@@ -1,6 +1,6 @@
 """The work of ``metaswin validate``: read predictions and outcomes, write the tables and one page."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,13 @@ BINS = 10
 EVERYBODY, HEADLINE = "everybody predicted", "predicted by the headline arm"
 
 
-def validate(bundle: Bundle, output: Path, outcomes: Path, clinical: Mapping[str, Any]) -> Path:
+def validate(
+    bundle: Bundle,
+    output: Path,
+    outcomes: Path,
+    clinical: Mapping[str, Any],
+    pseudonym: Callable[[str], str] = str,
+) -> Path:
     """Write the external validation below ``results/validation`` of a prediction; returns the page.
 
     Patients who were in the training cohort are left out: they would be no test.
@@ -34,6 +40,8 @@ def validate(bundle: Bundle, output: Path, outcomes: Path, clinical: Mapping[str
         Clinical table with the columns of the bundle's endpoints.
     clinical : mapping
         Settings of that table.
+    pseudonym : callable
+        What stands for an id in the predictions.
 
     Raises
     ------
@@ -44,7 +52,7 @@ def validate(bundle: Bundle, output: Path, outcomes: Path, clinical: Mapping[str
     settings = ClinicalSettings(**{**clinical, "table": str(outcomes)})
     endpoints = {name: EndpointSettings(**facts["settings"]) for name, facts in bundle.endpoints.items()}
     _check(predicted, outcomes, settings, endpoints)
-    rows, predictions = read_clinical(outcomes, settings).table, read_table(predicted)
+    rows, predictions = read_clinical(outcomes, settings, pseudonym).table, read_table(predicted)
     views, tables, curves = [], [], []
     for name, endpoint in endpoints.items():
         own = predictions[predictions["endpoint"] == name].set_index("patient")
