@@ -88,7 +88,8 @@ def collect(
         counts={
             "clinical": int(metadata["clinical"]),
             "found": int(metadata["found"]),
-            "go_on": len(with_outcome.intersection(candidates)),
+            # New patients are to be predicted: there is no endpoint, and nobody's outcome is known.
+            "go_on": len(with_outcome.intersection(candidates)) if endpoints else len(candidates),
         },
         columns=_columns(typed.reindex(candidates), kinds, clinical, odd),
         endpoints={name: result.counts[endpoints[name].deaths] for name, result in outcomes.items()},
