@@ -107,7 +107,6 @@ def clinical_only(base):
     config["folds"] = {"k": 2, "inner": 2}
     config["fusion"]["headline_arm"] = "clinical:paper"
     config["controls"] = {"permutation": {"n": 4, "batch": 2}}
-    config["survival"] = {"enabled": False}
     config["evaluation"] = {"bootstrap": 100}
     return config
 
