@@ -9,12 +9,14 @@ from pathlib import Path
 
 from metaswin.config.read import read_config
 from metaswin.errors import UserError
+from metaswin.files import write_text
 from metaswin.running.cli import CONFIG
 from metaswin.running.leftovers import Leftovers, end_jobs, find_leftovers, live_snakemake, remove_interrupted, unlock
 from metaswin.running.owner import Owner, become, hold, last_owner, live_owner
 from metaswin.running.places import workflow_root
 
 ENDED = "--jobs-ended"
+PROBE = 1 << 18  # bytes
 HELP = f"""usage: metaswin run [{ENDED}] [anything for snakemake]
 
 Runs `snakemake` with the Snakefile of metaswin. Added where you do not give them: --snakefile, --cores all,
@@ -38,7 +40,8 @@ def launch(arguments: list[str]) -> int:
     Raises
     ------
     UserError
-        If somebody else runs in the folder, jobs of a killed run may still run elsewhere, or a file has a slip.
+        If somebody else runs in the folder, jobs of a killed run may still run elsewhere, a file has a slip, or the
+        disk takes nothing.
     """
     if {"--help", "-h"} & set(arguments):
         print(HELP)
@@ -61,6 +64,7 @@ def launch(arguments: list[str]) -> int:
             f"{directory} is in use: {owner or live_owner(directory)} runs the workflow there. Wait for it, or end it "
             "(Ctrl-C, or `kill` with its process number): two runs in one folder would write the same files"
         )
+    _try_disk(directory)
     if left:
         _mend(directory, left, before)
     become(directory, [*snakemake, *added, *arguments])
@@ -98,6 +102,13 @@ def _added(known: argparse.Namespace, directory: Path) -> list[str]:
     if known.cores is None and known.jobs is None and known.profile is None:
         added += ["--cores", "all"]
     return [*added, "--rerun-incomplete"]
+
+
+def _try_disk(directory: Path) -> None:
+    """Write a little, so that a full disk is told before Snakemake stumbles over it with a traceback."""
+    probe = directory / ".snakemake/metaswin.probe"
+    write_text(probe, " " * PROBE)
+    probe.unlink()
 
 
 def _look_elsewhere(left: Leftovers, before: Owner | None) -> None:
