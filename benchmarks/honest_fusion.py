@@ -1,6 +1,6 @@
 """Which network should score the rows that fusion is fitted on: every `fusion.deep_score` on a known truth.
 
-    python benchmarks/honest_fusion.py [--seeds 8] [--train 120] [--columns 512] [--signal 6] [--epochs 40]
+    python -P benchmarks/honest_fusion.py [--seeds 8] [--train 120] [--columns 512] [--signal 6] [--epochs 40]
 
 Each seed draws `--train` training rows of the preset `reference` and 2,000 test rows. The "image" is `--columns`
 numbers of noise with the latent texture and log volume along one direction each, `--signal` deviations strong; the
