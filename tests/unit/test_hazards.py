@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from browser import executable, launched, opened
 
 import metaswin
+from metaswin.cli import main
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
+from metaswin.errors import UserError
 from metaswin.files import read_json
 from metaswin.images.convert import convert_patient
 from metaswin.images.settings import ImagesSettings
@@ -52,7 +55,6 @@ class Checked:
 
 
 def checked(folder: Path, source: str) -> Checked:
-    write_hazards(folder, source)
     config = configuration(source)
     clinical = ClinicalSettings(**{**config["clinical"], "table": str(folder / "clinical.csv")})
     index_dicom(
@@ -81,7 +83,9 @@ def checked(folder: Path, source: str) -> Checked:
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory):
-    return {source: checked(tmp_path_factory.mktemp(source), source) for source in HAZARDS}
+    folder = tmp_path_factory.mktemp("hazards")
+    assert main(["simulate", "--hazards", "--out", str(folder)]) == 0
+    return {source: checked(folder / source, source) for source in HAZARDS}
 
 
 ALL = [(source, hazard) for source, hazards in HAZARDS.items() for hazard in hazards]
@@ -145,6 +149,28 @@ def test_page_when_made_then_it_is_offline_and_holds_every_problem_and_no_path_o
     pd.testing.assert_frame_equal(
         pd.read_csv(cohort.folder / "qc.csv", keep_default_na=False), cohort.problems, check_dtype=False
     )
+
+
+def test_page_when_opened_in_a_browser_then_quiet_sortable_and_no_wider_than_a_phone(cohorts):
+    executable()
+    path = cohorts["rtstruct"].folder / "qc.html"
+    with launched() as browser:
+        desktop, phone = opened(browser, path), opened(browser, path, width=390, height=800)
+        heading = desktop.page.locator("#codes thead button", has_text="Patients")
+        heading.click()
+        first = desktop.page.locator("#codes tbody tr td:nth-child(2)").first.inner_text()
+        width = phone.page.evaluate("document.documentElement.scrollWidth")
+    assert (desktop.complaints, desktop.requests) == ([], [])
+    problems = cohorts["rtstruct"].problems
+    assert first == str(problems[problems["patient"] != ""].groupby("code")["patient"].nunique().max())
+    assert width <= 390
+
+
+def test_hazards_when_the_folder_is_not_empty_then_refused(tmp_path):
+    (tmp_path / "mine").touch()
+    with pytest.raises(UserError, match="not empty"):
+        write_hazards(tmp_path)
+    assert (tmp_path / "mine").exists()
 
 
 def test_table_when_whole_columns_are_wrong_then_told_once(cohorts):
