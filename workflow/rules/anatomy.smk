@@ -18,7 +18,7 @@ if ANATOMY:
             benchmarks("measure_anatomy/{patient}")
         threads: 1
         resources:
-            mem_mb=3000,
+            mem_mb=memory(3000),
             runtime=10,
             disk_mb=10,
         params:
@@ -41,7 +41,7 @@ if ANATOMY:
             benchmarks("collect_anatomy")
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=10,
             disk_mb=10,
         params:

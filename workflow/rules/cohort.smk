@@ -25,7 +25,7 @@ checkpoint close_cohort:
         benchmarks("close_cohort")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
         disk_mb=100,
     params:

@@ -79,6 +79,11 @@ def fold_folder(rest):
     return results(f"models/{{endpoint}}/{{variant}}/r{{repeat}}-f{{fold}}/{rest}")
 
 
+def memory(mb):
+    """Memory of a job in MB; a profile with `retries` gives a job that was killed for it twice as much."""
+    return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
+
+
 def every_fold(rest, endpoints=None, variant="as-is", **wildcards):
     """That path for every endpoint, repeat and fold of the run, or of a control."""
     return expand(

@@ -27,7 +27,7 @@ if IMAGES:
             benchmarks("extract_shuffled/{patient}")
         threads: 1
         resources:
-            mem_mb=3000,
+            mem_mb=memory(3000),
             runtime=30,
             disk_mb=100,
         params:
@@ -52,7 +52,7 @@ if IMAGES:
             benchmarks("collect_shuffled")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=10,
             disk_mb=1000,
         params:
@@ -76,7 +76,7 @@ rule permute_folds:
         benchmarks("permute_folds/{endpoint}")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
         disk_mb=10,
     params:
@@ -110,7 +110,7 @@ rule permute_outcome:
         benchmarks("permute_outcome/{endpoint}/{chunk}")
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
         disk_mb=10,
     params:
@@ -157,7 +157,7 @@ rule evaluate_controls:
         benchmarks("evaluate_controls")
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=10,
         disk_mb=10,
     params:

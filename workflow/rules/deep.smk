@@ -47,7 +47,7 @@ if DEEP:
             benchmarks("extract_deep_features/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}")
         threads: CONFIG.deep.threads
         resources:
-            mem_mb=3000,
+            mem_mb=memory(3000),
             runtime=60,
             disk_mb=50,
             gpu=1 if CONFIG.deep.device == "cuda" else 0,

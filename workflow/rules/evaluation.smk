@@ -30,7 +30,7 @@ rule evaluate:
         benchmarks("evaluate")
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
         disk_mb=1000,
     params:
@@ -58,7 +58,7 @@ rule measure_optimism:
         benchmarks("measure_optimism")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
         disk_mb=50,
     params:

@@ -26,7 +26,7 @@ rule explain_fusion:
         benchmarks("explain_fusion/{endpoint}/{variant}/r{repeat}-f{fold}")
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
         disk_mb=20,
     params:
@@ -52,7 +52,7 @@ rule collect_explanation:
         benchmarks("collect_explanation/{endpoint}")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
         disk_mb=20,
     params:
@@ -81,7 +81,7 @@ if MAPPED:
             benchmarks("map_occlusion/{endpoint}")
         threads: CONFIG.deep.threads
         resources:
-            mem_mb=4000,
+            mem_mb=memory(4000),
             runtime=120,
             disk_mb=10,
             gpu=1 if CONFIG.deep.device == "cuda" else 0,

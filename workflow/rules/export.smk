@@ -20,7 +20,7 @@ if CONFIG.data.source == "dicom":
             benchmarks("export_dicom/{patient}")
         threads: 1
         resources:
-            mem_mb=6000,
+            mem_mb=memory(6000),
             runtime=20,
             disk_mb=200,
         params:

@@ -12,7 +12,7 @@ rule make_folds:
         benchmarks("make_folds/{endpoint}")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
         disk_mb=100,
     params:

@@ -84,7 +84,7 @@ rule train_fusion:
         benchmarks("train_fusion/{endpoint}/{variant}/r{repeat}-f{fold}")
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
         disk_mb=50,
     params:

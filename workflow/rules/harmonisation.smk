@@ -20,7 +20,7 @@ if HARMONISED:
             benchmarks("harmonise/{endpoint}/{variant}/r{repeat}-f{fold}")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=20,
             disk_mb=50,
         params:
@@ -45,7 +45,7 @@ rule associate_site:
         benchmarks("associate_site")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
         disk_mb=10,
     params:

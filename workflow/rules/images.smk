@@ -20,7 +20,7 @@ if IMAGES:
             benchmarks("convert_images/{patient}")
         threads: 2 if AUTOMATIC else 1
         resources:
-            mem_mb=10000 if AUTOMATIC else 3000,
+            mem_mb=memory(10000 if AUTOMATIC else 3000),
             runtime=60 if AUTOMATIC else 10,
             disk_mb=1000,
             gpu=int(AUTOMATIC),

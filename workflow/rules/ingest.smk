@@ -17,7 +17,7 @@ rule index_dicom:
         benchmarks("index_dicom")
     threads: 8
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=60,
         disk_mb=500,
     params:
@@ -49,7 +49,7 @@ rule match_patients:
         benchmarks("match_patients")
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=30,
         disk_mb=100,
     params:

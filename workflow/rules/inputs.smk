@@ -129,15 +129,16 @@ def first_repeat(rest, variant):
     return expand(fold_folder(rest), variant=variant, repeat=0, fold=FOLDS, allow_missing=True)
 
 
-def training_mb(wildcards, input):
+def training_mb(wildcards, input, attempt):
     """Memory (MB) of training a network."""
-    return memory_mb(
+    needed = memory_mb(
         wildcards.backbone,
         CONFIG.deep,
         size=CONFIG.patches.size,
         channels=3 + len(CONFIG.patches.organ_groups),
         patients=len(input.patches),
     )
+    return memory(needed)(wildcards, attempt)
 
 
 def figure_outputs(ending):

@@ -18,7 +18,7 @@ if DRAWN:
             benchmarks("predict_organs/{batch}")
         threads: TOTALSEGMENTATOR.threads
         resources:
-            mem_mb=12000,
+            mem_mb=memory(12000),
             runtime=720,
             disk_mb=5000,
             gpu=1 if TOTALSEGMENTATOR.device == "cuda" else 0,
@@ -54,7 +54,7 @@ if IMAGES:
             benchmarks("segment_organs/{patient}")
         threads: 1
         resources:
-            mem_mb=3000,
+            mem_mb=memory(3000),
             runtime=10,
             disk_mb=200,
         params:

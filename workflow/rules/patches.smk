@@ -19,7 +19,7 @@ if DEEP:
             benchmarks("make_patches/{patient}")
         threads: 1
         resources:
-            mem_mb=3000,
+            mem_mb=memory(3000),
             runtime=10,
             disk_mb=50,
         params:

@@ -19,7 +19,7 @@ if IMAGES:
             benchmarks("picture_patient/{patient}")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=10,
             disk_mb=10,
         params:

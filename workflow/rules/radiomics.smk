@@ -16,7 +16,7 @@ if IMAGES:
             benchmarks("extract_radiomics/{patient}")
         threads: 1
         resources:
-            mem_mb=3000,
+            mem_mb=memory(3000),
             runtime=30,
             disk_mb=100,
         params:
@@ -40,7 +40,7 @@ if IMAGES:
             benchmarks("collect_radiomics")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=10,
             disk_mb=1000,
         params:
@@ -66,7 +66,7 @@ if IMAGES:
             benchmarks("collect_problems")
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=10,
             disk_mb=10,
         params:
@@ -91,7 +91,7 @@ elif RADIOMICS:
             benchmarks("import_features")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=10,
             disk_mb=1000,
         params:

@@ -19,7 +19,7 @@ if IMAGES:
             benchmarks("make_regions/{patient}")
         threads: 1
         resources:
-            mem_mb=3000,
+            mem_mb=memory(3000),
             runtime=10,
             disk_mb=200,
         params:

@@ -38,7 +38,7 @@ rule report:
         benchmarks("report")
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         runtime=20,
         disk_mb=500,
     params:

@@ -18,7 +18,7 @@ if RADIOMICS:
             benchmarks("select_features/{endpoint}/{variant}/r{repeat}-f{fold}")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=20,
             disk_mb=10,
         params:

@@ -21,7 +21,7 @@ if STABILITY:
             benchmarks("perturb_regions/{patient}")
         threads: 1
         resources:
-            mem_mb=3000,
+            mem_mb=memory(3000),
             runtime=60,
             disk_mb=50,
         params:
@@ -50,7 +50,7 @@ if STABILITY:
             benchmarks("collect_stability")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=10,
             disk_mb=500,
         params:
@@ -72,7 +72,7 @@ if STABILITY:
             benchmarks("judge_stability/{endpoint}/r{repeat}-f{fold}")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=10,
             disk_mb=50,
         params:

@@ -26,7 +26,7 @@ if SURVIVAL:
             benchmarks("train_hazard/{endpoint}/{variant}/r{repeat}-f{fold}")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=30,
             disk_mb=50,
         params:
@@ -60,7 +60,7 @@ if SURVIVAL:
             benchmarks("evaluate_survival")
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=20,
             disk_mb=100,
         params:
