@@ -1,4 +1,4 @@
-"""The workflow on a real Slurm of one node: cancelled, killed for memory, its daemon dead, and the same tables at last."""
+"""The workflow on a real Slurm of one node: cancelled, killed for memory, its daemon dead; the same tables at last."""
 
 import shutil
 import tempfile
