@@ -17,7 +17,7 @@ FLAGS = [
     "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2", "--latency-wait", "5",
     "--max-threads", "2",
 ]  # fmt: skip
-TARGETS = ["--", "radiomics", "folds"]
+TARGETS = ["--", "radiomics"]
 
 
 @pytest.fixture(scope="module")

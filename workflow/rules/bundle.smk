@@ -32,7 +32,7 @@ rule bundle_model:
         benchmarks("bundle_model")
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
         disk_mb=4000,
     params:

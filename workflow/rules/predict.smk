@@ -17,7 +17,7 @@ if PREDICTING:
             benchmarks("prepare_clinical")
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=10,
             disk_mb=10,
         params:
@@ -62,7 +62,7 @@ if PREDICTING:
             benchmarks("predict_patients")
         threads: CONFIG.deep.threads
         resources:
-            mem_mb=4000,
+            mem_mb=memory(4000),
             runtime=120,
             disk_mb=500,
             gpu=1 if DEEP and CONFIG.deep.device == "cuda" else 0,

@@ -19,7 +19,7 @@ rule make_qc:
         benchmarks("make_qc")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=10,
         disk_mb=100,
     params:
@@ -57,7 +57,7 @@ checkpoint build_cohort:
         benchmarks("build_cohort")
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=10,
         disk_mb=100,
     params:
