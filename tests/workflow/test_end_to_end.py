@@ -134,8 +134,12 @@ def test_deep_score_when_joint_then_the_run_ends_with_the_headline_trained_end_t
     copy = tmp_path / "copy"
     shutil.copytree(finished.folder, copy)
     fusion = {**small["fusion"], "deep_score": "joint", "joint": {"epochs": 1}}
-    run = snakemake(copy, {**small, "fusion": fusion}, "evaluation")
+    run = snakemake(copy, {**small, "fusion": fusion}, "evaluation", "bundle")
     assert run.code == 0, run.text[-5000:]
+    # Freezing fails where an arm does not give the run's test predictions again.
+    (frozen,) = json.loads((copy / "results/bundle/bundle.json").read_text())["endpoints"].values()
+    assert {arm["name"]: arm["network"] for arm in frozen["arms"] if arm["network"]} == {EVERYTHING: "joint"}
+    assert len(list((copy / "results/bundle").rglob("joint.safetensors"))) == 2
     assert not {"train_deep", "make_patches"} & set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", run.text))
     optimism = run.table("evaluation/optimism.parquet")
     assert set(optimism["deep_score"]) == {"joint"}
