@@ -8,6 +8,7 @@ processes on the same machine. True networks take longer an image than stand-ins
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -85,19 +86,27 @@ def main() -> None:
         from metaswin.simulate.weights import write_standin
 
         write_standin(folder, 297)
+        found = {}
         for run in ("own_api", "batch"):
             call = [sys.executable, __file__, "--run", run, "--weights", folder, *sys.argv[1:]]
             printed = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True).stdout
-            report(run, json.loads(printed.splitlines()[-1]))
+            found[run] = json.loads(printed.splitlines()[-1])
+        report(**found)
 
 
-def report(run: str, found: dict) -> None:
-    """Print seconds, and the share of loading in a batch: imports, and what the first image takes beyond the others."""
-    later = sorted(found["seconds"][1:])[len(found["seconds"][1:]) // 2]
-    load = found["loaded"] + max(0.0, found["seconds"][0] - later)
-    share = load / (load + BATCH * later)
-    seconds = ", ".join(f"{value:.1f}" for value in found["seconds"])
-    print(f"{run:<8} load {load:5.1f} s   images {seconds} s   share of loading in a batch of {BATCH}: {share:.1%}")
+def report(own_api: dict, batch: dict) -> None:
+    """Print seconds, and the share of loading in a batch: imports, and what the first image takes beyond the others.
+
+    TotalSegmentator's own API loads for every image: what an image takes there beyond one of a batch.
+    """
+    later = statistics.median(batch["seconds"][1:])
+    load = batch["loaded"] + max(0.0, batch["seconds"][0] - later)
+    each = statistics.median(own_api["seconds"]) - later
+    for run, way in (("own API", own_api), ("batch", batch)):
+        seconds = ", ".join(f"{value:.1f}" for value in way["seconds"])
+        print(f"{run:<8} imports {way['loaded']:5.1f} s   images {seconds} s")
+    print(f"loading: own API {each:.1f} s of every image ({each / (each + later):.0%})")
+    print(f"         a batch of {BATCH}: {load:.1f} s in all ({load / (load + BATCH * later):.1%})")
 
 
 if __name__ == "__main__":
