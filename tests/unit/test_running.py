@@ -268,5 +268,5 @@ def test_wheel_when_built_then_the_workflow_is_in_it(repository, tmp_path):
     subprocess.run([*command, str(copy)], check=True)
     packed = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     shared = {name.partition("/share/metaswin/")[2] for name in packed} - {""}
-    wanted = {name for name in names if name.startswith(("workflow/", "config/", "profiles/default/"))}
+    wanted = {name for name in names if name.startswith(("workflow/", "config/", "profiles/"))}
     assert shared == wanted | {"Snakefile", "requirements.txt"}
