@@ -32,6 +32,14 @@ PSEUDONYMS = pseudonym_places(CONFIG.data, CONFIG.output.private)
 onstart:
     if workflow.is_main_process and not is_mine(Path.cwd()) and not hold(Path.cwd()):
         raise WorkflowError(f"{Path.cwd()} is in use: {live_owner(Path.cwd())} runs the workflow there.")
+    # Under its limit of jobs a second (100 where none is given) Snakemake 9.27 wakes its scheduler once a second for every
+    # job that has ended, for as long as others wait: thousands of patients would keep it busy with nothing else.
+    scheduler = workflow.scheduler
+    if scheduler.job_rate_limiter and (
+        scheduler.job_rate_limiter.max_jobs,
+        scheduler.job_rate_limiter.timespan,
+    ) == (100, 1):
+        scheduler.job_rate_limiter = None
 
 
 wildcard_constraints:
