@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaswin.errors import UserError
-from metaswin.folds.make import make_folds
+from metaswin.folds.make import SLACK, make_folds
 from metaswin.folds.settings import FoldsSettings
 
 
@@ -35,8 +35,10 @@ def test_folds_when_made_then_each_patient_is_tested_once_a_repeat_and_events_ar
     assert len(folds) == n * repeats
     for _, table in folds.groupby("repeat"):
         assert table["patient"].is_unique
-        events = table[table["label"] == 1].groupby("fold").size()
-        assert events.max() - events.min() <= 1
+        for _, patients in table.groupby("label"):
+            sizes = patients.groupby("fold").size().reindex(range(k), fill_value=0)
+            even = len(patients) / k
+            assert (sizes - even).abs().max() <= max(0.999, 2 * SLACK * even)
 
 
 def test_inner_folds_when_made_then_cover_exactly_the_training_rows():
@@ -76,3 +78,37 @@ def test_folds_when_training_rows_hold_fewer_events_than_inner_folds_then_it_say
     outcome = cohort(40, 5)
     with pytest.raises(UserError, match=r"folds\.inner = 5"):
         make_folds(outcome, no_strata(outcome), FoldsSettings(k=5, inner=5), 1, "dm")
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(30, 400), prevalence=st.floats(0.2, 0.8), k=st.integers(2, 6), seed=st.integers(0, 9))
+def test_folds_when_a_patient_joins_then_others_of_his_label_move_over_a_cut_at_most_and_nobody_else(
+    n, prevalence, k, seed
+):
+    outcome = cohort(n, max(int(n * prevalence), k))
+    chosen = FoldsSettings(k=k, inner=2)
+    newcomer = outcome.tail(1).assign(patient="Q0001")
+    before, _ = make_folds(outcome, no_strata(outcome), chosen, seed, "dm")
+    grown = pd.concat([outcome, newcomer], ignore_index=True)
+    after, _ = make_folds(grown, no_strata(grown), chosen, seed, "dm")
+    both = before.merge(after, on="patient", suffixes=("", "_after"))
+    moved = both[both["fold"] != both["fold_after"]]
+    assert set(moved["label"]) <= set(newcomer["label"])
+    assert len(moved) < k
+
+
+def test_folds_when_a_large_cohort_grows_by_a_hundred_then_hardly_anybody_moves():
+    outcome = cohort(1500, 300)
+    chosen = FoldsSettings(k=5, inner=2)
+    few = outcome.sample(1400, random_state=1)
+    before, _ = make_folds(few, no_strata(few), chosen, 1, "dm")
+    after, _ = make_folds(outcome, no_strata(outcome), chosen, 1, "dm")
+    both = before.merge(after, on="patient")
+    assert (both["fold_x"] != both["fold_y"]).sum() <= 15
+
+
+def test_cells_when_uneven_then_their_larger_folds_are_spread():
+    outcome = cohort(400, 200)
+    sites = pd.DataFrame({"site": [f"site {i % 25:02d}" for i in range(400)]}, index=outcome["patient"])
+    folds, _ = make_folds(outcome, sites, FoldsSettings(k=5, inner=2), 1, "dm")
+    assert folds["fold"].value_counts().between(66, 94).all()

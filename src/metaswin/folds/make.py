@@ -1,19 +1,23 @@
 """Stratified folds per endpoint: outer folds, and inner folds of every training set."""
 
-import warnings
+import hashlib
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedKFold
 
 from metaswin.errors import UserError
 from metaswin.folds.settings import FoldsSettings
+
+# Of a fold's even share of a cell. Large cells may be uneven by so much, so that patients keep their folds.
+SLACK = 0.1
 
 
 def make_folds(
     outcome: pd.DataFrame, strata: pd.DataFrame, settings: FoldsSettings, seed: int, endpoint: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Assign outer and inner folds.
+    """Assign outer and inner folds by hashes of the patients' ids.
+
+    Whoever joins a cohort leaves the others in their folds, but for a few where the balance of a stratum asks for it.
 
     Parameters
     ----------
@@ -22,7 +26,7 @@ def make_folds(
     strata : DataFrame
         Text columns to balance besides the label, indexed by patient; may have no column.
     settings, seed
-        Folds and seed; repeat r shuffles with ``seed + r``.
+        Folds and seed, with which the ids are hashed.
     endpoint : str
         For messages.
 
@@ -42,15 +46,16 @@ def make_folds(
     outcome = outcome.sort_values("patient", ignore_index=True)
     _check_counts(outcome, settings, endpoint)
     stratum, notes = _strata(outcome, strata, settings.k)
+    patients = outcome["patient"].to_numpy(dtype=str)
     repeats = []
     for repeat in range(settings.repeats):
-        fold = _split(stratum, settings.k, seed + repeat)
+        fold = _split(patients, stratum, settings.k, f"{seed}|{repeat}")
         table = outcome.assign(stratum=stratum, repeat=repeat, fold=fold)
         for f in range(settings.k):
             train = np.flatnonzero(fold != f)
             inner = np.full(len(table), -1)
             label = _label_text(outcome)[train]
-            inner[train] = _split(label, settings.inner, seed + 1000 * (repeat + 1) + f)
+            inner[train] = _split(patients[train], label, settings.inner, f"{seed}|{repeat}|{f}")
             table[f"inner_{f}"] = pd.array(np.where(inner < 0, None, inner), dtype="Int8")
         repeats.append(table)
     folds = pd.concat(repeats, ignore_index=True)
@@ -112,12 +117,28 @@ def _strata(outcome: pd.DataFrame, strata: pd.DataFrame, k: int) -> tuple[np.nda
     return cell, notes
 
 
-def _split(stratum: np.ndarray, k: int, seed: int) -> np.ndarray:
-    splitter = StratifiedKFold(k, shuffle=True, random_state=seed)
-    fold = np.empty(len(stratum), dtype=int)
-    with warnings.catch_warnings():
-        # Fewer patients of unknown label than folds is no harm: they are not trained on.
-        warnings.filterwarnings("ignore", message="The least populated class")
-        for f, (_, test) in enumerate(splitter.split(np.zeros(len(stratum)), stratum)):
-            fold[test] = f
+def _split(patients: np.ndarray, cell: np.ndarray, k: int, salt: str) -> np.ndarray:
+    """Fold of every patient, from hashes of the ids, so that who joins or leaves hardly moves the others.
+
+    Hashes rank the patients of a cell as numbers in [0, 1). The cut between folds j - 1 and j lies at j / k, moved as
+    far as the number of patients below it has to be within `SLACK` of a fold's even share. A patient more moves each
+    cut by one patient at most, and by none while the balance holds.
+    """
+    fold = np.empty(len(cell), dtype=int)
+    for name in np.unique(cell):
+        rows = np.flatnonzero(cell == name)
+        place = np.array([_hash(f"{salt}|{patient}") for patient in patients[rows]])
+        even = len(rows) * np.arange(1, k) / k
+        slack = max(0.5, SLACK * len(rows) / k)
+        below = np.searchsorted(np.sort(place), np.arange(1, k) / k)
+        cuts = np.clip(below, np.ceil(even - slack), np.floor(even + slack))
+        rank = np.argsort(np.argsort(place, kind="stable"), kind="stable")
+        # Cells that cannot be even have their larger folds in different places.
+        first = int(_hash(f"{salt}|{name}") * k)
+        fold[rows] = (np.searchsorted(cuts, rank, side="right") + first) % k
     return fold
+
+
+def _hash(text: str) -> float:
+    """A number in [0, 1), the same on every machine."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
