@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from planned import rules_to_run
 
+from metaswin.cli import main
+
 EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
 
 
@@ -188,7 +190,9 @@ def test_library_edit_when_touching_one_stage_then_only_what_depends_on_it_would
     assert not set(rules) & {"index_dicom", "build_cohort", "convert_images", "extract_radiomics", "train_deep"}
 
 
-def test_patient_when_added_then_only_its_images_are_converted(finished, snakemake, small, repository):
+def test_patient_when_added_then_only_its_images_are_converted_and_the_status_says_what_is_fitted_anew(
+    finished, snakemake, small, capsys
+):
     from metaswin.simulate.cohort import simulate_cohort
     from metaswin.simulate.options import SimulationOptions
 
@@ -206,3 +210,10 @@ def test_patient_when_added_then_only_its_images_are_converted(finished, snakema
     assert run.code == 0, run.text[-3000:]
     assert run.text.count("(Rule: convert_images)") == 1
     assert (folder / "results/images/SIM-0009/ct.nii.gz").stat().st_size > 0
+    assert main(["status", "-d", str(folder), "--configfile", str(folder / "config-under-test.yaml"), "--plan"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^images +9 +0 +9 ", shown, re.MULTILINE)
+    assert "dm: 2 of 2 fold models are fitted on the present folds" in shown
+    assert re.search(r"^  segment_organs +1$", shown, re.MULTILINE)
+    assert re.search(r"^  close_cohort +1$", shown, re.MULTILINE)
+    assert "2 × train_fusion" in shown

@@ -1,4 +1,4 @@
-"""``metaswin run``, ``metaswin init`` and ``metaswin doctor``."""
+"""``metaswin run``, ``init``, ``doctor`` and ``status``."""
 
 import argparse
 from pathlib import Path
@@ -11,6 +11,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     _add_run(commands)
     _add_init(commands)
     _add_doctor(commands)
+    _add_status(commands)
 
 
 def _add_run(commands: argparse._SubParsersAction) -> None:
@@ -53,6 +54,44 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "doctor", help="check this machine, the configuration and the run: ok, or how to mend it"
     )
+    _add_places(parser)
+    parser.add_argument("--profile", help="a Snakemake profile, such as that of a cluster")
+
+    def run(arguments: argparse.Namespace) -> int:
+        from metaswin.running.doctor import examine
+
+        lines = examine(arguments.directory, _configs(arguments), arguments.profile)
+        print("\n".join(map(str, lines)))
+        return int(any(line.state == "mend" for line in lines))
+
+    parser.set_defaults(run=run)
+
+
+def _add_status(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "status", help="how far the run is: patients through each stage, time left, failed jobs, models to fit anew"
+    )
+    _add_places(parser)
+    parser.add_argument(
+        "--plan", action="store_true", help="also what a run would do now and why (a dry-run: seconds to half a minute)"
+    )
+
+    def run(arguments: argparse.Namespace) -> int:
+        from metaswin.running.progress import describe, results_of
+
+        configs = _configs(arguments)
+        print("\n".join(describe(arguments.directory, results_of(arguments.directory, configs))), flush=True)
+        if arguments.plan:
+            from metaswin.running.plan import plan
+
+            given = ["--configfile", *map(str, configs)] if configs else []
+            print("", *plan(arguments.directory, given), sep="\n")
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--directory", "-d", type=Path, default=Path("."), help="working directory of the run")
     parser.add_argument(
         "--configfile",
@@ -61,14 +100,9 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
         default=[],
         help=f"your configuration (default: {CONFIG} in the directory)",
     )
-    parser.add_argument("--profile", help="a Snakemake profile, such as that of a cluster")
 
-    def run(arguments: argparse.Namespace) -> int:
-        from metaswin.running.doctor import examine
 
-        configs = arguments.configfile or [path for path in [arguments.directory / CONFIG] if path.is_file()]
-        lines = examine(arguments.directory, [path.absolute() for path in configs], arguments.profile)
-        print("\n".join(map(str, lines)))
-        return int(any(line.state == "mend" for line in lines))
-
-    parser.set_defaults(run=run)
+def _configs(arguments: argparse.Namespace) -> list[Path]:
+    """The configuration files named, or the directory's own."""
+    own = arguments.directory / CONFIG
+    return [path.absolute() for path in arguments.configfile or [own] * own.is_file()]

@@ -50,10 +50,9 @@ def launch(arguments: list[str]) -> int:
     arguments = [word for word in arguments if word != ENDED]
     known = _known(arguments)
     directory = known.directory.resolve()
-    added = _added(known, directory)
-    snakemake = [sys.executable, "-m", "snakemake"]
+    command = snakemake_command(arguments)
     if known.dryrun or any(word.split("=")[0] in LOOKING for word in arguments):
-        return subprocess.run([*snakemake, *added, *arguments], check=False).returncode
+        return subprocess.run(command, check=False).returncode
     before = last_owner(directory)
     owner = live_snakemake(directory)
     left = find_leftovers(directory) if owner is None else None
@@ -67,8 +66,20 @@ def launch(arguments: list[str]) -> int:
     _try_disk(directory)
     if left:
         _mend(directory, left, before)
-    become(directory, [*snakemake, *added, *arguments])
+    become(directory, command)
     raise AssertionError("os.exec does not return")
+
+
+def snakemake_command(arguments: list[str]) -> list[str]:
+    """`snakemake` with `arguments`, and what they leave out.
+
+    Raises
+    ------
+    UserError
+        If a configuration file has a slip.
+    """
+    known = _known(arguments)
+    return [sys.executable, "-m", "snakemake", *_added(known, known.directory.resolve()), *arguments]
 
 
 def _known(arguments: Sequence[str]) -> argparse.Namespace:

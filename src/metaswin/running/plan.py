@@ -1,0 +1,71 @@
+"""What a run would do now, and why: Snakemake's dry-run in a few lines."""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from metaswin.errors import UserError
+from metaswin.running.launch import snakemake_command
+
+JOBS = re.compile(r"^Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)", re.MULTILINE)
+REASONS = re.compile(r"^Reasons:\n.*\n((?:    .*\n)+)", re.MULTILINE)
+PASSED_ON = "input files updated by another job"
+FITS = ("train_fusion", "train_hazard", "train_deep", "train_joint", "select_features")
+
+
+def plan(directory: Path, arguments: Sequence[str]) -> list[str]:
+    """Lines for the terminal: every rule that would run, how often, and the reasons that begin it.
+
+    Parameters
+    ----------
+    directory : Path
+        The working directory.
+    arguments : sequence of str
+        For Snakemake, such as ``--configfile``.
+
+    Raises
+    ------
+    UserError
+        If Snakemake cannot plan; its own words.
+    """
+    command = snakemake_command([*arguments, "--directory", str(directory), "--dry-run", "--quiet", "rules"])
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    text = done.stdout + done.stderr
+    if done.returncode:
+        raise UserError(f"Snakemake cannot plan the run:\n{text.strip()}")
+    return read_plan(text)
+
+
+def read_plan(text: str) -> list[str]:
+    """The lines of `plan` from what a dry-run says."""
+    tables = JOBS.findall(text)
+    if not tables:
+        return ["Nothing to be done: every result is there and up to date."]
+    counts = {rule: int(count) for rule, count in (line.split() for line in tables[-1].splitlines())}
+    counts.pop("total", None)
+    lines = ["A run would do now (more, where a checkpoint finds more patients):"]
+    lines += [f"  {rule:24}{count:>7}" for rule, count in counts.items() if rule != "all"]
+    lines += ["Because:", *_reasons(text)]
+    refitted = [f"{counts[rule]} × {rule}" for rule in FITS if rule in counts]
+    if refitted:
+        lines.append(
+            f"Models: {', '.join(refitted)}. What learns is fitted on the training rows of its fold; where a patient "
+            "joins or leaves, or a value changes, the training rows of every fold do, and all are fitted anew."
+        )
+    return lines
+
+
+def _reasons(text: str) -> list[str]:
+    """Reason: rules; rules that only follow others are counted."""
+    found = REASONS.search(text)
+    lines = []
+    reason = ""
+    for line in found[1].splitlines() if found else []:
+        if not line.startswith(" " * 8):
+            reason = line.strip().rstrip(":")
+        elif reason == PASSED_ON:
+            lines.append(f"  these, or others above, come before: {len(line.split(','))} rules")
+        else:
+            lines.append(f"  {reason}: {line.strip()}")
+    return lines

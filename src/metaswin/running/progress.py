@@ -1,0 +1,195 @@
+"""``metaswin status``: how far a run is, what failed, and which models will be fitted anew.
+
+Everything but the plan is read from files, so that it answers at once, while a run goes on or after it, on any machine
+that sees the folder.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metaswin.running.leftovers import live_snakemake
+from metaswin.running.owner import last_owner
+from metaswin.running.runlog import RunLog, last_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Stage → (file of each patient, table of the patients that go through it, rule).
+STAGES = {
+    "images": ("images/{}/status.json", "cohort/patients.parquet", "convert_images"),
+    "organs": ("organs/{}/status.json", "cohort/patients.parquet", "segment_organs"),
+    "regions": ("regions/{}/status.json", "cohort/patients.parquet", "make_regions"),
+    "anatomy": ("anatomy/{}.parquet", "cohort/used.parquet", "measure_anatomy"),
+    "pictures": ("pictures/{}.status.json", "cohort/used.parquet", "picture_patient"),
+    "radiomics": ("radiomics/{}.status.json", "cohort/used.parquet", "extract_radiomics"),
+    "patches": ("patches/{}.status.json", "cohort/used.parquet", "make_patches"),
+}
+TAIL = 5  # last lines of a failed job's log
+SHOWN = 10  # failed jobs
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far one stage is.
+
+    Attributes
+    ----------
+    name : str
+    done, excluded, patients : int
+        Patients that are through, those of them that left here or before, and all that shall go through.
+    seconds : float or None
+        Mean of its jobs so far; None where none has ended.
+    """
+
+    name: str
+    done: int
+    excluded: int
+    patients: int
+    seconds: float | None
+
+
+def describe(directory: Path, results: Path) -> list[str]:
+    """Lines for the terminal: who runs, stages, time left, failures, models.
+
+    Parameters
+    ----------
+    directory : Path
+        The working directory.
+    results : Path
+        Its folder of results.
+    """
+    run = last_run(directory)
+    lines = [_who(directory, run)]
+    found = stages(results)
+    if found:
+        lines += ["", f"{'stage':12}{'done':>8}{'excluded':>10}{'of':>8}{'s each':>9}"]
+        lines += [
+            f"{s.name:12}{s.done:>8}{s.excluded:>10}{s.patients:>8}{f'{s.seconds:.1f}' if s.seconds else '-':>9}"
+            for s in found
+        ]
+        lines += time_left(found, run.cores if run else 1)
+    elif not (results / "cohort/patients.parquet").is_file():
+        lines.append("No cohort yet: the folder is not indexed, or the run does not begin with images.")
+    lines += ["", *models] if (models := list(_models(results))) else []
+    if run and run.failed:
+        lines += ["", *failures(directory, run)]
+    return lines
+
+
+def results_of(directory: Path, configs: Sequence[Path]) -> Path:
+    """Folder of the results, as the configuration files say.
+
+    Raises
+    ------
+    UserError
+        If a file has a slip.
+    """
+    from metaswin.config.read import read_configs
+
+    output = read_configs(configs).get("output") or {}
+    return directory / output.get("results", "results")
+
+
+def _who(directory: Path, run: RunLog | None) -> str:
+    owner = live_snakemake(directory)
+    steps = f"; {run.done} of {run.steps} steps of the run done, as far as it is planned" if run and run.steps else ""
+    if owner is not None:
+        return f"{directory}: {owner} runs here{steps}"
+    before = last_owner(directory)
+    ended = f"the last run was that of {before}" if before else "no run is on record"
+    return f"{directory}: nobody runs here; {ended}{steps if before else ''}"
+
+
+def stages(results: Path) -> list[Stage]:
+    """The stages that have begun, in the order of the workflow."""
+    found = []
+    for name, (path, listing, rule) in STAGES.items():
+        if not (results / name).is_dir() or not (results / listing).is_file():
+            continue
+        patients = _patients(results / listing)
+        there = [file for patient in patients if (file := results / path.format(patient)).is_file()]
+        excluded = sum(json.loads(file.read_text())["status"] != "ok" for file in there if file.suffix == ".json")
+        found.append(Stage(name, len(there), excluded, len(patients), _mean_seconds(results / "benchmarks" / rule)))
+    return found
+
+
+def _patients(table: Path) -> list[str]:
+    import pandas as pd
+
+    return pd.read_parquet(table, columns=["patient"])["patient"].tolist()
+
+
+def _mean_seconds(folder: Path) -> float | None:
+    """Mean seconds of Snakemake's benchmark files."""
+    seconds = []
+    for path in folder.glob("*.tsv"):
+        lines = path.read_text().splitlines()
+        if len(lines) > 1:  # else it is being written
+            seconds.append(float(lines[1].split("\t")[0]))
+    return sum(seconds) / len(seconds) if seconds else None
+
+
+def time_left(found: list[Stage], cores: int) -> list[str]:
+    """One line on the patients' stages, from the mean of each so far; what cannot be told is named."""
+    rest = {stage.name: stage for stage in found if stage.done < stage.patients}
+    if not rest:
+        return []
+    known = sum((s.patients - s.done) * s.seconds for s in rest.values() if s.seconds is not None)
+    unknown = [name for name, s in rest.items() if s.seconds is None]
+    line = f"about {_duration(known / cores)} left for these stages on {_count(cores, 'core')}"
+    return [f"{line}, {', '.join(unknown)} not counted: no job of it has ended" if unknown else line]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _models(results: Path) -> Iterator[str]:
+    """What stands behind the models of each endpoint, and whether they have to be fitted anew."""
+    import pandas as pd
+
+    if not (results / "cohort/used.parquet").is_file():
+        return
+    used = set(_patients(results / "cohort/used.parquet"))
+    for table in sorted((results / "folds").glob("*.parquet")):
+        folds = pd.read_parquet(table, columns=["patient", "repeat", "fold"])
+        folders = [results / f"models/{table.stem}/as-is/r{r}-f{f}" for r, f in _folds(folds)]
+        made = [path for folder in folders if (path := folder / "fusion/predictions.parquet").is_file()]
+        current = sum(path.stat().st_mtime_ns >= table.stat().st_mtime_ns for path in made)
+        yield f"{table.stem}: {current} of {len(folders)} fold models are fitted on the present folds"
+        joined, left = len(used - set(folds["patient"])), len(set(folds["patient"]) - used)
+        if joined or left:
+            yield (
+                f"  {joined} joined and {left} left since the folds were made: all {len(folders)} models will "
+                "be fitted anew, since the training rows of each change. Patients who were there keep their folds, but "
+                "for a few where the balance asks for it"
+            )
+        elif current < len(made):
+            yield f"  the folds were made anew: {_count(len(made) - current, 'model')} of before will be fitted anew"
+
+
+def _folds(folds: "pd.DataFrame") -> list[tuple[int, int]]:
+    pairs = folds[["repeat", "fold"]].drop_duplicates().sort_values(["repeat", "fold"])
+    return list(pairs.itertuples(index=False, name=None))
+
+
+def failures(directory: Path, run: RunLog) -> list[str]:
+    """The failed jobs of a run, with the last lines of their logs."""
+    lines = [f"{_count(len(run.failed), 'job')} failed in the last run ({run.path}):"]
+    for job in run.failed[:SHOWN]:
+        lines.append(f"  {job.rule}: {job.log or 'no log'}")
+        log = directory / job.log
+        if job.log and log.is_file():
+            lines += [f"    | {line}" for line in log.read_text(errors="replace").splitlines()[-TAIL:]]
+    if len(run.failed) > SHOWN:
+        lines.append(f"  and {len(run.failed) - SHOWN} more")
+    return lines
