@@ -1,4 +1,7 @@
-"""A real Slurm of one node: Debian's daemons in a folder of their own, no accounting, jobs over their memory killed."""
+"""A real Slurm of one node: Debian's daemons in a folder of their own, no accounting, jobs over their memory killed.
+
+The node says that it has one GPU. Slurm hands it out as it does any; there is none behind it.
+"""
 
 import os
 import pwd
@@ -13,6 +16,7 @@ from pathlib import Path
 import psutil
 
 CONF_FILE = Path("/etc/slurm/slurm.conf")  # Snakemake's plugin keeps SLURM_CONF from jobs
+GRES_FILE = CONF_FILE.with_name("gres.conf")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scancel", "munged", "munge")
 CONF = """
 ClusterName=test
@@ -42,9 +46,12 @@ JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill
 JobCompType=jobcomp/none
 AccountingStorageType=accounting_storage/none
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
 PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP
 """
+GRES = "Name=gpu Count=1 File=/dev/null\n"
 
 
 def absent() -> str:
@@ -74,6 +81,7 @@ class SlurmNode:
             memory=psutil.virtual_memory().total // 2**20 - 512,
         )
         CONF_FILE.write_text(conf)
+        GRES_FILE.write_text(GRES)
         self.environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
 
     def start(self) -> None:
@@ -100,6 +108,7 @@ class SlurmNode:
 
     def stop(self) -> None:
         CONF_FILE.unlink()
+        GRES_FILE.unlink()
         for path in (self.folder / "slurmd.pid", self.folder / "slurmctld.pid", self.folder / "munge/pid"):
             if path.is_file():
                 try:

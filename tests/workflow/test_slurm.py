@@ -1,6 +1,9 @@
 """The workflow on a real Slurm of one node: cancelled, killed for memory, its daemon dead; the same tables at last."""
 
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,3 +95,48 @@ def test_run_on_slurm_when_jobs_are_cancelled_or_killed_then_it_goes_on_to_the_s
     assert "exceeded memory limit" in (node.folder / "slurmd.log").read_text()
     assert "convert_images" not in run.text.split("Select jobs to execute")[0]
     assert tables(folder) == tables(locally)
+
+
+GPU_SNAKEFILE = """
+rule all:
+    input: "train_deep.txt", "convert_images.txt"
+rule train_deep:
+    output: "train_deep.txt"
+    resources: gpu=1
+    shell: "scontrol show job $SLURM_JOB_ID > {output}"
+rule extract_deep_features:
+    output: "extract_deep_features.txt"
+    shell: "touch {output}"
+rule predict_organs:
+    output: "predict_organs.txt"
+    shell: "touch {output}"
+rule convert_images:
+    output: "convert_images.txt"
+    resources: gpu=0
+    shell: "scontrol show job $SLURM_JOB_ID > {output}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("by", "asked", "partition"), [("gpu", "TresPerJob=gres:gpu:1", "test"), ("gres", "TresPerNode=gres:gpu:1", "gpu")]
+)
+def test_gpu_when_asked_of_slurm_in_either_way_then_the_job_has_it_and_others_do_not(
+    repository, node, tmp_path, by, asked, partition
+):
+    profile = (repository / "profiles/slurm/profile.yaml").read_text()
+    if by == "gres":
+        block = re.search(r"^# set-resources:\n(?:#   .*\n)+", profile, re.MULTILINE)[0]
+        profile = profile.replace(block, block.replace("# ", "", 1).replace("#   ", "  "))
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile/profile.yaml").write_text(profile)
+    (tmp_path / "Snakefile").write_text(GPU_SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", *FLAGS, "--snakefile", tmp_path / "Snakefile"]
+    command[command.index("profiles/slurm")] = tmp_path / "profile"
+    done = subprocess.run(
+        [*command, "--directory", tmp_path], cwd=tmp_path, env=node.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    job = (tmp_path / "train_deep.txt").read_text()
+    assert asked in job
+    assert f"Partition={partition}\n" in job or f"Partition={partition} " in job
+    assert "gres" not in (tmp_path / "convert_images.txt").read_text()
