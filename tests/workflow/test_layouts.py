@@ -102,3 +102,12 @@ def test_survival_when_an_endpoint_has_a_horizon_then_it_can_be_planned(snakemak
 def test_stage_when_named_as_target_then_it_can_be_planned(snakemake, small, cohort, target):
     run = snakemake(cohort, small, "-n", "--", target)
     assert run.code == 0, run.text
+
+
+@pytest.mark.parametrize("profile", ["default", "gpu", "slurm", "apptainer"])
+def test_profile_when_named_then_the_run_can_be_planned(snakemake, small, cohort, profile):
+    if profile == "apptainer" and shutil.which("apptainer") is None:
+        pytest.skip("no apptainer on this machine: Snakemake does not plan without it")
+    run = snakemake(cohort, small, "-n", "--profile", f"profiles/{profile}", "--", "all")
+    assert run.code == 0, run.text
+    assert "build_cohort" in rules_to_run(run.text)
