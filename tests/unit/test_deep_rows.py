@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaswin.deep.augment import augment, random_affines
-from metaswin.deep.cache import load_patches
+from metaswin.deep.cache import load_patches, place_patches, take_rows
 from metaswin.deep.resources import memory_mb
 from metaswin.deep.rows import check_two_classes, rows_of, scored_patients, seed_of, training_labels
 from metaswin.deep.settings import AugmentationSettings, DeepSettings
@@ -87,6 +87,28 @@ def test_load_patches_when_some_are_wanted_then_opens_only_these_in_order(tmp_pa
 def test_load_patches_when_nobody_has_one_then_empty(tmp_path):
     (tmp_path / "B.nii.gz").write_bytes(b"")
     assert load_patches([tmp_path / "B.nii.gz"], ["B"]).patients == []
+
+
+class Device:
+    """A pretended GPU."""
+
+    type = "cuda"
+
+
+@pytest.mark.parametrize(("free", "goes"), [(10_000, True), (8_000, True), (7_999, False)])
+def test_place_patches_when_a_gpu_has_room_twice_over_then_they_go_there(monkeypatch, free, goes):
+    values = torch.zeros((10, 2, 100), dtype=torch.float16)  # 4,000 bytes
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 80_000))
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: "on the GPU")
+    placed = place_patches(values, Device())
+    assert (placed == "on the GPU") if goes else (placed is values)
+
+
+def test_take_rows_when_on_the_cpu_then_these_rows_in_float32():
+    values = torch.arange(6).view(3, 2).half()
+    taken = take_rows(values, torch.tensor([2, 0]), torch.device("cpu"))
+    assert taken.dtype == torch.float32
+    assert taken.tolist() == [[4, 5], [0, 1]]
 
 
 def test_augment_when_everything_is_off_then_leaves_patches_as_they_are():

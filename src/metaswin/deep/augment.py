@@ -17,13 +17,12 @@ def augment(patches: torch.Tensor, settings: AugmentationSettings, generator: to
     from outside is 0 in every channel: air and nothing. All random numbers are drawn on the CPU from `generator`,
     so that they do not depend on the device.
     """
-    grid = functional.affine_grid(
-        random_affines(len(patches), settings, generator).to(patches), list(patches.shape), align_corners=False
-    )
+    affines = random_affines(len(patches), settings, generator).to(patches, non_blocking=True)
+    grid = functional.affine_grid(affines, list(patches.shape), align_corners=False)
     moved = functional.grid_sample(patches, grid, padding_mode="zeros", align_corners=False)
     if settings.noise > 0:
         noise = torch.randn(moved[:, CT].shape, generator=generator) * settings.noise
-        moved[:, CT] += noise.to(moved)
+        moved[:, CT] += noise.to(moved, non_blocking=True)
     return moved
 
 

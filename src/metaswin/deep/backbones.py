@@ -6,6 +6,7 @@ from monai.networks.nets.swin_unetr import SwinTransformer
 from torch import nn
 
 from metaswin.deep.settings import DeepSettings
+from metaswin.deep.swin import last_tokens
 
 RESNETS = {10: resnet10, 18: resnet18, 34: resnet34}
 
@@ -54,11 +55,7 @@ class SwinEncoder(nn.Module):
         self.norm = nn.LayerNorm(self.width)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        # SwinTransformer.forward also normalises every earlier stage for a decoder, which costs time here.
-        tokens = self.swin.patch_embed(patches)
-        for stage in (self.swin.layers1, self.swin.layers2, self.swin.layers3, self.swin.layers4):
-            tokens = stage[0](tokens.contiguous())
-        return self.norm(tokens.flatten(2).transpose(1, 2)).mean(dim=1)
+        return self.norm(last_tokens(self.swin, patches)).mean(dim=1)
 
 
 class GlobalMean(nn.Module):

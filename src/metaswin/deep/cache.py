@@ -28,6 +28,22 @@ class Patches:
         return hashlib.blake2b(self.values.numpy().data, digest_size=16).hexdigest()
 
 
+def place_patches(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`values` in the memory of `device` where they take at most half of what is free there, else as they are."""
+    if device.type == "cpu":
+        return values
+    free, _ = torch.cuda.mem_get_info(device)
+    return values.to(device) if values.nbytes <= free / 2 else values
+
+
+def take_rows(values: torch.Tensor, rows: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The `rows` (on the CPU) of `values` as float32 on `device`; the CPU does not wait for the copy."""
+    if values.device != device:
+        values = values[rows].pin_memory().to(device, non_blocking=True)
+        return values.float()
+    return values[rows.to(device, non_blocking=True)].float()
+
+
 def load_patches(paths: Iterable[str | Path], wanted: Iterable[str]) -> Patches:
     """Read the patches of the `wanted` patients, in their order; empty files (no patch) are left out.
 

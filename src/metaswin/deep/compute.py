@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from metaswin.errors import UserError
+from metaswin.gpus import own_gpu
 
 # Options of mallopt(3) of the GNU C library.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -19,6 +20,14 @@ def choose_device(setting: str) -> torch.device:
     if setting == "cuda" and not there:
         raise UserError("deep.device is cuda, but torch finds no GPU here; set it to auto or cpu")
     return torch.device("cuda" if there and setting != "cpu" else "cpu")
+
+
+@contextmanager
+def own_device(setting: str) -> Iterator[torch.device]:
+    """The device of `deep.device` for this job: of several GPUs one that no other job holds."""
+    device = choose_device(setting)
+    with own_gpu(device.type == "cuda") as number:
+        yield device if number is None else torch.device("cuda", number)
 
 
 @contextmanager

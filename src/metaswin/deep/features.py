@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from metaswin.deep.cache import load_patch
-from metaswin.deep.compute import choose_device, reproducible
+from metaswin.deep.compute import own_device, reproducible
 from metaswin.deep.network_file import load_network, score
 from metaswin.deep.rows import patient_of, rows_of, scored_patients, training_labels
 from metaswin.deep.settings import DeepSettings
@@ -48,12 +48,11 @@ def extract_features(
     rows = rows_of(read_table(folds), repeat, fold)
     files = {patient_of(path): path for path in patches}
     there = [patient for patient in rows.index if Path(files[patient]).stat().st_size > 0]
-    device = choose_device(settings.device)
     first = next(iter(networks))
     fitted = set(training_labels(rows, first).index)
     scores, seen = dict.fromkeys(rows.index, np.nan), dict.fromkeys(rows.index, np.nan)
     features: dict[str, np.ndarray] = {}
-    with reproducible(settings.threads, device):
+    with own_device(settings.device) as device, reproducible(settings.threads, device):
         for part, path in networks.items():
             network = load_network(path, device)
             scored = set(scored_patients(rows, part))

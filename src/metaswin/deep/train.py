@@ -14,6 +14,7 @@ from torch import nn
 
 from metaswin.deep.augment import augment
 from metaswin.deep.backbones import Classifier
+from metaswin.deep.cache import place_patches, take_rows
 from metaswin.deep.rows import seed_of
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
@@ -147,11 +148,15 @@ class _Run:
         seed: int,
     ) -> None:
         self.network, self.logits = network, logits
-        self.patches, self.labels, self.train = patches, labels, train
+        self.labels, self.train = labels, train
         self.settings, self.seed = settings, seed
         self.device = next(network.parameters()).device
+        self.patches, self.targets = place_patches(patches, self.device), labels.to(self.device)
+        if self.device.type == "cuda":
+            # What the tensor cores' convolutions want.
+            network.to(memory_format=torch.channels_last_3d)
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         amp = settings.amp and self.device.type == "cuda"
         # bfloat16 needs no scaling of the loss; older GPUs have float16 only.
@@ -195,11 +200,11 @@ class _Run:
         generator = torch.Generator().manual_seed(seed)
         order = self.train[torch.randperm(len(self.train), generator=generator)]
         self.network.train()
-        total = 0.0
+        total = self.nothing()
         for step, rows in enumerate(torch.tensor_split(order, self.batches)):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate(self.epoch + step / self.batches)
-            batch = augment(self.patches[rows].to(self.device).float(), self.settings.augmentation, generator)
+            batch = augment(self.batch(rows), self.settings.augmentation, generator)
             loss = self.loss(batch, rows)
             self.optimizer.zero_grad()
             self.scaler.scale(loss).backward()
@@ -207,19 +212,27 @@ class _Run:
             nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
             self.scaler.step(self.optimizer)
             self.scaler.update()
-            total += float(loss.detach()) * len(rows)
-        self.losses.append(total / len(order))
+            total += loss.detach().double() * len(rows)
+        self.losses.append(total.item() / len(order))
         self.epoch += 1
-        if not math.isfinite(total):
+        if not math.isfinite(self.losses[-1]):
             raise UserError(
-                f"the loss of epoch {self.epoch} is {total}, expected a finite number; lower deep.learning_rate "
-                f"(now {self.settings.learning_rate:g})"
+                f"the loss of epoch {self.epoch} is {self.losses[-1]}, expected a finite number; lower "
+                f"deep.learning_rate (now {self.settings.learning_rate:g})"
             )
+
+    def nothing(self) -> torch.Tensor:
+        """A sum of losses that stays on the device: the CPU waits for it once an epoch, not at every step."""
+        return torch.zeros((), dtype=torch.float64, device=self.device)
+
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+        return take_rows(self.patches, rows, self.device)
 
     def loss(self, batch: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         with self.autocast:
             logits = self.logits(batch, rows)
-        return functional.binary_cross_entropy_with_logits(logits.float(), self.labels[rows].to(self.device))
+        targets = self.targets[rows.to(self.device, non_blocking=True)]
+        return functional.binary_cross_entropy_with_logits(logits.float(), targets)
 
     def learning_rate(self, epoch: float) -> float:
         """Rate at a (fractional) epoch: linear warm-up, then half a cosine down to zero."""
@@ -232,11 +245,11 @@ class _Run:
     def watch(self, holdout: torch.Tensor) -> None:
         """Loss on the rows that early stopping looks at; remembers the best weights."""
         self.network.eval()
-        total = 0.0
+        total = self.nothing()
         with torch.inference_mode():
             for rows in holdout.split(self.settings.batch_size):
-                total += float(self.loss(self.patches[rows].to(self.device).float(), rows)) * len(rows)
-        self.holdout_losses.append(total / len(holdout))
+                total += self.loss(self.batch(rows), rows).double() * len(rows)
+        self.holdout_losses.append(total.item() / len(holdout))
         if self.holdout_losses[-1] < self.best["loss"]:
             weights = copy.deepcopy(self.network.state_dict())
             self.best = {"epoch": self.epoch, "loss": self.holdout_losses[-1], "weights": weights}
@@ -246,7 +259,7 @@ class _Run:
 
         The running ones lag behind in trainings of few steps, by an offset of the network's own in every score.
         """
-        batches = (self.patches[rows].to(self.device).float() for rows in torch.tensor_split(self.train, self.batches))
+        batches = (self.batch(rows) for rows in torch.tensor_split(self.train, self.batches))
         torch.optim.swa_utils.update_bn(batches, self.network)
 
     def waited(self) -> int:

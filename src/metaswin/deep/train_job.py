@@ -11,7 +11,7 @@ import torch
 
 from metaswin.deep.backbones import build
 from metaswin.deep.cache import load_patches
-from metaswin.deep.compute import choose_device, reproducible
+from metaswin.deep.compute import choose_device, own_device, reproducible
 from metaswin.deep.network_file import save_network
 from metaswin.deep.pretrained import file_hash, load_pretrained
 from metaswin.deep.rows import check_two_classes, rows_of, seed_of, training_labels
@@ -60,7 +60,6 @@ def train_part(
     cached = load_patches(patches, labels.index)
     labels = labels[cached.patients]
     check_two_classes(labels, where)
-    device = choose_device(settings.device)
     own_seed = seed_of(seed, *(place[key] for key in ("endpoint", "repeat", "fold", "backbone", "part")))
     pretrained = settings.pretrained if place["backbone"] == "swin" else None
     facts = {
@@ -72,12 +71,12 @@ def train_part(
         "values": cached.fingerprint(),
         "pretrained": file_hash(pretrained) if pretrained else None,
         "versions": [torch.__version__, monai.__version__],
-        "device": device.type,
+        "device": choose_device(settings.device).type,
         "code": code,
     }
     state = Scratch(scratch, facts)
     channels = channel_names(patch_settings)
-    with reproducible(settings.threads, device):
+    with own_device(settings.device) as device, reproducible(settings.threads, device):
         torch.manual_seed(own_seed)
         network = build(place["backbone"], settings, len(channels))
         loaded = load_pretrained(network.encoder.swin, pretrained) if pretrained else None

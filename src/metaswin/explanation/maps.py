@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from metaswin.deep.cache import load_patch
-from metaswin.deep.compute import choose_device, reproducible
+from metaswin.deep.compute import own_device, reproducible
 from metaswin.deep.network_file import load_network, read_facts, score
 from metaswin.deep.rows import patient_of
 from metaswin.deep.settings import DeepSettings
@@ -48,10 +48,9 @@ def map_occlusion(
     predicted = _predicted(inputs["predictions"], headline, read_table(inputs["folds"]))
     with_patch = predicted["patient"].map(lambda patient: Path(patches[patient]).stat().st_size > 0)
     chosen = choose_patients(predicted[with_patch.to_numpy(dtype=bool)], settings.maps)
-    device = choose_device(deep.device)
     Path(folder).mkdir(parents=True, exist_ok=True)
     entries = []
-    with reproducible(deep.threads, device):
+    with own_device(deep.device) as device, reproducible(deep.threads, device):
         for row in chosen.to_dict("records"):
             path = networks[REPEAT, int(row["fold"])]
             spacing = float(read_facts(path)["patches"]["spacing"])

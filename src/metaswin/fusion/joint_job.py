@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from metaswin.deep.cache import load_patches
-from metaswin.deep.compute import choose_device, reproducible
+from metaswin.deep.compute import choose_device, own_device, reproducible
 from metaswin.deep.network_file import load_network, read_facts, save_network
 from metaswin.deep.pretrained import file_hash
 from metaswin.deep.rows import check_two_classes, rows_of, seed_of, training_labels
@@ -90,7 +90,6 @@ def train_joint(
     wanted = deep_settings.model_copy(
         update={**settings.joint.model_dump(), "warmup_epochs": 0, "early_stopping_events": len(labels) + 1}
     )
-    device = choose_device(wanted.device)
     own_seed = seed_of(seed, "joint", *(place[key] for key in ("endpoint", "repeat", "fold", "backbone", "part")))
     facts = {
         "settings": settings_facts(wanted),
@@ -102,11 +101,11 @@ def train_joint(
         "head": {name: _hash(array) for name, array in start.weights.items()},
         "encoded": _hash(encoded),
         "versions": [torch.__version__, monai.__version__],
-        "device": device.type,
+        "device": choose_device(wanted.device).type,
         "code": code,
     }
     state = Scratch(scratch, facts)
-    with reproducible(wanted.threads, device):
+    with own_device(wanted.device) as device, reproducible(wanted.threads, device):
         column = score_column(arm.blocks, start.widths)
         scaling = blocks.encoder("deep", part).columns[0]
         network = JointNetwork(

@@ -7,6 +7,7 @@ import numpy as np
 
 from metaswin.errors import several
 from metaswin.files import write_volume
+from metaswin.gpus import own_gpu
 from metaswin.images.ct import Ct
 from metaswin.images.model_folder import check_model_folder
 from metaswin.images.nifti import read_array
@@ -32,8 +33,8 @@ def predict_tumor(ct: Ct, settings: NnunetSettings, threads: int = 1) -> dict[st
     messages = check_model_folder(settings)
     if messages:
         raise several("The nnU-Net model cannot run:", messages)
-    predictor = _predictor(settings, threads)
-    with TemporaryDirectory(prefix="metaswin-nnunet-") as folder:
+    with own_gpu() as gpu, TemporaryDirectory(prefix="metaswin-nnunet-") as folder:
+        predictor = _predictor(settings, threads, "cpu" if gpu is None else f"cuda:{gpu}")
         image, drawn = Path(folder) / "ct.nii.gz", Path(folder) / "drawn.nii.gz"
         write_volume(image, ct.grid.image(ct.array))
         reader = predictor.plans_manager.image_reader_writer_class()
@@ -47,14 +48,14 @@ def predict_tumor(ct: Ct, settings: NnunetSettings, threads: int = 1) -> dict[st
     return masks
 
 
-def _predictor(settings: NnunetSettings, threads: int):
+def _predictor(settings: NnunetSettings, threads: int, where: str):
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     from metaswin.checkpoints import weights_only
 
     torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(where)
     predictor = nnUNetPredictor(
         device=device, perform_everything_on_device=device.type == "cuda", allow_tqdm=False, verbose=False
     )

@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from metaswin.errors import UserError, several
+from metaswin.gpus import own_gpu
 from metaswin.images.grid import Grid
 from metaswin.organs.catalogue import TOTAL, organ_ids, structures
 from metaswin.organs.home import home
@@ -44,8 +45,7 @@ def segmenter(settings: TotalSegmentatorSettings) -> Iterator[Segment]:
     """
     if messages := missing_weights(settings):
         raise several("The organs cannot be drawn:", messages)
-    with home(Path(settings.weights), settings.license):
-        device = _device(settings.device)
+    with home(Path(settings.weights), settings.license), _device(settings.device) as device:
         from totalsegmentator import nnunet
         from totalsegmentator.python_api import totalsegmentator
 
@@ -60,12 +60,15 @@ def segmenter(settings: TotalSegmentatorSettings) -> Iterator[Segment]:
             nnunet.nnUNetPredictor = original
 
 
-def _device(wanted: str) -> str:
+@contextmanager
+def _device(wanted: str) -> Iterator[str]:
+    """TotalSegmentator's word for the device: of several GPUs one that no other job holds."""
     import torch
 
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("organs.totalsegmentator.device is cuda, but torch finds no GPU; set it to auto or cpu")
-    return "gpu" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+    with own_gpu(wanted != "cpu") as number:
+        yield "cpu" if number is None else f"gpu:{number}"
 
 
 def _keeping_predictor(threads: int) -> type:

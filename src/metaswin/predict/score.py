@@ -132,15 +132,14 @@ def deep_scores(
         If the patches were not made as those that the network was trained on.
     """
     from metaswin.deep.cache import load_patch
-    from metaswin.deep.compute import choose_device, reproducible
+    from metaswin.deep.compute import own_device, reproducible
     from metaswin.deep.network_file import load_network, read_facts, score
 
     facts = read_facts(network)
     if facts["patches"] != made_by.model_dump(mode="json") or facts["channels"] != channel_names(made_by):
         raise RuntimeError(f"{network}: trained on other patches than those of the new patients")
-    device = choose_device(settings.device)
     values = dict.fromkeys(patients, np.nan)
-    with reproducible(settings.threads, device):
+    with own_device(settings.device) as device, reproducible(settings.threads, device):
         loaded = load_network(network, device)
         for patient in patients:
             if patient in patches:
