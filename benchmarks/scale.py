@@ -5,7 +5,7 @@ For every step: wall time, the jobs' own seconds (benchmark files), the processo
 process, files and bytes written, a dry-run before (with these patients to do) and a run after it (with nothing to do).
 
     python benchmarks/scale.py --folder /tmp/scale --sizes 100 500 1500 --cores 2
-    python benchmarks/scale.py --folder /tmp/scale-full --sizes 20 --matrix 512 --coverage 300 --all-image-types
+    python benchmarks/scale.py --folder /tmp/scale-full --sizes 12 --matrix 512 --coverage 160 --all-image-types
 
 Overhead is wall time ÷ (the jobs' seconds ÷ cores). A job's seconds hold the start of its process; `starts` says how
 much that is: the imports of each script, timed alone, times its jobs. A folder with a cohort in it is gone on with.
