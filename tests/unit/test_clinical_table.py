@@ -30,6 +30,33 @@ def test_table_when_delimiter_varies_then_it_is_found(tmp_path, delimiter):
     assert read_clinical(path, ClinicalSettings()).table.at["A", "age"] == "61"
 
 
+def test_table_when_rows_end_with_separators_or_lack_values_then_no_column_shifts(tmp_path):
+    path = write(tmp_path, "age,sex,patient_id,,\n50,m,A,\n60,,B,,,\n,,,,\n70\n")
+    clinical = read_clinical(path, ClinicalSettings())
+    assert clinical.table.to_dict("index") == {"A": {"age": "50", "sex": "m"}, "B": {"age": "60", "sex": None}}
+    assert [(problem.code, problem.found) for problem in clinical.problems] == [("no-id", "1 rows without an id")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("patient_id,age\nA,50\nB,oral cavity, left\n", "2 columns, but more values in line 3"),
+        ('patient_id,site\nA,"oral\nB,larynx\n', "is no CSV from line 3 or before on"),
+    ],
+)
+def test_table_when_a_row_cannot_be_told_apart_then_its_line_is_named(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        read_clinical(write(tmp_path, text), ClinicalSettings())
+
+
+def test_table_when_a_late_letter_is_not_utf8_then_the_remedy_is_told(tmp_path):
+    path = tmp_path / "clinical.csv"
+    path.write_bytes(b"patient_id,site\n" + b"A,larynx\n" * 20_000 + "B,Mundhöhle\n".encode("cp1252"))
+    read_header(path)
+    with pytest.raises(UserError, match=r"save it as CSV \(UTF-8\)"):
+        read_clinical(path, ClinicalSettings())
+
+
 def test_table_when_ids_have_leading_zeros_then_they_are_kept(tmp_path):
     path = write(tmp_path, "patient_id,age\n001,5\n1,6\n")
     assert list(read_clinical(path, ClinicalSettings()).table.index) == ["001", "1"]

@@ -79,6 +79,10 @@ def test_read_feature_ids_when_csv_then_ids_stay_text_and_repeated_ones_are_told
     assert [(p.patient, p.code) for p in problems] == [("", "no-id"), ("P1", "duplicated-row")]
 
 
+def test_read_feature_ids_when_rows_end_with_a_separator_then_no_column_shifts(tmp_path):
+    assert read_feature_ids(write(tmp_path / "f.csv", "a,patient_id,b\n1,P1,2,\n1,P2,3,\n")) == ({"P1", "P2"}, [])
+
+
 def test_read_feature_ids_when_parquet_then_numbers_become_text(tmp_path):
     pd.DataFrame({"patient_id": [3, 12], "a": [1.0, 2.0]}).to_parquet(tmp_path / "f.parquet")
     assert read_feature_ids(tmp_path / "f.parquet") == ({"3", "12"}, [])

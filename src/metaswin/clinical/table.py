@@ -12,6 +12,7 @@ from metaswin.errors import UserError
 from metaswin.problems import Problem
 
 STAGE = "clinical"
+SHOWN = 5  # lines named
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,47 @@ def read_header(path: str | Path) -> list[str]:
         raise UserError(f"clinical.table: cannot read {path} as UTF-8 text ({error}); save it as CSV (UTF-8)") from None
     if not first.strip():
         raise UserError(f"clinical.table: {path} is empty; its first line must name the columns")
-    return [name.strip() for name in next(csv.reader([first], delimiter=delimiter(first)))]
+    names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter(first)))]
+    # Spreadsheets end a line with separators of columns that once were there.
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
+    """Column names and the rows below them, all values trimmed, each row as long as the header.
+
+    What a row lacks at its end is empty; rows without any value are left out.
+
+    Raises
+    ------
+    UserError
+        As `read_header`; and where quotes are open or a row has values beyond the header's columns, with its line.
+    """
+    header = read_header(path)
+    rows, more = [], []
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter=delimiter(file.readline()), strict=True)
+            for line in lines:
+                values = [value.strip() for value in line]
+                if any(values[len(header) :]):
+                    more.append(lines.line_num + 1)
+                elif any(values):
+                    rows.append([*values, *[""] * len(header)][: len(header)])
+    except UnicodeDecodeError as error:
+        raise UserError(f"clinical.table: cannot read {path} as UTF-8 text ({error}); save it as CSV (UTF-8)") from None
+    except csv.Error as error:
+        raise UserError(
+            f"clinical.table: {path} is no CSV from line {lines.line_num + 1} or before on ({error}); mend its quotes"
+        ) from None
+    if more:
+        which = ", ".join(map(str, more[:SHOWN])) + (f" and {len(more) - SHOWN} more" if len(more) > SHOWN else "")
+        raise UserError(
+            f"clinical.table: {path} has {len(header)} columns, but more values in line {which}; "
+            "quote values that hold the separator, or name the columns"
+        )
+    return header, rows
 
 
 def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Callable[[str], str] = str) -> ClinicalTable:
@@ -62,21 +103,15 @@ def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Calla
     UserError
         If the file cannot be read, a column is named twice or the id column is absent.
     """
-    header = read_header(path)
+    header, rows = read_rows(path)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UserError(f"clinical.table: {path} names these columns more than once: {', '.join(twice)}")
     identifier = settings.id.strip()
     if identifier not in header:
         raise UserError(f"clinical.id: {path} has no column {identifier!r}; it has {', '.join(header)}")
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        separator = delimiter(file.readline())
-    raw = pd.read_csv(
-        path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", names=header, header=0
-    )
-    raw = raw.apply(lambda column: column.str.strip())
+    raw = pd.DataFrame(rows, columns=header, dtype=object)
     missing = set(settings.na_values)
-    raw = raw.astype(object)
     raw = raw.where(~raw.isin(missing), None)
     for name, column in settings.columns.items():
         if column.map and name.strip() in raw:

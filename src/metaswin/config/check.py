@@ -143,10 +143,10 @@ def check_files(config: Config) -> list[str]:
         return messages + tampering(Path(config.predict.bundle))
     if config.clinical.table is None:
         return messages
-    from metaswin.clinical.table import read_header
+    from metaswin.clinical.table import read_rows
 
     try:
-        header = read_header(config.clinical.table)
+        header, _ = read_rows(config.clinical.table)
     except UserError as error:
         return [*messages, str(error)]
     wanted_columns: list[tuple[str, list[str | None]]] = [

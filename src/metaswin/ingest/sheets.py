@@ -131,7 +131,10 @@ def read_feature_ids(path: str | Path, pseudonym: Callable[[str], str] = str) ->
         if Path(path).suffix.casefold() in (".parquet", ".pq"):
             table = pd.read_parquet(path).filter(["patient_id"])
         else:
-            table = pd.read_csv(path, usecols=lambda name: name == "patient_id", dtype=str, encoding="utf-8-sig")
+            # Without `index_col` a separator at the end of each row would shift every column.
+            table = pd.read_csv(
+                path, usecols=lambda name: name == "patient_id", index_col=False, dtype=str, encoding="utf-8-sig"
+            )
     except (OSError, ValueError) as error:
         raise UserError(f"data.features: cannot read {path} ({error}); give a CSV (UTF-8) or Parquet file") from None
     if "patient_id" not in table:

@@ -2,10 +2,9 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from metaswin.clinical.settings import ClinicalSettings
-from metaswin.clinical.table import delimiter, read_header
+from metaswin.clinical.table import read_rows
 from metaswin.files import atomic, read_table
 from metaswin.ingest.sheets import read_feature_ids, read_sheet
 
@@ -17,7 +16,7 @@ def prepare_clinical(
     also: Sequence[str],
     names: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the table that ingest reads; values stay as the user wrote them.
+    """Write the table that ingest reads; values stay as the user wrote them, but for blanks around them.
 
     Who has data but no row gets an empty one: other arms can predict these. A column that the user's table lacks is
     empty.
@@ -35,8 +34,9 @@ def prepare_clinical(
         Pseudonym → id, where pseudonyms stand in the index: the table holds the ids.
     """
     identifier = settings.id.strip()
-    header, rows = _read(inputs["clinical"]) if inputs.get("clinical") else ([identifier], [])
-    known = {row[identifier].strip() for row in rows}
+    header, lines = read_rows(inputs["clinical"]) if inputs.get("clinical") else ([identifier], [])
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    known = {row[identifier] for row in rows}
     found = [(names or {}).get(patient, patient) for patient in _found(inputs)]
     rows += [{identifier: patient} for patient in found if patient not in known]
     wanted = [name.strip() for name in (*settings.columns, *also)]
@@ -45,14 +45,6 @@ def prepare_clinical(
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _read(path: str) -> tuple[list[str], list[dict[str, str]]]:
-    header = read_header(path)
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter=delimiter(file.readline()))
-        rows = [dict(zip(header, line, strict=False)) for line in lines if any(value.strip() for value in line)]
-    return header, rows
 
 
 def _found(inputs: Mapping[str, str | None]) -> list[str]:
