@@ -149,13 +149,14 @@ def test_settings_when_they_are_of_the_place_then_they_go_on_top(frozen):
 
 
 def test_table_when_prepared_then_everybody_has_a_row_and_values_stay_as_written(tmp_path, features):
-    (tmp_path / "new.csv").write_text('patient_id;age;note\nN2; 61,5 ;"a;b"\n;;\n')
+    # A separator at a row's end, and a row without any value.
+    (tmp_path / "new.csv").write_text('patient_id;age;note\nN2; 61,5 ;"a;b";\n;;\n')
     settings = ClinicalSettings(columns={"age": "baseline", "sex": "baseline"})
     inputs = {"clinical": str(tmp_path / "new.csv"), "features": str(features)}
     prepare_clinical(inputs, str(tmp_path / "out.csv"), settings, ["stage"])
     found = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
     assert found.columns.tolist() == ["patient_id", "age", "note", "sex", "stage"]
-    assert found.to_numpy().tolist() == [["N2", " 61,5 ", "a;b", "", ""], ["N1", "", "", "", ""]]
+    assert found.to_numpy().tolist() == [["N2", "61,5", "a;b", "", ""], ["N1", "", "", "", ""]]
 
 
 def test_table_when_pseudonyms_stand_in_the_index_then_it_holds_the_ids_once(tmp_path):
@@ -166,6 +167,14 @@ def test_table_when_pseudonyms_stand_in_the_index_then_it_holds_the_ids_once(tmp
     names = {"P-1": "N1", "P-2": "N2"}
     prepare_clinical(inputs, str(tmp_path / "out.csv"), ClinicalSettings(), [], names)
     assert pd.read_csv(tmp_path / "out.csv")["patient_id"].tolist() == ["N1", "N2"]
+
+
+def test_output_when_another_run_has_its_results_there_then_nothing_is_touched(tmp_path, frozen, table, capsys):
+    (tmp_path / "run/results/bundle").mkdir(parents=True)
+    arguments = ["--bundle", frozen.bundle, "--clinical", table]
+    code, text = called(capsys, *arguments, "--output", tmp_path / "run")
+    assert (code, "holds the results of another run" in text) == (1, True)
+    assert [path.name for path in (tmp_path / "run").rglob("*")] == ["results", "bundle"]
 
 
 def test_told_when_some_are_not_predicted_then_they_are_grouped_by_reason(tmp_path):

@@ -1,4 +1,4 @@
-"""What the training patients looked like: ranges and levels, no patient's own value."""
+"""What the training patients looked like: ranges, rounded outwards, and levels."""
 
 import math
 from collections.abc import Mapping
@@ -40,7 +40,8 @@ def image_facts(used: pd.DataFrame, images: Mapping[str, Mapping[str, Any]]) -> 
 def seen(table: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, Any]:
     """Ranges of the numeric columns of `table` and levels of the others.
 
-    Ranges are rounded outwards to two significant digits, so that they are no patient's own value.
+    Ranges are rounded outwards to two significant digits. Values that have no more digits, such as ages in whole years,
+    stay as they are.
 
     Parameters
     ----------

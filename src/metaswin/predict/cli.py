@@ -26,9 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
     from metaswin.errors import several
     from metaswin.predict.check import check_call
     from metaswin.predict.config import merged, prediction_config
-    from metaswin.predict.workflow import opened, run_workflow, told
+    from metaswin.predict.workflow import check_output, opened, run_workflow, told
 
     output = Path(arguments.output).resolve()
+    check_output(output)
     bundle = read_bundle(opened(Path(arguments.bundle), output))
     local = read_settings(arguments.settings)
     clinical = merged(bundle.config, local)["clinical"]

@@ -17,6 +17,18 @@ LOG = "logs/snakemake.log"
 METASWIN = "import sys; from metaswin.cli import main; sys.exit(main())"
 
 
+def check_output(output: Path) -> None:
+    """Look whether a prediction may be written into `output`.
+
+    Raises
+    ------
+    UserError
+        If another run has its results there: the stages write files of the same names.
+    """
+    if (output / "results").exists() and not (output / CONFIG).is_file():
+        raise UserError(f"--output: {output} holds the results of another run, which would be lost; name a new folder")
+
+
 def opened(bundle: Path, output: Path) -> Path:
     """Folder of a bundle; a zip is unpacked below `output`."""
     if not bundle.exists():
