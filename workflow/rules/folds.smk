@@ -10,6 +10,8 @@ rule make_folds:
         logs("make_folds/{endpoint}"),
     benchmark:
         benchmarks("make_folds/{endpoint}")
+    # Too few events are told here: before the features of a whole cohort are computed.
+    priority: 100
     threads: 1
     resources:
         mem_mb=memory(1000),
