@@ -76,7 +76,7 @@ def checked(folder: Path, source: str) -> Checked:
     }  # fmt: skip
     outputs = {"html": folder / "qc.html", "table": folder / "qc.parquet", "csv": folder / "qc.csv"}
     endpoints = {name: EndpointSettings(**values) for name, values in config["endpoints"].items()}
-    make_qc(inputs, outputs, clinical, endpoints, QcSettings(), 0.95, folder / "details")
+    make_qc(inputs, outputs, clinical, endpoints, QcSettings(), 0.95, 5, folder / "details")
     went_on = set(pd.read_parquet(paths.patients)["patient"])
     return Checked(folder, pd.read_parquet(folder / "qc.parquet"), went_on)
 
@@ -181,7 +181,7 @@ def test_table_when_whole_columns_are_wrong_then_told_once(cohorts):
 
 # Where codes are given: function → position of the code among its arguments.
 PLACES = {"BadData": 0, "warn": 0, "problem": 1, "_warning": 1, "_note": 1, "leave": 1, "Problem": 2, "_left_out": 2}
-FILES = ["ingest", "images", "clinical", "fusion/suspicion.py"]
+FILES = ["ingest", "images", "clinical", "fusion/suspicion.py", "qc"]
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
 

@@ -77,7 +77,7 @@ def study(tmp_path):
     return tmp_path
 
 
-def gathered(study, **columns):
+def gathered(study, folds=5, **columns):
     inputs = {name: study / f"{name}.parquet" for name in ("patients", "problems")}
     clinical = ClinicalSettings(columns={"age": "baseline", **columns})
     return collect(
@@ -85,6 +85,7 @@ def gathered(study, **columns):
         clinical,
         {"dm": EndpointSettings(column="dm")},
         0.95,
+        folds,
     )
 
 
@@ -92,6 +93,15 @@ def test_collect_when_a_predictor_knows_the_outcome_then_told(study):
     assert "single-column-auc" not in set(gathered(study).problems["code"])
     told = gathered(study, late="baseline").problems.set_index("code").loc["single-column-auc"]
     assert "the column late alone" in told["found"]
+    assert not told["excludes"]
+
+
+def test_collect_when_events_are_fewer_than_folds_then_told_and_stop_ends_the_run(study):
+    assert "too-few-events" not in set(gathered(study, folds=10).problems["code"])
+    told = gathered(study, folds=11).problems.set_index("code").loc["too-few-events"]
+    assert (told["found"], told["stage"]) == ("10 with the event", "label:dm")
+    assert "folds.k = 11" in told["expected"]
+    assert told["stops"]
     assert not told["excludes"]
 
 

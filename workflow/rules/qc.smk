@@ -27,6 +27,7 @@ rule make_qc:
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
         settings=section("qc"),
         single_column_auc=CONFIG.fusion.flag_single_column_auc,
+        folds=CONFIG.folds.k,
         details=DETAILS,
         pseudonyms=PSEUDONYMS,
         code=code("make_qc"),

@@ -14,6 +14,7 @@ with job(snakemake.log[0]):
         {name: EndpointSettings(**endpoint) for name, endpoint in snakemake.params.endpoints.items()},
         QcSettings(**snakemake.params.settings),
         snakemake.params.single_column_auc,
+        snakemake.params.folds,
         snakemake.params.details,
         read_pseudonyms(snakemake.params.pseudonyms).of,
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metaswin.clinical.label import STAGE as LABEL
 from metaswin.clinical.label import Outcome, outcome
 from metaswin.clinical.predictors import predictors
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
@@ -53,6 +54,7 @@ def collect(
     clinical: ClinicalSettings,
     endpoints: Mapping[str, EndpointSettings],
     single_column_auc: float,
+    folds: int,
     pseudonym: Callable[[str], str] = str,
 ) -> Qc:
     """Gather what is known so far.
@@ -65,6 +67,8 @@ def collect(
     clinical, endpoints : settings
     single_column_auc : float
         A predictor that alone ranks events above non-events with a higher AUC is told.
+    folds : int
+        An endpoint with fewer events or non-events is told: its folds cannot be made.
     pseudonym : callable
         Gives what stands for a study id.
     """
@@ -77,6 +81,8 @@ def collect(
     new = [problem for result in outcomes.values() for problem in result.problems]
     new += [problem for problem in odd if problem.patient in {"", *candidates}]
     new += _too_good(typed, kinds, outcomes, single_column_auc)
+    counts = {name: result.counts[endpoints[name].deaths] for name, result in outcomes.items()}
+    new += [problem for name in counts for problem in _too_few(name, counts[name], folds)]
     problems = [*from_table(read_table(inputs["problems"])), *new]
     public = public_table(sorted(problems, key=lambda item: (not item.excludes, item.patient, item.stage, item.code)))
     public["stops"] = stops(public)
@@ -92,7 +98,7 @@ def collect(
             "go_on": len(with_outcome.intersection(candidates)) if endpoints else len(candidates),
         },
         columns=_columns(typed.reindex(candidates), kinds, clinical, odd),
-        endpoints={name: result.counts[endpoints[name].deaths] for name, result in outcomes.items()},
+        endpoints=counts,
         series=_chosen(inputs),
     )
 
@@ -117,6 +123,21 @@ def _too_good(
         aucs = column_aucs(rows, kinds, label, np.arange(len(rows)) % PARTS)
         found.update({name: suspicious(name, limit) for name, auc in aucs.items() if auc > limit})
     return list(found.values())
+
+
+def _too_few(endpoint: str, counts: Mapping[str, int], folds: int) -> list[Problem]:
+    """Events or non-events that are fewer than the folds; later stages leave out more patients, never fewer."""
+    return [
+        Problem(
+            "", f"{LABEL}:{endpoint}", "too-few-events", f"{counts[kind]} {what}",
+            f"folds.k = {folds} or more, one in each fold",
+            f"check the settings of endpoints.{endpoint} (column, positive values, horizon), set folds.k lower or add "
+            "patients: as it is, the run ends where folds are made",
+            excludes=False,
+        )
+        for kind, what in (("events", "with the event"), ("nonevents", "without it"))
+        if counts[kind] < folds
+    ]  # fmt: skip
 
 
 def _columns(

@@ -19,12 +19,15 @@ AS_CONFIGURED = {
     "uncertain-outcome",
     "died-before-horizon",
 }
+# Nobody is left out, and yet the run cannot end well.
+FOR_ALL = {"too-few-events"}
 SHOWN = 20  # patients named a code
 
 
 def stops(problems: "pd.DataFrame") -> "pd.Series":
     """Which problems end a run with ``qc.on_problem: stop``."""
-    return problems["excludes"].astype(bool) & ~problems["code"].isin(AS_CONFIGURED)
+    left_out = problems["excludes"].astype(bool) & ~problems["code"].isin(AS_CONFIGURED)
+    return left_out | problems["code"].isin(FOR_ALL)
 
 
 def pass_gate(

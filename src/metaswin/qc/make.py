@@ -23,6 +23,7 @@ def make_qc(
     endpoints: Mapping[str, EndpointSettings],
     settings: QcSettings,
     single_column_auc: float,
+    folds: int,
     details: str | Path,
     pseudonym: Callable[[str], str] = str,
 ) -> None:
@@ -30,7 +31,7 @@ def make_qc(
 
     Parameters
     ----------
-    inputs, clinical, endpoints, single_column_auc, pseudonym
+    inputs, clinical, endpoints, single_column_auc, folds, pseudonym
         See `metaswin.qc.collect.collect`.
     outputs : mapping
         The three paths.
@@ -38,7 +39,7 @@ def make_qc(
     details : path
         Folder of the problems' private part.
     """
-    qc = collect(inputs, clinical, endpoints, single_column_auc, pseudonym)
+    qc = collect(inputs, clinical, endpoints, single_column_auc, folds, pseudonym)
     save_details(qc.new, Path(details))
     write_table(outputs["table"], qc.problems)
     with atomic(outputs["csv"]) as temporary:

@@ -10,7 +10,7 @@ class QcSettings(Settings):
 
     With ``exclude`` a patient with a problem is left out with a code, and the others go on. With ``stop`` the run ends
     after the quality control, all problems told at once, if anyone would be left out whom the configuration does not
-    leave out itself; the same after the images are converted.
+    leave out itself, or if an endpoint has too few events for its folds; the same after the images are converted.
     """
 
     on_problem: Literal["exclude", "stop"] = "exclude"
