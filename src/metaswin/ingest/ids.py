@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -16,6 +17,7 @@ def suggest(identifier: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", identifier).strip("-._")
 
 
+@cache  # each id of the data is compared with each of the table where these write them otherwise
 def plain(identifier: str) -> str:
     """An id without case, leading zeros and separators: equal for ids that differ by these only."""
     words = re.findall(r"[^\W\d_]+|\d+", identifier.casefold())
