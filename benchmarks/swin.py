@@ -31,7 +31,7 @@ def settings_of(case: dict):
     """The settings that all sides share."""
     from metaswin.deep.settings import DeepSettings
 
-    keys = ("embed_dim", "window_size", "batch_size", "threads", "device", "epochs")
+    keys = ("embed_dim", "window_size", "batch_size", "threads", "device", "epochs", "compile")
     own = {key: case[key] for key in keys}
     return DeepSettings(**own, warmup_epochs=0, checkpoint_every=case["epochs"], early_stopping_events=1000)
 
@@ -193,7 +193,7 @@ def compare(case: dict, rounds: int, gpu: bool) -> None:
     sides = ("plain", "ours") if gpu else ("plain", "tuned", "ours")
     print(
         f"\n{case['size']}³, embed {case['embed_dim']}, window {case['window_size']}, batch {case['batch_size']}, "
-        f"{case['threads']} threads: features differ by at most "
+        f"{case['threads']} threads, compile {'on' if case['compile'] else 'off'}: features differ by at most "
         f"{alone(difference, case):.1e} (MONAI's and ours, float32)",
         flush=True,
     )
@@ -201,7 +201,8 @@ def compare(case: dict, rounds: int, gpu: bool) -> None:
     for _ in range(rounds):
         for side in sides:
             found[side].append(alone(measure, side, case))
-            print(f"  {side}: {found[side][-1]['wall']:.2f} samples/s", flush=True)
+            last = found[side][-1]
+            print(f"  {side}: {last['wall']:.3f} samples/s, {last['processor']:.3f} a processor second", flush=True)
     for side in sides:
         runs = found[side]
         line = f"{side:6} {statistics.median(run['wall'] for run in runs):8.2f} samples/s, peak {runs[-1]['mb']:.0f} MB"
@@ -221,6 +222,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="steps an epoch")
     parser.add_argument("--window", type=int, default=4)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--quick", action="store_true", help="one small size, one round, two epochs")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -238,6 +240,7 @@ def main() -> None:
             "device": arguments.device,
             "epochs": arguments.epochs,
             "steps": arguments.steps,
+            "compile": arguments.compile,
         }
         compare(case, arguments.rounds, not name.startswith("CPU"))
 

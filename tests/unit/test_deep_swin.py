@@ -1,11 +1,18 @@
 """Our computation of the Swin Transformer against MONAI's, values and gradients."""
 
+import functools
+
+import numpy as np
 import pytest
 import torch
 from monai.networks.nets.swin_unetr import SwinTransformer
 
 from metaswin.deep.attention import attend
+from metaswin.deep.backbones import build
+from metaswin.deep.scratch import Scratch
+from metaswin.deep.settings import DeepSettings
 from metaswin.deep.swin import last_tokens
+from metaswin.deep.train import fit
 
 
 def monai_swin(window):
@@ -74,3 +81,18 @@ def test_attend_when_in_chunks_then_values_and_gradients_of_torchs_own(masked, m
         strict=True,
     ):
         torch.testing.assert_close(mine, wanted, atol=1e-12, rtol=0)
+
+
+# Of the graph that breaks off at the chunked attention, which is not compiled.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+def test_fit_when_compiled_then_the_losses_of_the_plain_one(tmp_path, monkeypatch):
+    """Traced as for any compiler, but run by torch: a real one would take a minute here."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    patches = torch.rand(4, 2, 32, 32, 32, generator=torch.Generator().manual_seed(0)).half()
+    losses = []
+    for compiled in (False, True):
+        settings = DeepSettings(embed_dim=12, epochs=2, batch_size=2, compile=compiled)
+        torch.manual_seed(0)
+        network = build("swin", settings, 2)
+        losses.append(fit(network, patches, np.array([0, 1, 0, 1]), settings, 1, Scratch(tmp_path, {})).losses)
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)

@@ -24,7 +24,8 @@ class DeepSettings(Settings):
     token is 2 × 2 × 2 voxels). Windows that divide patches.size / 2, / 4 and / 8 need no padding: 4 suits 32 and 64
     voxels, 6 suits 48; MONAI's own 7 costs three times the time of 4. Early stopping looks at a split of
     `early_stopping_fraction` of the training rows, only where that split holds at least `early_stopping_events`
-    events; otherwise training runs for `epochs` on all of them.
+    events; otherwise training runs for `epochs` on all of them. `amp` computes in bfloat16 on a GPU (float16 on old
+    ones), never on the CPU; `compile` is torch.compile, minutes at the start of each training.
     """
 
     enabled: bool = True
@@ -50,4 +51,5 @@ class DeepSettings(Settings):
         description="CPU threads of a training job; fixed, since it changes results. Many networks train side by side",
     )
     amp: bool = True
+    compile: bool = False
     checkpoint_every: int = Field(default=5, ge=1)

@@ -99,9 +99,10 @@ def fit(
         Logits (rows) of a batch of patches and their rows; the network's own without it.
     """
     if logits is None:
+        forward = torch.compile(network) if settings.compile else network
 
         def logits(batch: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-            return network(batch)[0]
+            return forward(batch)[0]
 
     split = early_stopping_split(labels, settings, seed_of(seed, "holdout"))
     train, holdout = (np.arange(len(labels)), np.array([], dtype=int)) if split is None else split
