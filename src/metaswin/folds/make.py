@@ -88,7 +88,7 @@ def _check_inner(folds: pd.DataFrame, settings: FoldsSettings, endpoint: str) ->
                 if count < settings.inner:
                     raise UserError(
                         f"endpoint {endpoint}: {count} {what} in the training rows of fold {f}, but folds.inner = "
-                        f"{settings.inner} needs at least that many; set folds.inner (or folds.k) lower"
+                        f"{settings.inner} needs at least that many; set folds.inner lower (2 or more), or add patients"
                     )
 
 

@@ -117,8 +117,11 @@ def _make_key(path: Path) -> None:
     """Write a random key that only the user can read; a key that is there stays, whoever made it meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
-    write_text(temporary, secrets.token_hex(32) + "\n")
-    os.chmod(temporary, 0o600)
+    before = os.umask(0o077)  # nobody else may read it, not for a moment
+    try:
+        write_text(temporary, secrets.token_hex(32) + "\n")
+    finally:
+        os.umask(before)
     try:
         os.link(temporary, path)
     except FileExistsError:

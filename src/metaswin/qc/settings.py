@@ -9,8 +9,8 @@ class QcSettings(Settings):
     """What a problem of the data does.
 
     With ``exclude`` a patient with a problem is left out with a code, and the others go on. With ``stop`` the run ends
-    after the quality control, all problems told at once, if anyone would be left out whom the configuration does not
-    leave out itself, or if an endpoint has too few events for its folds; the same after the images are converted.
+    after the quality control, all problems told at once, if an endpoint has too few events for its folds or anyone
+    would be left out whom the configuration does not leave out itself; the latter again after the images are converted.
     """
 
     on_problem: Literal["exclude", "stop"] = "exclude"

@@ -117,6 +117,7 @@ def _endpoint(
         "name": name,
         "left": [f"{int(mask.sum())} {why}" for why, mask in left.items() if mask.any()],
         "unlike": int(kept["unlike_training"].sum()),
+        "compared": int(kept["distance_percentile"].notna().sum()),
         "sets": {},
     }
     tables, curves = [], []

@@ -78,6 +78,7 @@ def _view(bundle: Bundle, view: Mapping[str, Any], metrics: pd.DataFrame, calibr
         "trained": f"{count(facts['patients'], 'patient')}, {count(facts['events'], 'event')}",
         "left": view["left"],
         "unlike": view["unlike"],
+        "compared": view["compared"],
         "sets": sets,
     }
 
