@@ -1,33 +1,34 @@
-"""The quality control of a folder of DICOM files: time and memory of index, matching and page.
+"""The quality control of a folder of DICOM files: time and memory of the whole workflow up to its page.
 
 Without a folder it writes simulated ones first: CT slices with the header of a hospital archive (private elements and
 nested sequences included) and an RTSTRUCT for each patient, in a temporary folder.
+
+Time is by the clock, Snakemake's start included. Memory is the greatest proportional set size (PSS) of all processes
+together, Snakemake, jobs and workers, looked at five times a second: a page that several of them share counts once.
 
     python benchmarks/ingest.py --files 100000 --workers 2
     python benchmarks/ingest.py --folder /data/dicom --workers 2
 """
 
 import argparse
-import resource
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
+import yaml
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage
 
-from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
-from metaswin.files import read_table
-from metaswin.images.settings import ImagesSettings
-from metaswin.ingest.cohort import CohortPaths, build_cohort
-from metaswin.ingest.index import index_dicom
-from metaswin.ingest.settings import DataSettings, IngestSettings
-from metaswin.qc.make import make_qc
-from metaswin.qc.settings import QcSettings
+METASWIN = [sys.executable, "-c", "import sys; from metaswin.cli import main; sys.exit(main())"]
+SERIES = "results/ingest/series.parquet"
 
 SLICES = 100
 ROIS, CONTOURS, POINTS = 4, 40, 60
@@ -122,44 +123,75 @@ def _structures() -> FileDataset:
     return dataset
 
 
-def quality_control(folder: Path, out: Path, workers: int) -> list[tuple[str, Callable[[], None]]]:
-    """The steps of the target ``qc`` in their order, and the index once more from its cache."""
-    clinical = ClinicalSettings(table=str(out / "clinical.csv"), columns={"age": "baseline"})
-    paths = CohortPaths(
-        out / "patients.parquet", out / "problems.parquet", out / "choice.parquet", out / "sources", out / "details"
-    )
+@dataclass
+class Cost:
+    """What a command took: seconds by the clock, CPU seconds, MiB (PSS) of all its processes and of the largest one."""
 
-    def index() -> None:
-        index_dicom(
-            folder, out / "series.parquet", out / "index.parquet", out / "index_problems.parquet", out / "details",
-            cache=out / "cache.parquet", workers=workers,
-        )  # fmt: skip
+    clock: float
+    cpu: float
+    together: float
+    largest: float
 
-    def match() -> None:
-        patients = read_table(out / "series.parquet", ["patient"])["patient"].unique()
-        pd.DataFrame({"patient_id": patients, "age": 60, "dm": 0}).to_csv(clinical.table, index=False)
-        build_cohort(
-            DataSettings(source="dicom", dicom=str(folder)), clinical, CohortSettings(), IngestSettings(),
-            ImagesSettings(), paths, out / "index.parquet", out / "index_problems.parquet",
-        )  # fmt: skip
-
-    def page() -> None:
-        inputs = {"patients": paths.patients, "problems": paths.problems, "choice": paths.choice}
-        make_qc(
-            {**inputs, "clinical": clinical.table, "series": out / "series.parquet"},
-            {"html": out / "qc.html", "table": out / "qc.parquet", "csv": out / "qc.csv"},
-            clinical, {"dm": EndpointSettings(column="dm")}, QcSettings(), 0.95, out / "details",
-        )  # fmt: skip
-
-    return [("index, first run", index), ("match", match), ("page", page), ("index, from the cache", index)]
+    def __str__(self) -> str:
+        return (
+            f"{self.clock:.1f} s by the clock, {self.cpu:.1f} s of CPU; peak memory {self.together:.0f} MiB together, "
+            f"{self.largest:.0f} MiB in the largest process"
+        )
 
 
-def _cpu() -> float:
-    """CPU seconds of this process and its ended workers: on a busy machine they say more than the clock."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+def measured(command: list[str]) -> Cost:
+    """Run a command and look at its processes meanwhile."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    together = largest = 0.0
+    status = 0
+    while True:
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if ended:
+            break
+        sizes = [_size(member) for member in _tree(process.pid)]
+        together, largest = max(together, sum(sizes)), max(largest, *sizes, 0.0)
+        time.sleep(0.2)
+    if status:
+        raise SystemExit(f"ended with {os.waitstatus_to_exitcode(status)}: {' '.join(command)}")
+    return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, together, largest)
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _size(process: psutil.Process) -> float:
+    try:
+        return process.memory_full_info().pss / 2**20
+    except psutil.Error:
+        return 0.0
+
+
+def quality_control(folder: Path, out: Path, workers: int) -> None:
+    """Index, then match and page with a clinical row for each patient found, then the index from its cache."""
+    config = {
+        "data": {"source": "dicom", "dicom": str(folder)},
+        "clinical": {"table": "clinical.csv", "columns": {"age": "baseline", "dm": "outcome"}},
+        "endpoints": {"dm": {"column": "dm"}},
+        "organs": {"backend": "threshold"},  # no weights are needed
+    }
+    (out / "metaswin.yaml").write_text(yaml.safe_dump(config))
+    run = [*METASWIN, "run", "--directory", str(out), "--cores", str(workers), "--quiet"]
+
+    def write_clinical(patients: list[str]) -> None:
+        table = pd.DataFrame({"patient_id": patients, "age": 60, "dm": [place % 2 for place in range(len(patients))]})
+        table.to_csv(out / "clinical.csv", index=False)
+
+    write_clinical(["nobody"])
+    print("index, first run:", measured([*run, "--", SERIES]))
+    write_clinical(sorted(pd.read_parquet(out / SERIES)["patient"].unique()))
+    print("match and page:", measured([*run, "--", "qc"]))
+    print("index, from its cache:", measured([*run, "--forcerun", "index_dicom", "--", SERIES]))
 
 
 def main() -> None:
@@ -176,14 +208,8 @@ def main() -> None:
             write_archive(folder, arguments.files)
         out.mkdir()
         files = sum(1 for path in folder.rglob("*") if path.is_file())
-        print(f"{files} files, {arguments.workers} workers")
-        for title, step in quality_control(folder, out, arguments.workers):
-            start, cpu = time.perf_counter(), _cpu()
-            step()
-            print(f"{title}: {time.perf_counter() - start:.1f} s by the clock, {_cpu() - cpu:.1f} s of CPU")
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        each = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        print(f"peak memory: {own / 1024:.0f} MiB in the main process, {each / 1024:.0f} MiB in the largest worker")
+        print(f"{files} files, {arguments.workers} workers", flush=True)
+        quality_control(folder.resolve(), out, arguments.workers)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,26 @@ def test_index_when_run_by_two_processes_or_from_the_cache_then_the_same(root, t
         pd.testing.assert_frame_equal(a, c)
 
 
+def test_index_when_files_become_objects_a_few_at_a_time_then_it_is_the_same(root, monkeypatch):
+    for number in range(3):
+        write_ct(root / f"{number}", 4, series=f"1.{number}", patient=f"P{number % 2}")
+        write(ct_slice(9, series=f"1.{number}", patient=f"P{number % 2}", Rows=6), root / f"{number}" / "odd")
+    whole = run(root)
+    for block in (1, 3, 5):
+        monkeypatch.setattr("metaswin.ingest.series.BLOCK", block)
+        for a, b in zip(whole, run(root), strict=True):
+            pd.testing.assert_frame_equal(a, b)
+
+
+def test_cache_when_half_of_it_was_known_then_its_bytes_are_those_of_a_new_one(root, tmp_path):
+    write_ct(root / "b", 3)
+    run(root, cache=tmp_path / "grown.parquet")
+    write_ct(root / "a", 2, series="1.2")
+    run(root, cache=tmp_path / "grown.parquet")
+    run(root, cache=tmp_path / "new.parquet")
+    assert (tmp_path / "grown.parquet").read_bytes() == (tmp_path / "new.parquet").read_bytes()
+
+
 def test_index_when_a_file_changed_since_the_cache_then_it_is_read_anew(root, tmp_path):
     write_ct(root / "a", 2)
     cache = tmp_path / "cache.parquet"

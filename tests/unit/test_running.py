@@ -17,7 +17,7 @@ from metaswin.config.read import read_config, read_configs, with_lines
 from metaswin.errors import UserError
 from metaswin.running.doctor import examine
 from metaswin.running.leftovers import find_leftovers, remove_interrupted
-from metaswin.running.owner import hold, is_mine, live_owner
+from metaswin.running.owner import Owner, hold, is_elsewhere, is_mine, live_owner, this_machine
 
 METASWIN = [sys.executable, "-c", "import sys; from metaswin.cli import main; sys.exit(main())"]
 # A checkpoint and one job behind it, whose script waits as long as its patience lasts and writes when it was made.
@@ -116,13 +116,14 @@ def test_lock_when_the_folder_cannot_be_written_to_then_one_clear_error(tmp_path
         hold(tmp_path)
 
 
-def mark(folder, output, job=None):
-    """A marker as Snakemake (9.27) leaves it: base64 of the output, in folders where that is long."""
+def mark(folder, output, job=None, kind="incomplete"):
+    """A marker, or a record, as Snakemake (9.27) leaves it: base64 of the output, in folders where that is long."""
     name = base64.urlsafe_b64encode(output.encode()).decode()
     *above, last = [name[start : start + 254] for start in range(0, len(name), 254)]
-    path = folder.joinpath(".snakemake/incomplete", *("@" + part for part in above), last)
+    path = folder.joinpath(".snakemake", kind, *("@" + part for part in above), last)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"external_jobid": job}))
+    return path
 
 
 def test_leftovers_when_jobs_were_interrupted_then_their_outputs_are_found_and_removed_but_no_others(tmp_path):
@@ -140,6 +141,37 @@ def test_leftovers_when_jobs_were_interrupted_then_their_outputs_are_found_and_r
     assert not (tmp_path / "private/sources").exists()
     assert (tmp_path / "results/whole.json").exists()
     assert not find_leftovers(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", '{"external_jobid": nu', "\0" * 40])
+@pytest.mark.parametrize("kind", ["incomplete", "metadata"])
+def test_leftovers_when_a_record_of_snakemake_is_cut_short_then_its_output_is_made_anew(tmp_path, kind, text):
+    mark(tmp_path, "half.txt", kind=kind).write_text(text)
+    whole = mark(tmp_path, "whole.txt", kind="metadata")
+    (tmp_path / ".snakemake" / kind / "migration_underway").touch()
+    for name in ("half.txt", "whole.txt"):
+        (tmp_path / name).write_text("1")
+    left = find_leftovers(tmp_path)
+    assert (left.outputs, left.cluster_jobs) == ([tmp_path / "half.txt"], [])
+    assert remove_interrupted(tmp_path) == 1
+    assert not find_leftovers(tmp_path)
+    assert (tmp_path / "whole.txt").exists()
+    assert whole.exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "machine", "elsewhere"),
+    [("here", "boot pid:[1]", False), ("renamed", "boot pid:[1]", False), ("other", "boot pid:[2]", True),
+     ("other", "", True), ("here", "", False)],
+)  # fmt: skip
+def test_owner_when_the_machine_has_another_name_then_it_is_known_by_its_start(monkeypatch, host, machine, elsewhere):
+    monkeypatch.setattr("socket.gethostname", lambda: "here")
+    monkeypatch.setattr("metaswin.running.owner.this_machine", lambda: "boot pid:[1]")
+    assert is_elsewhere(Owner(host, 1, "", machine)) == elsewhere
+
+
+def test_machine_when_asked_twice_then_it_is_the_same_and_not_empty():
+    assert this_machine() == this_machine() != ""
 
 
 @pytest.mark.parametrize("elsewhere", ["host", "cluster"])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,19 +64,9 @@ def scripts_of(folder):
     return found
 
 
-def disturb(run, seed, pace):
-    """Kill jobs and Snakemake until enough of both are dead.
-
-    A round lets up to four jobs begin, kills one that runs after up to `pace` seconds, and Snakemake after up to twice
-    that; a run that comes to its end is begun anew.
-    """
-    draw = random.Random(seed)
-    for _ in range(4 * KILLS):
-        if run.jobs >= KILLS and run.snakemakes >= KILLS:
-            return
-        snakemake = subprocess.Popen(
-            command(run.folder, *run.arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+def kill_jobs(run, snakemake, draw, pace):
+    """Let up to four jobs begin and kill one that runs after up to `pace` seconds; do it once or twice."""
+    for _ in range(draw.randint(1, 2)):
         spared, begun, running = draw.randint(0, 4), set(), []
         while snakemake.poll() is None and not (running and len(begun) > spared):
             time.sleep(0.02)
@@ -87,7 +78,22 @@ def disturb(run, seed, pace):
             process.send_signal(signal.SIGKILL)
             run.jobs += 1
             run.rules.append(rule)
-        time.sleep(draw.uniform(0, 2 * pace))
+
+
+def disturb(run, seed, pace):
+    """Kill jobs and Snakemake until enough of both are dead; a run that comes to its end is begun anew.
+
+    Snakemake follows its jobs after up to `pace` seconds, while it still writes down what became of them.
+    """
+    draw = random.Random(seed)
+    for _ in range(4 * KILLS):
+        if run.jobs >= KILLS and run.snakemakes >= KILLS:
+            return
+        snakemake = subprocess.Popen(
+            command(run.folder, *run.arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        kill_jobs(run, snakemake, draw, pace)
+        time.sleep(draw.uniform(0, pace))
         if snakemake.poll() is None:
             snakemake.send_signal(signal.SIGKILL)
             run.snakemakes += 1
@@ -165,6 +171,75 @@ def test_run_when_it_was_killed_then_snakemake_knows_of_every_job_and_sees_later
     planned = finish(disturbed.folder, "--dry-run", *disturbed.arguments)
     wanted = {"folds": r"^make_folds +1$", "radiomics": r"^extract_radiomics +4$"}[section]
     assert re.search(wanted, planned, flags=re.MULTILINE), planned
+
+
+@pytest.fixture(scope="module")
+def fused(tmp_path_factory):
+    """A finished run of a clinical table to its models, with the table in its folder."""
+    base = tmp_path_factory.mktemp("fused").resolve()
+    config = clinical_only(base)
+    del config["data"]["root"]
+    folder = base / "run"
+    folder.mkdir()
+    write_cohort(folder / "clinical.csv", n=60)
+    (folder / "metaswin.yaml").write_text(yaml.safe_dump(config))
+    finish(folder, "--", "fusion")
+    return folder
+
+
+def assert_ended_well(folder, wanted):
+    """The files are those of `wanted`, and Snakemake knows of which settings they are."""
+    found = contents(folder)
+    assert set(found) == set(wanted)
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+    again = finish(folder, "--dry-run", "--", "fusion")
+    assert "Nothing to be done" in again
+    assert "missing provenance" not in again
+    assert "Ignore corrupted" not in again
+
+
+@pytest.mark.parametrize("kind", ["metadata", "incomplete", "locks"])
+def test_run_when_snakemake_was_killed_while_it_wrote_its_records_then_the_end_is_the_same(fused, tmp_path, kind):
+    folder = shutil.copytree(fused, tmp_path / "run", symlinks=True)
+    records = folder / ".snakemake"
+    if kind == "locks":
+        (records / "locks").mkdir(exist_ok=True)
+        (records / "locks/0.output.lock").write_text("results/mod")
+        (records / "locks/0.input.lock").touch()
+        (records / "metaswin.lock").write_text('{"host": "')
+    else:
+        models = [path for path in (records / "metadata").iterdir() if b"models/" in urlsafe_b64decode(path.name)]
+        assert len(models) > 1
+        for number, record in enumerate(models):
+            text = record.read_text()
+            (records / kind / record.name).write_text(text[: number % 2 * len(text) // 2])
+    told = finish(folder, "--", "fusion")
+    assert "did not end well" in told
+    assert_ended_well(folder, contents(fused))
+
+
+@pytest.mark.parametrize("rule", ["match_patients", "make_folds"])
+def test_run_when_an_early_rule_made_anew_is_cut_short_then_nothing_of_the_earlier_run_stays(fused, tmp_path, rule):
+    folder, fresh = shutil.copytree(fused, tmp_path / "run", symlinks=True), tmp_path / "fresh"
+    fresh.mkdir()
+    shutil.copy(folder / "metaswin.yaml", fresh)
+    for place in (folder, fresh):
+        write_cohort(place / "clinical.csv", n=61, seed=6)
+    forced = subprocess.Popen(
+        command(folder, "--forcerun", "match_patients", "--", "fusion"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while forced.poll() is None and rule not in [name for _, name in scripts_of(folder)]:
+        time.sleep(0.02)
+    assert forced.poll() is None
+    forced.send_signal(signal.SIGKILL)
+    forced.wait()
+    assert list((folder / "results/models").rglob("*.parquet"))
+    finish(folder, "--", "fusion")
+    finish(fresh, "--", "fusion")
+    assert contents(fresh) != contents(fused)
+    assert_ended_well(folder, contents(fresh))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundFile:
     """A regular file: path relative to the root (``/`` between parts), size in bytes, time of its last change in ns."""
 

@@ -1,7 +1,6 @@
 """``metaswin run``: own the folder, mend what a killed run left, then become Snakemake."""
 
 import argparse
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from metaswin.errors import UserError
 from metaswin.files import write_text
 from metaswin.running.cli import CONFIG
 from metaswin.running.leftovers import Leftovers, end_jobs, find_leftovers, live_snakemake, remove_interrupted, unlock
-from metaswin.running.owner import Owner, become, hold, last_owner, live_owner
+from metaswin.running.owner import Owner, become, hold, is_elsewhere, last_owner, live_owner
 from metaswin.running.places import workflow_root
 
 ENDED = "--jobs-ended"
@@ -125,7 +124,7 @@ def _try_disk(directory: Path) -> None:
 def _look_elsewhere(left: Leftovers, before: Owner | None) -> None:
     """Stop where jobs of a killed run may still run on a cluster or another machine."""
     there = f"a cluster ({' '.join(left.cluster_jobs)})" if left.cluster_jobs else ""
-    if before is not None and before.host != socket.gethostname():
+    if before is not None and is_elsewhere(before):
         there = there or before.host
     if there:
         raise UserError(

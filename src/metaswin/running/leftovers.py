@@ -1,13 +1,16 @@
 """What a killed run leaves in its folder: Snakemake's lock, outputs that are not known to be whole, running jobs.
 
 It is read from Snakemake's own folder ``.snakemake`` (9.27): ``locks``, ``incomplete`` (a file an output of every job
-that has begun and not ended) and ``scripts`` (what a running job executes).
+that has begun and not ended), ``metadata`` (a file an output: of which settings and inputs it is) and ``scripts`` (what
+a running job executes). Snakemake writes these files in place, so that one may be cut short.
 """
 
 import base64
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +33,7 @@ class Leftovers:
     locked : bool
         Whether Snakemake's lock is there.
     outputs : list of Path
-        Outputs that are there, of jobs that have begun and not ended.
+        Outputs that are there, of jobs that have begun and not ended, or with a record that is cut short.
     jobs : list of psutil.Process
         Jobs that still run on this machine.
     cluster_jobs : list of str
@@ -52,22 +55,40 @@ def find_leftovers(directory: str | Path) -> Leftovers:
     locks = folder / ".snakemake/locks"
     markers = _markers(folder / ".snakemake/incomplete")
     ids = sorted({identifier for identifier in markers.values() if identifier})
-    outputs = [path for name in markers if (path := folder / name).exists()]
+    unsure = sorted({*markers, *_cut_short(folder / ".snakemake/metadata").values()})
+    outputs = [path for name in unsure if (path := folder / name).exists()]
     return Leftovers(locks.is_dir() and any(locks.iterdir()), outputs, _jobs(folder), ids)
 
 
 def _markers(folder: Path) -> dict[str, str]:
-    """Output → id of its cluster job, or an empty text. Names are base64, cut into folders where they are long."""
+    """Output → id of its cluster job, or an empty text; empty, too, where the marker is cut short."""
     found = {}
+    for path, output in _records(folder):
+        try:
+            found[output] = str(json.loads(path.read_text()).get("external_jobid") or "")
+        except ValueError:
+            found[output] = ""
+    return found
+
+
+def _cut_short(folder: Path) -> dict[Path, str]:
+    """Records in `folder` that are no JSON → their outputs. A power cut leaves them, too."""
+    found = {}
+    for path, output in _records(folder):
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            found[path] = output
+    return found
+
+
+def _records(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Files of `folder` with their outputs. Names are base64, cut into folders where they are long."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             name = "".join(part.removeprefix("@") for part in path.relative_to(folder).parts)
-            try:
-                output = base64.urlsafe_b64decode(name).decode()
-                found[output] = str(json.loads(path.read_text()).get("external_jobid") or "")
-            except ValueError:  # another file, or a marker cut short: no job has begun then
-                continue
-    return found
+            with suppress(ValueError):  # another file
+                yield path, base64.urlsafe_b64decode(name).decode()
 
 
 def live_snakemake(directory: str | Path) -> Owner | None:
@@ -140,7 +161,8 @@ def remove_interrupted(directory: str | Path) -> int:
     """Remove the outputs of interrupted jobs, so that they are made anew, and the markers of these jobs.
 
     ``--rerun-incomplete`` does not see outputs behind a checkpoint (9.27): Snakemake looks for them before it knows
-    these jobs. It would keep such outputs without knowing of which settings and inputs they are.
+    these jobs. It would keep such outputs without knowing of which settings and inputs they are, and so it does with
+    those whose record is cut short.
 
     Returns
     -------
@@ -153,6 +175,8 @@ def remove_interrupted(directory: str | Path) -> int:
             shutil.rmtree(output)
         else:
             output.unlink(missing_ok=True)
+    for record in _cut_short(Path(directory) / ".snakemake/metadata"):
+        record.unlink()
     for marker in (Path(directory) / ".snakemake/incomplete").rglob("*"):
         if marker.is_file():
             marker.unlink()

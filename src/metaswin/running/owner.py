@@ -23,11 +23,15 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 @dataclass(frozen=True)
 class Owner:
-    """A process that runs, or ran, the workflow in a folder; `since` is ISO 8601, local time."""
+    """A process that runs, or ran, the workflow in a folder; `since` is ISO 8601, local time.
+
+    `machine` is where its process number means something: see `this_machine`.
+    """
 
     host: str
     pid: int
     since: str
+    machine: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since}"
@@ -65,7 +69,7 @@ def _hold(path: Path) -> bool:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-    owner = Owner(socket.gethostname(), os.getpid(), datetime.now().isoformat(" ", "seconds"))
+    owner = Owner(socket.gethostname(), os.getpid(), datetime.now().isoformat(" ", "seconds"), this_machine())
     os.truncate(descriptor, 0)
     os.write(descriptor, json.dumps(asdict(owner)).encode())
     _HELD[path.resolve()] = descriptor
@@ -81,6 +85,24 @@ def become(directory: str | Path, command: list[str]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(command[0], command)
+
+
+def this_machine() -> str:
+    """The kernel since its start and the process numbers seen from here (Linux); empty where neither is told.
+
+    It stays when the machine changes its name. Another container on the machine is another one: its processes cannot be
+    seen. The id of /etc/machine-id is not used, since containers of one image may share it on many machines.
+    """
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def is_elsewhere(owner: Owner) -> bool:
+    """Whether the jobs of `owner` may run where they cannot be seen from here."""
+    here = this_machine()
+    return owner.host != socket.gethostname() and not (here and owner.machine == here)
 
 
 def last_owner(directory: str | Path) -> Owner | None:
