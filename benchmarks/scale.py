@@ -5,6 +5,7 @@ For every step: wall time, the jobs' own seconds (benchmark files), the processo
 process, files and bytes written, a dry-run before (with these patients to do) and a run after it (with nothing to do).
 
     python benchmarks/scale.py --folder /tmp/scale --sizes 100 500 1500 --cores 2
+    python benchmarks/scale.py --folder /tmp/scale-plain --sizes 50 --plain-scheduler
     python benchmarks/scale.py --folder /tmp/scale-full --sizes 12 --matrix 512 --coverage 160 --all-image-types
 
 Overhead is wall time ÷ (the jobs' seconds ÷ cores). A job's seconds hold the start of its process; `starts` says how
@@ -19,6 +20,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -32,6 +34,8 @@ SETTINGS = {
     "stability": {"enabled": False},
     "controls": {"leaky": False, "shuffled": False, "permuted": False},
 }
+# Snakemake's own scheduling: its default limit, in other words so that the Snakefile keeps it, and every waiting job.
+PLAIN = ("--max-jobs-per-timespan", "101/1s", "--scheduler-subsample", "1000000")
 # Runs Snakemake and says what its own process took, its jobs not counted.
 MEASURED = """
 import atexit, json, resource, sys
@@ -80,8 +84,9 @@ def _patient_of(folder: Path) -> str:
 class Workflow:
     """The workflow in ``run``, called as a user calls it."""
 
-    def __init__(self, folder: Path, cores: int, all_image_types: bool) -> None:
+    def __init__(self, folder: Path, cores: int, all_image_types: bool, scheduling: Sequence[str]) -> None:
         self.run_folder, self.cores, self.facts = folder / "run", cores, folder / "snakemake.json"
+        self.scheduling = scheduling
         settings = SETTINGS if all_image_types else {**SETTINGS, "radiomics": {"image_types": ["Original"]}}
         self.config = folder / "scale.yaml"
         self.config.write_text(yaml.safe_dump(settings))
@@ -89,7 +94,7 @@ class Workflow:
     def call(self, target: str, *options: str) -> dict[str, float]:
         """Wall seconds, and processor seconds and MB of Snakemake's own process."""
         command = [sys.executable, "-c", MEASURED, str(self.facts), "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--cores", str(self.cores), "--directory", str(self.run_folder), "--quiet", "all"]
+        command += ["--cores", str(self.cores), "--directory", str(self.run_folder), "--quiet", "all", *self.scheduling]
         command += ["--configfile", str(ROOT / "config" / "demo.yaml"), str(self.config), *options, "--", target]
         begin = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -139,10 +144,13 @@ def main() -> None:
     parser.add_argument("--matrix", type=int, default=64)
     parser.add_argument("--coverage", type=int, default=96)
     parser.add_argument("--all-image-types", action="store_true")
+    parser.add_argument("--plain-scheduler", action="store_true", help="Snakemake's scheduling as it comes")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     cohort = Cohort(options.folder, options.sizes, options.matrix, options.coverage, options.cores)
-    workflow = Workflow(options.folder, options.cores, options.all_image_types)
+    workflow = Workflow(
+        options.folder, options.cores, options.all_image_types, PLAIN if options.plain_scheduler else ()
+    )
     starts: dict[str, float] = {}
     before = 0
     for size in options.sizes:

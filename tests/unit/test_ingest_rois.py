@@ -48,6 +48,24 @@ def test_explain_no_match_when_a_name_is_near_then_names_patterns_and_the_neares
     assert "nearest for nodes" not in text
 
 
+@pytest.mark.parametrize(
+    ("names", "role", "near"),
+    [
+        (["Primary_tumour", "Brain", "Parotid_L"], "primary", "Primary_tumour"),
+        (["gtv_tumour", "PTV70", "SpinalCord"], "primary", "gtv_tumour"),
+        (["Lymph left", "Brain"], "nodes", "Lymph left"),
+    ],
+)
+def test_explain_no_match_when_a_name_is_like_no_pattern_then_the_words_of_the_role_find_it(names, role, near):
+    settings = RoiSettings(primary=["gtv[-_ ]?p.*"], nodes=["gtv[-_ ]?n.*"])
+    assert f"nearest for {role}: {near!r}" in explain_no_match(names, settings)
+
+
+def test_explain_no_match_when_a_name_is_excluded_then_it_is_not_the_nearest():
+    settings = RoiSettings(primary=["gtv[-_ ]?p.*"], exclude=["old.*"])
+    assert "nearest" not in explain_no_match(["old tumour", "Brain"], settings)
+
+
 def test_explain_no_match_when_there_is_no_roi_then_it_says_so():
     assert explain_no_match([], DEFAULT).startswith("names found: none")
 

@@ -121,7 +121,7 @@ def test_rerun_when_nothing_changed_then_nothing_to_do(finished, snakemake):
             {"train_fusion", "evaluate"},
         ),
         ({"fusion": {"logistic_penalties": [0.5]}}, {"train_fusion", "evaluate"}, {"make_folds", "close_cohort"}),
-        ({"folds": {"k": 4}}, {"make_folds", "train_fusion"}, {"match_patients"}),
+        ({"folds": {"k": 4}}, {"make_folds", "train_fusion"}, {"build_cohort", "close_cohort"}),
     ],
 )
 def test_rerun_when_config_is_edited_then_only_what_depends_on_it_runs(finished, snakemake, edit, again, not_again):

@@ -1,4 +1,5 @@
 # Everything that is wrong with the data, on one page, before any long computation.
+from metaswin.folds.settings import LEAST_FOLDS
 
 
 rule make_qc:
@@ -27,7 +28,8 @@ rule make_qc:
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
         settings=section("qc"),
         single_column_auc=CONFIG.fusion.flag_single_column_auc,
-        folds=CONFIG.folds.k,
+        # Where nothing stops the run, an edit of folds.k is none of the cohort's business: the least k counts.
+        folds=CONFIG.folds.k if CONFIG.qc.on_problem == "stop" else LEAST_FOLDS,
         details=DETAILS,
         pseudonyms=PSEUDONYMS,
         code=code("make_qc"),

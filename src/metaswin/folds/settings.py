@@ -4,6 +4,8 @@ from pydantic import Field
 
 from metaswin.settings import Settings
 
+LEAST_FOLDS = 2
+
 
 class FoldsSettings(Settings):
     """Outer folds (the paper: five, once) and the inner folds every training set is divided into.
@@ -12,7 +14,7 @@ class FoldsSettings(Settings):
     clinical table (the tumour subtype) that folds are balanced by, besides the label.
     """
 
-    k: int = Field(default=5, ge=2)
+    k: int = Field(default=5, ge=LEAST_FOLDS)
     repeats: int = Field(default=1, ge=1)
-    inner: int = Field(default=5, ge=2)
+    inner: int = Field(default=5, ge=LEAST_FOLDS)
     stratify: list[str] = []

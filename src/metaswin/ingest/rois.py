@@ -9,6 +9,8 @@ from typing import Any
 from metaswin.ingest.settings import RoiSettings
 
 ROLES = ("primary", "nodes")
+# What such names hold where they are like no pattern.
+WORDS = {"primary": ("gtv", "primary", "tumor", "tumour"), "nodes": ("gtvn", "node", "lymph")}
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def explain_no_match(names: Iterable[str], settings: RoiSettings) -> str:
         lines.append(f"patterns tried for {role}: " + (", ".join(map(repr, getattr(settings, role))) or "none"))
     lines += [f"left out by ingest.rois.exclude: {name!r}" for name in found if _matches(name, settings.exclude)]
     for role in ROLES:
-        near = _nearest(found, getattr(settings, role))
+        near = _nearest([name for name in found if not _matches(name, settings.exclude)], role, settings)
         if near:
             lines.append(f"nearest for {role}: {near!r}; to take it, add '{re.escape(near)}' to ingest.rois.{role}")
     return "\n".join(lines)
@@ -67,15 +69,18 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(re.fullmatch(pattern, name.strip(), re.IGNORECASE) for pattern in patterns)
 
 
-def _nearest(names: list[str], patterns: Iterable[str]) -> str | None:
-    """The name most like one of the patterns read as plain text; None where nothing is alike."""
-    words = [re.sub(r"\[[^\]]*\]|\\.|[^a-z0-9]", "", pattern.casefold()) for pattern in patterns]
+def _nearest(names: list[str], role: str, settings: RoiSettings) -> str | None:
+    """The name most like a pattern read as plain text, else the one with most of the role's words; None for neither."""
+    patterns = [re.sub(r"\[[^\]]*\]|\\.|[^a-z0-9]", "", pattern.casefold()) for pattern in getattr(settings, role)]
     plain = {name: re.sub(r"[^a-z0-9]", "", name.casefold()) for name in names}
-    scored = [
-        (difflib.SequenceMatcher(None, word, text).ratio(), name)
+    alike = [
+        (difflib.SequenceMatcher(None, pattern, text).ratio(), name)
         for name, text in plain.items()
-        for word in words
-        if word
+        for pattern in filter(None, patterns)
     ]
-    best = max(scored, default=(0.0, ""), key=lambda pair: pair[0])
-    return best[1] if best[0] >= 0.5 else None
+    best = max(alike, default=(0.0, ""), key=lambda pair: pair[0])
+    if best[0] >= 0.5:
+        return best[1]
+    held = [(sum(word in text for word in WORDS[role]), name) for name, text in plain.items()]
+    most = max(held, default=(0, ""), key=lambda pair: pair[0])
+    return most[1] if most[0] else None

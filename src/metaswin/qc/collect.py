@@ -68,7 +68,7 @@ def collect(
     single_column_auc : float
         A predictor that alone ranks events above non-events with a higher AUC is told.
     folds : int
-        An endpoint with fewer events or non-events is told: its folds cannot be made.
+        An endpoint with fewer events or non-events is told: so many folds cannot be made.
     pseudonym : callable
         Gives what stands for a study id.
     """
@@ -130,7 +130,7 @@ def _too_few(endpoint: str, counts: Mapping[str, int], folds: int) -> list[Probl
     return [
         Problem(
             "", f"{LABEL}:{endpoint}", "too-few-events", f"{counts[kind]} {what}",
-            f"folds.k = {folds} or more, one in each fold",
+            f"{folds} or more, one in each fold",
             f"check the settings of endpoints.{endpoint} (column, positive values, horizon), set folds.k lower or add "
             "patients: as it is, the run ends where folds are made",
             excludes=False,

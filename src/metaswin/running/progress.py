@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metaswin.report.numbers import count
 from metaswin.running.leftovers import live_snakemake
 from metaswin.running.owner import last_owner
 from metaswin.running.runlog import RunLog, last_run
@@ -139,12 +140,8 @@ def time_left(found: list[Stage], cores: int) -> list[str]:
         return []
     known = sum((s.patients - s.done) * s.seconds for s in rest.values() if s.seconds is not None)
     unknown = [name for name, s in rest.items() if s.seconds is None]
-    line = f"about {_duration(known / cores)} left for these stages on {_count(cores, 'core')}"
+    line = f"about {_duration(known / cores)} left for these stages on {count(cores, 'core')}"
     return [f"{line}, {', '.join(unknown)} not counted: no job of it has ended" if unknown else line]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _duration(seconds: float) -> str:
@@ -174,7 +171,7 @@ def _models(results: Path) -> Iterator[str]:
                 "for a few where the balance asks for it"
             )
         elif current < len(made):
-            yield f"  the folds were made anew: {_count(len(made) - current, 'model')} of before will be fitted anew"
+            yield f"  the folds were made anew: {count(len(made) - current, 'model')} of before will be fitted anew"
 
 
 def _folds(folds: "pd.DataFrame") -> list[tuple[int, int]]:
@@ -184,7 +181,7 @@ def _folds(folds: "pd.DataFrame") -> list[tuple[int, int]]:
 
 def failures(directory: Path, run: RunLog) -> list[str]:
     """The failed jobs of a run, with the last lines of their logs."""
-    lines = [f"{_count(len(run.failed), 'job')} failed in the last run ({run.path}):"]
+    lines = [f"{count(len(run.failed), 'job')} failed in the last run ({run.path}):"]
     for job in run.failed[:SHOWN]:
         lines.append(f"  {job.rule}: {job.log or 'no log'}")
         log = directory / job.log
