@@ -17,6 +17,7 @@ container: f"{workflow.basedir}/envs/metaswin.sif"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/prepare.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/qc.smk"
 include: "workflow/rules/images.smk"

@@ -21,3 +21,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data: set METASWIN_SHARED to a folder with sts/, ibsi/ and radcure/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def kernels() -> None:
+    """The radiomics kernels from disk, for tests that call the engine's parts: each process would compile them anew."""
+    from metaswin.radiomics.kernels import load_kernels
+
+    load_kernels()

@@ -1,5 +1,6 @@
 """The real TotalSegmentator with stand-in weights: labels where the HU says, once, and kept."""
 
+import hashlib
 import inspect
 import json
 import signal
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from metaswin.errors import UserError
 from metaswin.organs.catalogue import WEIGHT_FOLDERS, model, needed_models, organ_ids, structures
 from metaswin.organs.settings import OPEN_TASKS, TISSUES, OrgansSettings, TotalSegmentatorSettings
-from metaswin.organs.weights import CHECKPOINT, missing_weights, required
+from metaswin.organs.weights import CHECKPOINT, missing_weights, prepare_weights, required
 from metaswin.simulate.weights import bands, write_standin
 
 ON = grid(size=(32, 32, 24), spacing=(3.0, 3.0, 3.0))
@@ -104,6 +105,28 @@ def test_missing_weights_when_absent_damaged_or_foreign_then_all_are_told_with_t
     assert "copy its weights folder" in message
     assert "backend: threshold" in message
     assert [w.folder for w in required(settings) if not w.problem] == [whole]
+
+
+def test_prepare_weights_when_whole_then_their_hashes_and_when_cut_short_then_all_are_told(tmp_path):
+    settings = TotalSegmentatorSettings(tasks=["headneck_muscles"], weights=str(tmp_path / "weights"))
+    numbers = needed_models(settings.tasks, settings.fast, settings.structures)
+    folders = [write_standin(tmp_path / "weights", number) for number in numbers]
+    output = tmp_path / "weights.json"
+    prepare_weights(output, settings)
+    found = json.loads(output.read_text())
+    assert sorted(found) == sorted(folder.parent.name for folder in folders)
+    checkpoint = folders[0] / CHECKPOINT
+    assert found[folders[0].parent.name] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+
+    output.unlink()
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    (folders[1] / "dataset.json").write_text("{")
+    with pytest.raises(UserError) as told:
+        prepare_weights(output, settings)
+    assert f"{folders[0].parent.name}: " in str(told.value)
+    assert f"{folders[1].parent.name}: dataset.json cannot be read" in str(told.value)
+    assert f"remove the folder {folders[0].parent}, then metaswin weights fetch" in str(told.value)
+    assert not output.exists()
 
 
 def test_settings_when_a_task_is_licensed_then_a_number_is_asked_for():

@@ -18,6 +18,7 @@ from metaswin.radiomics.engine.region import Discretisation, Place, region_featu
 from metaswin.radiomics.engine.shape import shape_features
 from metaswin.radiomics.names import FEATURES
 
+pytestmark = pytest.mark.usefixtures("kernels")
 CLASSES = tuple(FEATURES)
 
 

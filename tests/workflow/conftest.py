@@ -1,9 +1,10 @@
 """Run Snakemake as a user does, on simulated cohorts that the whole session shares."""
 
 import copy
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +60,31 @@ class Run:
 
 
 @pytest.fixture(scope="session")
+def without_network() -> list[str]:
+    """Words before a command that runs it where there is no network; none where the system does not allow that."""
+    for words in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
+        if (
+            shutil.which(words[0])
+            and subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
+        ):
+            return words
+    return []
+
+
+@pytest.fixture(scope="session")
 def snakemake(repository) -> Callable[..., Run]:
     """Call `snakemake` of this environment in a working directory with a configuration."""
     home = repository
 
     def call(
-        folder: Path, config: dict | None, *arguments: str, repository: Path = home, env: dict | None = None
+        folder: Path,
+        config: dict | None,
+        *arguments: str,
+        repository: Path = home,
+        env: dict | None = None,
+        within: Sequence[str] = (),
     ) -> Run:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(folder)]
+        command = [*within, sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(folder)]
         if config is not None:
             path = folder / "config-under-test.yaml"
             path.write_text(yaml.safe_dump(config))

@@ -4,6 +4,9 @@ import json
 import os
 import re
 import shutil
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -16,9 +19,9 @@ EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
 
 
 @pytest.fixture(scope="module")
-def finished(snakemake, cohort, small):
-    """The finished run of the shared cohort."""
-    return snakemake(cohort, small, "all")
+def finished(snakemake, without_network, cohort, small):
+    """The finished run of the shared cohort, without a network where that can be had."""
+    return snakemake(cohort, small, "all", within=without_network)
 
 
 def test_run_when_finished_then_the_report_is_one_offline_file_with_every_arm(finished):
@@ -29,6 +32,35 @@ def test_run_when_finished_then_the_report_is_one_offline_file_with_every_arm(fi
     arms = set(summary["arm"])
     assert {"clinical:paper", "radiomics", "peri_radiomics", "deep", "volume", "radiomics+deep", EVERYTHING} <= arms
     assert set(summary["head"]) == {"network", "logistic"}
+
+
+def test_run_when_there_is_no_network_then_it_finishes(finished, without_network):
+    if not without_network:
+        pytest.skip("unshare --net is not allowed here: the run had the machine's network")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ask = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 1)"
+        assert subprocess.run([sys.executable, "-c", ask], check=False).returncode == 0
+        asked = subprocess.run(
+            [*without_network, sys.executable, "-c", ask], capture_output=True, text=True, check=False
+        )
+    assert "OSError" in asked.stderr
+    assert finished.code == 0, finished.text[-5000:]
+
+
+def test_kernels_when_prepared_then_before_the_features_and_when_their_record_is_lost_then_no_feature_is_made_anew(
+    finished, snakemake, small
+):
+    record = finished.folder / "results/prepared/kernels.json"
+    tables = [*(finished.folder / "results/radiomics").glob("*.parquet")]
+    assert record.stat().st_mtime < min(table.stat().st_mtime for table in tables)
+    content = record.read_bytes()
+    record.unlink()
+    try:
+        planned = rules_to_run(snakemake(finished.folder, small, "-n", "--", "all").text)
+        assert set(planned) <= {"prepare_kernels"}
+        assert rules_to_run(snakemake(finished.folder, small, "-n", "--", "prepare").text)["prepare_kernels"] == 1
+    finally:
+        record.write_bytes(content)
 
 
 def test_predictions_when_finished_then_each_patient_is_tested_once_in_each_arm(finished):

@@ -44,7 +44,7 @@ def test_run_when_weights_are_missing_then_it_stops_before_the_first_image(snake
 
 @pytest.mark.long
 def test_run_when_a_patient_joins_then_only_its_batch_is_looked_at_and_nobody_else_is_made_anew(
-    snakemake, small, folder
+    snakemake, without_network, small, folder
 ):
     config = {**small, "organs": ORGANS}
     assert snakemake(folder, config, GATE).code == 0
@@ -54,8 +54,9 @@ def test_run_when_a_patient_joins_then_only_its_batch_is_looked_at_and_nobody_el
     while hidden.parent != folder / "data/dicom":
         hidden = hidden.parent
     shutil.move(hidden, folder / "hidden")
-    run = snakemake(folder, config, "--", "regions", "anatomy")
+    run = snakemake(folder, config, "--", "regions", "anatomy", within=without_network)
     assert run.code == 0, run.text
+    assert "weights.json" in {path.name for path in (folder / "results/prepared").iterdir()}
     kept = {path.name for path in (folder / "results/scratch/organs").iterdir()}
     assert len(kept) == len(sources) - 1
     facts = json.loads((folder / "results/organs/SIM-0001/organs.json").read_text())

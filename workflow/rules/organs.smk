@@ -1,5 +1,4 @@
 # Organ and tissue masks on the CT's grid, one job a patient. TotalSegmentator draws in batches before.
-DRAWN = IMAGES and CONFIG.organs.backend == "totalsegmentator"
 STORE = results("scratch/organs")
 
 if DRAWN:
@@ -10,6 +9,7 @@ if DRAWN:
             ct=of_batch("images/{patient}/ct.nii.gz"),
             tumor=of_batch("images/{patient}/tumor.nii.gz"),
             status=of_batch("images/{patient}/status.json"),
+            weights=WEIGHTS,
         output:
             batch=results("organs/batches/{batch}.json"),
         log:

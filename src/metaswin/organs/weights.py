@@ -1,10 +1,12 @@
 """TotalSegmentator's weights: where they lie, whether they are whole, and how to get them."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from metaswin.errors import UserError, several
+from metaswin.files import write_json
 from metaswin.organs.catalogue import Model, model, needed_models
 from metaswin.organs.home import home
 from metaswin.organs.settings import TotalSegmentatorSettings
@@ -100,6 +102,39 @@ def fetch(settings: TotalSegmentatorSettings) -> None:
                 failed.append(f"{weights.model.folder}: {type(error).__name__}: {str(error).splitlines()[0]}")
     if failed:
         raise several("Some weights could not be fetched:", failed)
+
+
+def prepare_weights(output: str | Path, settings: TotalSegmentatorSettings) -> None:
+    """Open every checkpoint that the settings need, before batches of patients ask for them.
+
+    Parameters
+    ----------
+    output : path
+        JSON: folder of each model → SHA-256 of its checkpoint.
+    settings : TotalSegmentatorSettings
+
+    Raises
+    ------
+    UserError
+        If some cannot be used: all of them, and what to do.
+    """
+    found = required(settings)
+    wrong = [(weights, problem) for weights in found if (problem := weights.problem or verify(weights))]
+    if wrong:
+        raise several(
+            "TotalSegmentator's weights cannot be used:",
+            [
+                f"{weights.model.folder}: {problem}; remove the folder {weights.folder.parent}, then metaswin weights "
+                "fetch, or copy it anew from a machine with network"
+                for weights, problem in wrong
+            ],
+        )
+    write_json(output, {weights.model.folder: _sha256(weights.folder / CHECKPOINT) for weights in found})
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify(weights: Weights) -> str:

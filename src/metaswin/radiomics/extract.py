@@ -61,7 +61,10 @@ def extract(image: sitk.Image, regions: list[Region], settings: RadiomicsSetting
 def _run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings, expected: list[str]) -> list[str]:
     """Run the engine; the names of the images made."""
     if settings.engine == "metaswin":
+        from metaswin.radiomics.kernels import load_kernels
         from metaswin.radiomics.with_engine import run
+
+        load_kernels()
     else:
         from metaswin.radiomics.with_pyradiomics import run
 

@@ -15,6 +15,7 @@ from metaswin.radiomics.engine.deprecated import with_deprecated
 from metaswin.radiomics.engine.region import Discretisation, Place, region_features
 from metaswin.radiomics.engine.shape import shape_features
 from metaswin.radiomics.engine.spheres import spherical_patterns
+from metaswin.radiomics.kernels import load_kernels
 from metaswin.radiomics.parameters import Parameters, read_parameters
 
 Box = tuple[slice, slice, slice]
@@ -44,6 +45,7 @@ def extract_features(
     UserError
         If image, mask or settings cannot be used: says which file and what to do.
     """
+    load_kernels()
     wanted = read_parameters(parameters, settings)
     how = wanted.settings
     image, image_name = prepare.read_image(image, "image")

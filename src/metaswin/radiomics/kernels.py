@@ -1,0 +1,130 @@
+"""Machine code of the radiomics kernels: compiled once for each kind of processor, then read from disk by every job.
+
+numba's own cache is a folder that all processes write to: two that compile the same kernel for different types at the
+same time may take the same file name, and the loser's code is then run for the other's types. On a shared disk it
+mixes processors too. Here whoever comes first compiles into a folder of his own and renames it; the others read.
+"""
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import llvmlite
+import llvmlite.binding
+import numba
+import numpy as np
+import SimpleITK as sitk
+
+from metaswin.files import write_json
+from metaswin.radiomics.engine.compiled import cache_kernels
+from metaswin.radiomics.names import FEATURES, IMAGE_TYPES
+from metaswin.radiomics.region import cut_region
+from metaswin.radiomics.settings import RadiomicsSettings
+from metaswin.radiomics.with_engine import run
+
+logger = logging.getLogger("metaswin.radiomics")
+
+ENGINE = Path(__file__).parent / "engine"
+SHAPE = (20, 22, 24)  # voxels (z, y, x) of the image that the kernels are compiled for
+
+
+@cache
+def load_kernels() -> Path:
+    """Let this process take the kernels from disk; compile them first where nobody has for this kind of processor.
+
+    Returns
+    -------
+    Path
+        The folder that holds them, see `kernels_folder`.
+    """
+    folder = kernels_folder()
+    if not folder.is_dir():
+        compile_kernels(folder)
+    cache_kernels(folder)
+    return folder
+
+
+def prepare_kernels(output: str | Path) -> None:
+    """Have the kernels compiled before the patients' jobs start; `output` (JSON) says for what.
+
+    A job on another kind of processor compiles its own.
+    """
+    load_kernels()
+    write_json(output, {"kernels": _kind(), "processor": llvmlite.binding.get_host_cpu_name()})
+
+
+def kernels_folder() -> Path:
+    """Where the kernels of this processor, this numba and these sources lie.
+
+    Below ``NUMBA_CACHE_DIR`` if that is set, else beside the sources, in the user's cache folder or in the temporary
+    folder: the first that may be written to.
+    """
+    return _home() / f"kernels-{_kind()}"
+
+
+def compile_kernels(folder: Path) -> None:
+    """Compile all kernels into `folder`: whole, or not there; who comes second leaves what is there.
+
+    A process of its own does it: what this one has compiled already would not be written.
+    """
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".compiling-", ignore_cleanup_errors=True) as temporary:
+        own = Path(temporary) / folder.name
+        own.mkdir()
+        subprocess.run([sys.executable, "-m", __name__, str(own)], check=True)
+        try:
+            own.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            logger.info("another job has compiled the kernels meanwhile")
+
+
+def _home() -> Path:
+    if numba.config.CACHE_DIR:
+        places = [Path(numba.config.CACHE_DIR)]
+    else:
+        cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        places = [ENGINE / "__pycache__", Path(cache) / "metaswin"]
+    for place in places:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(place, os.W_OK):
+            return place
+    return Path(tempfile.gettempdir())
+
+
+def _kind() -> str:
+    """Hash (12 hex digits) of what the machine code depends on."""
+    digest = hashlib.sha256()
+    target = (llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten())
+    for fact in (*target, numba.__version__, llvmlite.__version__, sys.implementation.cache_tag):
+        digest.update(fact.encode() + b"\0")
+    for source in sorted(ENGINE.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _call_all() -> None:
+    """Call every kernel for the types that the jobs use, on a ball of noise."""
+    grid = np.indices(SHAPE) - np.array(SHAPE).reshape(3, 1, 1, 1) / 2
+    labels = (np.square(grid).sum(0) < 49).astype(np.uint8)
+    voxels = np.random.default_rng(1).normal(0, 100, SHAPE)
+    everything = {"image_types": list(IMAGE_TYPES), "feature_classes": list(FEATURES), "omit_features": []}
+    for kind in (np.int16, np.float32):
+        image = sitk.GetImageFromArray(voxels.astype(kind))
+        for bins in ({"bin_width": 25.0}, {"bin_count": 8}):
+            settings = RadiomicsSettings(**everything, **bins)
+            for _ in run(image, [cut_region(image, labels, [1], settings)], settings):
+                pass
+
+
+if __name__ == "__main__":
+    cache_kernels(Path(sys.argv[1]))
+    _call_all()
