@@ -153,6 +153,16 @@ def test_forest_holds_every_arm_once_with_its_other_head_and_the_controls_below(
     assert forest.x_range == (0.4, 0.8)
 
 
+def test_forest_when_a_modality_is_not_in_the_headline_then_its_arm_stands_among_those_alone():
+    rows = [
+        {"arm": arm, "head": "network", "auc": 0.6, "auc_low": 0.5, "auc_high": 0.7, "auc_why": ""}
+        for arm in ("clinical+radiomics", "clinical:paper", "radiomics", "anatomy", "radiomics+anatomy", "volume")
+    ]
+    forest = arms_forest(endpoint(summary=pd.DataFrame(rows)))
+    groups = [row.group for row in forest.rows]
+    assert groups == ["Headline", *["Modalities alone"] * 3, "Joined", "Controls"]
+
+
 def test_permutations_are_counted_and_the_real_outcome_is_the_one_refitted_alike():
     auc = [0.66, 0.49, 0.5, 0.51, 0.62]
     rows = pd.DataFrame({"arm": "clinical+radiomics", "head": "logistic", "permutation": range(5), "auc": auc})

@@ -120,5 +120,5 @@ def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, Path], bund
 def _assumption(column: NumericColumn | CategoryColumn) -> str:
     if isinstance(column, CategoryColumn):
         return f"{column.name} (counted as unknown)"
-    told = ", and that it was missing" if column.flag else ""
-    return f"{column.name} ({MEDIAN}{told})"
+    # Whether a member also knows that it was missing differs from member to member, and is no other assumption.
+    return f"{column.name} ({MEDIAN})"

@@ -10,8 +10,10 @@ from metaswin.report.numbers import HEAD_NAMES, Shown, number, p_text, shown
 
 def arms_forest(endpoint: Endpoint) -> Forest:
     """AUC of every arm, the other head hollow, and of the control variants below."""
-    alone = [arm for _, arm in endpoint.alone()]
-    controls = [arm for arm in endpoint.controls() if arm not in alone]
+    named = [arm for _, arm in endpoint.alone()]
+    controls = [arm for arm in endpoint.controls() if arm not in named]
+    # Also arms of one modality that the headline does not have, such as anatomy.
+    alone = [*named, *(arm for arm in endpoint.arms if "+" not in arm and arm not in {*named, *controls})]
     joined = [arm for arm in endpoint.arms if arm not in {*alone, *controls, endpoint.headline}]
     groups = {"Headline": [endpoint.headline], "Modalities alone": alone, "Joined": joined, "Controls": controls}
     rows, seen = [], set()
