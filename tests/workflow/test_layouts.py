@@ -82,6 +82,7 @@ def test_survival_when_an_endpoint_has_a_horizon_then_it_can_be_planned(snakemak
         "export",
         "cohort",
         "pictures",
+        "prepare",
         "radiomics",
         "patches",
         "folds",
