@@ -105,6 +105,19 @@ def test_stage_when_named_as_target_then_it_can_be_planned(snakemake, small, coh
     assert run.code == 0, run.text
 
 
+def test_prepare_when_nobody_is_known_yet_then_it_is_planned_from_the_start(snakemake, small, cohort, tmp_path):
+    (tmp_path / "data").symlink_to(cohort / "data")
+    write_standin(tmp_path / "weights", 297)
+    drawn = {"tasks": ["total"], "structures": [], "fast": True, "device": "cpu", "weights": "weights"}
+    organs = {"backend": "totalsegmentator", "totalsegmentator": drawn}
+    planned = rules_to_run(snakemake(tmp_path, {**small, "organs": organs}, "-n", "--", "all").text)
+    assert "predict_organs" not in planned
+    assert {name: planned.get(name) for name in ("prepare_kernels", "prepare_weights")} == {
+        "prepare_kernels": 1,
+        "prepare_weights": 1,
+    }
+
+
 @pytest.mark.parametrize("profile", ["default", "gpu", "slurm", "apptainer"])
 def test_profile_when_named_then_the_run_can_be_planned(snakemake, small, cohort, tmp_path, profile):
     if profile == "apptainer" and shutil.which("apptainer") is None:

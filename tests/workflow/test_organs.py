@@ -6,6 +6,7 @@ import shutil
 import pytest
 from planned import rules_to_run
 
+from metaswin.organs.weights import CHECKPOINT
 from metaswin.simulate.weights import write_standin
 
 GATE = "private/build_cohort.stamp"  # who goes on is known behind it
@@ -40,6 +41,20 @@ def test_run_when_weights_are_missing_then_it_stops_before_the_first_image(snake
     assert "nowhere" in run.text
     assert "metaswin weights fetch" in run.text
     assert "Traceback" not in run.text
+
+
+def test_prepare_when_a_checkpoint_is_cut_short_then_it_ends_with_the_way_out(snakemake, small, cohort, tmp_path):
+    (tmp_path / "data").symlink_to(cohort / "data")
+    model = write_standin(tmp_path / "weights", 297)
+    checkpoint = model / CHECKPOINT
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    run = snakemake(tmp_path, {**small, "organs": ORGANS}, "--", "prepare")
+    assert run.code != 0
+    assert f"{model.parent.name}: " in run.text
+    assert "metaswin weights fetch" in run.text
+    assert "Traceback" not in run.text
+    assert not (tmp_path / "results/prepared/weights.json").exists()
+    assert (tmp_path / "results/prepared/kernels.json").exists()
 
 
 @pytest.mark.long

@@ -33,6 +33,8 @@ if IMAGES:
         input:
             tables=lambda wildcards: expand(results("radiomics/{patient}.parquet"), patient=used_patients()),
             closed=CLOSED,
+            # Not read here: asked for before the patients are known, so that it is made beside the index.
+            kernels=KERNELS if CONFIG.radiomics.engine == "metaswin" else [],
         output:
             features=results("features/radiomics.parquet"),
         log:
