@@ -46,9 +46,7 @@ def _facts(path: Path) -> tuple[bytes, frozenset[Path]]:
     digest = hashlib.sha256()
     names: set[str] = set()
     for code in _with_inner(module):
-        parts = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_flags, code.co_argcount)
-        plain = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
-        digest.update(code.co_code + repr((code.co_qualname, parts, [_ordered(c) for c in plain])).encode())
+        digest.update(repr(_meaning(code)).encode())
         names.update(_imported(code))
     return digest.digest(), frozenset(file for name in names for file in _files_of(name))
 
@@ -58,6 +56,14 @@ def _with_inner(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _with_inner(constant)
+
+
+def _meaning(code: CodeType) -> tuple:
+    """All of a function's or module's own code but where its lines stand."""
+    arguments = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    names = (code.co_qualname, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    constants = [_ordered(constant) for constant in code.co_consts if not isinstance(constant, CodeType)]
+    return code.co_code, code.co_exceptiontable, arguments, names, constants
 
 
 def _ordered(constant: object) -> object:

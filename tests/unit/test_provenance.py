@@ -53,7 +53,9 @@ def test_hash_when_an_unrelated_module_a_comment_a_docstring_or_a_blank_line_cha
     assert rehash(script) == before
 
 
-@pytest.mark.parametrize("edit", ["return 1.0", "return not 1", "return {1, 3} & {1}", "return len", "return (1,)"])
+@pytest.mark.parametrize(
+    "edit", ["return 1.0", "return not 1", "return {1, 3} & {1}", "return len", "return (1,)", "return -1"]
+)
 def test_hash_when_a_function_changes_in_any_way_then_it_changes(library, edit):
     root, script = library
     before = rehash(script)
