@@ -53,6 +53,8 @@ From: python:{python}-slim-{debian}
 
 OCI = """# {note}
 #   docker build --file envs/Dockerfile --tag metaswin .     (or podman; from the repository's root)
+#   docker run --rm --user "$(id -u):$(id -g)" --env HOME=/tmp -v "$PWD:/work" -w /work metaswin run -d runs/my-study
+# Without a HOME that may be written to, Snakemake stops: it keeps a cache there.
 FROM python:{python}-slim-{debian}
 {files}
 RUN {commands}
