@@ -48,3 +48,4 @@ rule all:
     default_target: True
     input:
         rules.report.output.html,
+        KERNELS,

@@ -17,7 +17,7 @@ def source_hash(script: str | Path) -> str:
     """Hash (16 hex digits) of every metaswin module that `script` imports, directly or through others.
 
     Imports inside functions count. Of each module the compiled code counts, without line numbers: comments, blank
-    lines and what docstrings say do not re-run anything.
+    lines, what docstrings say and ``assert`` do not re-run anything; another version of Python (3.x) does, everything.
     """
     digest = hashlib.sha256()
     for module in sorted(dependencies(Path(script))):

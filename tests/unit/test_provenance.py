@@ -101,7 +101,7 @@ def test_dependencies_when_compared_with_the_imports_of_the_syntax_tree_then_non
                     named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
             own = {name for name in named if name.split(".")[0] == "metaswin"}
             files = {file for name in own for file in provenance._files_of(name)}
-            assert files <= provenance.dependencies(module), module
+            assert files <= provenance._facts(module)[1], module
 
 
 def test_dependencies_when_asked_for_a_real_script_then_stages_it_does_not_use_are_absent(repository):

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numba
 import pytest
 
+from metaswin.errors import UserError
 from metaswin.radiomics import kernels
 
 # A patient's region by all image types and classes, from a process of its own; prints a hash of the values.
@@ -83,8 +85,24 @@ def test_compile_when_another_job_was_first_then_its_kernels_stay(tmp_path, monk
 
 def test_compile_when_it_fails_then_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr(kernels.sys, "executable", "/bin/false")
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(UserError, match=f"could not be compiled into {tmp_path} .*NUMBA_CACHE_DIR"):
         kernels.compile_kernels(tmp_path / "kernels-0")
+    assert not list(tmp_path.iterdir())
+
+
+def test_compile_when_earlier_ones_were_killed_then_what_they_left_long_ago_goes(tmp_path, monkeypatch):
+    for name, age in (("old", 2 * kernels.LONG), ("new", 0)):
+        (tmp_path / f"{kernels.PART}{name}/kernels-0").mkdir(parents=True)
+        os.utime(tmp_path / f"{kernels.PART}{name}", (time.time() - age,) * 2)
+    monkeypatch.setattr(kernels.subprocess, "run", lambda command, check: None)
+    kernels.compile_kernels(tmp_path / "kernels-0")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{kernels.PART}new", "kernels-0"]
+
+
+def test_kernels_when_numba_is_switched_off_then_nothing_is_compiled(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    command = "from metaswin.radiomics.kernels import load_kernels; load_kernels()"
+    subprocess.run([sys.executable, "-c", command], env=environment, check=True)
     assert not list(tmp_path.iterdir())
 
 
@@ -95,18 +113,36 @@ def test_kernels_folder_when_the_sources_may_not_be_written_beside_then_the_user
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert kernels.kernels_folder().parent == tmp_path / "cache/metaswin"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "engine"))
-    monkeypatch.setattr(kernels.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
-    assert kernels.kernels_folder().parent == tmp_path / "temporary"
+    monkeypatch.setattr(kernels.tempfile, "tempdir", str(tmp_path))
+    first, second = kernels.kernels_folder().parent, kernels.kernels_folder().parent
+    assert first != second
+    assert first.parent == second.parent == tmp_path
+    assert first.stat().st_mode & 0o777 == 0o700
 
 
-def test_kernels_folder_when_sources_or_processor_differ_then_another(tmp_path, monkeypatch):
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+def test_kernels_folder_when_it_is_another_users_then_the_next_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setattr(kernels, "ENGINE", tmp_path)
-    source = tmp_path / "glcm.py"
-    source.write_text("a = 1\n")
-    first = kernels.kernels_folder()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    beside = kernels.kernels_folder()
+    assert beside.parent == tmp_path / "__pycache__"
+    beside.mkdir()
+    monkeypatch.setattr(kernels.os, "access", lambda path, mode: Path(path) != beside)
+    assert kernels.kernels_folder().parent == tmp_path / "cache/metaswin"
+
+
+def test_kernels_folder_when_sources_their_place_or_the_processor_differ_then_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    found = {}
+    for name in ("elsewhere", "engine"):
+        source = tmp_path / name / "glcm.py"
+        source.parent.mkdir()
+        source.write_text("a = 1\n")
+        monkeypatch.setattr(kernels, "ENGINE", source.parent)
+        found[name] = kernels.kernels_folder()
+    first = found["engine"]
     assert kernels.kernels_folder() == first
     source.write_text("a = 2\n")
     second = kernels.kernels_folder()
     monkeypatch.setattr(kernels.llvmlite.binding, "get_host_cpu_name", lambda: "another")
-    assert len({first, second, kernels.kernels_folder()}) == 3
+    assert len({found["elsewhere"], first, second, kernels.kernels_folder()}) == 4

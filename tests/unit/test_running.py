@@ -264,6 +264,16 @@ def test_doctor_when_things_are_wrong_then_each_is_named_with_its_setting_and_wh
     assert re.search(r"mend  run +a killed run .* left 1 outputs of interrupted jobs: `metaswin run` goes on", told)
 
 
+def test_cache_when_it_cannot_be_written_then_run_and_doctor_say_what_to_set(study, monkeypatch, capsys):
+    (study / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(study / "file/cache"))
+    assert main(["run", "--directory", str(study), "-n"]) == 1
+    told = capsys.readouterr().err
+    assert f"{study}/file/cache cannot be written to" in told
+    assert "XDG_CACHE_HOME=/tmp" in told
+    assert states(examine(study, [study / "metaswin.yaml"]))["cache"] == "mend"
+
+
 def test_doctor_when_data_or_weights_are_absent_then_it_says_where_it_looked(study):
     path = study / "metaswin.yaml"
     text = (

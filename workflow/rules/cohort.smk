@@ -13,7 +13,7 @@ checkpoint close_cohort:
         regions=of_found_patients("regions/{patient}/regions.json"),
         images=of_found_patients("images/{patient}/image.json"),
         # Not read here: asked for before the patients are known, so that broken weights are told at once.
-        weights=WEIGHTS if DRAWN else [],
+        weights=WEIGHTS,
     output:
         used=results("cohort/used.parquet"),
         exclusions=results("cohort/exclusions.parquet"),

@@ -18,7 +18,6 @@ if IMAGES:
             regions=results("regions/{patient}/regions.nii.gz"),
             facts=results("regions/{patient}/regions.json"),
             status=results("regions/{patient}/status.json"),
-            kernels=KERNELS if CONFIG.radiomics.engine == "metaswin" else [],
         output:
             table=results("radiomics-shuffled/{patient}.parquet"),
             status=results("radiomics-shuffled/{patient}.status.json"),

@@ -1,18 +1,20 @@
 # What many jobs share, once before them: machine code of the radiomics kernels, whole weights. Nothing here needs a network.
 DRAWN = IMAGES and CONFIG.organs.backend == "totalsegmentator"
-# Only that they are there matters: making them anew changes no value.
-KERNELS = ancient(results("prepared/kernels.json"))
-WEIGHTS = ancient(results("prepared/weights.json"))
+# Jobs compile what they do not find, so no patient's job waits for this: targets ask for it, and it goes first.
+KERNELS = results("prepared/kernels.json") if IMAGES and CONFIG.radiomics.engine == "metaswin" else []
+# Only that it is there matters.
+WEIGHTS = ancient(results("prepared/weights.json")) if DRAWN else []
 
-if IMAGES:
+if KERNELS:
 
     rule prepare_kernels:
         output:
-            facts=results("prepared/kernels.json"),
+            facts=KERNELS,
         log:
             logs("prepare_kernels"),
         benchmark:
             benchmarks("prepare_kernels")
+        priority: 100
         threads: 1
         resources:
             mem_mb=memory(1000),
@@ -21,7 +23,7 @@ if IMAGES:
         params:
             code=code("prepare_kernels"),
         message:
-            "Compile the kernels of radiomics"
+            "Compile the code of radiomics for this processor"
         script:
             "../scripts/prepare_kernels.py"
 
@@ -31,13 +33,14 @@ if DRAWN:
 
     rule prepare_weights:
         input:
-            [path for weights in required(CONFIG.organs.totalsegmentator) for path in weights.files],
+            lambda wildcards: [path for model in required(CONFIG.organs.totalsegmentator) for path in model.files],
         output:
             facts=results("prepared/weights.json"),
         log:
             logs("prepare_weights"),
         benchmark:
             benchmarks("prepare_weights")
+        priority: 100
         threads: 1
         resources:
             mem_mb=memory(4000),
@@ -54,5 +57,5 @@ if DRAWN:
 
 rule prepare:
     input:
-        KERNELS if IMAGES else [],
-        WEIGHTS if DRAWN else [],
+        KERNELS,
+        WEIGHTS,

@@ -7,7 +7,6 @@ if IMAGES:
             regions=results("regions/{patient}/regions.nii.gz"),
             facts=results("regions/{patient}/regions.json"),
             status=results("regions/{patient}/status.json"),
-            kernels=KERNELS if CONFIG.radiomics.engine == "metaswin" else [],
         output:
             table=results("radiomics/{patient}.parquet"),
             status=results("radiomics/{patient}.status.json"),
@@ -33,8 +32,6 @@ if IMAGES:
         input:
             tables=lambda wildcards: expand(results("radiomics/{patient}.parquet"), patient=used_patients()),
             closed=CLOSED,
-            # Not read here: asked for before the patients are known, so that it is made beside the index.
-            kernels=KERNELS if CONFIG.radiomics.engine == "metaswin" else [],
         output:
             features=results("features/radiomics.parquet"),
         log:
@@ -112,3 +109,4 @@ if RADIOMICS:
     rule radiomics:
         input:
             results("features/radiomics.parquet"),
+            KERNELS,

@@ -13,7 +13,6 @@ if STABILITY:
             facts=results("regions/{patient}/regions.json"),
             organs=results("organs/{patient}/organs.nii.gz"),
             names=results("organs/{patient}/organs.json"),
-            kernels=KERNELS,
         output:
             table=results("stability/{patient}.parquet"),
         log:

@@ -2,15 +2,19 @@
 
 numba's own cache is a folder that all processes write to: two that compile the same kernel for different types at the
 same time may take the same file name, and the loser's code is then run for the other's types. On a shared disk it
-mixes processors too. Here whoever comes first compiles into a folder of his own and renames it; the others read.
+mixes processors too. Here whoever comes first compiles into a folder of his own and renames it; the others read. Only
+images of other types than the workflow's (`extract_features` takes any) add theirs to it later.
 """
 
 import hashlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +24,7 @@ import numba
 import numpy as np
 import SimpleITK as sitk
 
+from metaswin.errors import UserError
 from metaswin.files import write_json
 from metaswin.radiomics.engine.compiled import cache_kernels
 from metaswin.radiomics.names import FEATURES, IMAGE_TYPES
@@ -30,23 +35,26 @@ from metaswin.radiomics.with_engine import run
 logger = logging.getLogger("metaswin.radiomics")
 
 ENGINE = Path(__file__).parent / "engine"
+PART = ".compiling-"  # a folder that is not finished
+LONG = 3600  # seconds: no compilation takes so long
 SHAPE = (20, 22, 24)  # voxels (z, y, x) of the image that the kernels are compiled for
 
 
 @cache
-def load_kernels() -> Path:
+def load_kernels() -> None:
     """Let this process take the kernels from disk; compile them first where nobody has for this kind of processor.
 
-    Returns
-    -------
-    Path
-        The folder that holds them, see `kernels_folder`.
+    Raises
+    ------
+    UserError
+        If they cannot be compiled, or not be written.
     """
+    if numba.config.DISABLE_JIT:
+        return
     folder = kernels_folder()
     if not folder.is_dir():
         compile_kernels(folder)
     cache_kernels(folder)
-    return folder
 
 
 def prepare_kernels(output: str | Path) -> None:
@@ -61,51 +69,85 @@ def prepare_kernels(output: str | Path) -> None:
 def kernels_folder() -> Path:
     """Where the kernels of this processor, this numba and these sources lie.
 
-    Below ``NUMBA_CACHE_DIR`` if that is set, else beside the sources, in the user's cache folder or in the temporary
-    folder: the first that may be written to.
+    Below ``NUMBA_CACHE_DIR`` if that is set; else beside the sources, in the user's cache folder or in a folder of the
+    user's own below the temporary one: the first that may be written to, since numba tries that before it reads.
     """
-    return _home() / f"kernels-{_kind()}"
+    name = f"kernels-{_kind()}"
+    for place in _places():
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        folder = place / name
+        if os.access(folder if folder.is_dir() else place, os.W_OK):
+            return folder
+    # Nobody else may have put anything there: numba runs what it reads.
+    return Path(tempfile.mkdtemp(prefix="metaswin-kernels-")) / name
 
 
 def compile_kernels(folder: Path) -> None:
     """Compile all kernels into `folder`: whole, or not there; who comes second leaves what is there.
 
     A process of its own does it: what this one has compiled already would not be written.
+
+    Raises
+    ------
+    UserError
+        If that fails: says where, and what to do.
     """
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".compiling-", ignore_cleanup_errors=True) as temporary:
-        own = Path(temporary) / folder.name
-        own.mkdir()
-        subprocess.run([sys.executable, "-m", __name__, str(own)], check=True)
-        try:
-            own.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-            logger.info("another job has compiled the kernels meanwhile")
+    try:
+        _remove_left(folder.parent)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=PART, ignore_cleanup_errors=True) as temporary:
+            own = Path(temporary) / folder.name
+            own.mkdir()
+            subprocess.run([sys.executable, "-m", __name__, str(own)], check=True)
+            _flush(own)
+            try:
+                own.rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+                logger.info("another job has compiled the kernels meanwhile")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(
+            f"the radiomics kernels could not be compiled into {folder.parent} ({error}): see what stands above, free "
+            "space or memory, or set NUMBA_CACHE_DIR to a folder that can be written to"
+        ) from error
 
 
-def _home() -> Path:
+def _places() -> Iterator[Path]:
     if numba.config.CACHE_DIR:
-        places = [Path(numba.config.CACHE_DIR)]
-    else:
-        cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        places = [ENGINE / "__pycache__", Path(cache) / "metaswin"]
-    for place in places:
+        yield Path(numba.config.CACHE_DIR)
+        return
+    yield ENGINE / "__pycache__"
+    yield Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "metaswin"
+
+
+def _remove_left(place: Path) -> None:
+    """Remove what killed compilations left."""
+    for left in place.glob(f"{PART}*"):
+        if time.time() - left.stat().st_mtime > LONG:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    """Have all files below `folder` on the disk: numba takes a file that a power cut left short for a whole one."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
         try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(place, os.W_OK):
-            return place
-    return Path(tempfile.gettempdir())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _kind() -> str:
-    """Hash (12 hex digits) of what the machine code depends on."""
+    """Hash (12 hex digits) of what the machine code depends on, and numba's name for it: the sources' own place."""
     digest = hashlib.sha256()
     target = (llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten())
-    for fact in (*target, numba.__version__, llvmlite.__version__, sys.implementation.cache_tag):
-        digest.update(fact.encode() + b"\0")
+    asked = (numba.config.CPU_NAME, numba.config.CPU_FEATURES, numba.config.ENABLE_AVX)
+    versions = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag)
+    for fact in (*target, *asked, *versions, os.path.abspath(ENGINE)):
+        digest.update(f"{fact}\0".encode())
     for source in sorted(ENGINE.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()[:12]

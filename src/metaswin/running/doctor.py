@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from metaswin.errors import UserError
 from metaswin.running.leftovers import find_leftovers, live_snakemake
 from metaswin.running.owner import last_owner
-from metaswin.running.places import workflow_root
+from metaswin.running.places import cache_problem, workflow_root
 
 if TYPE_CHECKING:
     from metaswin.config.model import Config
@@ -49,7 +49,8 @@ def examine(directory: Path, configs: Sequence[Path], profile: str | None = None
         A Snakemake profile: its folder.
     """
     config, problems = _config(directory, configs)
-    lines = [_python(), *_packages(), _gpu(config), _disk(directory), _memory(config), *problems]
+    cache = [Line("mend", "cache", problem)] if (problem := cache_problem()) else []
+    lines = [_python(), *_packages(), _gpu(config), _disk(directory), *cache, _memory(config), *problems]
     if config is not None:
         lines += _data(config, directory)
     if profile is not None:

@@ -12,7 +12,7 @@ from metaswin.files import write_text
 from metaswin.running.cli import CONFIG
 from metaswin.running.leftovers import Leftovers, end_jobs, find_leftovers, live_snakemake, remove_interrupted, unlock
 from metaswin.running.owner import Owner, become, hold, is_elsewhere, last_owner, live_owner
-from metaswin.running.places import workflow_root
+from metaswin.running.places import cache_problem, workflow_root
 
 ENDED = "--jobs-ended"
 PROBE = 1 << 18  # bytes
@@ -40,11 +40,13 @@ def launch(arguments: list[str]) -> int:
     ------
     UserError
         If somebody else runs in the folder, jobs of a killed run may still run elsewhere, a file has a slip, or the
-        disk takes nothing.
+        disk or the user's cache folder takes nothing.
     """
     if {"--help", "-h"} & set(arguments):
         print(HELP)
         return 0
+    if problem := cache_problem():
+        raise UserError(problem)
     ended = ENDED in arguments
     arguments = [word for word in arguments if word != ENDED]
     known = _known(arguments)

@@ -1,5 +1,6 @@
-"""Where the workflow's files lie: in the checkout, or in the environment that metaswin was installed into."""
+"""Where the workflow's files lie: in the checkout or the installed environment; and the user's cache folder."""
 
+import os
 import sysconfig
 from pathlib import Path
 
@@ -22,4 +23,16 @@ def workflow_root() -> Path:
     raise UserError(
         f"no Snakefile of metaswin (looked in {' and '.join(map(str, candidates))}); install it anew, "
         "or run `snakemake` in a checkout"
+    )
+
+
+def cache_problem() -> str:
+    """What is wrong with the user's cache folder, which Snakemake needs; empty where it can be written to."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if there.is_dir() and os.access(there, os.W_OK):
+        return ""
+    return (
+        f"{folder} cannot be written to, and Snakemake keeps a cache there: set HOME or XDG_CACHE_HOME to a folder "
+        "that can, for example XDG_CACHE_HOME=/tmp"
     )
