@@ -49,3 +49,4 @@ rule all:
     input:
         rules.report.output.html,
         KERNELS,
+        WEIGHTS,

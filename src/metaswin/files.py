@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import hashlib
 import json
 import math
 import os
@@ -49,10 +50,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         for left in path.parent.glob(f".part-*-{glob.escape(path.name)}"):
             left.unlink(missing_ok=True)
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(path)
         with suppress(OSError):  # not every file system flushes folders
-            _flush(path.parent)
+            flush(path.parent)
     except Exception as error:
         reason = _why_not_written(error, temporary)
         if reason is None:
@@ -63,12 +64,19 @@ def atomic(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _why_not_written(error: Exception, temporary: Path) -> str | None:

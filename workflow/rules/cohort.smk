@@ -12,8 +12,6 @@ checkpoint close_cohort:
         ),
         regions=of_found_patients("regions/{patient}/regions.json"),
         images=of_found_patients("images/{patient}/image.json"),
-        # Not read here: asked for before the patients are known, so that broken weights are told at once.
-        weights=WEIGHTS,
     output:
         used=results("cohort/used.parquet"),
         exclusions=results("cohort/exclusions.parquet"),

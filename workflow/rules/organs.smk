@@ -70,3 +70,4 @@ if IMAGES:
     rule organs:
         input:
             lambda wildcards: expand(results("organs/{patient}/status.json"), patient=found_patients()),
+            WEIGHTS,

@@ -1,12 +1,11 @@
 """The manifest of a bundle: a hash of every file, checked before anything else is read; and the bundle as one zip."""
 
-import hashlib
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
 from metaswin.errors import UserError
-from metaswin.files import atomic, read_json, write_json
+from metaswin.files import atomic, file_hash, read_json, write_json
 
 NAME = "manifest.json"
 STAMP = ".snakemake_timestamp"
@@ -17,7 +16,7 @@ NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 def file_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below `folder` but the manifest, by its path there."""
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in _files(folder) if path != folder / NAME}
+    return {path.relative_to(folder).as_posix(): file_hash(path) for path in _files(folder) if path != folder / NAME}
 
 
 def write_manifest(folder: Path) -> None:
@@ -27,7 +26,7 @@ def write_manifest(folder: Path) -> None:
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 of the manifest: it stands for the whole bundle, and can be told beside it."""
-    return _sha256(folder / NAME)
+    return file_hash(folder / NAME)
 
 
 def tampering(folder: Path) -> list[str]:
@@ -84,8 +83,3 @@ def unpack(archive: Path, folder: Path) -> None:
 def _files(folder: Path) -> list[Path]:
     """Every file below `folder` but Snakemake's mark of a folder's time."""
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / STAMP]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

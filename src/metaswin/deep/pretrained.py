@@ -1,6 +1,5 @@
 """Swin weights from a file, such as MONAI's self-supervised checkpoints."""
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from metaswin.errors import UserError
+from metaswin.files import file_hash
 
 # Wrappers seen around and before the encoder's keys: DataParallel, SwinUNETR, the self-supervised head, ours.
 CONTAINERS = ("state_dict", "model", "model_state_dict", "network")
@@ -61,12 +61,6 @@ def load_pretrained(swin: nn.Module, path: str | Path) -> dict[str, object]:
         "unused": len(unused),
         "sha256": file_hash(path),
     }
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

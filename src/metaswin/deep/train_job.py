@@ -13,12 +13,12 @@ from metaswin.deep.backbones import build
 from metaswin.deep.cache import load_patches
 from metaswin.deep.compute import choose_device, own_device, reproducible
 from metaswin.deep.network_file import save_network
-from metaswin.deep.pretrained import file_hash, load_pretrained
+from metaswin.deep.pretrained import load_pretrained
 from metaswin.deep.rows import check_two_classes, rows_of, seed_of, training_labels
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
 from metaswin.deep.train import fit
-from metaswin.files import read_table, write_json
+from metaswin.files import file_hash, read_table, write_json
 from metaswin.patches.channels import channel_names
 from metaswin.patches.settings import PatchesSettings
 

@@ -13,13 +13,12 @@ import torch
 from metaswin.deep.cache import load_patches
 from metaswin.deep.compute import choose_device, own_device, reproducible
 from metaswin.deep.network_file import load_network, read_facts, save_network
-from metaswin.deep.pretrained import file_hash
 from metaswin.deep.rows import check_two_classes, rows_of, seed_of, training_labels
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
 from metaswin.deep.train import fit
 from metaswin.deep.train_job import settings_facts
-from metaswin.files import read_table, write_json
+from metaswin.files import file_hash, read_table, write_json
 from metaswin.fusion.arms import expand_arms, headline
 from metaswin.fusion.blocks import Blocks
 from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head

@@ -1,12 +1,11 @@
 """TotalSegmentator's weights: where they lie, whether they are whole, and how to get them."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from metaswin.errors import UserError, several
-from metaswin.files import write_json
+from metaswin.files import file_hash, write_json
 from metaswin.organs.catalogue import Model, model, needed_models
 from metaswin.organs.home import home
 from metaswin.organs.settings import TotalSegmentatorSettings
@@ -129,12 +128,7 @@ def prepare_weights(output: str | Path, settings: TotalSegmentatorSettings) -> N
                 for weights, problem in wrong
             ],
         )
-    write_json(output, {weights.model.folder: _sha256(weights.folder / CHECKPOINT) for weights in found})
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    write_json(output, {weights.model.folder: file_hash(weights.folder / CHECKPOINT) for weights in found})
 
 
 def verify(weights: Weights) -> str:

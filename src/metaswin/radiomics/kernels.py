@@ -25,7 +25,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from metaswin.errors import UserError
-from metaswin.files import write_json
+from metaswin.files import flush, write_json
 from metaswin.radiomics.engine.compiled import cache_kernels
 from metaswin.radiomics.names import FEATURES, IMAGE_TYPES
 from metaswin.radiomics.region import cut_region
@@ -101,7 +101,8 @@ def compile_kernels(folder: Path) -> None:
             own = Path(temporary) / folder.name
             own.mkdir()
             subprocess.run([sys.executable, "-m", __name__, str(own)], check=True)
-            _flush(own)
+            for file in own.rglob("*.nb?"):
+                flush(file)  # numba takes what a power cut left short for a whole file
             try:
                 own.rename(folder)
             except OSError:
@@ -128,16 +129,6 @@ def _remove_left(place: Path) -> None:
     for left in place.glob(f"{PART}*"):
         if time.time() - left.stat().st_mtime > LONG:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _flush(folder: Path) -> None:
-    """Have all files below `folder` on the disk: numba takes a file that a power cut left short for a whole one."""
-    for path in (*folder.rglob("*"), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _kind() -> str:
