@@ -20,6 +20,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from metaswin.selection.apply import apply_selection
 
 from metaswin.folds.make import make_folds
 from metaswin.folds.settings import FoldsSettings
@@ -29,7 +30,6 @@ from metaswin.fusion.settings import FusionSettings
 from metaswin.fusion.thresholds import auc
 from metaswin.harmonisation.combat import fit_combat
 from metaswin.harmonisation.settings import HarmonisationSettings
-from metaswin.selection.apply import apply_selection
 from metaswin.selection.select import select
 from metaswin.selection.settings import SelectionSettings
 from metaswin.simulate import risk

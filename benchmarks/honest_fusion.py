@@ -91,8 +91,8 @@ def scores(fitted, patches) -> np.ndarray:
 def train_networks(data: dict, folder: Path, seed: int) -> dict:
     """A trained network for each part."""
     import torch
-
     from metaswin.deep.rows import rows_of, seed_of, training_labels
+
     from metaswin.deep.scratch import Scratch
     from metaswin.deep.settings import DeepSettings
     from metaswin.deep.train import fit
@@ -137,12 +137,13 @@ def fine_tune(networks: dict, data: dict, folder: Path, settings, seed: int) -> 
     import copy
 
     from metaswin.deep.rows import seed_of
+    from metaswin.fusion.joint import JointNetwork, score_column
+
     from metaswin.deep.scratch import Scratch
     from metaswin.deep.settings import DeepSettings
     from metaswin.deep.train import fit
     from metaswin.fusion.blocks import Blocks
     from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head
-    from metaswin.fusion.joint import JointNetwork, score_column
     from metaswin.fusion.modalities import load_sources
     from metaswin.fusion.network import network_fitter
     from metaswin.fusion.store import save_networks

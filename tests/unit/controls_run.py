@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from metaswin.harmonisation.fold import harmonise_fold
+from metaswin.selection.fold import select_fold
+from metaswin.stability.fold import stability_of_fold
 
 from metaswin.controls.refit import Refitting, Study, load_study
 from metaswin.controls.settings import PermutationSettings
@@ -15,11 +18,8 @@ from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.fit import ThresholdRule
 from metaswin.fusion.fold import train_fusion
 from metaswin.fusion.settings import FusionSettings
-from metaswin.harmonisation.fold import harmonise_fold
 from metaswin.harmonisation.settings import HarmonisationSettings
-from metaswin.selection.fold import select_fold
 from metaswin.selection.settings import SelectionSettings
-from metaswin.stability.fold import stability_of_fold
 from metaswin.stability.settings import StabilitySettings
 
 SETS = {"paper": ["age", "sex"]}

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from controls_run import NoiseCohort
+from metaswin.controls.leaky import leaky_parts
+from metaswin.selection.fold import selections, training_parts
 from sklearn.metrics import roc_auc_score
 
-from metaswin.controls.leaky import leaky_parts
 from metaswin.files import read_json, read_table
 from metaswin.fusion.settings import FusionSettings
-from metaswin.selection.fold import selections, training_parts
 from metaswin.selection.settings import SelectionSettings
 
 SETTINGS = SelectionSettings(trees=10, keep=3)

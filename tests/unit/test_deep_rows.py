@@ -7,11 +7,11 @@ import SimpleITK as sitk
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metaswin.deep.rows import check_two_classes, rows_of, scored_patients, seed_of, training_labels
 
 from metaswin.deep.augment import augment, random_affines
 from metaswin.deep.cache import load_patches, place_patches, take_rows
 from metaswin.deep.resources import memory_mb
-from metaswin.deep.rows import check_two_classes, rows_of, scored_patients, seed_of, training_labels
 from metaswin.deep.settings import AugmentationSettings, DeepSettings
 from metaswin.errors import UserError
 from metaswin.files import write_volume

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from fusion_run import SETS, FoldRun, draw
+from metaswin.harmonisation.fold import harmonise_fold
+from metaswin.selection.apply import apply_selection
+from metaswin.selection.fold import select_fold, training_parts
 
 from metaswin.errors import UserError
 from metaswin.files import read_json, write_table
 from metaswin.fusion.modalities import load_sources
 from metaswin.harmonisation.fitted import load_harmoniser
-from metaswin.harmonisation.fold import harmonise_fold
 from metaswin.harmonisation.settings import HarmonisationSettings
-from metaswin.selection.apply import apply_selection
-from metaswin.selection.fold import select_fold, training_parts
 from metaswin.selection.matrix import wide
 from metaswin.selection.settings import SelectionSettings
 

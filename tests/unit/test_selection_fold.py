@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from metaswin.selection.apply import apply_selection
 from metaswin.selection.fold import select_fold, selections, training_parts
+
 from metaswin.selection.matrix import wide
 from metaswin.selection.settings import SelectionSettings
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from metaswin.selection.fold import selections, training_parts
 
 from metaswin.config.load import load
 from metaswin.errors import UserError
-from metaswin.selection.fold import selections, training_parts
 from metaswin.selection.select import select
 from metaswin.selection.settings import SelectionSettings
 from metaswin.stability.collect import collect_stability

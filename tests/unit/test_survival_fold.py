@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from metaswin.survival.rows import SurvivalRows
 from survival_run import HORIZON, SETS, draw
 
 from metaswin.errors import UserError
 from metaswin.files import read_json
 from metaswin.fusion.modalities import load_sources
-from metaswin.survival.rows import SurvivalRows
 from metaswin.survival.store import load_hazard
 
 FOLD = (0, 0)

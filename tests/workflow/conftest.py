@@ -29,7 +29,7 @@ SMALL = {
     "organs": {"backend": "threshold"},
     "regions": {"spacing": 3.0},
     "radiomics": {"image_types": ["Original", "LoG"], "log_sigma": [3.0], "regions": ["tumor", "rings"]},
-    "folds": {"k": 2, "inner": 2},
+    "folds": {"k": 3},
     "stability": {"patients": 3, "perturbations": 2, "margin": 3.0},
     "harmonisation": {"method": "combat", "min_batch": 2},
     "selection": {"trees": 20, "keep": 4},

@@ -4,20 +4,29 @@ from metaswin.fusion.arms import clinical_sets
 
 rule bundle_model:
     input:
-        predictions=every_fold("fusion/predictions.parquet"),
-        fits=every_fold("fusion/fits.json"),
-        models=every_fold("fusion/models"),
-        selection=every_fold("selection.parquet") if USES_RADIOMICS else [],
-        harmonisation=every_fold("harmonisation.json") if HARMONISED and USES_RADIOMICS else [],
-        harmonisation_values=every_fold("harmonisation.safetensors") if HARMONISED and USES_RADIOMICS else [],
-        deep=every_fold(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
-        network=every_fold(f"deep/{CONFIG.deep.backbone}/{DEEP_PARTS[0]}/network.safetensors") if USES_DEEP else [],
-        joint=every_fold(f"joint/{CONFIG.deep.backbone}/features.parquet") if JOINT else [],
-        joint_network=every_fold(f"{HEADLINE_NETWORKS}/network.safetensors") if JOINT else [],
+        predictions=every_fold(fold_folder("fusion/predictions.parquet")),
+        fits=every_fold(fold_folder("fusion/fits.json")),
+        models=every_fold(fold_folder("fusion/models")),
+        selection=each_for_its_folds(every_repeat(repeat_folder("selection.parquet"))) if USES_RADIOMICS else [],
+        harmonisation=(
+            each_for_its_folds(every_repeat(repeat_folder("harmonisation.json")))
+            if HARMONISED and USES_RADIOMICS
+            else []
+        ),
+        harmonisation_values=(
+            each_for_its_folds(every_repeat(repeat_folder("harmonisation.safetensors")))
+            if HARMONISED and USES_RADIOMICS
+            else []
+        ),
+        volume=each_for_its_folds(every_repeat(repeat_folder("volume.parquet"))) if RADIOMICS else [],
+        radiomics=every_fold(final_folder("radiomics.parquet")) if USES_RADIOMICS else [],
+        peri_radiomics=every_fold(final_folder("peri_radiomics.parquet")) if USES_RADIOMICS else [],
+        deep=every_fold(fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet")) if USES_DEEP else [],
+        network=every_fold(final_folder(f"deep/{CONFIG.deep.backbone}/network.safetensors")) if USES_DEEP else [],
         folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
+        facts=expand(results("folds/{endpoint}.json"), endpoint=ENDPOINTS),
         clinical=results("cohort/clinical.parquet"),
         used=results("cohort/used.parquet"),
-        features=results("features/radiomics.parquet") if RADIOMICS else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
         images=lambda wildcards: (
             expand(results("images/{patient}/image.json"), patient=used_patients()) if IMAGES else []

@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from metaswin.config.load import load
 from metaswin.errors import UserError
+from metaswin.folds.rows import all_fits, fit_name, outer_fits
 from metaswin.ingest.pseudonyms import pseudonym_places
 from metaswin.provenance import source_hash
 from metaswin.running.owner import hold, is_mine, live_owner
@@ -21,9 +22,7 @@ DEEP = IMAGES and CONFIG.deep.enabled
 ENDPOINTS = list(CONFIG.endpoints)
 REPEATS = range(CONFIG.folds.repeats)
 FOLDS = range(CONFIG.folds.k)
-PARTS = ["outer", *(f"inner-{j}" for j in range(CONFIG.folds.inner))]
-# Networks that the deep score needs; the first one scores the test rows.
-DEEP_PARTS = {"in-sample": PARTS[:1], "inner-validation": PARTS[1:2]}.get(CONFIG.fusion.deep_score, PARTS)
+FITS = all_fits(CONFIG.folds.k)
 DETAILS = f"{CONFIG.output.private}/details"
 PSEUDONYMS = pseudonym_places(CONFIG.data, CONFIG.output.private)
 
@@ -49,7 +48,7 @@ wildcard_constraints:
     repeat=r"\d+",
     fold=r"\d+",
     backbone="swin|resnet|densenet",
-    part=r"outer|inner-\d+",
+    fit=r"without(-\d+){1,2}",
     batch=r"b[01]*",
 
 
@@ -82,9 +81,31 @@ def code(script):
     return source_hash(Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py")
 
 
+def repeat_folder(rest):
+    """Path below the folder of one repeat."""
+    return results(f"models/{{endpoint}}/{{variant}}/r{{repeat}}/{rest}")
+
+
 def fold_folder(rest):
-    """Path below the folder of one model fold."""
-    return results(f"models/{{endpoint}}/{{variant}}/r{{repeat}}-f{{fold}}/{rest}")
+    """Path below the folder of one outer fold."""
+    return repeat_folder(f"fold-{{fold}}/{rest}")
+
+
+def fit_folder(rest):
+    """Path below the folder of one fit, named by the folds that it leaves out."""
+    return repeat_folder(f"{{fit}}/{rest}")
+
+
+def final_folder(rest):
+    """Path below the folder of the fit that learns from all training rows of an outer fold."""
+    return repeat_folder(f"{fit_name('{fold}')}/{rest}")
+
+
+def of_outer_fits(rest):
+    """Input function: that path for the fits of an outer fold, the final one first."""
+    return lambda wildcards: [
+        expand(fit_folder(rest), fit=fit, **wildcards)[0] for fit in outer_fits(int(wildcards.fold), CONFIG.folds.k)
+    ]
 
 
 def memory(mb):
@@ -92,13 +113,23 @@ def memory(mb):
     return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
 
 
-def every_fold(rest, endpoints=None, variant="as-is", **wildcards):
-    """That path for every endpoint, repeat and fold of the run, or of a control."""
+def every_fold(path, endpoints=None, variant="as-is", **wildcards):
+    """That path (of one of the folders above) for every endpoint, repeat and fold of the run, or of a control."""
     return expand(
-        fold_folder(rest),
+        path,
         endpoint=endpoints or ENDPOINTS,
         variant=variant,
         repeat=REPEATS,
         fold=FOLDS,
         **wildcards,
     )
+
+
+def each_for_its_folds(paths):
+    """Paths of `every_repeat`, each once for every fold, in the order of `every_fold`."""
+    return [path for path in paths for _ in FOLDS]
+
+
+def every_repeat(path, endpoints=None, variant="as-is", **wildcards):
+    """That path for every endpoint and repeat of the run, or of a control."""
+    return expand(path, endpoint=endpoints or ENDPOINTS, variant=variant, repeat=REPEATS, **wildcards)

@@ -98,9 +98,15 @@ rule permute_outcome:
         features=results("features/radiomics.parquet") if RADIOMICS else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
         perturbed=results("features/perturbed.parquet") if STABILITY else [],
-        deep=first_repeat(f"deep/{CONFIG.deep.backbone}/features.parquet", "as-is") if PERMUTES_DEEP else [],
+        deep=(
+            first_repeat(fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet"), "as-is")
+            if PERMUTES_DEEP
+            else []
+        ),
         deep_permuted=(
-            first_repeat(f"deep/{CONFIG.deep.backbone}/features.parquet", "permuted") if PERMUTES_DEEP else []
+            first_repeat(fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet"), "permuted")
+            if PERMUTES_DEEP
+            else []
         ),
     output:
         permutations=results("controls/{endpoint}/permutations-{chunk}.parquet"),
@@ -139,12 +145,14 @@ rule evaluate_controls:
         facts=results("evaluation/facts.json"),
         folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
         folds_facts=expand(results("folds/{endpoint}.json"), endpoint=ENDPOINTS),
-        leaky_predictions=every_fold("fusion/predictions.parquet", variant="leaky") if "leaky" in VARIANTS else [],
-        leaky_fits=every_fold("fusion/fits.json", variant="leaky") if "leaky" in VARIANTS else [],
-        shuffled_predictions=(
-            every_fold("fusion/predictions.parquet", variant="shuffled") if "shuffled" in VARIANTS else []
+        leaky_predictions=(
+            every_fold(fold_folder("fusion/predictions.parquet"), variant="leaky") if "leaky" in VARIANTS else []
         ),
-        shuffled_fits=every_fold("fusion/fits.json", variant="shuffled") if "shuffled" in VARIANTS else [],
+        leaky_fits=every_fold(fold_folder("fusion/fits.json"), variant="leaky") if "leaky" in VARIANTS else [],
+        shuffled_predictions=(
+            every_fold(fold_folder("fusion/predictions.parquet"), variant="shuffled") if "shuffled" in VARIANTS else []
+        ),
+        shuffled_fits=every_fold(fold_folder("fusion/fits.json"), variant="shuffled") if "shuffled" in VARIANTS else [],
         permutations=expand(
             results("controls/{endpoint}/permutations-{chunk}.parquet"), endpoint=ENDPOINTS, chunk=PERMUTATIONS
         ),

@@ -1,4 +1,4 @@
-# The deep networks: per fold one on all its training rows and one without each inner fold.
+# The deep networks: one for every fit, and for each outer fold the scores that they give.
 if DEEP:
     from metaswin.deep.resources import memory_mb
 
@@ -8,12 +8,12 @@ if DEEP:
             folds=folds_of,
             pretrained=CONFIG.deep.pretrained or [],
         output:
-            network=fold_folder("deep/{backbone}/{part}/network.safetensors"),
-            training=fold_folder("deep/{backbone}/{part}/training.json"),
+            network=fit_folder("deep/{backbone}/network.safetensors"),
+            training=fit_folder("deep/{backbone}/training.json"),
         log:
-            logs("train_deep/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}"),
+            logs("train_deep/{endpoint}/{variant}/r{repeat}/{backbone}/{fit}"),
         benchmark:
-            benchmarks("train_deep/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}")
+            benchmarks("train_deep/{endpoint}/{variant}/r{repeat}/{backbone}/{fit}")
         threads: CONFIG.deep.threads
         resources:
             mem_mb=training_mb,
@@ -24,11 +24,11 @@ if DEEP:
             settings=CONFIG.deep.model_dump(mode="json", exclude={"enabled", "backbone"}),
             patches=section("patches"),
             # Training state to resume from: not declared, since Snakemake deletes the outputs of a killed job.
-            scratch=results("scratch/{endpoint}.{variant}.r{repeat}-f{fold}.{backbone}.{part}"),
+            scratch=results("scratch/{endpoint}.{variant}.r{repeat}.{fit}.{backbone}"),
             seed=CONFIG.seed,
             code=code("train_deep"),
         message:
-            "Train {wildcards.backbone}: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.part}"
+            "Train {wildcards.backbone}: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, {wildcards.fit}"
         script:
             "../scripts/train_deep.py"
 
@@ -36,15 +36,17 @@ if DEEP:
         input:
             patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
             folds=folds_of,
-            networks=expand(
-                fold_folder("deep/{backbone}/{part}/network.safetensors"), part=DEEP_PARTS, allow_missing=True
+            networks=(
+                final_folder("deep/{backbone}/network.safetensors")
+                if CONFIG.fusion.deep_score == "in-sample"
+                else of_outer_fits("deep/{backbone}/network.safetensors")
             ),
         output:
             features=fold_folder("deep/{backbone}/features.parquet"),
         log:
-            logs("extract_deep_features/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}"),
+            logs("extract_deep_features/{endpoint}/{variant}/r{repeat}/fold-{fold}/{backbone}"),
         benchmark:
-            benchmarks("extract_deep_features/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}")
+            benchmarks("extract_deep_features/{endpoint}/{variant}/r{repeat}/fold-{fold}/{backbone}")
         threads: CONFIG.deep.threads
         resources:
             mem_mb=memory(3000),
@@ -54,6 +56,7 @@ if DEEP:
         params:
             settings=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
             mode=section("fusion.deep_score"),
+            k=CONFIG.folds.k,
             code=code("extract_deep_features"),
         message:
             "Deep features: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.backbone}"
@@ -62,8 +65,8 @@ if DEEP:
 
     rule deep:
         input:
-            every_fold("deep/{backbone}/features.parquet", backbone=CONFIG.deep.backbone),
+            every_fold(fold_folder("deep/{backbone}/features.parquet"), backbone=CONFIG.deep.backbone),
 
     rule backbones:
         input:
-            every_fold("deep/{backbone}/features.parquet", backbone=["swin", "resnet", "densenet"]),
+            every_fold(fold_folder("deep/{backbone}/features.parquet"), backbone=["swin", "resnet", "densenet"]),

@@ -4,8 +4,8 @@ from metaswin.fusion.arms import clinical_sets
 
 rule evaluate:
     input:
-        predictions=every_fold("fusion/predictions.parquet"),
-        fits=every_fold("fusion/fits.json"),
+        predictions=every_fold(fold_folder("fusion/predictions.parquet")),
+        fits=every_fold(fold_folder("fusion/fits.json")),
         folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
         facts=expand(results("folds/{endpoint}.json"), endpoint=ENDPOINTS),
         clinical=results("cohort/clinical.parquet"),
@@ -46,10 +46,11 @@ rule evaluate:
 
 rule measure_optimism:
     input:
-        predictions=every_fold("fusion/predictions.parquet"),
-        fits=every_fold("fusion/fits.json"),
+        predictions=every_fold(fold_folder("fusion/predictions.parquet")),
+        fits=every_fold(fold_folder("fusion/fits.json")),
         folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
-        deep=every_fold(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
+        facts=expand(results("folds/{endpoint}.json"), endpoint=ENDPOINTS),
+        deep=every_fold(fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet")) if USES_DEEP else [],
     output:
         optimism=results("evaluation/optimism.parquet"),
     log:

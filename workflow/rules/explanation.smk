@@ -7,12 +7,9 @@ rule explain_fusion:
     input:
         folds=folds_of,
         clinical=results("cohort/clinical.parquet"),
-        used=results("cohort/used.parquet"),
-        features=features_of if RADIOMICS else [],
-        selection=fold_folder("selection.parquet") if USES_RADIOMICS else [],
-        harmonisation=of_harmonisation("json"),
-        harmonisation_values=of_harmonisation("safetensors"),
-        deep=headline_deep_of if USES_DEEP else [],
+        tables=tables_of(lambda fold, k: [fit_name(fold)]) if USES_RADIOMICS else [],
+        volume=repeat_folder("volume.parquet") if RADIOMICS else [],
+        deep=deep_of if USES_DEEP else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
         predictions=fold_folder("fusion/predictions.parquet"),
         fits=fold_folder("fusion/fits.json"),
@@ -21,9 +18,9 @@ rule explain_fusion:
         modalities=fold_folder("explanation/modalities.parquet"),
         features=fold_folder("explanation/features.parquet"),
     log:
-        logs("explain_fusion/{endpoint}/{variant}/r{repeat}-f{fold}"),
+        logs("explain_fusion/{endpoint}/{variant}/r{repeat}/fold-{fold}"),
     benchmark:
-        benchmarks("explain_fusion/{endpoint}/{variant}/r{repeat}-f{fold}")
+        benchmarks("explain_fusion/{endpoint}/{variant}/r{repeat}/fold-{fold}")
     threads: 1
     resources:
         mem_mb=memory(2000),
@@ -42,8 +39,8 @@ rule explain_fusion:
 
 rule collect_explanation:
     input:
-        modalities=lambda wildcards: every_fold("explanation/modalities.parquet", [wildcards.endpoint]),
-        features=lambda wildcards: every_fold("explanation/features.parquet", [wildcards.endpoint]),
+        modalities=lambda wildcards: every_fold(fold_folder("explanation/modalities.parquet"), [wildcards.endpoint]),
+        features=lambda wildcards: every_fold(fold_folder("explanation/features.parquet"), [wildcards.endpoint]),
     output:
         **{name: results(f"explanation/{{endpoint}}/shap_{name}.parquet") for name in SHAP_TABLES},
     log:
@@ -67,10 +64,12 @@ if MAPPED:
 
     rule map_occlusion:
         input:
-            predictions=lambda wildcards: every_fold("fusion/predictions.parquet", [wildcards.endpoint]),
-            fits=lambda wildcards: every_fold("fusion/fits.json", [wildcards.endpoint]),
+            predictions=lambda wildcards: every_fold(fold_folder("fusion/predictions.parquet"), [wildcards.endpoint]),
+            fits=lambda wildcards: every_fold(fold_folder("fusion/fits.json"), [wildcards.endpoint]),
             folds=results("folds/{endpoint}.parquet"),
-            networks=lambda wildcards: every_fold(f"{HEADLINE_NETWORKS}/network.safetensors", [wildcards.endpoint]),
+            networks=lambda wildcards: every_fold(
+                final_folder(f"deep/{CONFIG.deep.backbone}/network.safetensors"), [wildcards.endpoint]
+            ),
             patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
         output:
             facts=results("explanation/{endpoint}/maps.json"),

@@ -1,4 +1,4 @@
-# ComBat of the features in each fold, fitted on its training rows only; and how the batches go with the outcome.
+# ComBat of the features in every fit of a repeat, fitted on its training rows only; the association of site and outcome.
 HARMONISED = RADIOMICS and CONFIG.harmonisation.method != "none"
 
 
@@ -11,13 +11,13 @@ if HARMONISED:
             used=results("cohort/used.parquet"),
             clinical=results("cohort/clinical.parquet"),
         output:
-            facts=fold_folder("harmonisation.json"),
-            values=fold_folder("harmonisation.safetensors"),
-            rows=fold_folder("harmonised.parquet"),
+            facts=repeat_folder("harmonisation.json"),
+            values=repeat_folder("harmonisation.safetensors"),
+            rows=repeat_folder("harmonised.parquet"),
         log:
-            logs("harmonise/{endpoint}/{variant}/r{repeat}-f{fold}"),
+            logs("harmonise/{endpoint}/{variant}/r{repeat}"),
         benchmark:
-            benchmarks("harmonise/{endpoint}/{variant}/r{repeat}-f{fold}")
+            benchmarks("harmonise/{endpoint}/{variant}/r{repeat}")
         threads: 1
         resources:
             mem_mb=memory(2000),
@@ -27,7 +27,7 @@ if HARMONISED:
             settings=section("harmonisation"),
             code=code("harmonise"),
         message:
-            "Harmonise: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+            "Harmonise: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}"
         script:
             "../scripts/harmonise.py"
 
@@ -62,4 +62,4 @@ rule associate_site:
 rule harmonisation:
     input:
         rules.associate_site.output,
-        every_fold("harmonisation.json") if HARMONISED else [],
+        every_repeat(repeat_folder("harmonisation.json")) if HARMONISED else [],

@@ -93,25 +93,15 @@ def features_of(wildcards):
 
 def deep_of(wildcards):
     """Deep scores that a fold's arms join: those of the run, which the controls with arms of their own leave alone."""
-    fold = f"models/{wildcards.endpoint}/as-is/r{wildcards.repeat}-f{wildcards.fold}"
-    return results(f"{fold}/deep/{CONFIG.deep.backbone}/features.parquet")
+    path = fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet")
+    return expand(path, **{**wildcards, "variant": "as-is"})[0]
 
 
-def joint_of(rest):
-    """Input function: what joint fine-tuning left in a fold; nothing without it, and nothing for the controls."""
-
-    def paths_of(wildcards):
-        if not JOINT or wildcards.variant != "as-is":
-            return []
-        paths = expand(fold_folder(f"joint/{CONFIG.deep.backbone}/{rest}"), part=PARTS, **wildcards)
-        return paths if "{part}" in rest else paths[0]
-
-    return paths_of
-
-
-def headline_deep_of(wildcards):
-    """Deep scores that the headline arm joins."""
-    return joint_of("features.parquet")(wildcards) or deep_of(wildcards)
+def tables_of(fits):
+    """Input function: features as these fits see them, for rules of the variants; `SETS` of each fit."""
+    return lambda wildcards: expand(
+        fit_folder("{set}.parquet"), fit=fits(int(wildcards.fold), CONFIG.folds.k), set=SETS, **wildcards
+    )
 
 
 def perturbed_patients():
@@ -120,13 +110,13 @@ def perturbed_patients():
 
 
 def of_harmonisation(ending):
-    """A file of the fold's harmonisation, for every rule that reads a selection; nothing where none is asked for."""
-    return fold_folder(f"harmonisation.{ending}") if HARMONISED else []
+    """A file of the repeat's harmonisation, for every rule that reads it; nothing where none is asked for."""
+    return repeat_folder(f"harmonisation.{ending}") if HARMONISED else []
 
 
-def first_repeat(rest, variant):
-    """Path of every fold of the first repeat of one endpoint."""
-    return expand(fold_folder(rest), variant=variant, repeat=0, fold=FOLDS, allow_missing=True)
+def first_repeat(path, variant):
+    """That path for every fold of the first repeat of one endpoint."""
+    return expand(path, variant=variant, repeat=0, fold=FOLDS, allow_missing=True)
 
 
 def training_mb(wildcards, input, attempt):

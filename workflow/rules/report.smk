@@ -10,8 +10,8 @@ rule report:
         used=results("cohort/used.parquet"),
         clinical=results("cohort/clinical.parquet"),
         problems=results("features/problems.parquet") if RADIOMICS else [],
-        selection=every_fold("selection.parquet") if RADIOMICS else [],
-        stability=every_fold("stability.parquet") if STABILITY else [],
+        selection=every_repeat(repeat_folder("selection.parquet")) if RADIOMICS else [],
+        stability=every_repeat(repeat_folder("stability.parquet")) if STABILITY else [],
         explanation=expand(results("explanation/{endpoint}/shap_{name}.parquet"), endpoint=ENDPOINTS, name=SHAP_TABLES),
         maps=expand(results("explanation/{endpoint}/maps.json"), endpoint=ENDPOINTS) if MAPPED else [],
         map_pictures=expand(results("explanation/{endpoint}/maps"), endpoint=ENDPOINTS) if MAPPED else [],
@@ -20,7 +20,7 @@ rule report:
             if IMAGES
             else []
         ),
-        training=every_fold(f"deep/{CONFIG.deep.backbone}/{DEEP_PARTS[0]}/training.json") if DEEP else [],
+        training=every_fold(final_folder(f"deep/{CONFIG.deep.backbone}/training.json")) if DEEP else [],
         templates=report_resources(),
     output:
         html=report(

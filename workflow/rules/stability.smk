@@ -65,11 +65,11 @@ if STABILITY:
             perturbed=results("features/perturbed.parquet"),
             folds=results("folds/{endpoint}.parquet"),
         output:
-            stability=results("models/{endpoint}/as-is/r{repeat}-f{fold}/stability.parquet"),
+            stability=results("models/{endpoint}/as-is/r{repeat}/stability.parquet"),
         log:
-            logs("judge_stability/{endpoint}/r{repeat}-f{fold}"),
+            logs("judge_stability/{endpoint}/r{repeat}"),
         benchmark:
-            benchmarks("judge_stability/{endpoint}/r{repeat}-f{fold}")
+            benchmarks("judge_stability/{endpoint}/r{repeat}")
         threads: 1
         resources:
             mem_mb=memory(2000),
@@ -79,15 +79,15 @@ if STABILITY:
             settings=section("stability"),
             code=code("judge_stability"),
         message:
-            "Stable features: {wildcards.endpoint}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+            "Stable features: {wildcards.endpoint}, repeat {wildcards.repeat}"
         script:
             "../scripts/judge_stability.py"
 
 
 # One file serves all variants: none of them changes whose masks are perturbed, nor who is in training.
-STABLE = results("models/{endpoint}/as-is/r{repeat}-f{fold}/stability.parquet") if STABILITY else []
+STABLE = results("models/{endpoint}/as-is/r{repeat}/stability.parquet") if STABILITY else []
 
 
 rule stability:
     input:
-        every_fold("stability.parquet") if STABILITY else [],
+        every_repeat(repeat_folder("stability.parquet")) if STABILITY else [],

@@ -1,4 +1,4 @@
-# Time to event: a hazard head with two causes (DM and death) per fold, for endpoints that keep their deaths.
+# Time to event: a hazard head with two causes (DM and death) per outer fold, for endpoints that keep their deaths.
 SURVIVAL_ENDPOINTS = [
     name for name, endpoint in CONFIG.endpoints.items() if endpoint.event is not None and endpoint.deaths == "nonevent"
 ]
@@ -10,20 +10,17 @@ if SURVIVAL:
         input:
             folds=results("folds/{endpoint}.parquet"),
             clinical=results("cohort/clinical.parquet"),
-            used=results("cohort/used.parquet"),
-            features=results("features/radiomics.parquet") if RADIOMICS else [],
-            selection=fold_folder("selection.parquet") if USES_RADIOMICS else [],
-            harmonisation=of_harmonisation("json"),
-            harmonisation_values=of_harmonisation("safetensors"),
+            tables=tables_of(outer_fits) if USES_RADIOMICS else [],
+            volume=repeat_folder("volume.parquet") if RADIOMICS else [],
             deep=fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
         output:
             predictions=fold_folder("survival/predictions.parquet"),
             fits=fold_folder("survival/fits.json"),
             models=directory(fold_folder("survival/models")),
         log:
-            logs("train_hazard/{endpoint}/{variant}/r{repeat}-f{fold}"),
+            logs("train_hazard/{endpoint}/{variant}/r{repeat}/fold-{fold}"),
         benchmark:
-            benchmarks("train_hazard/{endpoint}/{variant}/r{repeat}-f{fold}")
+            benchmarks("train_hazard/{endpoint}/{variant}/r{repeat}/fold-{fold}")
         threads: 1
         resources:
             mem_mb=memory(2000),
@@ -31,6 +28,7 @@ if SURVIVAL:
             disk_mb=50,
         params:
             settings=section("survival"),
+            k=CONFIG.folds.k,
             fusion=section("fusion"),
             horizon=lambda wildcards: CONFIG.endpoints[wildcards.endpoint].horizon_days,
             sets=clinical_sets(CONFIG.clinical),
@@ -43,8 +41,8 @@ if SURVIVAL:
 
     rule evaluate_survival:
         input:
-            predictions=every_fold("survival/predictions.parquet", SURVIVAL_ENDPOINTS),
-            fits=every_fold("survival/fits.json", SURVIVAL_ENDPOINTS),
+            predictions=every_fold(fold_folder("survival/predictions.parquet"), SURVIVAL_ENDPOINTS),
+            fits=every_fold(fold_folder("survival/fits.json"), SURVIVAL_ENDPOINTS),
             folds=expand(results("folds/{endpoint}.parquet"), endpoint=SURVIVAL_ENDPOINTS),
             facts=expand(results("folds/{endpoint}.json"), endpoint=SURVIVAL_ENDPOINTS),
         output:

@@ -1,16 +1,17 @@
-"""Shapley values of one fold's headline arm."""
+"""Shapley values of the headline arm in one outer fold."""
 
-from metaswin.explanation.fold import explain_fold
+from metaswin.explanation.fold import ExplanationInputs, explain_fold
 from metaswin.explanation.settings import ExplanationSettings
+from metaswin.folds.rows import fit_name
+from metaswin.fusion.modalities import SourceFiles
 from metaswin.joblog import job
 
 with job(snakemake.log[0]):
     explain_fold(
-        # An input the data source does not have is an empty list.
-        inputs={name: path or None for name, path in snakemake.input.items()},
-        outputs=dict(snakemake.output.items()),
-        repeat=int(snakemake.wildcards.repeat),
-        fold=int(snakemake.wildcards.fold),
+        ExplanationInputs(**{name: snakemake.input[name] for name in ("folds", "predictions", "fits", "models")}),
+        SourceFiles.of(snakemake.input, [fit_name(int(snakemake.wildcards.fold))]),
+        modalities=snakemake.output.modalities,
+        features=snakemake.output.features,
         sets=snakemake.params.sets,
         settings=ExplanationSettings(**snakemake.params.settings),
         seed=snakemake.params.seed,

@@ -1,21 +1,22 @@
-"""Score and describe every patient of a fold by its networks."""
-
-from pathlib import Path
+"""Score and describe every patient of an outer fold by its networks."""
 
 from metaswin.deep.compute import keep_freed_memory
 from metaswin.deep.features import extract_features
 from metaswin.deep.settings import DeepSettings
+from metaswin.folds.rows import fit_name, outer_fits
 from metaswin.joblog import job
 
 with job(snakemake.log[0]):
     keep_freed_memory()
+    fold = int(snakemake.wildcards.fold)
+    fits = outer_fits(fold, snakemake.params.k) if snakemake.params.mode != "in-sample" else [fit_name(fold)]
     extract_features(
         patches=snakemake.input.patches,
         folds=snakemake.input.folds,
-        networks={Path(path).parent.name: path for path in snakemake.input.networks},
+        networks=dict(zip(fits, snakemake.input.networks, strict=True)),
         output=snakemake.output.features,
         repeat=int(snakemake.wildcards.repeat),
-        fold=int(snakemake.wildcards.fold),
+        fold=fold,
         settings=DeepSettings(**snakemake.params.settings),
         mode=snakemake.params.mode,
     )

@@ -1,14 +1,13 @@
-"""Fit the harmonisation of one fold, for each part of its training rows."""
+"""Fit ComBat in every fit of a repeat."""
 
-from metaswin.harmonisation.fold import harmonise_fold
+from metaswin.harmonisation.fits import HarmonisationInputs, HarmonisationOutputs, harmonise
 from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.joblog import job
 
 with job(snakemake.log[0]):
-    harmonise_fold(
-        inputs=dict(snakemake.input.items()),
-        outputs=dict(snakemake.output.items()),
-        repeat=int(snakemake.wildcards.repeat),
-        fold=int(snakemake.wildcards.fold),
-        settings=HarmonisationSettings(**snakemake.params.settings),
+    harmonise(
+        HarmonisationInputs(**snakemake.input),
+        HarmonisationOutputs(**snakemake.output),
+        int(snakemake.wildcards.repeat),
+        HarmonisationSettings(**snakemake.params.settings),
     )

@@ -1,15 +1,15 @@
-"""Judge which features of one fold are stable, for each part of its training rows."""
+"""Judge which features are stable, in every fit of a repeat."""
 
 from metaswin.joblog import job
-from metaswin.stability.fold import stability_of_fold
+from metaswin.stability.judge import judge_stability
 from metaswin.stability.settings import StabilitySettings
 
 with job(snakemake.log[0]):
-    stability_of_fold(
+    judge_stability(
         perturbed=snakemake.input.perturbed,
         folds=snakemake.input.folds,
         output=snakemake.output.stability,
+        endpoint=snakemake.wildcards.endpoint,
         repeat=int(snakemake.wildcards.repeat),
-        fold=int(snakemake.wildcards.fold),
         settings=StabilitySettings(**snakemake.params.settings),
     )

@@ -19,6 +19,7 @@ with job(snakemake.log[0]):
     )
     write_table(snakemake.output.folds, folds)
     facts = {
+        "name": endpoint,
         "endpoint": snakemake.params.endpoint,
         "notes": notes,
         "counts": read_json(snakemake.input.counts)[endpoint],

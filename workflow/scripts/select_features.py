@@ -1,23 +1,22 @@
-"""Select the radiomics features of one fold, for each part of its training rows."""
+"""Select the radiomics features in every fit of a repeat, and write what each fit sees."""
 
-from metaswin.controls.leaky import leaky_parts
+from itertools import product
+
 from metaswin.joblog import job
-from metaswin.selection.fold import select_fold, training_parts
+from metaswin.selection.fits import SelectionInputs, select_features
+from metaswin.selection.matrix import SETS
 from metaswin.selection.settings import SelectionSettings
 
-HARMONISATION = ("harmonisation", "harmonisation_values", "used", "clinical")
-
 with job(snakemake.log[0]):
-    select_fold(
-        features=snakemake.input.features,
-        folds=snakemake.input.folds,
-        output=snakemake.output.selection,
+    select_features(
+        # An input is an empty list where nothing is harmonised or no mask is perturbed.
+        SelectionInputs(**{name: path or None for name, path in snakemake.input.items()}),
+        selection=snakemake.output.selection,
+        volume=snakemake.output.volume,
+        tables=dict(zip(product(snakemake.params.fits, SETS), snakemake.output.tables, strict=True)),
+        endpoint=snakemake.wildcards.endpoint,
         repeat=int(snakemake.wildcards.repeat),
-        fold=int(snakemake.wildcards.fold),
         settings=SelectionSettings(**snakemake.params.settings),
         seed=snakemake.params.seed,
-        # An input is an empty list where nothing is harmonised or no mask perturbed.
-        harmonisation={name: snakemake.input[name] or None for name in HARMONISATION},
-        parts_of=leaky_parts if snakemake.wildcards.variant == "leaky" else training_parts,
-        stability=snakemake.input.stability or None,
+        leaky=snakemake.wildcards.variant == "leaky",
     )

@@ -1,17 +1,19 @@
-"""Fit all arms of one fold."""
+"""Fit all arms of one outer fold."""
 
+from metaswin.folds.rows import Place, outer_fits
 from metaswin.fusion.fit import ThresholdRule
-from metaswin.fusion.fold import train_fusion
+from metaswin.fusion.fold import FusionOutputs, train_fusion
+from metaswin.fusion.modalities import SourceFiles
 from metaswin.fusion.settings import FusionSettings
 from metaswin.joblog import job
 
 with job(snakemake.log[0]):
+    fold = int(snakemake.wildcards.fold)
     train_fusion(
-        # An input the data source does not have is an empty list.
-        inputs={name: path or None for name, path in snakemake.input.items()},
-        outputs=dict(snakemake.output.items()),
-        repeat=int(snakemake.wildcards.repeat),
-        fold=int(snakemake.wildcards.fold),
+        folds=snakemake.input.folds,
+        files=SourceFiles.of(snakemake.input, outer_fits(fold, snakemake.params.k)),
+        outputs=FusionOutputs(**snakemake.output),
+        place=Place(snakemake.wildcards.endpoint, int(snakemake.wildcards.repeat), fold),
         sets=snakemake.params.sets,
         settings=FusionSettings(**snakemake.params.settings),
         rule=ThresholdRule(**snakemake.params.threshold),

@@ -1,17 +1,19 @@
-"""Fit the hazard head of every arm of one fold."""
+"""Fit the hazard head of every arm of one outer fold."""
 
+from metaswin.folds.rows import Place, outer_fits
+from metaswin.fusion.modalities import SourceFiles
 from metaswin.fusion.settings import FusionSettings
 from metaswin.joblog import job
-from metaswin.survival.fold import train_hazard
+from metaswin.survival.fold import HazardOutputs, train_hazard
 from metaswin.survival.settings import SurvivalSettings
 
 with job(snakemake.log[0]):
+    fold = int(snakemake.wildcards.fold)
     train_hazard(
-        # An input the data source does not have is an empty list.
-        inputs={name: path or None for name, path in snakemake.input.items()},
-        outputs=dict(snakemake.output.items()),
-        repeat=int(snakemake.wildcards.repeat),
-        fold=int(snakemake.wildcards.fold),
+        folds=snakemake.input.folds,
+        files=SourceFiles.of(snakemake.input, outer_fits(fold, snakemake.params.k)),
+        outputs=HazardOutputs(**snakemake.output),
+        place=Place(snakemake.wildcards.endpoint, int(snakemake.wildcards.repeat), fold),
         horizon=snakemake.params.horizon,
         sets=snakemake.params.sets,
         settings=SurvivalSettings(**snakemake.params.settings),

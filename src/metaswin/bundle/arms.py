@@ -15,16 +15,15 @@ class BundledArm:
     ----------
     name : str
     blocks : tuple of str
-    network : str or None
-        File of the network whose score the arm joins: ``deep`` or ``joint``; None without a deep score.
-    selected_on : str
-        Part whose selection of features holds.
     """
 
     name: str
     blocks: tuple[str, ...]
-    network: str | None
-    selected_on: str
+
+    @property
+    def deep(self) -> bool:
+        """Whether the arm joins a deep score."""
+        return "deep" in self.blocks
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "blocks": list(self.blocks)}
@@ -35,7 +34,7 @@ class BundledArm:
 
 
 def bundled_arms(
-    headline: str, blocks: Mapping[str, Sequence[str]], inner: Mapping[str, float | None], mode: str | None
+    headline: str, blocks: Mapping[str, Sequence[str]], inner: Mapping[str, float | None]
 ) -> list[BundledArm]:
     """The headline, then the arms that join some of its blocks, in the order in which they stand in for it.
 
@@ -48,9 +47,6 @@ def bundled_arms(
         Arm → blocks, of every fitted arm.
     inner : mapping
         Arm → mean AUC of inner out-of-fold predictions over the members; None where not estimable.
-    mode : str or None
-        ``deep_score`` of the fits. With ``joint`` only the headline's network was trained end to end; other arms with a
-        deep score are left out, since they need a second network in every member.
     """
 
     def order(name: str) -> tuple[Any, ...]:
@@ -58,15 +54,7 @@ def bundled_arms(
         return name != headline, -len(blocks[name]), 0.0 if value is None else -value, name
 
     names = [name for name in blocks if set(blocks[name]) <= set(blocks[headline])]
-    if mode == "joint":
-        names = [name for name in names if name == headline or "deep" not in blocks[name]]
-    arms = []
-    for name in sorted(names, key=order):
-        deep = "deep" in blocks[name]
-        network = None if not deep else "joint" if mode == "joint" else "deep"
-        part = "inner-0" if deep and mode == "inner-validation" else "outer"
-        arms.append(BundledArm(name, tuple(blocks[name]), network, part))
-    return arms
+    return [BundledArm(name, tuple(blocks[name])) for name in sorted(names, key=order)]
 
 
 def stand_in(arms: Sequence[BundledArm], there: Collection[str]) -> BundledArm | None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,12 @@ from metaswin.bundle.member import MemberFiles, freeze_member
 from metaswin.bundle.ranges import image_facts
 from metaswin.bundle.scores import cross_fitted, placing
 from metaswin.bundle.settings import BundleSettings
-from metaswin.evaluation.gather import fold_key
 from metaswin.files import read_json, read_table, write_json, write_text
+from metaswin.folds.rows import by_place
 from metaswin.fusion.store import FittedArm, load_arm
 from metaswin.report.facts import versions
 
-SHARED = ("clinical", "used", "features", "anatomy")
-OF_MEMBERS = (
-    "predictions", "models", "selection", "harmonisation", "harmonisation_values", "deep", "network", "joint",
-    "joint_network",
-)  # fmt: skip
+OF_MEMBERS = tuple(field.name for field in fields(MemberFiles))
 
 
 def freeze(
@@ -42,9 +39,10 @@ def freeze(
     Parameters
     ----------
     inputs : mapping
-        Lists with a path for every fold: ``fits`` and those of `metaswin.bundle.member.MemberFiles`; lists with one for
-        every endpoint: ``folds``; ``images`` (the patients' ``image.json``); paths of ``clinical, used, features,
-        anatomy, summary``. An empty list stands for what the run does not have.
+        Lists with a path for every outer fold, in the same order: ``fits`` and those of
+        `metaswin.bundle.member.MemberFiles`; lists with one for every endpoint: ``folds, facts``; ``images`` (the
+        patients' ``image.json``); paths of ``clinical, used, anatomy, summary``. An empty list stands for what the run
+        does not have.
     outputs : mapping
         ``folder`` and ``archive``.
     settings : BundleSettings
@@ -57,7 +55,9 @@ def freeze(
     shutil.rmtree(folder, ignore_errors=True)
     kinds = _kinds(inputs["clinical"])
     members = _members(inputs)
-    folds = {Path(path).stem: read_table(path) for path in inputs["folds"]}
+    folds = {
+        read_json(about)["name"]: read_table(path) for path, about in zip(inputs["folds"], inputs["facts"], strict=True)
+    }
     endpoints = {}
     for name, table in folds.items():
         endpoints[name] = _endpoint(folder, name, table, members[name], inputs, settings, config, sets, kinds)
@@ -85,7 +85,7 @@ def _endpoint(
     folder: Path,
     name: str,
     folds: pd.DataFrame,
-    members: Mapping[tuple[int, int], dict[str, str]],
+    members: Mapping[tuple[int, int], tuple[dict[str, Any], MemberFiles]],
     inputs: Mapping[str, Any],
     settings: BundleSettings,
     config: Mapping[str, Any],
@@ -93,18 +93,17 @@ def _endpoint(
     kinds: Mapping[str, str],
 ) -> dict[str, Any]:
     """Write the members of one endpoint and return what is told of it."""
-    fits = [read_json(files["fits"]) for files in members.values()]
+    fits = [fit for fit, _ in members.values()]
     head, headline, mode = config["evaluation"]["headline_head"], fits[0]["headline"], fits[0]["deep_score"]
-    models = next(iter(members.values()))["models"]
+    models = next(iter(members.values()))[1].models
     blocks = {arm: list(load_arm(models, arm).encoders) for arm in fits[0]["arms"]}
-    arms = bundled_arms(headline, blocks, mean_inner_auc(fits, head), mode)
-    shared = {key: inputs[key] or None for key in SHARED}
+    arms = bundled_arms(headline, blocks, mean_inner_auc(fits, head))
+    shared = (inputs["clinical"], inputs["anatomy"] or None)
     fitted: list[FittedArm] = []
-    for place, files in members.items():
-        paths = MemberFiles(**{key: files.get(key) for key in OF_MEMBERS})
+    for place, (_, files) in members.items():
         target = folder / name / f"r{place[0]}-f{place[1]}"
-        fitted += freeze_member(target, paths, folds, place, shared, sets, arms, settings, config["seed"]).values()
-    predictions = [read_table(files["predictions"]) for files in members.values()]
+        fitted += freeze_member(target, files, folds, place, *shared, sets, arms, settings, config["seed"]).values()
+    predictions = [read_table(files.predictions) for _, files in members.values()]
     placed = {arm.name: placing(cross_fitted(predictions, arm.name, head), settings.groups) for arm in arms}
     write_json(folder / name / "scores.json", placed)
 
@@ -150,11 +149,12 @@ def _kinds(clinical: str) -> dict[str, str]:
     return json.loads(pq.read_schema(clinical).metadata[b"kinds"])
 
 
-def _members(inputs: Mapping[str, Any]) -> dict[str, dict[tuple[int, int], dict[str, str]]]:
-    """Endpoint → repeat and fold → the files of that fold by name."""
-    found: dict[str, dict[tuple[int, int], dict[str, str]]] = {}
-    for kind in ("fits", *OF_MEMBERS):
-        for path in inputs[kind]:
-            endpoint, repeat, fold = fold_key(path)
-            found.setdefault(endpoint, {}).setdefault((repeat, fold), {})[kind] = str(path)
+def _members(inputs: Mapping[str, Any]) -> dict[str, dict[tuple[int, int], tuple[dict[str, Any], MemberFiles]]]:
+    """Endpoint → repeat and fold → facts of the fit, and the files of that outer fold."""
+    nothing = [None] * len(inputs["fits"])
+    found: dict[str, dict[tuple[int, int], tuple[dict[str, Any], MemberFiles]]] = {}
+    for (endpoint, *place), (fit, *files) in by_place(
+        inputs["fits"], *(inputs[name] or nothing for name in OF_MEMBERS)
+    ).items():
+        found.setdefault(endpoint, {})[tuple(place)] = (fit, MemberFiles(*files))
     return {endpoint: dict(sorted(members.items())) for endpoint, members in found.items()}

@@ -1,8 +1,8 @@
 """One fold's models, copied into the bundle with what places a new patient among their training rows."""
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +13,50 @@ from metaswin.bundle.arms import BundledArm
 from metaswin.bundle.distance import Distance, fit_distance, measured_blocks, measured_rows
 from metaswin.bundle.settings import BundleSettings
 from metaswin.files import atomic, read_json, read_table, write_json
-from metaswin.fusion.fit import FoldRows
-from metaswin.fusion.modalities import Sources, load_sources
+from metaswin.folds.rows import Folds, OuterFold, fit_name
+from metaswin.fusion.modalities import SourceFiles, load_sources
 from metaswin.fusion.store import FittedArm, arm_file, load_arm
+from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
+from metaswin.selection.fits import fit_table, kept_features
+from metaswin.selection.matrix import SETS
 
-# Columns of a selection that predicting needs.
-SELECTION = ["part", "set", "feature", "kept", "step", "rank", "median"]
 DISTANCE = ("mean", "precision", "left_out")
 TOLERANCE = 1e-6
+# Files of a member.
+SELECTION, HARMONISATION, NETWORK = "selection.json", "harmonisation.json", "deep.safetensors"
 
 
 @dataclass(frozen=True)
 class MemberFiles:
-    """Where one fold of the run lies; None for what it does not have."""
+    """Files of one outer fold of the run; None for what the run does not have.
+
+    Attributes
+    ----------
+    predictions, models : str
+        What `metaswin.fusion.fold.train_fusion` wrote.
+    selection, harmonisation, harmonisation_values, volume : str or None
+        Of the repeat.
+    radiomics, peri_radiomics : str or None
+        Tables of the final fit.
+    deep, network : str or None
+        Scores of the outer fold, and the network of the final fit.
+    """
 
     predictions: str
     models: str
     selection: str | None = None
     harmonisation: str | None = None
     harmonisation_values: str | None = None
+    volume: str | None = None
+    radiomics: str | None = None
+    peri_radiomics: str | None = None
     deep: str | None = None
     network: str | None = None
-    joint: str | None = None
-    joint_network: str | None = None
+
+    def sources(self, clinical: str, anatomy: str | None, fit: str) -> SourceFiles:
+        """What the models of this outer fold read."""
+        tables = {(fit, name): path for name in SETS for path in [getattr(self, name)] if path}
+        return SourceFiles(clinical, tables, self.volume, anatomy, self.deep)
 
 
 @dataclass(frozen=True)
@@ -58,7 +79,8 @@ def freeze_member(
     files: MemberFiles,
     folds: pd.DataFrame,
     place: tuple[int, int],
-    inputs: Mapping[str, str | None],
+    clinical: str,
+    anatomy: str | None,
     sets: Mapping[str, list[str]],
     arms: Sequence[BundledArm],
     settings: BundleSettings,
@@ -74,8 +96,8 @@ def freeze_member(
         ``folds/<endpoint>.parquet``.
     place : (int, int)
         Repeat and fold.
-    inputs : mapping
-        Paths of the tables that all members share: ``clinical, used, features, anatomy``.
+    clinical, anatomy : str
+        Tables that all members share.
     sets, arms, settings, seed
 
     Raises
@@ -83,46 +105,55 @@ def freeze_member(
     RuntimeError
         If an arm does not give the test predictions of the run again.
     """
-    rows = FoldRows.of(folds, *place)
-    own = {name: getattr(files, name) for name in ("selection", "harmonisation", "harmonisation_values")}
-    scores = {"deep": files.deep, "joint": files.joint}
+    rows = Folds.of(folds, place[0]).outer(place[1])
     predictions = read_table(files.predictions)
-    sources = {
-        network: load_sources(rows.patients, {**inputs, **own, "deep": scores.get(network)}, sets)
-        for network in {arm.network for arm in arms}
-    }
+    sources = load_sources(rows.patients, files.sources(clinical, anatomy, rows.final), sets)
     fitted, tensors = {}, {}
     for arm in arms:
         fitted[arm.name] = load_arm(files.models, arm.name)
-        tables = raw_tables(replace(sources[arm.network], selected_on=arm.selected_on), arm.blocks)
+        tables = {block: sources.table(block, rows.final)[0] for block in arm.blocks}
         _check(fitted[arm.name], tables, rows, predictions)
-        learnt = rows.train if arm.selected_on == "outer" else rows.train & rows.predicted(arm.selected_on)
-        tensors |= _reference(fitted[arm.name], tables, learnt, settings, [seed, *place])
+        tensors |= _reference(fitted[arm.name], tables, rows.train, settings, [seed, *place])
         for ending in (".json", ".safetensors"):
             _copy(f"{arm_file(files.models, arm.name)}{ending}", f"{arm_file(folder / 'arms', arm.name)}{ending}")
     with atomic(folder / "reference.safetensors") as temporary:
         save_file(tensors, temporary)
-    parts = {arm.selected_on for arm in arms}
-    _write_selection(folder, files, parts)
-    _write_harmonisation(folder, files, parts)
-    for source, name in [(files.network, "deep"), (files.joint_network, "joint")]:
-        if source and name in {arm.network for arm in arms}:
-            _copy(source, folder / f"{name}.safetensors")
+    if files.selection:
+        selection = read_table(files.selection)
+        write_json(folder / SELECTION, {name: kept_features(selection, rows.final, name) for name in SETS})
+    _write_harmonisation(folder, files, rows.final)
+    if files.network and any(arm.deep for arm in arms):
+        _copy(files.network, folder / NETWORK)
     return fitted
 
 
-def raw_tables(sources: Sources, blocks: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Raw columns of each block, as a member that is fitted on part ``outer`` sees them."""
-    return {block: sources.table(block, "outer")[0] for block in blocks}
+@dataclass(frozen=True)
+class FrozenFeatures:
+    """How one member turns all features of new patients into those of its final fit.
 
+    Attributes
+    ----------
+    kept : dict
+        Set → features, best rank first.
+    fit : str
+    harmoniser : Harmoniser or None
+        With the batches and covariates of the new patients.
+    """
 
-def read_selection(folder: Path) -> pd.DataFrame | None:
-    """Selection of one member as `metaswin.selection.apply` reads it; None where it has none."""
-    path = folder / "selection.json"
-    if not path.is_file():
-        return None
-    table = pd.DataFrame(read_json(path), columns=SELECTION)
-    return table.astype({"kept": bool, "rank": "float64", "median": "float64"})
+    kept: dict[str, list[str]]
+    fit: str
+    harmoniser: Harmoniser | None
+
+    @classmethod
+    def read(cls, folder: Path, fold: int, used: str, clinical: str) -> "FrozenFeatures":
+        """Read what `freeze_member` wrote; `used` and `clinical` are tables of the new patients."""
+        kept, facts = folder / SELECTION, folder / HARMONISATION
+        own = (str(facts), str(facts.with_suffix(".safetensors"))) if facts.is_file() else (None, None)
+        return cls(read_json(kept) if kept.is_file() else {}, fit_name(fold), load_harmoniser(*own, used, clinical))
+
+    def table(self, matrix: pd.DataFrame, feature_set: str) -> pd.DataFrame:
+        """Features of one set as the final fit sees them, see `metaswin.selection.fits.fit_table`."""
+        return fit_table(matrix, self.kept[feature_set], self.fit, feature_set, self.harmoniser)
 
 
 def read_reference(folder: Path, arm: str) -> Reference:
@@ -146,7 +177,7 @@ def _reference(
     return found | {f"{arm.name}/distance/{name}": np.ascontiguousarray(getattr(distance, name)) for name in DISTANCE}
 
 
-def _check(arm: FittedArm, tables: dict[str, pd.DataFrame], rows: FoldRows, predictions: pd.DataFrame) -> None:
+def _check(arm: FittedArm, tables: dict[str, pd.DataFrame], rows: OuterFold, predictions: pd.DataFrame) -> None:
     """Freeze nothing but what predicted the test rows of the run."""
     found = arm.predict({block: table[rows.test] for block, table in tables.items()})
     patients = [patient for patient, test in zip(rows.patients, rows.test, strict=True) if test]
@@ -157,31 +188,15 @@ def _check(arm: FittedArm, tables: dict[str, pd.DataFrame], rows: FoldRows, pred
             raise RuntimeError(f"{arm.name}, {head}: the fitted arm gives other predictions than those of its fold")
 
 
-def _write_selection(folder: Path, files: MemberFiles, parts: Collection[str]) -> None:
-    """Kept features and flags of the parts that hold, as JSON."""
-    if files.selection is None:
-        return
-    table = read_table(files.selection)
-    needed = table["kept"] | (table["step"] == "flag")
-    table = table.loc[needed & table["part"].isin(parts), SELECTION]
-    records = [
-        {key: None if pd.isna(value) else value for key, value in row.items()} for row in table.to_dict("records")
-    ]
-    write_json(folder / "selection.json", records)
-
-
-def _write_harmonisation(folder: Path, files: MemberFiles, parts: Collection[str]) -> None:
-    """The fits of the parts that hold; without the numbers of patients by batch, which nothing here reads."""
+def _write_harmonisation(folder: Path, files: MemberFiles, fit: str) -> None:
+    """The final fit alone, without the numbers of patients by batch, which nothing here reads."""
     if files.harmonisation is None:
         return
     facts = read_json(files.harmonisation)
-    facts["parts"] = {
-        part: {name: facts["parts"][part][name] for name in ("fitted", "covariates")} for part in sorted(parts)
-    }
-    write_json(folder / "harmonisation.json", facts)
-    tensors = load_file(files.harmonisation_values)
-    kept = {name: array for name, array in tensors.items() if name.split("/")[0] in parts}
-    with atomic(folder / "harmonisation.safetensors") as temporary:
+    facts["fits"] = {fit: {name: facts["fits"][fit][name] for name in ("fitted", "covariates")}}
+    write_json(folder / HARMONISATION, facts)
+    kept = {name: array for name, array in load_file(files.harmonisation_values).items() if name.split("/")[0] == fit}
+    with atomic((folder / HARMONISATION).with_suffix(".safetensors")) as temporary:
         save_file(kept, temporary)
 
 

@@ -49,7 +49,7 @@ def permutes_deep(config: "Config") -> bool:
 
     One network's scores serve in all permutations: they must be scores of rows that it has not seen, for every row.
     """
-    return config.controls.permutation.deep == "once" and config.fusion.deep_score in ("cross-fitted", "joint")
+    return config.controls.permutation.deep == "once" and config.fusion.deep_score == "cross-fitted"
 
 
 def _arms(config: "Config") -> list[Arm]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,20 +14,21 @@ from metaswin.controls.permute import permuted_folds
 from metaswin.controls.settings import PermutationSettings
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_table, write_table
+from metaswin.folds.rows import Folds, OuterFold
 from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.arms import Arm, expand_arms, headline
 from metaswin.fusion.blocks import Blocks
-from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head
+from metaswin.fusion.fit import ThresholdRule, fit_head
 from metaswin.fusion.fold import head_fits
-from metaswin.fusion.modalities import Sources, load_sources
+from metaswin.fusion.modalities import SourceFiles, Sources, load_sources
 from metaswin.fusion.settings import FusionSettings
+from metaswin.harmonisation.fits import fit_harmoniser
 from metaswin.harmonisation.fitted import patient_rows
-from metaswin.harmonisation.fold import fit_harmoniser
 from metaswin.harmonisation.settings import HarmonisationSettings
-from metaswin.selection.matrix import SETS, wide
-from metaswin.selection.select import select
+from metaswin.selection.fits import fit_table, kept_features, selections
+from metaswin.selection.matrix import SETS, tumor_volume, wide
 from metaswin.selection.settings import SelectionSettings
-from metaswin.stability.judge import Measured, measured, stability_table, unstable_features
+from metaswin.stability.judge import Measured, measured, stability_table
 from metaswin.stability.settings import StabilitySettings
 
 logger = logging.getLogger("metaswin.controls")
@@ -74,12 +75,12 @@ class Study:
         Days; None for a plain column.
     folds, clinical : DataFrame
         ``folds/<endpoint>.parquet`` and the clinical table, indexed by patient.
-    features : DataFrame or None
-        The long table.
+    features : dict
+        Set → matrix of all features, of the sets that the data have.
     batches : DataFrame or None
         Batch and covariates of harmonisation, where it is switched on.
     sources : Sources
-        What predicts, without selection and deep score.
+        What predicts, without features as a fit sees them and without deep score.
     deep, deep_permuted : list of Series
         Deep scores by patient, one a fold of the first repeat: of the run, and of networks trained on a permuted
         outcome; empty where there are none.
@@ -91,7 +92,7 @@ class Study:
     horizon: float | None
     folds: pd.DataFrame
     clinical: pd.DataFrame
-    features: pd.DataFrame | None
+    features: dict[str, pd.DataFrame]
     batches: pd.DataFrame | None
     sources: Sources
     deep: list[pd.Series]
@@ -138,26 +139,42 @@ def load_study(
     """Read what `permute_batch` names."""
     folds = read_table(inputs["folds"])
     patients = sorted(folds["patient"].unique())
-    paths = {name: inputs.get(name) or None for name in ("clinical", "used", "features", "anatomy")}
-    sources, features, batches = load_sources(patients, paths, sets), None, None
-    if paths["features"]:
-        features = read_table(paths["features"])
-        matrices = {name: wide(features, name, patients) for name in SETS}
-        sources = replace(sources, features={name: table for name, table in matrices.items() if len(table.columns)})
+    used, clinical = read_table(inputs["used"]), read_table(inputs["clinical"])
+    sources = load_sources(patients, SourceFiles(inputs["clinical"], {}, anatomy=inputs["anatomy"] or None), sets)
+    features, batches = {}, None
+    if inputs["features"]:
+        long = read_table(inputs["features"])
+        matrices = {name: wide(long, name, patients) for name in SETS}
+        features = {name: matrix for name, matrix in matrices.items() if len(matrix.columns)}
+        volume = tumor_volume(used, long)
+        sources = replace(
+            sources,
+            volume=volume.reindex(patients) if len(volume) else None,
+            candidates={name: len(matrix.columns) for name, matrix in features.items()},
+        )
         if settings.harmonisation.method != "none":
-            tables = (read_table(inputs[name]) for name in ("used", "clinical"))
-            batches = patient_rows(*tables, settings.harmonisation).reindex(patients)
+            batches = patient_rows(used, clinical, settings.harmonisation).reindex(patients)
     index = pd.Index(patients, name="patient")
     deep, deep_permuted = (
         [read_table(path, ["patient", "score"]).set_index("patient")["score"].reindex(index) for path in inputs[name]]
         for name in ("deep", "deep_permuted")
     )
     horizon = read_json(inputs["facts"])["endpoint"].get("horizon_days")
-    clinical = read_table(inputs["clinical"]).set_index("patient")
     perturbed = None
     if inputs.get("perturbed"):
         perturbed = measured(read_table(inputs["perturbed"]), settings.stability.perturbations)
-    return Study(endpoint, horizon, folds, clinical, features, batches, sources, deep, deep_permuted, perturbed)
+    return Study(
+        endpoint,
+        horizon,
+        folds,
+        clinical.set_index("patient"),
+        features,
+        batches,
+        sources,
+        deep,
+        deep_permuted,
+        perturbed,
+    )
 
 
 def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd.DataFrame:
@@ -192,57 +209,49 @@ def _fold_aucs(
     study: Study, folds: pd.DataFrame, fold: int, permutation: int, arms: Mapping[Arm, list[str]], settings: Refitting
 ) -> dict[tuple[str, str], float]:
     """AUC of every arm and head in one fold."""
-    rows = FoldRows.of(folds, 0, fold)
+    rows = Folds.of(folds, 0).outer(fold)
+    rows.check_both_outcomes(f"permutation {permutation}, fold {fold}")
     chosen = settings.permutation.penalty == "chosen"
-    parts = rows.parts if chosen else ["outer"]
-    blocks = sorted({block for arm in arms for block in arm.blocks})
-    sources = replace(study.sources, deep=study.deep_score(fold, permutation))
-    if study.batches is not None:
-        indexed = folds.set_index("patient").sort_index()
-        fitted = fit_harmoniser(study.features, indexed, fold, study.batches, settings.harmonisation, parts)
-        sources = replace(sources, harmoniser=fitted[0])
-    sources = replace(sources, selection=_selection(sources, study.perturbed, rows, parts, blocks, settings))
+    fits = rows.fits if chosen else [rows.final]
+    used = {name for arm in arms for name in arm.blocks if name in study.features}
+    sources = replace(
+        study.sources, deep=study.deep_score(fold, permutation), tables=_tables(study, rows, fits, used, settings)
+    )
     encoded = Blocks(sources, rows, settings.fusion.category_min_rows)
     table = folds.sort_values("patient")
     test = table[rows.test]
     weight = answering_weights(test, table[~rows.test], study.horizon)
     found = {}
     for arm, heads in arms.items():
-        matrices = encoded.matrices(arm.blocks, parts)
-        fits = head_fits(arm, settings.fusion, [settings.seed, 0, fold])
+        matrices = encoded.matrices(arm.blocks, fits)
+        fitters = head_fits(arm, settings.fusion, [settings.seed, 0, fold])
         for head in heads:
-            fit, penalties = fits[head]
+            fit, penalties = fitters[head]
             if chosen:
                 fitted = fit_head(fit, matrices, rows, penalties, ThresholdRule(), settings.fusion.recalibrate)
                 score = fitted.probability[rows.test]
             else:
-                train = [block[rows.train] for block in matrices["outer"]]
-                model = fit(train, rows.label[rows.train], [middle(penalties)], "outer")
-                score = model.logits([block[rows.test] for block in matrices["outer"]])[0]
+                train = [block[rows.train] for block in matrices[rows.final]]
+                model = fit(train, rows.label[rows.train], [middle(penalties)], rows.final)
+                score = model.logits([block[rows.test] for block in matrices[rows.final]])[0]
             found[arm.name, head] = weighted_auc(rows.label[rows.test], score, weight)
     return found
 
 
-def _selection(
-    sources: Sources,
-    perturbed: dict[str, Measured] | None,
-    rows: FoldRows,
-    parts: Sequence[str],
-    blocks: Sequence[str],
-    settings: Refitting,
-) -> pd.DataFrame | None:
-    """Features selected on the training rows of each part, as `metaswin.selection.fold.selections` does."""
-    label = pd.Series(rows.label, index=rows.patients)
+def _tables(
+    study: Study, rows: OuterFold, fits: Sequence[str], wanted: Collection[str], settings: Refitting
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Features as some fits see them, as `metaswin.selection.fits.select_features` makes them; nothing is written."""
+    training = rows.folds.training(fits)
+    features = {name: matrix for name, matrix in study.features.items() if name in wanted}
+    harmoniser = None
+    if study.batches is not None:
+        harmoniser, _ = fit_harmoniser(features, training, study.batches, settings.harmonisation)
+    stable = None if study.perturbed is None else stability_table(study.perturbed, training, settings.stability)
     forest = settings.selection.model_copy(update={"trees": settings.permutation.trees})
-    training = {part: label.index[rows.fitted(part)].tolist() for part in parts}
-    stable = None if perturbed is None else stability_table(perturbed, training, settings.stability)
-    tables = []
-    for name in (name for name in SETS if name in blocks):
-        for part, train in training.items():
-            values = sources.features[name]
-            if sources.harmoniser is not None:
-                values = sources.harmoniser.apply(values, part, name)
-            unstable = None if stable is None else unstable_features(stable, part, name)
-            table = select(values, label, train, forest, settings.seed, unstable)
-            tables.append(table.assign(part=part, set=name))
-    return pd.concat(tables, ignore_index=True) if tables else None
+    selection = selections(features, rows.folds.labels, training, forest, settings.seed, harmoniser, stable)
+    return {
+        (fit, name): fit_table(matrix, kept_features(selection, fit, name), fit, name, harmoniser)
+        for fit in fits
+        for name, matrix in features.items()
+    }

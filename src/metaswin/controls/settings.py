@@ -14,11 +14,11 @@ class PermutationSettings(Settings):
 
     `n` permutations, in jobs of `batch`. Each is refitted as the run is, but for what makes it affordable: the first
     repeat only; the `heads` named, of the headline arm also the head that answers; a forest of `trees` trees; and
-    `penalty: fixed`, the middle one of the head's penalties, which needs no inner fold. ``penalty: chosen`` selects
-    and fits in every inner fold to choose the penalty as the run does. The unpermuted outcome is refitted in the
+    `penalty: fixed`, the middle one of the head's penalties, which needs no inner fit. ``penalty: chosen`` selects
+    and fits in every inner fit to choose the penalty as the run does. The unpermuted outcome is refitted in the
     same way, and p compares with that. `deep: once` trains the networks of the first repeat on one permuted outcome
     and takes their scores in all permutations; ``none`` leaves arms with `deep` out, and so do
-    `fusion.deep_score` in-sample and inner-validation.
+    `fusion.deep_score` in-sample.
     """
 
     n: int = Field(default=200, ge=1)

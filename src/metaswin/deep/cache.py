@@ -8,7 +8,6 @@ from pathlib import Path
 import SimpleITK as sitk
 import torch
 
-from metaswin.deep.rows import patient_of
 from metaswin.files import read_volume
 
 
@@ -26,6 +25,11 @@ class Patches:
     def fingerprint(self) -> str:
         """Hash of the values, to tell one training set from another."""
         return hashlib.blake2b(self.values.numpy().data, digest_size=16).hexdigest()
+
+
+def patient_of(path: str | Path) -> str:
+    """Study id of a patch file."""
+    return Path(path).name.removesuffix(".nii.gz")
 
 
 def place_patches(values: torch.Tensor, device: torch.device) -> torch.Tensor:

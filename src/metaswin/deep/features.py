@@ -1,4 +1,4 @@
-"""The job extract_deep_features: scores and features of every patient of a fold."""
+"""The job extract_deep_features: scores and features of every patient of an outer fold."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from metaswin.deep.cache import load_patch
+from metaswin.deep.cache import load_patch, patient_of
 from metaswin.deep.compute import own_device, reproducible
 from metaswin.deep.network_file import load_network, score
-from metaswin.deep.rows import patient_of, rows_of, scored_patients, training_labels
 from metaswin.deep.settings import DeepSettings
 from metaswin.files import read_table, write_table
+from metaswin.folds.rows import Folds
 
 
 def extract_features(
@@ -24,53 +24,48 @@ def extract_features(
     settings: DeepSettings,
     mode: str = "cross-fitted",
 ) -> None:
-    """Score and describe every patient of a fold; which network scores a training row is the `mode`.
+    """Score and describe every patient of an outer fold; which network scores a training row is the `mode`.
 
-    Writes ``patient, role, score, score_seen, d000 …``. The first of `networks` scores the test rows and gives the
-    features ``d…``. `score` (see `score`) of a training row comes from the network of the inner fold it was left out
-    of; with the mode ``in-sample`` from the network that has seen it. `score_seen` is what the first network says of
-    the rows it was fitted on. Patients without a patch, and rows that every network has seen, have missing values.
+    Writes ``patient, role, score, score_seen, d000 …``. The network of the final fit scores the test rows and gives the
+    features ``d…``. `score` (see `score`) of a training row comes from the network that left out the row's fold beside
+    the test fold; with the mode ``in-sample`` from the network of the final fit, which has seen it. `score_seen` is
+    that network's score of the rows that it learnt from. Patients without a patch have missing values.
 
     Parameters
     ----------
     patches, folds
         Patch files of all used patients, ``folds/<endpoint>.parquet``.
     networks : mapping
-        Part → network file: of every part, of ``outer`` alone (``in-sample``) or of ``inner-0`` alone
-        (``inner-validation``).
+        Fit → network file: of every fit of the outer fold, or of the final one alone (``in-sample``).
     output : str
         ``features.parquet``.
     repeat, fold, settings
-        The fold, and `device` and `threads` of the settings.
+        The outer fold, and `device` and `threads` of the settings.
     mode : str
-        ``fusion.deep_score``; with ``joint`` scores are cross-fitted.
+        ``fusion.deep_score``.
     """
-    rows = rows_of(read_table(folds), repeat, fold)
+    rows = Folds.of(read_table(folds), repeat).outer(fold)
     files = {patient_of(path): path for path in patches}
-    there = [patient for patient in rows.index if Path(files[patient]).stat().st_size > 0]
-    first = next(iter(networks))
-    fitted = set(training_labels(rows, first).index)
-    scores, seen = dict.fromkeys(rows.index, np.nan), dict.fromkeys(rows.index, np.nan)
+    there = [patient for patient in rows.patients if Path(files[patient]).stat().st_size > 0]
+    learnt = set(rows.folds.chosen(rows.train))
+    scores, seen = dict.fromkeys(rows.patients, np.nan), dict.fromkeys(rows.patients, np.nan)
     features: dict[str, np.ndarray] = {}
     with own_device(settings.device) as device, reproducible(settings.threads, device):
-        for part, path in networks.items():
+        for fit, path in networks.items():
             network = load_network(path, device)
-            scored = set(scored_patients(rows, part))
-            if part == first:
-                scored.update(rows.index if mode == "in-sample" else scored_patients(rows, "outer"))
-            for patient in there:
-                if part != first and patient not in scored:
-                    continue
+            final = fit == rows.final
+            scored = set(rows.patients if mode == "in-sample" else rows.folds.chosen(rows.scored(fit)))
+            for patient in there if final else [patient for patient in there if patient in scored]:
                 value, pooled = score(network, load_patch(files[patient]).half())
                 if patient in scored:
                     scores[patient] = value
-                if part == first:
+                if final:
                     features[patient] = pooled.numpy()
-                    seen[patient] = value if patient in fitted else np.nan
+                    seen[patient] = value if patient in learnt else np.nan
     width = len(next(iter(features.values()), []))
     blank = np.full(width, np.nan, dtype=np.float32)
     columns = [f"d{number:03d}" for number in range(width)]
-    described = pd.DataFrame([features.get(patient, blank) for patient in rows.index], columns=columns)
-    front = pd.DataFrame({"patient": rows.index, "role": rows["role"].to_numpy()})
+    described = pd.DataFrame([features.get(patient, blank) for patient in rows.patients], columns=columns)
+    front = pd.DataFrame({"patient": rows.patients, "role": np.where(rows.test, "test", "train")})
     front = front.assign(score=list(scores.values()), score_seen=list(seen.values()))
     write_table(output, pd.concat([front, described], axis=1))

@@ -49,9 +49,9 @@ def load_network(path: str | Path, device: torch.device | None = None) -> Classi
 def score(network: Classifier, patch: torch.Tensor) -> tuple[float, torch.Tensor]:
     """Score and features (width,) of one patch (channel, x, y, z).
 
-    The score is the logit less the log-odds of the prevalence the network was trained at. Networks of several inner
-    folds are trained at prevalences that differ against those of the rows they leave out; with the raw logit, scores
-    pooled over the inner folds would rank events below non-events by that alone.
+    The score is the logit less the log-odds of the prevalence the network was trained at. Networks of several fits
+    are trained at prevalences that differ against those of the rows they leave out; with the raw logit, scores pooled
+    over the fits would rank events below non-events by that alone.
 
     One patch at a time: the values of a patient do not depend on who else is in the batch.
     """

@@ -15,10 +15,10 @@ from torch import nn
 from metaswin.deep.augment import augment
 from metaswin.deep.backbones import Classifier
 from metaswin.deep.cache import place_patches, take_rows
-from metaswin.deep.rows import seed_of
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
 from metaswin.errors import UserError
+from metaswin.folds.rows import seed_of
 
 logger = logging.getLogger("metaswin.deep")
 

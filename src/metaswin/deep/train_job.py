@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import monai
 import torch
@@ -14,29 +15,29 @@ from metaswin.deep.cache import load_patches
 from metaswin.deep.compute import choose_device, own_device, reproducible
 from metaswin.deep.network_file import save_network
 from metaswin.deep.pretrained import load_pretrained
-from metaswin.deep.rows import check_two_classes, rows_of, seed_of, training_labels
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
 from metaswin.deep.train import fit
 from metaswin.files import file_hash, read_table, write_json
+from metaswin.folds.rows import Folds, check_both_outcomes, seed_of
 from metaswin.patches.channels import channel_names
 from metaswin.patches.settings import PatchesSettings
 
 logger = logging.getLogger("metaswin.deep")
 
 
-def train_part(
+def train_network(
     patches: Sequence[str],
     folds: str,
     outputs: Mapping[str, str],
     scratch: str | Path,
-    place: Mapping[str, str],
+    place: Mapping[str, Any],
     settings: DeepSettings,
     patch_settings: PatchesSettings,
     seed: int,
     code: str = "",
 ) -> None:
-    """Train the network of one part of one fold on its training rows, whose patches alone are opened.
+    """Train the network of one fit on its training rows, whose patches alone are opened.
 
     Parameters
     ----------
@@ -49,18 +50,19 @@ def train_part(
     scratch : path
         Folder for the training state of this job alone.
     place : mapping
-        ``endpoint, repeat, fold, backbone, part``.
+        ``endpoint, repeat, fit, backbone``.
     settings, patch_settings, seed
         Settings of the network and of its patches, seed of the configuration.
     code : str
         Hash of the library's source: a state left by another version is not resumed from.
     """
-    where = f"endpoint {place['endpoint']}, repeat {place['repeat']}, fold {place['fold']}, {place['part']}"
-    labels = training_labels(rows_of(read_table(folds), int(place["repeat"]), int(place["fold"])), place["part"])
+    rows = Folds.of(read_table(folds), place["repeat"])
+    labels = rows.labels[rows.fitted(place["fit"])].astype(int)
     cached = load_patches(patches, labels.index)
     labels = labels[cached.patients]
-    check_two_classes(labels, where)
-    own_seed = seed_of(seed, *(place[key] for key in ("endpoint", "repeat", "fold", "backbone", "part")))
+    where = f"endpoint {place['endpoint']}, repeat {place['repeat']}, fit {place['fit']}, patients with a patch"
+    check_both_outcomes(labels.to_numpy(), where)
+    own_seed = seed_of(seed, *(place[key] for key in ("endpoint", "repeat", "fit", "backbone")))
     pretrained = settings.pretrained if place["backbone"] == "swin" else None
     facts = {
         "settings": settings_facts(settings),

@@ -1,10 +1,8 @@
 """Bring the folds' predictions, thresholds, outcomes and censoring weights together."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +13,8 @@ from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.explained import cox_snell
 from metaswin.evaluation.share import share_variance
 from metaswin.files import read_json, read_table
+from metaswin.folds.rows import Key, by_place
 
-_FOLD = re.compile(r"models/(?P<endpoint>[^/]+)/[^/]+/r(?P<repeat>\d+)-f(?P<fold>\d+)/")
 ARM = ["arm", "head"]
 
 
@@ -138,14 +136,6 @@ class EndpointData:
         return {"": share_variance(labels, np.ones(len(labels))), "_ipcw": share_variance(labels, weight)}
 
 
-def fold_key(path: str | Path) -> tuple[str, int, int]:
-    """Endpoint, repeat and fold of a file below ``models/<endpoint>/<variant>/r<repeat>-f<fold>/``."""
-    match = _FOLD.search(Path(path).as_posix())
-    if match is None:
-        raise ValueError(f"{path} does not lie below models/<endpoint>/<variant>/r<repeat>-f<fold>/")
-    return match["endpoint"], int(match["repeat"]), int(match["fold"])
-
-
 def gather(
     predictions: Sequence[str], fits: Sequence[str], folds: Sequence[str], facts: Sequence[str]
 ) -> list[EndpointData]:
@@ -163,21 +153,13 @@ def gather(
     ValueError
         If the folds of an endpoint have not fitted the same arms.
     """
-    predicted = {fold_key(path): path for path in predictions}
-    fitted = {fold_key(path): path for path in fits}
-    about = {Path(path).stem: read_json(path) for path in facts}
-    return [_endpoint(Path(path).stem, read_table(path), about, predicted, fitted) for path in folds]
+    found = by_place(fits, predictions)
+    return [_endpoint(read_table(path), read_json(about), found) for path, about in zip(folds, facts, strict=True)]
 
 
-def _endpoint(
-    name: str,
-    folds: pd.DataFrame,
-    about: Mapping[str, Any],
-    predicted: Mapping[tuple[str, int, int], str],
-    fitted: Mapping[tuple[str, int, int], str],
-) -> EndpointData:
+def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key, tuple[Any, str]]) -> EndpointData:
+    name = facts["name"]
     folds = folds.assign(label=folds["label"].astype("float64"))
-    facts = about[name]
     horizon = facts["endpoint"].get("horizon_days")
     tables, ratios, training, warnings, arms = [], [], [], {}, set()
     prevalence: dict[tuple[int, int], float] = {}
@@ -186,7 +168,7 @@ def _endpoint(
         rows = folds[folds["repeat"] == repeat]
         test, train = rows[rows["fold"] == fold], rows[rows["fold"] != fold]
         key = (name, int(repeat), int(fold))
-        fit, made = read_json(fitted[key]), read_table(predicted[key])
+        fit, made = found[key][0], read_table(found[key][1])
         headline, modalities = fit["headline"], fit["modalities"]
         arms.add(tuple(sorted((arm, head) for arm, heads in fit["arms"].items() for head in heads)))
         for warning in fit.get("warnings", []):

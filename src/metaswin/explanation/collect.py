@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from metaswin.evaluation.gather import fold_key
 from metaswin.files import read_table, write_table
 
 # Below this mean rank correlation of value and contribution no direction is claimed.
@@ -24,7 +23,9 @@ def collect_explanation(modalities: Sequence[str], features: Sequence[str], outp
     outputs : mapping
         ``modalities, features`` (head ``network``), ``modalities_logistic, features_logistic``.
     """
-    of_modalities, of_features = _joined(modalities), _joined(features)
+    of_modalities, of_features = (
+        pd.concat(map(read_table, paths), ignore_index=True) for paths in (modalities, features)
+    )
     for head, ending in [("network", ""), ("logistic", "_logistic")]:
         chosen = of_modalities[of_modalities["head"] == head]
         write_table(outputs[f"modalities{ending}"], pool_modalities(chosen))
@@ -99,11 +100,3 @@ def _rank_correlation(fold: pd.DataFrame) -> float | None:
     if known["value"].nunique() < 2 or known["contribution"].nunique() < 2:
         return None
     return float(np.corrcoef(rankdata(known["value"]), rankdata(known["contribution"]))[0, 1])
-
-
-def _joined(paths: Sequence[str]) -> pd.DataFrame:
-    parts = []
-    for path in paths:
-        _, repeat, fold = fold_key(path)
-        parts.append(read_table(path).assign(repeat=repeat, fold=fold))
-    return pd.concat(parts, ignore_index=True)

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from metaswin.explanation.players import SHOWN, column_players, modality_of, mod
 from metaswin.explanation.settings import ExplanationSettings
 from metaswin.explanation.shapley import Shares, exact_shares, logit_of, sampled_shares
 from metaswin.files import read_json, read_table, write_table
-from metaswin.fusion.encode import UNKNOWN, CategoryColumn, normalised
-from metaswin.fusion.fit import FoldRows
-from metaswin.fusion.modalities import load_sources
+from metaswin.folds.rows import Folds
+from metaswin.fusion.encode import UNKNOWN, CategoryColumn, RegionFlag, normalised
+from metaswin.fusion.modalities import SourceFiles, load_sources
 from metaswin.fusion.store import FittedArm, load_arm
 
 # Permutations of a head without interactions: one is exact.
@@ -22,63 +22,72 @@ PERMUTATIONS = {"logistic": 1}
 TOLERANCE = 1e-6
 
 
+@dataclass(frozen=True)
+class ExplanationInputs:
+    """Files that `explain_fold` reads beside the sources: folds, and what `metaswin.fusion.fold.train_fusion` wrote."""
+
+    folds: str
+    predictions: str
+    fits: str
+    models: str
+
+
 def explain_fold(
-    inputs: Mapping[str, str | None],
-    outputs: Mapping[str, str],
-    repeat: int,
-    fold: int,
+    inputs: ExplanationInputs,
+    files: SourceFiles,
+    modalities: str,
+    features: str,
     sets: Mapping[str, list[str]],
     settings: ExplanationSettings,
     seed: int,
 ) -> None:
-    """Shapley values of the headline arm's heads on held-out rows of one fold, with training rows as background.
+    """Shapley values of the headline arm's heads on held-out rows of one outer fold, with training rows as background.
 
-    Nothing is fitted, and no label is read but to know which rows have one. Writes long tables: ``modalities``
-    (`patient, head, modality, contribution, base, logit`) and ``features`` (`patient, head, modality, feature, value,
+    Nothing is fitted, and labels only tell which rows have one. Writes long tables with ``repeat, fold``: `modalities`
+    (`patient, head, modality, contribution, base, logit`) and `features` (`patient, head, modality, feature, value,
     level, contribution`: the columns of the modalities in `SHOWN` alone).
 
     Parameters
     ----------
-    inputs : mapping
-        What `metaswin.fusion.fold.train_fusion` reads and writes: ``folds`` and the sources; ``predictions, fits,
-        models``.
-    outputs : mapping
-        ``modalities, features``.
-    repeat, fold, sets, settings, seed
+    inputs : ExplanationInputs
+    files : SourceFiles
+        Those of `metaswin.fusion.fold.train_fusion`; of the tables of features only those of the final fit.
+    modalities, features : str
+        Written.
+    sets, settings, seed
 
     Raises
     ------
     RuntimeError
         If the logit explained is not the one that predicted.
     """
-    rows = FoldRows.of(read_table(inputs["folds"]), repeat, fold)
-    sources = load_sources(rows.patients, inputs, sets)
-    fits = read_json(inputs["fits"])
-    arm, learnt = load_arm(inputs["models"], fits["headline"]), rows.train
-    if fits["deep_score"] == "inner-validation" and "deep" in arm.encoders:
-        # The arm was fitted on inner fold 0 alone, with the features selected without it.
-        sources, learnt = replace(sources, selected_on="inner-0"), learnt & rows.predicted("inner-0")
-    tables = {block: sources.table(block, "outer")[0] for block in arm.encoders}
+    fits = read_json(inputs.fits)
+    repeat, fold = fits["repeat"], fits["fold"]
+    rows = Folds.of(read_table(inputs.folds), repeat).outer(fold)
+    sources = load_sources(rows.patients, files, sets)
+    arm = load_arm(inputs.models, fits["headline"])
+    tables = {block: sources.table(block, rows.final)[0] for block in arm.encoders}
     encoded = np.concatenate([encoder.transform(tables[block]) for block, encoder in arm.encoders.items()], axis=1)
     rng = np.random.default_rng([seed, repeat, fold, zlib.crc32(b"explanation")])
-    background = encoded[_sampled(learnt, settings.background, rng)]
+    background = encoded[_sampled(rows.train, settings.background, rng)]
     held_out = _sampled(rows.test, settings.patients, rng)
     patients = [rows.patients[row] for row in held_out]
-    _check(arm, encoded[held_out], patients, read_table(inputs["predictions"]))
+    _check(arm, encoded[held_out], patients, read_table(inputs.predictions))
 
     values = {block: table.iloc[held_out] for block, table in tables.items()}
-    modalities, features = [], []
+    place = {"repeat": repeat, "fold": fold}
+    of_modalities, of_features = [], []
     for name, head in arm.heads.items():
         logit = logit_of(head, _widths(arm))
         explained = encoded[held_out], background
         exact = exact_shares(logit, *explained, modality_players(arm.encoders))
-        modalities.append(_modality_table(arm, exact, logit(encoded[held_out]), patients).assign(head=name))
+        of_modalities.append(_modality_table(arm, exact, logit(encoded[held_out]), patients).assign(head=name, **place))
         players = column_players(arm.encoders)
         orders = PERMUTATIONS.get(name, settings.permutations)
         sampled = sampled_shares(logit, *explained, players, orders, int(rng.integers(2**31)))
-        features.append(_feature_table(arm, sampled, values, patients).assign(head=name))
-    write_table(outputs["modalities"], pd.concat(modalities, ignore_index=True))
-    write_table(outputs["features"], pd.concat(features, ignore_index=True))
+        of_features.append(_feature_table(arm, sampled, values, patients).assign(head=name, **place))
+    write_table(modalities, pd.concat(of_modalities, ignore_index=True))
+    write_table(features, pd.concat(of_features, ignore_index=True))
 
 
 def _sampled(chosen: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
@@ -139,7 +148,9 @@ def _feature_table(
         column, table = columns[player]
         facts: dict[str, Any] = _blank(len(patients)) | {"patient": patients, "modality": player[0]}
         facts |= {"feature": player[1], "contribution": shares.values[:, i]}
-        if isinstance(column, CategoryColumn):
+        if isinstance(column, RegionFlag):
+            facts["value"] = column.of(table)[:, 0]
+        elif isinstance(column, CategoryColumn):
             facts["level"] = [x if x in column.levels else UNKNOWN for x in normalised(table[column.name])]
         else:
             facts["value"] = table[column.name].to_numpy(dtype="float64", na_value=np.nan)

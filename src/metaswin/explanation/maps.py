@@ -1,23 +1,22 @@
 """Occlusion maps of one endpoint: the work of rule ``map_occlusion``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metaswin.deep.cache import load_patch
+from metaswin.deep.cache import load_patch, patient_of
 from metaswin.deep.compute import own_device, reproducible
 from metaswin.deep.network_file import load_network, read_facts, score
-from metaswin.deep.rows import patient_of
 from metaswin.deep.settings import DeepSettings
-from metaswin.evaluation.gather import fold_key
 from metaswin.explanation.choose import choose_patients
 from metaswin.explanation.draw import draw_map
 from metaswin.explanation.occlusion import occlusion_map
 from metaswin.explanation.settings import ExplanationSettings
-from metaswin.files import read_json, read_table, write_json
+from metaswin.files import read_table, write_json
+from metaswin.folds.rows import Folds, by_place
 
 REPEAT = 0
 HEAD = "network"
@@ -33,7 +32,7 @@ def map_occlusion(
     Parameters
     ----------
     inputs : mapping
-        ``folds``; the lists ``predictions, fits, networks`` (one a fold) and ``patches``.
+        ``folds``; the lists ``predictions, fits, networks`` (one for each outer fold, in the same order); ``patches``.
     facts : path
         Written: ``maps.json``.
     folder : path
@@ -42,17 +41,19 @@ def map_occlusion(
     deep : DeepSettings
         `device` and `threads` are read.
     """
-    networks = {fold_key(path)[1:]: path for path in inputs["networks"]}
+    found = by_place(inputs["fits"], inputs["predictions"], inputs["networks"])
+    found = {fold: files for (_, repeat, fold), files in found.items() if repeat == REPEAT}
     patches = {patient_of(path): path for path in inputs["patches"]}
-    headline = read_json(inputs["fits"][0])["headline"]
-    predicted = _predicted(inputs["predictions"], headline, read_table(inputs["folds"]))
+    headline = found[0][0]["headline"]
+    tables = {fold: predictions for fold, (_, predictions, _) in found.items()}
+    predicted = _predicted(tables, headline, Folds.of(read_table(inputs["folds"]), REPEAT).labels)
     with_patch = predicted["patient"].map(lambda patient: Path(patches[patient]).stat().st_size > 0)
     chosen = choose_patients(predicted[with_patch.to_numpy(dtype=bool)], settings.maps)
     Path(folder).mkdir(parents=True, exist_ok=True)
     entries = []
     with own_device(deep.device) as device, reproducible(deep.threads, device):
         for row in chosen.to_dict("records"):
-            path = networks[REPEAT, int(row["fold"])]
+            path = found[int(row["fold"])][2]
             spacing = float(read_facts(path)["patches"]["spacing"])
             network = load_network(path, device)
             # In half precision, as the network saw its training rows.
@@ -85,16 +86,13 @@ def map_occlusion(
     write_json(facts, {"arm": headline, "head": HEAD, "hidden": settings.occlusion.hide, "maps": entries})
 
 
-def _predicted(paths: Sequence[str], arm: str, folds: pd.DataFrame) -> pd.DataFrame:
+def _predicted(paths: Mapping[int, str], arm: str, labels: pd.Series) -> pd.DataFrame:
     """Test predictions of the headline arm in the first repeat: ``patient, probability, label, fold``."""
-    labels = folds[folds["repeat"] == REPEAT].set_index("patient")["label"]
     parts = []
-    for path in paths:
-        _, repeat, fold = fold_key(path)
-        if repeat == REPEAT:
-            table = read_table(path)
-            own = table[(table["arm"] == arm) & (table["head"] == HEAD) & (table["part"] == "test")]
-            parts.append(own[["patient", "probability"]].assign(fold=fold))
+    for fold, path in paths.items():
+        table = read_table(path)
+        own = table[(table["arm"] == arm) & (table["head"] == HEAD) & (table["part"] == "test")]
+        parts.append(own[["patient", "probability"]].assign(fold=fold))
     predicted = pd.concat(parts, ignore_index=True).dropna(subset="probability")
     return predicted.assign(label=labels.reindex(predicted["patient"]).to_numpy())
 

@@ -67,10 +67,40 @@ class CategoryColumn:
 
 
 @dataclass(frozen=True)
+class RegionFlag:
+    """Whether a row lacks a region: it has no value in any column of the region. Training rows differ in this.
+
+    Attributes
+    ----------
+    region : str
+    columns : tuple of str
+        ``<region>__<feature>``.
+    """
+
+    region: str
+    columns: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.region}__missing"
+
+    @property
+    def outputs(self) -> list[str]:
+        return [self.name]
+
+    def of(self, table: pd.DataFrame) -> np.ndarray:
+        """1 where a row lacks the region, else 0; shape (rows, 1)."""
+        return table.reindex(columns=list(self.columns)).isna().all(axis="columns").to_numpy(dtype=float)[:, None]
+
+
+AnyColumn = NumericColumn | CategoryColumn | RegionFlag
+
+
+@dataclass(frozen=True)
 class BlockEncoder:
     """Columns of one modality."""
 
-    columns: tuple[NumericColumn | CategoryColumn, ...]
+    columns: tuple[AnyColumn, ...]
 
     @property
     def outputs(self) -> list[str]:
@@ -82,28 +112,27 @@ class BlockEncoder:
 
         Scaled numbers are cut at `limit`; a category has nothing to cut.
         """
-        absent = pd.Series(np.nan, index=table.index)
-        parts = [
-            column.transform(values, limit) if isinstance(column, NumericColumn) else column.transform(values)
-            for column in self.columns
-            for values in [table.get(column.name, absent)]
-        ]
+        parts = [_transformed(column, table, limit) for column in self.columns]
         return np.concatenate([np.empty((len(table), 0)), *parts], axis=1)
 
     def as_json(self) -> list[dict[str, Any]]:
-        kinds = {NumericColumn: "numeric", CategoryColumn: "category"}
-        return [{"kind": kinds[type(column)], **asdict(column)} for column in self.columns]
+        return [{"kind": KINDS_OF[type(column)], **asdict(column)} for column in self.columns]
 
     @classmethod
     def from_json(cls, raw: list[dict[str, Any]]) -> "BlockEncoder":
-        columns: list[NumericColumn | CategoryColumn] = []
-        for entry in raw:
-            values = {key: value for key, value in entry.items() if key != "kind"}
-            if entry["kind"] == "numeric":
-                columns.append(NumericColumn(**values))
-            else:
-                columns.append(CategoryColumn(values["name"], tuple(values["levels"])))
-        return cls(tuple(columns))
+        types = {kind: own for own, kind in KINDS_OF.items()}
+        lists = [{key: tuple(value) if isinstance(value, list) else value for key, value in one.items()} for one in raw]
+        return cls(tuple(types[one.pop("kind")](**one) for one in lists))
+
+
+KINDS_OF: dict[type, str] = {NumericColumn: "numeric", CategoryColumn: "category", RegionFlag: "region"}
+
+
+def _transformed(column: AnyColumn, table: pd.DataFrame, limit: float) -> np.ndarray:
+    if isinstance(column, RegionFlag):
+        return column.of(table)
+    values = table.get(column.name, pd.Series(np.nan, index=table.index))
+    return column.transform(values, limit) if isinstance(column, NumericColumn) else column.transform(values)
 
 
 def fit_encoder(train: pd.DataFrame, kinds: Mapping[str, str], min_rows: int) -> BlockEncoder:
@@ -114,7 +143,9 @@ def fit_encoder(train: pd.DataFrame, kinds: Mapping[str, str], min_rows: int) ->
     train : DataFrame
         Training rows only.
     kinds : mapping
-        Column → ``numeric``, ``log`` (numeric, its logarithm) or ``category``; the columns to encode, in order.
+        Column → ``numeric``, ``log`` (numeric, its logarithm), ``category`` or ``feature`` (numeric, named
+        ``<region>__<feature>``, with one flag for each region that only some training rows lack); the columns to
+        encode, in order.
     min_rows : int
         A category in fewer rows than this counts as unknown.
 
@@ -123,13 +154,17 @@ def fit_encoder(train: pd.DataFrame, kinds: Mapping[str, str], min_rows: int) ->
     BlockEncoder
         A numeric column without any value in the training rows is left out.
     """
-    columns: list[NumericColumn | CategoryColumn] = []
+    columns: list[AnyColumn] = []
+    regions: dict[str, list[str]] = {}
     for name, kind in kinds.items():
         if kind == "category":
             columns.append(_fit_category(train[name], min_rows))
         elif not np.isnan(values := _numbers(train[name], kind == "log")).all():
-            columns.append(_fit_number(name, values, kind == "log"))
-    return BlockEncoder(tuple(columns))
+            columns.append(_fit_number(name, values, kind == "log", flagged=kind != "feature"))
+            if kind == "feature":
+                regions.setdefault(name.partition("__")[0], []).append(name)
+    flags = [RegionFlag(region, tuple(names)) for region, names in sorted(regions.items())]
+    return BlockEncoder((*columns, *(flag for flag in flags if 0 < flag.of(train).mean() < 1)))
 
 
 def normalised(column: pd.Series) -> list[str]:
@@ -143,14 +178,16 @@ def _fit_category(column: pd.Series, min_rows: int) -> CategoryColumn:
     return CategoryColumn(str(column.name), tuple(levels))
 
 
-def _fit_number(name: str, values: np.ndarray, log: bool) -> NumericColumn:
+def _fit_number(name: str, values: np.ndarray, log: bool, flagged: bool) -> NumericColumn:
     missing = np.isnan(values)
     median = float(np.median(values[~missing]))
     filled = np.where(missing, median, values)
     sd = float(filled.std())
     # Rounding leaves a constant column a deviation of about 1e-16 of its size: that is no scale.
     constant = sd <= 1e-12 * float(np.abs(filled).max())
-    return NumericColumn(name, log, median, float(filled.mean()), 1.0 if constant else sd, bool(missing.any()))
+    return NumericColumn(
+        name, log, median, float(filled.mean()), 1.0 if constant else sd, flagged and bool(missing.any())
+    )
 
 
 def _numbers(column: pd.Series, log: bool) -> np.ndarray:

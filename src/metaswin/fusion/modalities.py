@@ -3,27 +3,55 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from metaswin.errors import several
 from metaswin.files import read_table
 from metaswin.fusion.arms import CLINICAL
-from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
-from metaswin.selection.apply import apply_selection
-from metaswin.selection.fold import HARMONISED
-from metaswin.selection.matrix import SETS, wide
+from metaswin.selection.matrix import CANDIDATES, SETS, VOLUME
 
 PREDICTIVE = ("baseline", "treatment")
-VOLUME = "volume_tumor_mm3"
-# Voxel counting is how the region stage measures volumes; an imported table may hold the mesh volume only.
-SHAPE_VOLUMES = ("original_shape_VoxelVolume", "original_shape_MeshVolume")
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Files that hold what may predict; None where the run does not have one.
+
+    Attributes
+    ----------
+    clinical : str
+        ``cohort/clinical.parquet``.
+    tables : dict
+        (Fit, set) → features as that fit sees them, see `metaswin.selection.fits.fit_table`.
+    volume, anatomy : str or None
+        Tumour volumes, and measures of the organs.
+    deep : str or None
+        ``features.parquet`` of the outer fold's networks.
+    """
+
+    clinical: str
+    tables: Mapping[tuple[str, str], str]
+    volume: str | None = None
+    anatomy: str | None = None
+    deep: str | None = None
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any], fits: Sequence[str]) -> "SourceFiles":
+        """The files among the inputs of a rule, whose ``tables`` are the sets of each fit in order.
+
+        An input that the run does not have is an empty list.
+        """
+        tables = dict(zip(product(fits, SETS), inputs["tables"], strict=True)) if inputs["tables"] else {}
+        others = {name: inputs.get(name) or None for name in ("volume", "anatomy", "deep")}
+        return cls(inputs["clinical"], tables, **others)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Everything that may predict, one row a patient.
+    """Everything that may predict, one row for each patient.
 
     Attributes
     ----------
@@ -34,53 +62,45 @@ class Sources:
         Indexed by patient.
     kinds : dict
         Clinical column → ``numeric`` or ``category``.
-    features : dict
-        ``radiomics`` and ``peri_radiomics`` → matrix of all features, where there are any.
-    selection : DataFrame or None
-        The fold's ``selection.parquet``.
+    tables : dict
+        (Fit, set) → features as that fit sees them; sets that the data have.
+    candidates : dict
+        Set → number of features before selection; sets that the data have.
     deep, volume : Series or None
         Score (logit) and tumour volume (mm³).
-    harmoniser : Harmoniser or None
-        The fold's harmonisation of `features`, where it is switched on. The volume is never harmonised.
     anatomy : DataFrame or None
         Measures of the organs, see `metaswin.anatomy.measure`.
-    selected_on : str or None
-        The part whose selection holds in every part; None: each part has its own.
     """
 
     patients: list[str]
     sets: dict[str, list[str]]
     clinical: pd.DataFrame
     kinds: dict[str, str]
-    features: dict[str, pd.DataFrame]
-    selection: pd.DataFrame | None
+    tables: dict[tuple[str, str], pd.DataFrame]
+    candidates: dict[str, int]
     deep: pd.Series | None
     volume: pd.Series | None
-    harmoniser: Harmoniser | None = None
     anatomy: pd.DataFrame | None = None
-    selected_on: str | None = None
 
     @property
     def modalities(self) -> list[str]:
         """Modalities these data have."""
         return [
             *(["clinical"] if self.sets else []),
-            *self.features,
+            *self.candidates,
             *(["deep"] if self.deep is not None else []),
             *(["anatomy"] if self.anatomy is not None else []),
         ]
 
-    def table(self, block: str, part: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    def table(self, block: str, fit: str) -> tuple[pd.DataFrame, dict[str, str]]:
         """Raw columns of a block for all patients, and their kinds (see `metaswin.fusion.encode.fit_encoder`).
 
-        `part` says which selection of radiomics features holds. Deep scores are the same in every part: a training
-        row's score comes from a network that did not see the row (``in-sample``: that saw it). But the scores of the
-        rows that ``inner-j`` is fitted on come from networks that saw the inner fold j, which that part then
-        predicts: through the few weights of the head, inner out-of-fold predictions of arms with `deep` depend
-        mildly on the labels they are compared with. Undoing this takes a network for every pair of inner folds
-        (``inner-validation`` is free of it). Test rows are never concerned.
-
-        With a `harmoniser`, features are harmonised by its fit of the same part before the selection is applied.
+        Only the tables of features differ between fits. Deep scores are the same in every fit of an outer fold: a
+        training row's score comes from a network that did not see the row (``in-sample``: that saw it). But the scores
+        of the rows that ``without-1-3`` learns from come from networks that saw fold 3, and for outer fold 1 that fit
+        then predicts the rows of fold 3. Through the few weights of the classifier, inner out-of-fold predictions with
+        `deep` depend mildly on the labels they are compared with. A network for every three folds would undo this. Test
+        rows are never concerned.
         """
         if block.startswith(CLINICAL):
             columns = self.sets[block.removeprefix(CLINICAL)]
@@ -91,33 +111,22 @@ class Sources:
             return self.anatomy, dict.fromkeys(self.anatomy.columns, "numeric")
         if block == "deep":
             return self.deep.to_frame("deep_score"), {"deep_score": "numeric"}
-        part = self.selected_on or part
-        features = self.features[block]
-        if self.harmoniser is not None:
-            features = self.harmoniser.apply(features, part, block)
-        table = apply_selection(features, self._selected(block, part))
-        return table, dict.fromkeys(table.columns, "numeric")
+        table = self.tables[fit, block]
+        return table, dict.fromkeys(table.columns, "feature")
 
-    def candidates(self, block: str, columns: Sequence[str]) -> int:
+    def chosen_among(self, block: str, columns: Sequence[str]) -> int:
         """Columns among which a block was chosen: all features before selection, otherwise its encoded `columns`."""
-        if block not in self.features:
-            return len(columns)
-        return int((self._selected(block, "outer")["step"] != "flag").sum())
-
-    def _selected(self, block: str, part: str) -> pd.DataFrame:
-        return self.selection[(self.selection["part"] == part) & (self.selection["set"] == block)]
+        return self.candidates.get(block, len(columns))
 
 
-def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets: Mapping[str, list[str]]) -> Sources:
+def load_sources(patients: Sequence[str], files: SourceFiles, sets: Mapping[str, list[str]]) -> Sources:
     """Read what predicts.
 
     Parameters
     ----------
     patients : sequence of str
         Rows, in this order; a patient that a table lacks has missing values there.
-    inputs : mapping
-        Paths of ``clinical`` and ``used``, and of ``features``, ``selection``, ``deep``, ``anatomy``, ``harmonisation``
-        and ``harmonisation_values`` where there are any.
+    files : SourceFiles
     sets : mapping
         Clinical set → columns.
 
@@ -125,44 +134,35 @@ def load_sources(patients: Sequence[str], inputs: Mapping[str, str | None], sets
     ------
     UserError
         If a set names a column that may not predict.
-    ValueError
-        If only one of selection and these inputs knows of a harmonisation.
     """
     index = pd.Index(patients, name="patient")
-    clinical, kinds, columns = _clinical(inputs["clinical"], sets)
-    long = read_table(inputs["features"]) if inputs.get("features") else None
-    selection = read_table(inputs["selection"]) if inputs.get("selection") else None
-    features = {}
-    if selection is not None:
-        present = [name for name in SETS if (selection["set"] == name).any()]
-        features = {name: wide(long, name, list(patients)) for name in present}
-    deep = None
-    if inputs.get("deep"):
-        deep = read_table(inputs["deep"], columns=["patient", "score"]).set_index("patient")["score"].reindex(index)
-    harmoniser = load_harmoniser(inputs)
-    if selection is not None and _is_harmonised(inputs["selection"]) != (harmoniser is not None):
-        raise ValueError("features were selected with harmonisation and are read without it, or the other way round")
-    volume = _volume(read_table(inputs["used"]), long)
-    anatomy = read_table(inputs["anatomy"]).set_index("patient") if inputs.get("anatomy") else None
+    clinical, kinds, columns = _clinical(files.clinical, sets)
+    candidates = {name: _candidates(path) for (_, name), path in files.tables.items()}
+    candidates = {name: candidates[name] for name in SETS if candidates.get(name)}
+
+    def by_patient(path: str, wanted: list[str] | None = None) -> pd.DataFrame:
+        return read_table(path, wanted).set_index("patient").reindex(index)
+
+    tables = {key: by_patient(path) for key, path in files.tables.items() if key[1] in candidates}
+    deep = by_patient(files.deep, ["patient", "score"])["score"] if files.deep else None
+    volume = by_patient(files.volume)[VOLUME] if files.volume else None
     return Sources(
         list(patients),
         columns,
         clinical.reindex(index),
         kinds,
-        features,
-        selection,
+        tables,
+        candidates,
         deep,
-        None if volume is None else volume.reindex(index),
-        harmoniser,
-        None if anatomy is None else anatomy.reindex(index),
+        None if volume is None or volume.isna().all() else volume,
+        by_patient(files.anatomy) if files.anatomy else None,
     )
 
 
-def _is_harmonised(selection: str) -> bool:
-    """Whether a selection was made of harmonised features."""
+def _candidates(table: str) -> int:
     import pyarrow.parquet as pq
 
-    return (pq.read_schema(selection).metadata or {}).get(HARMONISED.encode()) == b"True"
+    return int(pq.read_schema(table).metadata[CANDIDATES.encode()])
 
 
 def _clinical(path: str, sets: Mapping[str, list[str]]) -> tuple[pd.DataFrame, dict[str, str], dict[str, list[str]]]:
@@ -184,16 +184,3 @@ def _clinical(path: str, sets: Mapping[str, list[str]]) -> tuple[pd.DataFrame, d
         raise several("The clinical sets have mistakes:", messages)
     columns = {name: [named[column.strip()] for column in columns] for name, columns in sets.items()}
     return read_table(path).set_index("patient"), kinds, columns
-
-
-def _volume(used: pd.DataFrame, features: pd.DataFrame | None) -> pd.Series | None:
-    """Tumour volume (mm³) by patient: of the images, else of the table of features."""
-    if VOLUME in used:
-        return used.set_index("patient")[VOLUME].astype("float64")
-    if features is None:
-        return None
-    tumor = features[features["region"] == "tumor"].set_index("patient")
-    for name in SHAPE_VOLUMES:
-        if name in tumor and np.isfinite(tumor[name]).any():
-            return tumor[name].astype("float64")
-    return None

@@ -29,24 +29,15 @@ class NetworkSettings(Settings):
     ensemble: int = Field(default=3, ge=1, description="networks with different seeds, their logits averaged")
 
 
-DeepScore = Literal["cross-fitted", "inner-validation", "joint", "in-sample"]
-
-
-class JointSettings(Settings):
-    """Fine-tuning of backbone and fusion network as one, with `deep_score: joint`; the rest is as in `deep`."""
-
-    epochs: int = Field(default=10, ge=1)
-    learning_rate: float = Field(default=5e-5, gt=0)
+DeepScore = Literal["cross-fitted", "in-sample"]
 
 
 class FusionSettings(Settings):
     """Modalities and arms.
 
-    `deep_score` says which network scores the rows that fusion is fitted on. ``cross-fitted``: the one of the inner
-    fold that left the row out. ``inner-validation``: arms with the deep score are fitted on the inner fold 0 alone,
-    with the one network that left it out. ``joint``: cross-fitted, and the headline arm's network is then trained
-    end to end with the backbone. ``in-sample``: the network that has seen the row, as the paper does: the fit
-    believes too much in that score.
+    `deep_score` says which network scores the rows that fusion is fitted on. ``cross-fitted``: the network that left
+    out the row's fold beside the test fold. ``in-sample``: the network that has seen the row, probably as in the paper;
+    the fusion then relies too much on that score.
     `clinical_set` is the named clinical set that the `clinical` modality uses; the first one when not given.
     `arms: auto` makes each modality alone, each pair, all together, anatomy alone where it is no modality here, volume
     alone and each clinical set alone;
@@ -58,7 +49,6 @@ class FusionSettings(Settings):
     arms: Literal["auto"] | list[str] = "auto"
     headline_arm: str = "all"
     deep_score: DeepScore = "cross-fitted"
-    joint: JointSettings = JointSettings()
     network: NetworkSettings = NetworkSettings()
     logistic_penalties: Penalties = Field(
         default=[1.0, 4.0, 16.0, 64.0, 256.0],

@@ -1,6 +1,6 @@
 """Save fitted arms and load them again: safetensors for weights, JSON for the rest, no pickle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -84,17 +84,6 @@ def save_arm(folder: str | Path, arm: FittedArm) -> None:
             },
         },
     )
-
-
-def save_networks(path: str | Path, networks: Networks) -> None:
-    """Write the weights of fusion networks alone."""
-    with atomic(path) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in networks.weights.items()}, temporary)
-
-
-def load_networks(path: str | Path, widths: Sequence[int]) -> Networks:
-    """Load weights written by `save_networks`; `widths` are the columns of each modality."""
-    return Networks(tuple(widths), load_file(path))
 
 
 def load_arm(folder: str | Path, name: str) -> FittedArm:

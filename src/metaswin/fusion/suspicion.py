@@ -8,11 +8,11 @@ from metaswin.fusion.thresholds import auc
 from metaswin.problems import Problem
 
 
-def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, inner: np.ndarray) -> dict[str, float]:
+def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, fold: np.ndarray) -> dict[str, float]:
     """AUC of each column alone on training rows.
 
     A numeric column is ranked as it is, whichever direction is better; that a value is missing counts as a
-    predictor of its own. The levels of a category are ranked by their share of events in the other inner folds, so
+    predictor of its own. The levels of a category are ranked by their share of events in the other folds, so
     that many rare levels do not look like knowledge.
 
     Parameters
@@ -21,13 +21,13 @@ def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, i
         Training rows.
     kinds : dict
         Column → ``numeric``, ``log`` or ``category``.
-    label, inner : ndarray of shape (rows,)
-        0 or 1, both present, and the inner fold.
+    label, fold : ndarray of shape (rows,)
+        0 or 1, both present, and the fold of each training row.
     """
     found = {}
     for column, kind in kinds.items():
         if kind == "category":
-            values = [auc(_rates(normalised(table[column]), label, inner), label)]
+            values = [auc(_rates(normalised(table[column]), label, fold), label)]
         else:
             numbers = table[column].to_numpy(dtype="float64", na_value=np.nan)
             missing = np.isnan(numbers)
@@ -50,12 +50,12 @@ def suspicious(column: str, limit: float) -> Problem:
     )
 
 
-def _rates(levels: list[str], label: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Share of events of each row's level among the rows of the other inner folds, drawn to the overall share."""
+def _rates(levels: list[str], label: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Share of events of each row's level among the rows of the other folds, drawn to the overall share."""
     names = np.array(levels, dtype=object)
     rates = np.empty(len(label))
-    for j in np.unique(inner):
-        out, rest = inner == j, inner != j
+    for j in np.unique(fold):
+        out, rest = fold == j, fold != j
         counts = (
             pd.DataFrame({"level": names[rest], "label": label[rest]}).groupby("level")["label"].agg(["sum", "size"])
         )

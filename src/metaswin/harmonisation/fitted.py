@@ -1,4 +1,4 @@
-"""What a fold's harmonisation has learned: applied to any row, saved and loaded."""
+"""What the harmonisation of the fits has learned: applied to any row, saved and loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ ARRAYS = ("alpha", "sigma", "beta", "gamma", "delta")
 
 @dataclass(frozen=True)
 class Harmoniser:
-    """Harmonisation of every part and set of a fold.
+    """Harmonisation of some fits, both feature sets.
 
     Attributes
     ----------
@@ -29,11 +29,11 @@ class Harmoniser:
     features : dict
         Set → features that were fitted, in the order of the arrays.
     batches : dict
-        Part → levels of the batch with a fit, in the order of the arrays.
+        Fit → levels of the batch with a fit, in the order of the arrays.
     covariates : dict
-        Part → coding of the covariates.
+        Fit → coding of the covariates.
     fits : dict
-        (Part, set) → fit.
+        (Fit, set) → fit.
     """
 
     rows: pd.DataFrame
@@ -42,21 +42,21 @@ class Harmoniser:
     covariates: dict[str, Covariates]
     fits: dict[tuple[str, str], Combat]
 
-    def apply(self, matrix: pd.DataFrame, part: str, feature_set: str) -> pd.DataFrame:
-        """Harmonised values of any rows by the fit of one part and set.
+    def apply(self, matrix: pd.DataFrame, fit: str, feature_set: str) -> pd.DataFrame:
+        """Harmonised values of any rows by one fit and set.
 
         Parameters
         ----------
         matrix : DataFrame
             Index patient, columns features, see `metaswin.selection.matrix.wide`. Columns that were not fitted stay
             as they are, and so do rows of a batch without a fit.
-        part, feature_set : str
+        fit, feature_set : str
         """
         features = list(self.features[feature_set])
         rows = self.rows.reindex(matrix.index)
-        batch = codes_of(rows["batch"], self.batches[part]).to_numpy()
+        batch = codes_of(rows["batch"], self.batches[fit]).to_numpy()
         values = matrix.reindex(columns=features).to_numpy(dtype=float)
-        values = self.fits[part, feature_set].apply(values, batch, self.covariates[part].transform(rows))
+        values = self.fits[fit, feature_set].apply(values, batch, self.covariates[fit].transform(rows))
         fitted = pd.DataFrame(values, index=matrix.index, columns=features)
         others = matrix[matrix.columns.difference(features)]
         return pd.concat([fitted, others], axis="columns")[matrix.columns]
@@ -89,46 +89,47 @@ def patient_rows(used: pd.DataFrame, clinical: pd.DataFrame, settings: Harmonisa
 
 
 def save_harmoniser(
-    facts: str, values: str, harmoniser: Harmoniser, settings: HarmonisationSettings, told: Mapping[str, Any]
+    facts: str, values: str, harmoniser: Harmoniser, settings: HarmonisationSettings, facts_of: Mapping[str, Any]
 ) -> None:
-    """Write the facts (JSON: what `told` says of each part, and how the arrays are read) and arrays (safetensors)."""
+    """Write the facts (JSON: `facts_of` each fit, and how the arrays are read) and the arrays (safetensors)."""
     tensors = {
-        f"{part}/{feature_set}/{name}": np.ascontiguousarray(getattr(combat, name), dtype=np.float64)
-        for (part, feature_set), combat in harmoniser.fits.items()
+        f"{fit}/{feature_set}/{name}": np.ascontiguousarray(getattr(combat, name), dtype=np.float64)
+        for (fit, feature_set), combat in harmoniser.fits.items()
         for name in ARRAYS
     }
     with atomic(values) as temporary:
         save_file(tensors, temporary)
-    parts = {
-        part: {**told[part], "fitted": list(levels), "covariates": harmoniser.covariates[part].as_json()}
-        for part, levels in harmoniser.batches.items()
+    fits = {
+        fit: {**facts_of[fit], "fitted": list(levels), "covariates": harmoniser.covariates[fit].as_json()}
+        for fit, levels in harmoniser.batches.items()
     }
     features = {feature_set: list(names) for feature_set, names in harmoniser.features.items()}
-    write_json(facts, {"settings": settings.model_dump(mode="json"), "features": features, "parts": parts})
+    write_json(facts, {"settings": settings.model_dump(mode="json"), "features": features, "fits": fits})
 
 
-def load_harmoniser(inputs: Mapping[str, str | None]) -> Harmoniser | None:
+def load_harmoniser(facts: str | None, values: str | None, used: str, clinical: str | None) -> Harmoniser | None:
     """Load what `save_harmoniser` wrote; batch and covariates of the patients come from the tables of the cohort.
 
     Parameters
     ----------
-    inputs : mapping
-        Paths: ``harmonisation`` (the facts; None or absent where nothing is harmonised), ``harmonisation_values`` (the
-        arrays), ``used`` and ``clinical`` (tables of the cohort, or such tables of new patients).
+    facts, values : str or None
+        The JSON and the arrays; None where nothing is harmonised.
+    used, clinical : str
+        ``cohort/used.parquet`` and ``cohort/clinical.parquet``, or such tables of new patients.
     """
-    if not inputs.get("harmonisation"):
+    if facts is None:
         return None
-    raw, tensors = read_json(inputs["harmonisation"]), load_file(inputs["harmonisation_values"])
+    raw, tensors = read_json(facts), load_file(values)
     settings = HarmonisationSettings(**raw["settings"])
     fits = {
-        (part, feature_set): Combat(**{name: tensors[f"{part}/{feature_set}/{name}"] for name in ARRAYS})
-        for part in raw["parts"]
+        (fit, feature_set): Combat(**{name: tensors[f"{fit}/{feature_set}/{name}"] for name in ARRAYS})
+        for fit in raw["fits"]
         for feature_set in raw["features"]
     }
     return Harmoniser(
-        patient_rows(read_table(inputs["used"]), read_table(inputs["clinical"]), settings),
+        patient_rows(read_table(used), read_table(clinical), settings),
         {feature_set: tuple(names) for feature_set, names in raw["features"].items()},
-        {part: tuple(told["fitted"]) for part, told in raw["parts"].items()},
-        {part: Covariates.from_json(told["covariates"]) for part, told in raw["parts"].items()},
+        {fit: tuple(own["fitted"]) for fit, own in raw["fits"].items()},
+        {fit: Covariates.from_json(own["covariates"]) for fit, own in raw["fits"].items()},
         fits,
     )

@@ -11,15 +11,15 @@ import pandas as pd
 from metaswin.bundle.arms import BundledArm
 from metaswin.bundle.distance import measured_rows
 from metaswin.bundle.load import Bundle
-from metaswin.bundle.member import raw_tables, read_reference, read_selection
+from metaswin.bundle.member import NETWORK, FrozenFeatures, read_reference
 from metaswin.deep.settings import DeepSettings
 from metaswin.explanation.players import column_players, modality_players
 from metaswin.explanation.shapley import exact_shares, logit_of, sampled_shares
 from metaswin.fusion.store import FittedArm, load_arm
-from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
 from metaswin.patches.channels import channel_names
 from metaswin.patches.settings import PatchesSettings
 from metaswin.predict.there import NewData
+from metaswin.selection.matrix import SETS
 
 # Orders of the features that are drawn for each patient; a logistic regression has no interaction, one is exact.
 PERMUTATIONS = {"logistic": 1, "network": 2}
@@ -85,16 +85,12 @@ def score_members(
     unharmonised: set[str] = set()
     for member in members:
         folder = bundle.member_folder(endpoint, member)
-        harmoniser = _harmoniser(folder, inputs)
-        scores: dict[str, pd.Series] = {}
+        frozen = FrozenFeatures.read(folder, member[1], inputs["used"], inputs["clinical"])
+        everyone = [patient for arm, group in groups.items() if arm.deep for patient in group]
+        deep_score = deep_scores(folder / NETWORK, everyone, new.patches, patches, deep) if everyone else None
         for arm, patients in groups.items():
-            if arm.network and arm.network not in scores:
-                everyone = [p for own, group in groups.items() if own.network == arm.network for p in group]
-                scores[arm.network] = deep_scores(
-                    folder / f"{arm.network}.safetensors", everyone, new.patches, patches, deep
-                )
             fitted = load_arm(folder / "arms", arm.name)
-            tables = _tables(new, arm, fitted, patients, read_selection(folder), harmoniser, scores)
+            tables = _tables(new, fitted, patients, frozen, deep_score)
             where = {"repeat": member[0], "fold": member[1]}
             risks.append(_risks(fitted, tables, patients).assign(arm=arm.name, **where))
             reference = read_reference(folder, arm.name)
@@ -104,9 +100,9 @@ def score_members(
                 distances.append(pd.DataFrame({"patient": patients, "percentile": percentile}).assign(**where))
             for patient in patients:
                 assumed[patient].update(dict.fromkeys(new.assumed(fitted, patient)))
-            if harmoniser is not None and {"radiomics", "peri_radiomics"} & set(arm.blocks):
-                batch = harmoniser.rows["batch"].reindex(patients)
-                unharmonised |= set(batch.index[~batch.isin(harmoniser.batches[arm.selected_on])])
+            if frozen.harmoniser is not None and set(SETS) & set(arm.blocks):
+                batch = frozen.harmoniser.rows["batch"].reindex(patients)
+                unharmonised |= set(batch.index[~batch.isin(frozen.harmoniser.batches[frozen.fit])])
     nothing = pd.DataFrame(columns=["patient", "percentile", "repeat", "fold"])
     return Scored(
         pd.concat(risks, ignore_index=True),
@@ -147,27 +143,15 @@ def deep_scores(
     return pd.Series(values, dtype="float64")
 
 
-def _harmoniser(folder: Path, inputs: Mapping[str, str | None]) -> Harmoniser | None:
-    facts = folder / "harmonisation.json"
-    if not facts.is_file():
-        return None
-    own = {"harmonisation": str(facts), "harmonisation_values": str(folder / "harmonisation.safetensors")}
-    return load_harmoniser({**inputs, **own})
-
-
 def _tables(
-    new: NewData,
-    arm: BundledArm,
-    fitted: FittedArm,
-    patients: Sequence[str],
-    selection: pd.DataFrame | None,
-    harmoniser: Harmoniser | None,
-    scores: Mapping[str, pd.Series],
+    new: NewData, fitted: FittedArm, patients: Sequence[str], frozen: FrozenFeatures, deep: pd.Series | None
 ) -> dict[str, pd.DataFrame]:
     """Raw columns of the arm's blocks for its patients."""
-    deep = None if arm.network is None else scores[arm.network].reindex(new.patients)
-    own = {"selection": selection, "harmoniser": harmoniser, "deep": deep, "selected_on": arm.selected_on}
-    tables = raw_tables(replace(new.sources, **own), list(fitted.encoders))
+    sources = replace(new.sources, deep=None if deep is None else deep.reindex(new.patients))
+    tables = {
+        block: frozen.table(new.features[block], block) if block in SETS else sources.table(block, frozen.fit)[0]
+        for block in fitted.encoders
+    }
     return {block: table.loc[list(patients)] for block, table in tables.items()}
 
 

@@ -12,9 +12,9 @@ from metaswin.clinical.settings import ClinicalSettings
 from metaswin.files import read_table
 from metaswin.fusion.arms import CLINICAL, clinical_sets
 from metaswin.fusion.encode import CategoryColumn, NumericColumn
-from metaswin.fusion.modalities import VOLUME, Sources, load_sources
+from metaswin.fusion.modalities import SourceFiles, Sources, load_sources
 from metaswin.fusion.store import FittedArm
-from metaswin.selection.matrix import SETS, region_of, wide
+from metaswin.selection.matrix import SETS, VOLUME, region_of, tumor_volume, wide
 
 MEDIAN = "the training median"
 
@@ -26,12 +26,15 @@ class NewData:
     Attributes
     ----------
     sources : Sources
-        Raw columns without what belongs to a member: no selection, no harmonisation, no deep score.
+        Raw columns without what belongs to a member: no features as a fit sees them, no deep score.
+    features : dict
+        Set → matrix of all features.
     patches : dict
         Patient → file of its patch, of those who have one.
     """
 
     sources: Sources
+    features: dict[str, pd.DataFrame]
     patches: dict[str, Path]
 
     @property
@@ -41,7 +44,7 @@ class NewData:
     def blocks(self, patient: str) -> set[str]:
         """Blocks of which this patient has at least one value."""
         found = {f"{CLINICAL}{name}" for name in self.sources.sets if self._any(self.clinical(name), patient)}
-        found |= {name for name, matrix in self.sources.features.items() if self._any(matrix, patient)}
+        found |= {name for name, matrix in self.features.items() if self._any(matrix, patient)}
         if self.sources.anatomy is not None and self._any(self.sources.anatomy, patient):
             found.add("anatomy")
         if self.sources.volume is not None and np.isfinite(self.sources.volume[patient]):
@@ -57,7 +60,8 @@ class NewData:
         found = []
         for block, encoder in arm.encoders.items():
             if block in SETS:
-                found += self._assumed_features(block, [column.name for column in encoder.columns], patient)
+                names = [column.name for column in encoder.columns if isinstance(column, NumericColumn)]
+                found += self._assumed_features(block, names, patient)
             elif block == "deep":
                 found += [] if patient in self.patches else [f"deep score ({MEDIAN})"]
             else:
@@ -67,7 +71,7 @@ class NewData:
 
     def value(self, modality: str, feature: str, patient: str) -> float | str | None:
         """What was measured: a number, a category as it was written, or None where it is missing."""
-        table = self.sources.features.get(modality) if modality in SETS else self._plain(modality)
+        table = self.features.get(modality) if modality in SETS else self._plain(modality)
         if table is None or feature not in table or pd.isna(value := table.at[patient, feature]):
             return None
         return value.strip() if isinstance(value, str) else float(value)
@@ -79,8 +83,8 @@ class NewData:
 
     def _assumed_features(self, block: str, columns: list[str], patient: str) -> list[str]:
         """Regions that are absent, and single features that could not be computed."""
-        matrix = self.sources.features.get(block, pd.DataFrame(index=self.patients))
-        row = matrix.loc[patient].reindex([name for name in columns if not name.endswith("__missing")])
+        matrix = self.features.get(block, pd.DataFrame(index=self.patients))
+        row = matrix.loc[patient].reindex(columns)
         regions = dict.fromkeys(map(region_of, row.index))
         absent = [region for region in regions if not self._any(matrix.filter(like=f"{region}__"), patient)]
         gaps = [name for name in row.index[row.isna()] if region_of(name) not in absent]
@@ -108,13 +112,14 @@ def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, Path], bund
     blocks = bundle.blocks()
     sets = clinical_sets(ClinicalSettings(**bundle.config["clinical"]))
     wanted = {name: columns for name, columns in sets.items() if f"{CLINICAL}{name}" in blocks}
-    names = ("clinical", "used", "features", "anatomy")
-    sources = load_sources(patients, {name: inputs.get(name) for name in names}, wanted)
-    if inputs.get("features"):
-        long = read_table(inputs["features"])
-        sources = replace(sources, features={name: wide(long, name, patients) for name in SETS if name in blocks})
+    used = read_table(inputs["used"])
+    long = read_table(inputs["features"]) if inputs.get("features") else None
+    sources = load_sources(patients, SourceFiles(inputs["clinical"], {}, anatomy=inputs.get("anatomy")), wanted)
+    volume = tumor_volume(used, pd.DataFrame({"patient": [], "region": []}) if long is None else long)
+    sources = replace(sources, volume=volume.reindex(patients) if len(volume) else None)
+    features = {} if long is None else {name: wide(long, name, patients) for name in SETS if name in blocks}
     there = {patient: path for patient, path in patches.items() if path.stat().st_size > 0}
-    return NewData(sources, there)
+    return NewData(sources, features, there)
 
 
 def _assumption(column: NumericColumn | CategoryColumn) -> str:

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 
 from metaswin.evaluation.comparisons import controls
-from metaswin.evaluation.gather import fold_key
 from metaswin.files import read_json, read_table
+from metaswin.folds.rows import left_out
 from metaswin.problems import public_table
 from metaswin.report.numbers import Shown, arm_name, arm_order, shown, shown_value
 from metaswin.status import read_status
 
 # Inputs that hold tables of evidence from other stages than the evaluation.
-STABILITY = ["part", "set", "feature", "patients", "low", "judged", "kept", "reason"]
+STABILITY = ["endpoint", "repeat", "fit", "set", "feature", "patients", "low", "judged", "kept", "reason"]
 EVIDENCE = ("survival", "controls", "optimism", "explanation", "site")
 
 
@@ -35,9 +35,9 @@ class Endpoint:
     tables : dict of str to DataFrame
         The tables of the evaluation and of the other evidence that this run has, this endpoint's rows.
     selection : DataFrame
-        ``selection.parquet`` of all folds, part ``outer``, with ``repeat, fold``; empty without radiomics.
+        ``selection.parquet`` of the final fits, with ``repeat, fold``; empty without radiomics.
     training : list of dict
-        ``training.json`` of the outer networks, with ``repeat, fold``; empty without deep features.
+        ``training.json`` of the networks of the final fits; empty without deep features.
     clinical_arm : str
         The arm of the modality ``clinical`` alone, named after its set.
     """
@@ -193,9 +193,10 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
     ----------
     inputs : mapping
         The list ``evaluation`` (all outputs of the evaluation), ``flow, exclusions, used, clinical``, and what only
-        some runs have, otherwise empty: ``problems`` (of the features), the lists ``selection, training, stability``
-        (one file a fold), those of `EVIDENCE` (outputs of other stages; tables have a column ``endpoint`` or lie
-        below a folder named after it), ``pictures`` (PNG and status of each patient) and ``maps``.
+        some runs have, otherwise empty: ``problems`` (of the features), the lists ``selection, stability`` (one file
+        for each endpoint and repeat) and ``training`` (one for each outer fold), those of `EVIDENCE` (outputs of other
+        stages; tables have a column ``endpoint`` or lie below a folder named after it), ``pictures`` (PNG and status of
+        each patient) and ``maps``.
     config : mapping
         The configuration as plain values.
     """
@@ -205,19 +206,17 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
     tables = [(path.stem, read_table(path)) for path in evaluation if path.suffix == ".parquet"]
     others = [Path(path) for key in EVIDENCE for path in inputs.get(key, [])]
     tables += [_evidence(path, names) for path in others if path.suffix == ".parquet"]
-    selection = [_keyed(read_table(path), path) for path in inputs["selection"]]
-    training = [_keyed(read_json(path), path) for path in inputs["training"]]
-    stability = [_keyed(read_table(path, STABILITY), path) for path in inputs.get("stability", [])]
+    selection = [_final(read_table(path)) for path in inputs["selection"]]
+    training = [read_json(path) for path in inputs["training"]]
+    stability = [_final(read_table(path, STABILITY)) for path in inputs.get("stability", [])]
     tables += [("stability", pd.concat(stability, ignore_index=True))] if stability else []
     joined = _joined(tables)
     clinical_set = config["fusion"]["clinical_set"] or next(iter(config["clinical"]["sets"]), "baseline")
     views = []
     for about in facts["endpoints"]:
         name = about["name"]
-        chosen = [part for part in selection if part["endpoint"].iloc[0] == name]
+        chosen = [part for part in selection if len(part) and part["endpoint"].iloc[0] == name]
         chosen_table = pd.concat(chosen, ignore_index=True) if chosen else pd.DataFrame()
-        if len(chosen_table):
-            chosen_table = chosen_table[chosen_table["part"] == "outer"]
         own = {key: table[table["endpoint"] == name].reset_index(drop=True) for key, table in joined.items()}
         views.append(
             Endpoint(
@@ -284,12 +283,11 @@ def _maps(paths: list[str]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _keyed(value: Any, path: str) -> Any:
-    """A table or record with the endpoint, repeat and fold of the file it came from."""
-    endpoint, repeat, fold = fold_key(path)
-    if isinstance(value, pd.DataFrame):
-        return value.assign(endpoint=endpoint, repeat=repeat, fold=fold)
-    return {**value, "endpoint": endpoint, "repeat": repeat, "fold": fold}
+def _final(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the fits that leave out a single fold, the test fold, with that fold."""
+    folds = table["fit"].map(left_out)
+    final = folds.map(len) == 1
+    return table[final].assign(fold=folds[final].str[0].astype(int))
 
 
 def _problems(inputs: Mapping[str, Any], endpoints: list[dict[str, Any]]) -> pd.DataFrame:

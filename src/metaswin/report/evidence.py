@@ -23,8 +23,6 @@ CRITERIA = {
 SCORES = {"deep_score": "Deep score alone"}
 DEEP_SCORES = {
     "cross-fitted": "Deep scores of training rows come from networks that did not see them (cross-fitted).",
-    "inner-validation": "Fusion is fitted on inner validation rows, scored by networks that did not see them.",
-    "joint": "Deep network and fusion are fine-tuned together.",
     "in-sample": "Deep scores of training rows come from the network that saw them: the paper's way, and optimistic.",
 }
 

@@ -10,8 +10,6 @@ from metaswin.report.words import outcome_words
 
 DEEP_SCORES = {
     "cross-fitted": "its score entered the fusion cross-fitted within the training rows.",
-    "inner-validation": "the fusion was fitted on inner validation rows, scored by networks that had not seen them.",
-    "joint": "deep network and fusion were fine-tuned jointly.",
     "in-sample": "its score of training rows came from the network that had seen them, which is optimistic.",
 }
 

@@ -198,7 +198,7 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
         "checklists": Statement("TRIPOD+AI, CLEAR and METRICS, in this report."),
         "split": Statement(
             f"{folds['k']}-fold cross-validation by patient{repeats}, made before anything is fitted; "
-            f"{folds['inner']} inner folds in each training set; test rows are read once."
+            "the other folds serve as inner folds; test rows are read once."
         ),
         "measures": Statement(f"{listed(_measures(first))}; {listed(curves)} curves."),
         "uncertainty": Statement(

@@ -103,7 +103,7 @@ def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str,
         found[name] = kept.head(limit).assign(of=folds) if limit else kept.assign(of=folds)
     stability = endpoint.rows("stability")
     if stability is not None:
-        low = stability[stability["part"] == "outer"].groupby(["set", "feature"])["low"].median()
+        low = stability.groupby(["set", "feature"])["low"].median()
         found = {
             name: table.assign(low=low.reindex([(name, f) for f in table["feature"]]).to_numpy())
             for name, table in found.items()
@@ -116,7 +116,6 @@ def stability_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     table = endpoint.rows("stability")
     if table is None:
         return []
-    table = table[table["part"] == "outer"]
     rows = []
     for name, part in table.groupby("set", sort=False):
         folds = len(part[["repeat", "fold"]].drop_duplicates())

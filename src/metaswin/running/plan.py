@@ -11,7 +11,7 @@ from metaswin.running.launch import snakemake_command
 JOBS = re.compile(r"^Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)", re.MULTILINE)
 REASONS = re.compile(r"^Reasons:\n.*\n((?:    .*\n)+)", re.MULTILINE)
 PASSED_ON = "input files updated by another job"
-FITS = ("train_fusion", "train_hazard", "train_deep", "train_joint", "select_features")
+FITS = ("train_fusion", "train_hazard", "train_deep", "select_features")
 
 
 def plan(directory: Path, arguments: Sequence[str]) -> list[str]:

@@ -1,8 +1,14 @@
 """Rows = patients, columns = features: the matrix of one feature set out of the long table."""
 
+import numpy as np
 import pandas as pd
 
+VOLUME = "volume_tumor_mm3"
+# Voxel counting is how the region stage measures volumes; an imported table may hold the mesh volume only.
+SHAPE_VOLUMES = ("original_shape_VoxelVolume", "original_shape_MeshVolume")
 SETS = ("radiomics", "peri_radiomics")
+# Schema metadata of a table of a fit: the number of features before selection; 0 where the data lack the set.
+CANDIDATES = "candidates"
 
 
 def in_set(region: str, feature_set: str) -> bool:
@@ -44,10 +50,20 @@ def region_of(column: str) -> str:
     return column.partition("__")[0]
 
 
-def missing_regions(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Whether a row has no value at all of a region: index patient, one bool column a region."""
-    regions = matrix.columns.map(region_of)
-    return pd.DataFrame(
-        {region: matrix.loc[:, regions == region].isna().all(axis="columns") for region in sorted(set(regions))},
-        index=matrix.index,
-    )
+def tumor_volume(used: pd.DataFrame, features: pd.DataFrame) -> pd.Series:
+    """Tumour volume (mm³) by patient: of the images, else of the table of features; empty where neither has it.
+
+    Parameters
+    ----------
+    used : DataFrame
+        ``cohort/used.parquet``.
+    features : DataFrame
+        The long table.
+    """
+    if VOLUME in used:
+        return used.set_index("patient")[VOLUME].astype("float64")
+    tumor = features[features["region"] == "tumor"].set_index("patient")
+    for name in SHAPE_VOLUMES:
+        if name in tumor and np.isfinite(tumor[name]).any():
+            return tumor[name].astype("float64")
+    return pd.Series(dtype="float64")

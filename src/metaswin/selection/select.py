@@ -8,10 +8,9 @@ from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestClassifier
 
 from metaswin.errors import UserError
-from metaswin.selection.matrix import missing_regions, region_of
 from metaswin.selection.settings import SelectionSettings
 
-COLUMNS = ["feature", "kept", "step", "reason", "rank", "importance", "median"]
+COLUMNS = ["feature", "kept", "step", "reason", "rank", "importance"]
 
 # Rounding errors are not variation: a range below this share of the largest value is constant, and correlations
 # are compared to this many decimals, so that ties are broken by name whatever the order of summation.
@@ -36,7 +35,7 @@ def select(
     label : Series
         0 or 1 by patient.
     train : list of str
-        Patients to fit on; their labels are known.
+        Patients to learn from; their labels are known.
     settings, seed
         Thresholds and size of the forest; its seed.
     unstable : mapping or None
@@ -46,15 +45,12 @@ def select(
     Returns
     -------
     DataFrame
-        One row a feature, in the order of the columns, then one a region that needs a flag, with columns
+        One row for each feature, in the order of the columns, with columns
 
         - ``feature, kept``;
-        - ``step``: where the feature left (``missing, constant, unstable, correlated, rank``), or ``kept``; ``flag`` is
-          no feature: it says that some, not all, training rows lack the region, so that `apply_selection` adds
-          the column ``<region>__missing`` beside the kept features of that region;
+        - ``step``: the step that dropped the feature (``missing, constant, unstable, correlated, rank``), or ``kept``;
         - ``reason``: text with the numbers;
-        - ``rank`` (from 1) and ``importance`` in the forest, NaN where it was not reached;
-        - ``median`` of the training rows, NaN if they have no value.
+        - ``rank`` (from 1) and ``importance`` in the forest, NaN where it was not reached.
 
     Raises
     ------
@@ -66,7 +62,7 @@ def select(
     if len(np.unique(target)) < 2:
         raise UserError(
             f"feature selection found one outcome only among {len(target)} training rows, but a random forest needs "
-            "both; set folds.k or folds.inner lower, or check the endpoint"
+            "both; set folds.k lower (3 or more), or check the endpoint"
         )
     names = features.columns.to_numpy(dtype=str)
     values = features.loc[train].to_numpy(dtype=float)
@@ -77,7 +73,7 @@ def select(
     imputed = np.where(np.isnan(values), median, values)
 
     table = pd.DataFrame({"feature": names, "kept": False, "step": "", "reason": "", "rank": np.nan})
-    table = table.assign(importance=np.nan, median=median)
+    table = table.assign(importance=np.nan)
     alive = np.arange(len(names))
     steps = [
         ("missing", lambda on: _missing_reasons(missing[on], settings.max_missing)),
@@ -92,7 +88,7 @@ def select(
         table.loc[alive[dropped], "reason"] = reasons[dropped]
         alive = alive[~dropped]
     _rank(table, alive, imputed, target, settings, seed)
-    return pd.concat([table, _flags(features.loc[train], table)], ignore_index=True)[COLUMNS]
+    return table[COLUMNS]
 
 
 def _missing_reasons(missing: np.ndarray, limit: float) -> list[str]:
@@ -151,23 +147,3 @@ def _rank(
     table.loc[alive, "kept"] = kept
     table.loc[alive, "step"] = np.where(kept, "kept", "rank")
     table.loc[alive, "reason"] = [f"rank {place} of {len(alive)}" for place in rank]
-
-
-def _flags(train: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """One row for each region with kept features that some training rows lack as a whole."""
-    used = {region_of(name) for name in table.loc[table["kept"], "feature"]}
-    lacking = missing_regions(train).mean()
-    rows = [
-        {
-            "feature": f"{region}__missing",
-            "kept": False,
-            "step": "flag",
-            "reason": f"region missing in {share:.1%} of the training rows",
-            "rank": np.nan,
-            "importance": np.nan,
-            "median": 0.0,
-        }
-        for region, share in lacking.items()
-        if region in used and share > 0
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS).astype(table[COLUMNS].dtypes)

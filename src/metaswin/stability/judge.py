@@ -1,18 +1,23 @@
-"""Judge which features are stable, on the training patients of each part."""
+"""Judge which features are stable, on the training patients of each fit."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from metaswin.files import read_table, write_table
+from metaswin.folds.rows import Folds
 from metaswin.selection.matrix import SETS, wide
 from metaswin.stability.icc import Reliability, icc_1_1, icc_2_1
 from metaswin.stability.perturb import MARGIN, OFFSETS, RANDOM
 from metaswin.stability.settings import StabilitySettings
 
+logger = logging.getLogger("metaswin.stability")
+
 TYPES = {
-    "part": "str", "set": "str", "feature": "str", "patients": "int64", "icc": "float64", "low": "float64",
+    "fit": "str", "set": "str", "feature": "str", "patients": "int64", "icc": "float64", "low": "float64",
     "icc_random": "float64", "low_random": "float64", "icc_margin": "float64", "low_margin": "float64",
     "judged": "bool", "kept": "bool", "reason": "str",
 }  # fmt: skip
@@ -37,6 +42,18 @@ class Measured:
     patients: np.ndarray
     random: np.ndarray
     margin: np.ndarray
+
+
+def judge_stability(
+    perturbed: str, folds: str, output: str, endpoint: str, repeat: int, settings: StabilitySettings
+) -> None:
+    """Read the features of perturbed masks and the folds, and write ``stability.parquet``: all fits of a repeat."""
+    sets = measured(read_table(perturbed), settings.perturbations)
+    judged = stability_table(sets, Folds.of(read_table(folds), repeat).training(), settings)
+    for (fit, feature_set), rows in judged.groupby(["fit", "set"], sort=False):
+        counts = (int(rows["kept"].sum()), len(rows), int(rows["judged"].sum()), int(rows["patients"].max()))
+        logger.info("%s, %s: %d of %d features kept, %d judged, %d patients", fit, feature_set, *counts)
+    write_table(output, judged.assign(endpoint=endpoint, repeat=repeat))
 
 
 def measured(perturbed: pd.DataFrame, perturbations: int) -> dict[str, Measured]:
@@ -67,38 +84,38 @@ def measured(perturbed: pd.DataFrame, perturbations: int) -> dict[str, Measured]
 
 
 def stability_table(
-    sets: Mapping[str, Measured], parts: Mapping[str, Sequence[str]], settings: StabilitySettings
+    sets: Mapping[str, Measured], training: Mapping[str, Sequence[str]], settings: StabilitySettings
 ) -> pd.DataFrame:
-    """Stability of every feature in every part and set.
+    """Stability of every feature in every fit and set.
 
     Parameters
     ----------
     sets : mapping
-        See `measured`; the values of other patients than those of a part are not read for it.
-    parts : mapping
-        Part → patients it is fitted on.
+        See `measured`; only the values of the patients that a fit learns from are read for it.
+    training : mapping
+        Fit → patients that it learns from.
     settings : StabilitySettings
 
     Returns
     -------
     DataFrame
-        ``part, set, feature, patients`` (of the part, with every measurement)``, icc_random, low_random`` (ICC(1,1) of
+        ``fit, set, feature, patients`` (of the fit, with every measurement)``, icc_random, low_random`` (ICC(1,1) of
         random masks, its lower 95 % limit)``, icc_margin, low_margin`` (ICC(2,1) of the shrunk, drawn and grown
         mask)``, icc, low`` (of the two, those with the lower limit)``, judged`` (enough patients to say)``, kept,
-        reason``. What is not judged is kept. A feature that no patient of the part has is left out.
+        reason``. What is not judged is kept. A feature that no training patient of the fit has is left out.
     """
     tables = [pd.DataFrame(columns=COLUMNS).astype(TYPES)]
     for feature_set, data in sets.items():
-        for part, train in parts.items():
+        for fit, train in training.items():
             rows = np.flatnonzero(np.isin(data.patients, list(train)))
             table = _judged(data.features, icc_1_1(data.random[rows]), icc_2_1(data.margin[rows]), settings)
-            tables.append(table.assign(part=part, set=feature_set)[COLUMNS].astype(TYPES))
+            tables.append(table.assign(fit=fit, set=feature_set)[COLUMNS].astype(TYPES))
     return pd.concat(tables, ignore_index=True)
 
 
-def unstable_features(table: pd.DataFrame, part: str, feature_set: str) -> dict[str, str]:
-    """Features of one part and set that are not kept → why."""
-    chosen = table[(table["part"] == part) & (table["set"] == feature_set) & ~table["kept"]]
+def unstable_features(table: pd.DataFrame, fit: str, feature_set: str) -> dict[str, str]:
+    """Features of one fit and set that are not kept → why."""
+    chosen = table[(table["fit"] == fit) & (table["set"] == feature_set) & ~table["kept"]]
     return dict(zip(chosen["feature"], chosen["reason"], strict=True))
 
 

@@ -1,10 +1,10 @@
-"""Fit the hazard head of every arm of one fold."""
+"""Fit the hazard head of every arm of one outer fold."""
 
 import logging
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from metaswin.clinical.label import CENSORED, DEATH, METASTASIS
 from metaswin.files import read_table, write_json, write_table
+from metaswin.folds.rows import Folds, OuterFold, Place
 from metaswin.fusion.arms import Arm, parse_arm
 from metaswin.fusion.blocks import Blocks
 from metaswin.fusion.encode import BlockEncoder
-from metaswin.fusion.modalities import load_sources
+from metaswin.fusion.modalities import SourceFiles, load_sources
 from metaswin.fusion.network import drawn_seed
 from metaswin.fusion.settings import FusionSettings
 from metaswin.survival.arms import hazard_arms
 from metaswin.survival.intervals import interval_cuts, states
 from metaswin.survival.network import HazardNetworks, fit_hazards, incidence, negative_log_likelihood
-from metaswin.survival.rows import SurvivalRows
 from metaswin.survival.settings import SurvivalSettings
 from metaswin.survival.store import FittedHazard, incidence_at, save_hazard
 
@@ -37,12 +37,12 @@ class HazardFit:
     Attributes
     ----------
     model : HazardNetworks
-        Fitted on the part ``outer``, one penalty.
+        Fitted on all training rows, one penalty.
     penalty : float
     loss_inner : float
         Negative log-likelihood a row of inner out-of-fold predictions.
     cuts, times : ndarray
-        Ends of the intervals of the part ``outer``, and those of them up to the horizon.
+        Ends of the intervals of `model`, and those of them up to the horizon.
     metastasis, death : ndarray of shape (rows, len(times))
         Cumulative incidence at `times`: inner out-of-fold for training rows, of `model` for test rows. The last
         column is the risk at the horizon.
@@ -57,11 +57,20 @@ class HazardFit:
     death: NDArray
 
 
+@dataclass(frozen=True)
+class HazardOutputs:
+    """Files that `train_hazard` writes: ``predictions`` (Parquet), ``fits`` (JSON) and the folder ``models``."""
+
+    predictions: str
+    fits: str
+    models: str
+
+
 def train_hazard(
-    inputs: Mapping[str, str | None],
-    outputs: Mapping[str, str],
-    repeat: int,
-    fold: int,
+    folds: str,
+    files: SourceFiles,
+    outputs: HazardOutputs,
+    place: Place,
     horizon: float,
     sets: Mapping[str, list[str]],
     settings: SurvivalSettings,
@@ -74,11 +83,11 @@ def train_hazard(
 
     Parameters
     ----------
-    inputs : mapping
-        Paths of ``folds`` and of what `metaswin.fusion.modalities.load_sources` reads.
-    outputs : mapping
-        ``predictions`` (Parquet), ``fits`` (JSON), ``models`` (folder).
-    repeat, fold : int
+    folds : str
+        ``folds/<endpoint>.parquet``.
+    files : SourceFiles
+    outputs : HazardOutputs
+    place : Place
     horizon : float
         Days.
     sets : mapping
@@ -91,13 +100,13 @@ def train_hazard(
     UserError
         For sets or arms that these data cannot serve.
     """
-    rows = SurvivalRows.of(read_table(inputs["folds"]), repeat, fold)
-    sources = load_sources(rows.patients, inputs, sets)
+    rows = Folds.of(read_table(folds), place.repeat).with_followup().outer(place.fold)
+    sources = load_sources(rows.patients, files, sets)
     has_volume = sources.volume is not None
     arms = hazard_arms(settings.arms, fusion, sources.modalities, sources.sets, has_volume)
     answer = parse_arm(fusion.headline_arm, fusion, sources.modalities, sources.sets, has_volume)
-    why = rows.why_not(horizon)
-    Path(outputs["models"]).mkdir(parents=True, exist_ok=True)
+    why = why_not(rows, horizon)
+    Path(outputs.models).mkdir(parents=True, exist_ok=True)
     if why:
         logger.warning("not estimable: %s", why)
     encoded = Blocks(sources, rows, fusion.category_min_rows)
@@ -108,17 +117,19 @@ def train_hazard(
             fits[arm.name] = {}
             continue
         start = time.perf_counter()
-        fit = fit_hazard(arm.name, encoded.matrices(arm.blocks), rows, horizon, settings, [seed, repeat, fold])
+        seeds = [seed, place.repeat, place.fold]
+        fit = fit_hazard(arm.name, encoded.matrices(arm.blocks), rows, horizon, settings, seeds)
         thresholds = group_thresholds(fit.metastasis[rows.train, -1], settings.groups)
         encoders = {block: encoded.encoder(block) for block in arm.blocks}
-        save_hazard(outputs["models"], FittedHazard(arm.name, encoders, fit.model, fit.cuts, horizon, thresholds))
+        save_hazard(outputs.models, FittedHazard(arm.name, encoders, fit.model, fit.cuts, horizon, thresholds))
         tables.append(_predictions(arm, fit, rows))
         fits[arm.name] = _facts(encoders, fit, thresholds)
         logger.info("%s: %.1f s", arm.name, time.perf_counter() - start)
-    write_table(outputs["predictions"], pd.concat(tables, ignore_index=True))
+    write_table(outputs.predictions, pd.concat(tables, ignore_index=True))
     write_json(
-        outputs["fits"],
+        outputs.fits,
         {
+            **asdict(place),
             "headline": answer.name,
             "horizon_days": horizon,
             "why": why,
@@ -128,42 +139,54 @@ def train_hazard(
     )
 
 
+def why_not(rows: OuterFold, horizon: float) -> str:
+    """Why these training rows cannot teach a risk at the horizon; empty where they can."""
+    for fit in rows.fits:
+        chosen = rows.fitted(fit)
+        where = "the training rows" if fit == rows.final else f"the training rows of fit {fit}"
+        if not (rows.event[chosen] == METASTASIS).any():
+            return f"no metastasis in {where}"
+        if not (rows.time[chosen] >= horizon).any():
+            return f"none of {where} is followed to the horizon of {horizon:g} days"
+    return ""
+
+
 def fit_hazard(
     name: str,
     blocks: Mapping[str, Sequence[NDArray]],
-    rows: SurvivalRows,
+    rows: OuterFold,
     horizon: float,
     settings: SurvivalSettings,
     seeds: Sequence[int],
 ) -> HazardFit:
-    """Fit one arm on every part of a fold.
+    """Fit one arm in every fit of an outer fold.
 
-    Each inner part is fitted for every penalty and predicts the inner fold it left out. The penalty with the lowest
-    negative log-likelihood of these predictions is fitted on all training rows. Each part has its own interval
-    cuts, from the rows it is fitted on.
+    Each inner fit is made for every penalty and predicts the other fold that it leaves out. The penalty with the lowest
+    negative log-likelihood of these predictions is fitted on all training rows. Each fit has its own interval cuts,
+    from its training rows.
 
     Parameters
     ----------
     name : str
         Arm; its seed follows from the name, so that a fit does not depend on which others run.
     blocks : mapping
-        Part → encoded modalities of all rows, encoded as fitted on that part's training rows.
+        Fit → encoded modalities of all rows, encoded as that fit's training rows say.
     rows, horizon, settings, seeds
     """
     penalties = sorted(settings.network.penalties)
     cuts = {
-        part: interval_cuts(rows.time[rows.fitted(part)], rows.event[rows.fitted(part)], horizon, settings.intervals)
-        for part in rows.parts
+        fit: interval_cuts(rows.time[rows.fitted(fit)], rows.event[rows.fitted(fit)], horizon, settings.intervals)
+        for fit in rows.fits
     }
-    times = cuts["outer"][cuts["outer"] <= horizon]
+    times = cuts[rows.final][cuts[rows.final] <= horizon]
 
-    def fitted(part: str, wanted: Sequence[float]) -> HazardNetworks:
-        chosen = rows.fitted(part)
-        entropy = [*seeds, zlib.crc32(name.encode()), zlib.crc32(part.encode())]
+    def fitted(fit: str, wanted: Sequence[float]) -> HazardNetworks:
+        chosen = rows.fitted(fit)
+        entropy = [*seeds, zlib.crc32(name.encode()), zlib.crc32(fit.encode())]
         return fit_hazards(
-            [block[chosen] for block in blocks[part]],
-            states(rows.time[chosen], rows.event[chosen], cuts[part]),
-            cuts[part],
+            [block[chosen] for block in blocks[fit]],
+            states(rows.time[chosen], rows.event[chosen], cuts[fit]),
+            cuts[fit],
             wanted,
             settings.network,
             drawn_seed(entropy),
@@ -172,22 +195,23 @@ def fit_hazard(
     shape = (len(penalties), len(rows.time), len(times))
     losses = np.full(shape[:2], np.nan)
     metastasis, death = np.full(shape, np.nan), np.full(shape, np.nan)
-    for part in rows.parts[1:]:
-        predicted = rows.predicted(part)
-        hazards = fitted(part, penalties).hazards([block[predicted] for block in blocks[part]])
-        known = predicted & rows.train
-        state = states(rows.time[known], rows.event[known], cuts[part])
-        losses[:, known] = negative_log_likelihood(hazards[:, known[predicted]], state)
+    for fit in rows.inner:
+        scored = rows.scored(fit)
+        hazards = fitted(fit, penalties).hazards([block[scored] for block in blocks[fit]])
+        known = scored & rows.train
+        state = states(rows.time[known], rows.event[known], cuts[fit])
+        losses[:, known] = negative_log_likelihood(hazards[:, known[scored]], state)
         for i, curves in enumerate(zip(*incidence(hazards), strict=True)):
             for found, curve in zip((metastasis, death), curves, strict=True):
-                found[i, predicted] = incidence_at(curve, cuts[part], times)
+                found[i, scored] = incidence_at(curve, cuts[fit], times)
     mean = losses[:, rows.train].mean(axis=1)
     best = int(np.argmin(mean))
-    model = fitted("outer", [penalties[best]])
-    curves = incidence(model.hazards([block[rows.test] for block in blocks["outer"]])[0])
+    model = fitted(rows.final, [penalties[best]])
+    curves = incidence(model.hazards([block[rows.test] for block in blocks[rows.final]])[0])
     for found, curve in zip((metastasis, death), curves, strict=True):
         found[best, rows.test] = curve[:, : len(times)]
-    return HazardFit(model, penalties[best], float(mean[best]), cuts["outer"], times, metastasis[best], death[best])
+    cut = cuts[rows.final]
+    return HazardFit(model, penalties[best], float(mean[best]), cut, times, metastasis[best], death[best])
 
 
 def group_thresholds(risk: NDArray, groups: int) -> tuple[float, ...]:
@@ -195,7 +219,7 @@ def group_thresholds(risk: NDArray, groups: int) -> tuple[float, ...]:
     return tuple(float(limit) for limit in np.quantile(risk, np.arange(1, groups) / groups))
 
 
-def _predictions(arm: Arm, fit: HazardFit, rows: SurvivalRows) -> pd.DataFrame:
+def _predictions(arm: Arm, fit: HazardFit, rows: OuterFold) -> pd.DataFrame:
     return _table(arm, rows).assign(
         risk=fit.metastasis[:, -1],
         risk_death=fit.death[:, -1],
@@ -204,12 +228,12 @@ def _predictions(arm: Arm, fit: HazardFit, rows: SurvivalRows) -> pd.DataFrame:
     )
 
 
-def _missing(arm: Arm, rows: SurvivalRows) -> pd.DataFrame:
+def _missing(arm: Arm, rows: OuterFold) -> pd.DataFrame:
     nothing = [[] for _ in rows.patients]
     return _table(arm, rows).assign(risk=np.nan, risk_death=np.nan, cif_dm=nothing, cif_death=nothing)
 
 
-def _table(arm: Arm, rows: SurvivalRows) -> pd.DataFrame:
+def _table(arm: Arm, rows: OuterFold) -> pd.DataFrame:
     part = np.where(rows.test, "test", "inner")
     return pd.DataFrame({"patient": rows.patients, "arm": arm.name, "part": part})
 
@@ -225,7 +249,7 @@ def _facts(encoders: Mapping[str, BlockEncoder], fit: HazardFit, thresholds: Seq
     }
 
 
-def _counts(rows: SurvivalRows, horizon: float) -> dict[str, int]:
+def _counts(rows: OuterFold, horizon: float) -> dict[str, int]:
     """What the training rows hold."""
     time, event = rows.time[rows.train], rows.event[rows.train]
     return {

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metaswin.evaluation.censoring import Censoring
-from metaswin.evaluation.gather import fold_key
 from metaswin.files import read_json, read_table
-from metaswin.survival.rows import SurvivalRows
+from metaswin.folds.rows import Folds, Key, by_place
 
 
 @dataclass(frozen=True)
@@ -105,30 +103,22 @@ def gather(
     folds, facts : sequence of paths
         ``folds/<endpoint>.parquet`` and ``folds/<endpoint>.json``.
     """
-    predicted = {fold_key(path): path for path in predictions}
-    fitted = {fold_key(path): path for path in fits}
-    about = {Path(path).stem: read_json(path) for path in facts}
-    return [_endpoint(Path(path).stem, read_table(path), about, predicted, fitted) for path in folds]
+    found = by_place(fits, predictions)
+    return [_endpoint(read_table(path), read_json(about), found) for path, about in zip(folds, facts, strict=True)]
 
 
-def _endpoint(
-    name: str,
-    folds: pd.DataFrame,
-    about: Mapping[str, Any],
-    predicted: Mapping[tuple[str, int, int], str],
-    fitted: Mapping[tuple[str, int, int], str],
-) -> SurvivalData:
+def _endpoint(table: pd.DataFrame, about: Mapping[str, Any], found: Mapping[Key, tuple[Any, str]]) -> SurvivalData:
+    name = about["name"]
     parts, ratios, training, headline, arms = [], [], [], "", []
-    for repeat, fold in sorted(set(zip(folds["repeat"], folds["fold"], strict=True))):
-        key = (name, int(repeat), int(fold))
-        fit, table = read_json(fitted[key]), read_table(predicted[key])
+    for key in sorted(key for key in found if key[0] == name):
+        fit, predicted = found[key]
         headline, arms = fit["headline"], list(fit["arms"])
-        rows = SurvivalRows.of(folds, repeat, fold)
+        rows = Folds.of(table, key[1]).with_followup().outer(key[2])
         censoring = Censoring(rows.time[rows.train], rows.event[rows.train])
-        parts.append(_fold(folds, key[1], key[2], table, fit, censoring))
+        parts.append(_fold(table, key[1], key[2], read_table(predicted), fit, censoring))
         ratios.append(len(parts[-1].rows) / max(int(rows.train.sum()), 1))
         training.append({"repeat": key[1], "fold": key[2], **fit["rows"]})
-    horizon = float(about[name]["endpoint"]["horizon_days"])
+    horizon = float(about["endpoint"]["horizon_days"])
     return SurvivalData(name, horizon, headline, arms, parts, float(np.mean(ratios)), training)
 
 
