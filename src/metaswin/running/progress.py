@@ -159,16 +159,15 @@ def _models(results: Path) -> Iterator[str]:
     used = set(_patients(results / "cohort/used.parquet"))
     for table in sorted((results / "folds").glob("*.parquet")):
         folds = pd.read_parquet(table, columns=["patient", "repeat", "fold"])
-        folders = [results / f"models/{table.stem}/as-is/r{r}-f{f}" for r, f in _folds(folds)]
+        folders = [results / f"models/{table.stem}/as-is/r{r}/fold-{f}" for r, f in _folds(folds)]
         made = [path for folder in folders if (path := folder / "fusion/predictions.parquet").is_file()]
         current = sum(path.stat().st_mtime_ns >= table.stat().st_mtime_ns for path in made)
         yield f"{table.stem}: {current} of {len(folders)} fold models are fitted on the present folds"
         joined, left = len(used - set(folds["patient"])), len(set(folds["patient"]) - used)
         if joined or left:
             yield (
-                f"  {joined} joined and {left} left since the folds were made: all {len(folders)} models will "
-                "be fitted anew, since the training rows of each change. Patients who were there keep their folds, but "
-                "for a few where the balance asks for it"
+                f"  {joined} joined and {left} left since the folds were made: the folds will be made anew, and all "
+                f"{len(folders)} models will be fitted anew"
             )
         elif current < len(made):
             yield f"  the folds were made anew: {count(len(made) - current, 'model')} of before will be fitted anew"
