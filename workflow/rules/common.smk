@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from metaswin.config.load import load
 from metaswin.errors import UserError
-from metaswin.folds.rows import all_fits, fit_name, outer_fits
+from metaswin.folds.fits import all_fits, fit_name, outer_fits
 from metaswin.ingest.pseudonyms import pseudonym_places
 from metaswin.provenance import source_hash
 from metaswin.running.owner import hold, is_mine, live_owner

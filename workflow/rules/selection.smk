@@ -1,5 +1,5 @@
 # What each fit sees of the radiomics features: selected and harmonised on its training rows only, not imputed.
-from metaswin.selection.matrix import SETS
+from metaswin.selection.settings import SETS
 
 if RADIOMICS:
 

@@ -2,7 +2,7 @@
 
 from metaswin.explanation.fold import ExplanationInputs, explain_fold
 from metaswin.explanation.settings import ExplanationSettings
-from metaswin.folds.rows import fit_name
+from metaswin.folds.fits import fit_name
 from metaswin.fusion.modalities import SourceFiles
 from metaswin.joblog import job
 

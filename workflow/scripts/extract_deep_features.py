@@ -3,7 +3,7 @@
 from metaswin.deep.compute import keep_freed_memory
 from metaswin.deep.features import extract_features
 from metaswin.deep.settings import DeepSettings
-from metaswin.folds.rows import fit_name, outer_fits
+from metaswin.folds.fits import fit_name, outer_fits
 from metaswin.joblog import job
 
 with job(snakemake.log[0]):

@@ -4,8 +4,7 @@ from itertools import product
 
 from metaswin.joblog import job
 from metaswin.selection.fits import SelectionInputs, select_features
-from metaswin.selection.matrix import SETS
-from metaswin.selection.settings import SelectionSettings
+from metaswin.selection.settings import SETS, SelectionSettings
 
 with job(snakemake.log[0]):
     select_features(

@@ -1,6 +1,7 @@
 """Fit all arms of one outer fold."""
 
-from metaswin.folds.rows import Place, outer_fits
+from metaswin.folds.fits import outer_fits
+from metaswin.folds.rows import Place
 from metaswin.fusion.fit import ThresholdRule
 from metaswin.fusion.fold import FusionOutputs, train_fusion
 from metaswin.fusion.modalities import SourceFiles

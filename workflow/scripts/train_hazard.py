@@ -1,6 +1,7 @@
 """Fit the hazard head of every arm of one outer fold."""
 
-from metaswin.folds.rows import Place, outer_fits
+from metaswin.folds.fits import outer_fits
+from metaswin.folds.rows import Place
 from metaswin.fusion.modalities import SourceFiles
 from metaswin.fusion.settings import FusionSettings
 from metaswin.joblog import job

@@ -13,12 +13,13 @@ from metaswin.bundle.arms import BundledArm
 from metaswin.bundle.distance import Distance, fit_distance, measured_blocks, measured_rows
 from metaswin.bundle.settings import BundleSettings
 from metaswin.files import atomic, read_json, read_table, write_json
-from metaswin.folds.rows import Folds, OuterFold, fit_name
+from metaswin.folds.fits import fit_name
+from metaswin.folds.rows import Folds, OuterFold
 from metaswin.fusion.modalities import SourceFiles, load_sources
 from metaswin.fusion.store import FittedArm, arm_file, load_arm
 from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
 from metaswin.selection.fits import fit_table, kept_features
-from metaswin.selection.matrix import SETS
+from metaswin.selection.settings import SETS
 
 DISTANCE = ("mean", "precision", "left_out")
 TOLERANCE = 1e-6

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from metaswin.controls.settings import PermutationSettings
 from metaswin.fusion.arms import Arm, clinical_sets, expand_arms
 from metaswin.fusion.check import available
-from metaswin.selection.matrix import SETS
+from metaswin.selection.settings import SETS
 
 if TYPE_CHECKING:
     from metaswin.config.model import Config

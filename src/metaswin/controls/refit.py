@@ -26,8 +26,8 @@ from metaswin.harmonisation.fits import fit_harmoniser
 from metaswin.harmonisation.fitted import patient_rows
 from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.selection.fits import fit_table, kept_features, selections
-from metaswin.selection.matrix import SETS, tumor_volume, wide
-from metaswin.selection.settings import SelectionSettings
+from metaswin.selection.matrix import tumor_volume, wide
+from metaswin.selection.settings import SETS, SelectionSettings
 from metaswin.stability.judge import Measured, measured, stability_table
 from metaswin.stability.settings import StabilitySettings
 

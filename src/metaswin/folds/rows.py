@@ -1,15 +1,8 @@
-"""Rows of the fits of one repeat: which rows each fit learns from, and which rows it scores.
-
-The inner folds of outer fold f are the other outer folds. A fit is named by the folds that it leaves out:
-``without-1`` scores the test rows of fold 1; ``without-1-3`` scores the rows of fold 3 for outer fold 1 and the rows of
-fold 1 for outer fold 3. So k folds need k + k (k - 1) / 2 fits of everything that is shared between outer folds:
-networks, selection, harmonisation and stability.
-"""
+"""Rows of one repeat: which rows each fit learns from, and which rows it scores."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,28 +11,7 @@ from numpy.typing import NDArray
 
 from metaswin.errors import UserError
 from metaswin.files import read_json
-
-PREFIX = "without"
-
-
-def fit_name(*folds: int) -> str:
-    """Name of the fit that leaves out these folds, such as ``without-1-3``."""
-    return "-".join([PREFIX, *map(str, sorted(folds))])
-
-
-def left_out(fit: str) -> tuple[int, ...]:
-    """Folds that a fit leaves out, by its name."""
-    return tuple(map(int, fit.split("-")[1:]))
-
-
-def outer_fits(fold: int, k: int) -> list[str]:
-    """Fits of one outer fold: first the one that scores its test rows, then one for each of the other folds."""
-    return [fit_name(fold), *(fit_name(fold, other) for other in range(k) if other != fold)]
-
-
-def all_fits(k: int) -> list[str]:
-    """Fits of all outer folds, each once."""
-    return [fit_name(*folds) for size in (1, 2) for folds in combinations(range(k), size)]
+from metaswin.folds.fits import all_fits, fit_name, left_out, outer_fits
 
 
 @dataclass(frozen=True)

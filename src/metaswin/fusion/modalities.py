@@ -11,7 +11,8 @@ import pandas as pd
 from metaswin.errors import several
 from metaswin.files import read_table
 from metaswin.fusion.arms import CLINICAL
-from metaswin.selection.matrix import CANDIDATES, SETS, VOLUME
+from metaswin.selection.matrix import CANDIDATES, VOLUME
+from metaswin.selection.settings import SETS
 
 PREDICTIVE = ("baseline", "treatment")
 

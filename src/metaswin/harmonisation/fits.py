@@ -15,7 +15,8 @@ from metaswin.harmonisation.combat import fit_combat
 from metaswin.harmonisation.covariates import fit_covariates
 from metaswin.harmonisation.fitted import Harmoniser, patient_rows, save_harmoniser
 from metaswin.harmonisation.settings import HarmonisationSettings
-from metaswin.selection.matrix import SETS, wide
+from metaswin.selection.matrix import wide
+from metaswin.selection.settings import SETS
 
 logger = logging.getLogger("metaswin.harmonisation")
 

@@ -19,7 +19,7 @@ from metaswin.fusion.store import FittedArm, load_arm
 from metaswin.patches.channels import channel_names
 from metaswin.patches.settings import PatchesSettings
 from metaswin.predict.there import NewData
-from metaswin.selection.matrix import SETS
+from metaswin.selection.settings import SETS
 
 # Orders of the features that are drawn for each patient; a logistic regression has no interaction, one is exact.
 PERMUTATIONS = {"logistic": 1, "network": 2}

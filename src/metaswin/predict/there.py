@@ -14,7 +14,8 @@ from metaswin.fusion.arms import CLINICAL, clinical_sets
 from metaswin.fusion.encode import CategoryColumn, NumericColumn
 from metaswin.fusion.modalities import SourceFiles, Sources, load_sources
 from metaswin.fusion.store import FittedArm
-from metaswin.selection.matrix import SETS, VOLUME, region_of, tumor_volume, wide
+from metaswin.selection.matrix import VOLUME, region_of, tumor_volume, wide
+from metaswin.selection.settings import SETS
 
 MEDIAN = "the training median"
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from metaswin.evaluation.comparisons import controls
 from metaswin.files import read_json, read_table
-from metaswin.folds.rows import left_out
+from metaswin.folds.fits import left_out
 from metaswin.problems import public_table
 from metaswin.report.numbers import Shown, arm_name, arm_order, shown, shown_value
 from metaswin.status import read_status

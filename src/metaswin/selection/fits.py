@@ -10,9 +10,9 @@ import pandas as pd
 from metaswin.files import read_table, write_table
 from metaswin.folds.rows import Folds, leaky_training
 from metaswin.harmonisation.fitted import Harmoniser, load_harmoniser
-from metaswin.selection.matrix import CANDIDATES, SETS, VOLUME, tumor_volume, wide
+from metaswin.selection.matrix import CANDIDATES, VOLUME, tumor_volume, wide
 from metaswin.selection.select import COLUMNS, select
-from metaswin.selection.settings import SelectionSettings
+from metaswin.selection.settings import SETS, SelectionSettings
 from metaswin.stability.judge import unstable_features
 
 logger = logging.getLogger("metaswin.selection")

@@ -6,7 +6,6 @@ import pandas as pd
 VOLUME = "volume_tumor_mm3"
 # Voxel counting is how the region stage measures volumes; an imported table may hold the mesh volume only.
 SHAPE_VOLUMES = ("original_shape_VoxelVolume", "original_shape_MeshVolume")
-SETS = ("radiomics", "peri_radiomics")
 # Schema metadata of a table of a fit: the number of features before selection; 0 where the data lack the set.
 CANDIDATES = "candidates"
 

@@ -4,6 +4,9 @@ from pydantic import Field
 
 from metaswin.settings import Settings
 
+SETS = ("radiomics", "peri_radiomics")
+"""Modalities that features are selected from, each by itself."""
+
 
 class SelectionSettings(Settings):
     """Selection on training rows: missing, constant, correlated, then random-forest rank.

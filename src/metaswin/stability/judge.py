@@ -9,7 +9,8 @@ import pandas as pd
 
 from metaswin.files import read_table, write_table
 from metaswin.folds.rows import Folds
-from metaswin.selection.matrix import SETS, wide
+from metaswin.selection.matrix import wide
+from metaswin.selection.settings import SETS
 from metaswin.stability.icc import Reliability, icc_1_1, icc_2_1
 from metaswin.stability.perturb import MARGIN, OFFSETS, RANDOM
 from metaswin.stability.settings import StabilitySettings

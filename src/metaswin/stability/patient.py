@@ -16,7 +16,8 @@ from metaswin.radiomics.region import Region, cut_region
 from metaswin.radiomics.settings import RadiomicsSettings
 from metaswin.regions.rings import barred_voxels, draw_rings, ring_labels
 from metaswin.regions.settings import RegionsSettings, ring_name
-from metaswin.selection.matrix import SETS, in_set
+from metaswin.selection.matrix import in_set
+from metaswin.selection.settings import SETS
 from metaswin.stability.perturb import perturbed_masks
 from metaswin.stability.settings import StabilitySettings
 
