@@ -141,8 +141,8 @@ def _net_benefit(part: Scored, suffix: str, threshold: float) -> tuple[float, fl
     """Net benefit of one fold, and its change with the share of events."""
     labels, scores, weights = part.known
 
-    def benefit(labels: NDArray, scores: NDArray, weights: NDArray) -> float:
-        return float(net_benefit(labels, scores, weights, np.array([threshold]))[0])
+    def benefit(labels: NDArray, scores: NDArray, sample_weight: NDArray) -> float:
+        return float(net_benefit(labels, scores, sample_weight, np.array([threshold]))[0])
 
     rows = labels, scores, weights if suffix else np.ones(len(labels))
     return benefit(*rows), float(by_share(benefit, *rows))
