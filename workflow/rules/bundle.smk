@@ -19,9 +19,7 @@ rule bundle_model:
         used=results("cohort/used.parquet"),
         features=results("features/radiomics.parquet") if RADIOMICS else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
-        images=lambda wildcards: (
-            expand(results("images/{patient}/image.json"), patient=used_patients()) if IMAGES else []
-        ),
+        images=of_planned("images/{patient}/image.json"),
         summary=results("evaluation/summary.parquet"),
     output:
         folder=directory(results("bundle")),

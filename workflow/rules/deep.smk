@@ -1,10 +1,10 @@
 # The deep networks: per fold one on all its training rows and one without each inner fold.
 if DEEP:
-    from metaswin.deep.resources import memory_mb
+    from metaswin.deep.resources import memory_mb, patients_with_patch
 
     rule train_deep:
         input:
-            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
+            patches=results("features/patches.safetensors"),
             folds=folds_of,
             pretrained=CONFIG.deep.pretrained or [],
         output:
@@ -34,7 +34,7 @@ if DEEP:
 
     rule extract_deep_features:
         input:
-            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
+            patches=results("features/patches.safetensors"),
             folds=folds_of,
             networks=expand(
                 fold_folder("deep/{backbone}/{part}/network.safetensors"), part=DEEP_PARTS, allow_missing=True

@@ -71,7 +71,7 @@ if MAPPED:
             fits=lambda wildcards: every_fold("fusion/fits.json", [wildcards.endpoint]),
             folds=results("folds/{endpoint}.parquet"),
             networks=lambda wildcards: every_fold(f"{HEADLINE_NETWORKS}/network.safetensors", [wildcards.endpoint]),
-            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
+            patches=results("features/patches.safetensors"),
         output:
             facts=results("explanation/{endpoint}/maps.json"),
             maps=directory(results("explanation/{endpoint}/maps")),

@@ -11,7 +11,7 @@ if JOINT:
 
     rule train_joint:
         input:
-            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
+            patches=results("features/patches.safetensors"),
             network=fold_folder("deep/{backbone}/{part}/network.safetensors"),
             deep=fold_folder("deep/{backbone}/features.parquet"),
             folds=folds_of,
@@ -50,7 +50,7 @@ if JOINT:
 
     use rule extract_deep_features as extract_joint_features with:
         input:
-            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
+            patches=results("features/patches.safetensors"),
             folds=folds_of,
             networks=expand(fold_folder("joint/{backbone}/{part}/network.safetensors"), part=PARTS, allow_missing=True),
         output:

@@ -1,7 +1,6 @@
 """The job extract_deep_features: scores and features of every patient of a fold."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,13 +8,14 @@ import pandas as pd
 from metaswin.deep.cache import load_patch
 from metaswin.deep.compute import own_device, reproducible
 from metaswin.deep.network_file import load_network, score
-from metaswin.deep.rows import patient_of, rows_of, scored_patients, training_labels
+from metaswin.deep.resources import patients_with_patch
+from metaswin.deep.rows import rows_of, scored_patients, training_labels
 from metaswin.deep.settings import DeepSettings
 from metaswin.files import read_table, write_table
 
 
 def extract_features(
-    patches: Sequence[str],
+    patches: str,
     folds: str,
     networks: Mapping[str, str],
     output: str,
@@ -34,7 +34,7 @@ def extract_features(
     Parameters
     ----------
     patches, folds
-        Patch files of all used patients, ``folds/<endpoint>.parquet``.
+        ``features/patches.safetensors``, ``folds/<endpoint>.parquet``.
     networks : mapping
         Part → network file: of every part, of ``outer`` alone (``in-sample``) or of ``inner-0`` alone
         (``inner-validation``).
@@ -46,8 +46,8 @@ def extract_features(
         ``fusion.deep_score``; with ``joint`` scores are cross-fitted.
     """
     rows = rows_of(read_table(folds), repeat, fold)
-    files = {patient_of(path): path for path in patches}
-    there = [patient for patient in rows.index if Path(files[patient]).stat().st_size > 0]
+    with_patch = set(patients_with_patch(patches))
+    there = [patient for patient in rows.index if patient in with_patch]
     first = next(iter(networks))
     fitted = set(training_labels(rows, first).index)
     scores, seen = dict.fromkeys(rows.index, np.nan), dict.fromkeys(rows.index, np.nan)
@@ -61,7 +61,7 @@ def extract_features(
             for patient in there:
                 if part != first and patient not in scored:
                     continue
-                value, pooled = score(network, load_patch(files[patient]).half())
+                value, pooled = score(network, load_patch(patches, patient))
                 if patient in scored:
                     scores[patient] = value
                 if part == first:

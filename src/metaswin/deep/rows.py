@@ -1,7 +1,6 @@
 """Which rows a network learns from, and which it scores."""
 
 import hashlib
-from pathlib import Path
 
 import pandas as pd
 
@@ -48,11 +47,6 @@ def check_two_classes(labels: pd.Series, where: str) -> None:
             "have a patch, but a network needs both; set folds.k or folds.inner lower, or look at "
             "features/problems for patients without a patch"
         )
-
-
-def patient_of(path: str | Path) -> str:
-    """Study id of a patch file."""
-    return Path(path).name.removesuffix(".nii.gz")
 
 
 def seed_of(seed: int, *names: object) -> int:

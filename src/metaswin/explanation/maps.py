@@ -10,7 +10,7 @@ import pandas as pd
 from metaswin.deep.cache import load_patch
 from metaswin.deep.compute import own_device, reproducible
 from metaswin.deep.network_file import load_network, read_facts, score
-from metaswin.deep.rows import patient_of
+from metaswin.deep.resources import patients_with_patch
 from metaswin.deep.settings import DeepSettings
 from metaswin.evaluation.gather import fold_key
 from metaswin.explanation.choose import choose_patients
@@ -33,7 +33,7 @@ def map_occlusion(
     Parameters
     ----------
     inputs : mapping
-        ``folds``; the lists ``predictions, fits, networks`` (one a fold) and ``patches``.
+        ``folds, patches``; the lists ``predictions, fits, networks`` (one a fold).
     facts : path
         Written: ``maps.json``.
     folder : path
@@ -43,11 +43,10 @@ def map_occlusion(
         `device` and `threads` are read.
     """
     networks = {fold_key(path)[1:]: path for path in inputs["networks"]}
-    patches = {patient_of(path): path for path in inputs["patches"]}
     headline = read_json(inputs["fits"][0])["headline"]
     predicted = _predicted(inputs["predictions"], headline, read_table(inputs["folds"]))
-    with_patch = predicted["patient"].map(lambda patient: Path(patches[patient]).stat().st_size > 0)
-    chosen = choose_patients(predicted[with_patch.to_numpy(dtype=bool)], settings.maps)
+    with_patch = predicted["patient"].isin(patients_with_patch(inputs["patches"]))
+    chosen = choose_patients(predicted[with_patch], settings.maps)
     Path(folder).mkdir(parents=True, exist_ok=True)
     entries = []
     with own_device(deep.device) as device, reproducible(deep.threads, device):
@@ -55,8 +54,7 @@ def map_occlusion(
             path = networks[REPEAT, int(row["fold"])]
             spacing = float(read_facts(path)["patches"]["spacing"])
             network = load_network(path, device)
-            # In half precision, as the network saw its training rows.
-            patch = load_patch(patches[row["patient"]]).half().float()
+            patch = load_patch(inputs["patches"], row["patient"]).float()
             effect = occlusion_map(network, patch, spacing, settings.occlusion)
             label = None if pd.isna(row["label"]) else int(row["label"])
             name = f"{row['patient']}.png"

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,11 +27,11 @@ class NewData:
     sources : Sources
         Raw columns without what belongs to a member: no selection, no harmonisation, no deep score.
     patches : dict
-        Patient → file of its patch, of those who have one.
+        Patient → file that holds its patch, of those who have one.
     """
 
     sources: Sources
-    patches: dict[str, Path]
+    patches: Mapping[str, str]
 
     @property
     def patients(self) -> list[str]:
@@ -93,7 +92,7 @@ class NewData:
         return bool(table.loc[patient].notna().any())
 
 
-def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, Path], bundle: Bundle) -> NewData:
+def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, str], bundle: Bundle) -> NewData:
     """Read what the stages made of the new patients.
 
     Parameters
@@ -101,7 +100,7 @@ def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, Path], bund
     inputs : mapping
         Paths of ``used, clinical`` and, with images or a table of features, ``features, anatomy``.
     patches : mapping
-        Patient → patch file; an empty file is none.
+        Patient → file that holds its patch, of those who have one.
     bundle : Bundle
     """
     patients = sorted(read_table(inputs["used"], columns=["patient"])["patient"])
@@ -113,8 +112,7 @@ def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, Path], bund
     if inputs.get("features"):
         long = read_table(inputs["features"])
         sources = replace(sources, features={name: wide(long, name, patients) for name in SETS if name in blocks})
-    there = {patient: path for patient, path in patches.items() if path.stat().st_size > 0}
-    return NewData(sources, there)
+    return NewData(sources, patches)
 
 
 def _assumption(column: NumericColumn | CategoryColumn) -> str:
