@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from metaswin.survival.rows import SurvivalRows
 from survival_run import HORIZON, SETS, SavedHazard, draw
 
 from metaswin.errors import UserError
 from metaswin.files import read_json
 from metaswin.fusion.modalities import load_sources
-from metaswin.survival.rows import SurvivalRows
 
 FOLD = (0, 0)
 ARMS = ["clinical:staging", "volume", "clinical:paper"]
