@@ -21,8 +21,11 @@ def code_version(script: str | Path) -> str:
     An installed metaswin gives its major and minor version, so that a patch release continues a run; a release that
     changes numbers raises the minor version. Training state is found by the same text.
     """
-    if in_checkout():
-        return source_hash(script)
+    return source_hash(script) if in_checkout() else release()
+
+
+def release() -> str:
+    """metaswin's major and minor version: what it computes is the same in all patch releases of one."""
     return ".".join(__version__.split(".")[:2])
 
 

@@ -10,9 +10,9 @@ def lift_default_rate_limit(scheduler: Any, version: str) -> None:
     """Take back Snakemake's default limit of 100 jobs a second; a limit that the user gives stays.
 
     With any limit, Snakemake 9.27 starts a timer each time that it has looked for jobs, and looks again when the timer
-    ends (`JobScheduler._schedule_reevalutation`). So every job that ends adds one more look a second at all waiting jobs
-    and their inputs. No documented value of ``--max-jobs-per-timespan`` avoids this: there is no value for "no limit",
-    and the timers of a longer timespan keep the process alive at its end, since their threads are not daemons.
+    ends (`JobScheduler._schedule_reevalutation`). So every job that ends adds one more look a second at all waiting
+    jobs and their inputs. No documented value of ``--max-jobs-per-timespan`` avoids this. There is no value for "no
+    limit", and the timers of a longer timespan keep the process alive at its end: their threads are not daemons.
 
     Parameters
     ----------
