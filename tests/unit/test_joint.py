@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from patch_file import spoil
 from test_deep_train import COUNT, SETTINGS, Interrupt, make_cohort, train
 
 from metaswin.deep.backbones import Classifier
@@ -80,7 +81,7 @@ def tables(folder):
 
 
 def joint(folder, network, out, part="outer", epochs=4):
-    patches = sorted(str(path) for path in folder.glob("*.nii.gz"))
+    patches = str(folder / "patches.safetensors")
     settings = FUSION.model_copy(update={"joint": FUSION.joint.model_copy(update={"epochs": epochs})})
     train_joint(
         {**tables(folder), "patches": patches, "network": str(network / "network.safetensors")},
@@ -131,9 +132,7 @@ def test_joint_when_trained_then_backbone_and_head_have_moved_and_load_again(bac
 def test_joint_when_test_rows_are_corrupted_then_the_same_bytes(cohort, backbone, undisturbed, tmp_path):
     folds = read_table(cohort / "folds.parquet")
     test = set(folds.loc[folds["fold"] == 0, "patient"])
-    for file in cohort.glob("*.nii.gz"):
-        broken = file.name.removesuffix(".nii.gz") in test
-        (tmp_path / file.name).write_bytes(b"not an image" if broken else file.read_bytes())
+    spoil(cohort / "patches.safetensors", tmp_path / "patches.safetensors", list(test))
     write_tables(tmp_path)
     for name in ("clinical", "used", "deep"):
         table = read_table(tmp_path / f"{name}.parquet")
