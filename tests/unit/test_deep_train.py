@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -179,6 +180,24 @@ def test_train_when_a_training_label_changes_then_so_does_the_network(cohort, un
     write_table(tmp_path / "folds.parquet", folds)
     other = train(tmp_path, tmp_path / "out")
     assert (other / "network.safetensors").read_bytes() != (undisturbed / "network.safetensors").read_bytes()
+
+
+def test_train_when_what_it_was_trained_on_is_the_same_then_the_network_that_is_there_stays(
+    cohort, undisturbed, tmp_path, caplog
+):
+    """A newcomer who is excluded changes neither the patches of the training rows nor their folds."""
+    shutil.copytree(undisturbed, tmp_path / "outer")
+    written = tmp_path / "outer/network.safetensors"
+    os.utime(written, (1, 1))
+    with caplog.at_level(logging.INFO, logger="metaswin.deep"):
+        train(cohort, tmp_path)
+    assert "it stays" in caplog.text
+    assert written.stat().st_mtime > 1
+    assert written.read_bytes() == (undisturbed / "network.safetensors").read_bytes()
+    caplog.clear()
+    other = train(cohort, tmp_path, settings=SETTINGS.model_copy(update={"epochs": 1}))
+    assert "it stays" not in caplog.text
+    assert read_json(other / "training.json")["epochs"] == 1
 
 
 def test_train_when_done_then_says_what_it_was_fitted_on(undisturbed):

@@ -8,8 +8,9 @@ if DEEP:
             folds=folds_of,
             pretrained=CONFIG.deep.pretrained or [],
         output:
-            network=fold_folder("deep/{backbone}/{part}/network.safetensors"),
-            training=fold_folder("deep/{backbone}/{part}/training.json"),
+            # Left in place for the job, which keeps them where it would train on the same rows again.
+            network=update(fold_folder("deep/{backbone}/{part}/network.safetensors")),
+            training=update(fold_folder("deep/{backbone}/{part}/training.json")),
         log:
             logs("train_deep/{endpoint}/{variant}/r{repeat}-f{fold}/{backbone}/{part}"),
         benchmark:
