@@ -7,6 +7,7 @@ from metaswin.selection.fold import selections, training_parts
 
 from metaswin.config.load import load
 from metaswin.errors import UserError
+from metaswin.files import read_json
 from metaswin.selection.select import select
 from metaswin.selection.settings import SelectionSettings
 from metaswin.stability.collect import collect_stability
@@ -113,11 +114,17 @@ def test_collect_when_tables_are_joined_then_sorted_whatever_their_order(tmp_pat
     data = perturbed(PATIENTS[:3])
     for number, (_, rows) in enumerate(data.sample(frac=1, random_state=1).groupby("patient")):
         rows.to_parquet(tmp_path / f"{number}.parquet")
-    data.iloc[:0].to_parquet(tmp_path / "3.parquet")
-    for order in ((0, 1, 2, 3), (3, 2, 1, 0)):
-        collect_stability([str(tmp_path / f"{i}.parquet") for i in order], str(tmp_path / f"all{order[0]}.parquet"))
+    for lost in (3, 4):
+        data.iloc[:0].to_parquet(tmp_path / f"{lost}.parquet")
+    pd.DataFrame({"patient": list("01235")}).to_parquet(tmp_path / "used.parquet")
+    for order in ((0, 1, 2, 3, 4), (4, 3, 2, 1, 0)):
+        collect_stability(
+            [str(tmp_path / f"{i}.parquet") for i in order], str(tmp_path / "used.parquet"),
+            str(tmp_path / f"all{order[0]}.parquet"), str(tmp_path / "facts.json"),
+        )  # fmt: skip
+    assert read_json(tmp_path / "facts.json") == {"drawn": 5, "lost": ["4"]}
     joined = pd.read_parquet(tmp_path / "all0.parquet")
-    assert (tmp_path / "all0.parquet").read_bytes() == (tmp_path / "all3.parquet").read_bytes()
+    assert (tmp_path / "all0.parquet").read_bytes() == (tmp_path / "all4.parquet").read_bytes()
     assert joined[["patient", "region"]].apply(tuple, axis=1).is_monotonic_increasing
     assert len(joined) == len(data)
 
