@@ -59,6 +59,7 @@ def draw(folder: Path, patients: int, features: int, rng: np.random.Generator) -
         **{name: str(folder / f"{name}.parquet") for name in ("folds", "clinical", "used")},
         "facts": str(folder / "facts.json"),
         "features": str(folder / "features.parquet") if features else [],
+        "anatomy": [],
         "deep": deep[0],
         "deep_permuted": deep[1],
     }

@@ -51,11 +51,11 @@ def draw(folder: Path, patients: int, repeats: int, strata: int) -> tuple[dict, 
     write_table(folder / "folds/dm.parquet", folds)
     counts = {"nonevent": {"events": int((known == 1).sum()), "nonevents": int((known == 0).sum())}}
     endpoint = {"horizon_days": HORIZON, "deaths": "nonevent"}
-    write_json(folder / "folds/dm.json", {"endpoint": endpoint, "counts": counts, "notes": notes})
+    write_json(folder / "folds/dm.json", {"name": "dm", "endpoint": endpoint, "counts": counts, "notes": notes})
     columns = {f"column{i}": pd.Series(rng.choice(list("abcd"), patients), dtype="str") for i in range(strata)}
     write_table(folder / "clinical.parquet", pd.DataFrame({"patient": names, **columns}))
     write_table(folder / "used.parquet", pd.DataFrame({"patient": names}))
-    models = [folder / f"models/dm/as-is/r{r}-f{f}/fusion" for r in range(repeats) for f in range(5)]
+    models = [folder / f"models/dm/as-is/r{r}/fold-{f}/fusion" for r in range(repeats) for f in range(5)]
     fit = {"columns": ["a"] * 20, "candidates": 20, "threshold": 0.15, "n_train": 2500, "events_train": 300}
     for place, model in enumerate(models):
         rows = folds[folds["repeat"] == place // 5].sort_values("patient")
@@ -69,7 +69,10 @@ def draw(folder: Path, patients: int, repeats: int, strata: int) -> tuple[dict, 
                 )
         write_table(model / "predictions.parquet", pd.concat(tables, ignore_index=True))
         arms = {arm: dict.fromkeys(HEADS, fit) for arm in ARMS}
-        write_json(model / "fits.json", {"headline": ARMS[-2], "modalities": [], "arms": arms, "warnings": []})
+        write_json(model / "fits.json", {
+            "endpoint": "dm", "repeat": place // 5, "fold": place % 5,
+            "headline": ARMS[-2], "modalities": [], "arms": arms, "warnings": [],
+        })  # fmt: skip
     inputs = {
         "predictions": [str(model / "predictions.parquet") for model in models],
         "fits": [str(model / "fits.json") for model in models],

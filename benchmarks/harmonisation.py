@@ -4,7 +4,7 @@
 
 Each seed is a cohort of `n` patients with 300 features (preset ``batch``: scanners shift every feature).
 Per training set: ComBat by scanner, selection of 36 tumour features, logistic regression with the middle penalty, as
-the workflow does it on a fold's part ``outer``. Test AUC of metastasis within two years, lost patients left out:
+the workflow does it on all training rows of a fold. Test AUC of metastasis within two years, lost patients left out:
 
 - cross-validation: 5 folds, all scanners in each;
 - unseen scanner: trained on three scanners, tested on the fourth (left alone), mean over the four;
@@ -20,7 +20,6 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from metaswin.selection.apply import apply_selection
 
 from metaswin.folds.make import make_folds
 from metaswin.folds.settings import FoldsSettings
@@ -110,8 +109,8 @@ def test_aucs(
     for table in (values, combat.apply(values, batch, nothing)):
         matrix = pd.DataFrame(table, index=features.index, columns=features.columns)
         selection = select(matrix, label, known.tolist(), settings, seed)
-        chosen = apply_selection(matrix, selection)
-        encoder = fit_encoder(chosen.loc[known], dict.fromkeys(chosen, "numeric"), 2)
+        chosen = matrix[selection.loc[selection["kept"], "feature"]]
+        encoder = fit_encoder(chosen.loc[known], dict.fromkeys(chosen, "feature"), 2)
         penalties = FusionSettings().logistic_penalties
         model = fit_logistics([encoder.transform(chosen.loc[known])], label[known].to_numpy(), [middle(penalties)])
         found.append(auc(model.logits([encoder.transform(chosen[test])])[0], label[test].to_numpy()))
@@ -125,7 +124,7 @@ def middle(penalties: list[float]) -> float:
 def cross_validated(seed: int, n: int, centre: float, settings: SelectionSettings) -> np.ndarray:
     features, label, scanner = cohort(seed, n, centre)
     outcome = pd.DataFrame({"patient": features.index, "label": pd.array(label, dtype="Int8")})
-    folds = make_folds(outcome, pd.DataFrame(index=features.index), FoldsSettings(inner=2), seed, "dm")[0]
+    folds = make_folds(outcome, pd.DataFrame(index=features.index), FoldsSettings(), seed, "dm")[0]
     fold = folds.set_index("patient").loc[features.index, "fold"].to_numpy()
     known = label.notna().to_numpy()
     parts = [(known & (fold != f), known & (fold == f)) for f in range(5)]

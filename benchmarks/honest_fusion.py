@@ -4,8 +4,8 @@
 
 Each seed draws `--train` training rows of the preset `reference` and 2,000 test rows. The "image" is `--columns`
 numbers of noise with the latent texture and log volume along one direction each, `--signal` deviations strong; the
-"backbone" is one hidden layer, trained, fine-tuned and scored by the code of the real ones, and far more flexible
-than the rows allow. Fusion is the workflow's own, on the clinical variables and the deep score. Test AUC and
+"backbone" is one hidden layer, trained and scored by the code of the real ones, and far more flexible than the rows
+allow. Fusion is the workflow's own, on the clinical variables and the deep score. Test AUC and
 calibration weight each test row by its true risk, so that they carry no noise of drawn outcomes.
 """
 
@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-MODES = ("cross-fitted", "inner-validation", "joint", "in-sample")
-TEST, INNER, EDGE = 2000, 5, 8
+MODES = ("cross-fitted", "in-sample")
+TEST, OTHERS, EDGE = 2000, 5, 8
 ARMS = ["clinical+deep", "deep", "clinical"]
 CLINICAL = {"age": "numeric", "smoking": "category", "nodes": "category"}
 BACKBONE = {
@@ -62,13 +62,13 @@ def draw(seed: int, train: int, columns: int, signal: float) -> dict:
 
 
 def _folds(names: np.ndarray, label: np.ndarray, train: int, rng: np.random.Generator) -> pd.DataFrame:
-    """One fold whose test rows are all beyond `train`; inner folds dealt within each label."""
-    inner = np.full(len(names), np.nan)
+    """Fold 0 holds the rows beyond `train`; the others are dealt to the other folds within each label."""
+    fold = np.zeros(len(names), dtype=int)
     for value in (0, 1):
         rows = rng.permutation(np.flatnonzero(label[:train] == value))
-        inner[rows] = np.arange(len(rows)) % INNER
-    table = pd.DataFrame({"patient": names, "label": pd.array(label, dtype="Int8"), "repeat": 0})
-    return table.assign(fold=np.isnan(inner).astype(int) * -1 + 1, inner_0=pd.array(inner, dtype="Int8"))
+        fold[rows] = 1 + np.arange(len(rows)) % OTHERS
+    table = pd.DataFrame({"patient": names, "label": pd.array(label, dtype="Int8"), "repeat": 0, "fold": fold})
+    return table.assign(time=np.nan, event=np.nan)
 
 
 def network(columns: int):
@@ -89,102 +89,44 @@ def scores(fitted, patches) -> np.ndarray:
 
 
 def train_networks(data: dict, folder: Path, seed: int) -> dict:
-    """A trained network for each part."""
+    """A trained network for each fit."""
     import torch
-    from metaswin.deep.rows import rows_of, seed_of, training_labels
 
     from metaswin.deep.scratch import Scratch
     from metaswin.deep.settings import DeepSettings
     from metaswin.deep.train import fit
+    from metaswin.folds.rows import Folds, seed_of
 
-    rows, trained = rows_of(data["folds"], 0, 0), {}
-    for part in ("outer", *(f"inner-{j}" for j in range(INNER))):
-        labels = training_labels(rows, part)
-        own = seed_of(seed, part)
+    rows, trained = Folds.of(data["folds"], 0).outer(0), {}
+    for name in rows.fits:
+        own, chosen = seed_of(seed, name), rows.fitted(name)
         torch.manual_seed(own)
-        trained[part] = network(data["patches"][0].numel())
-        chosen = data["patches"][rows.index.get_indexer(labels.index)]
-        state = Scratch(folder / "scratch", {"network": part})
-        fit(trained[part], chosen, labels.to_numpy(), DeepSettings(**BACKBONE), own, state)
+        trained[name] = network(data["patches"][0].numel())
+        state = Scratch(folder / "scratch", {"network": name})
+        label = rows.label[chosen].astype(int)
+        fit(trained[name], data["patches"][np.flatnonzero(chosen)], label, DeepSettings(**BACKBONE), own, state)
     return trained
 
 
 def score_table(networks: dict, data: dict, mode: str) -> pd.DataFrame:
-    """What `extract_deep_features` writes with a mode."""
-    from metaswin.deep.rows import rows_of, scored_patients, training_labels
+    """The scores that `extract_deep_features` writes with a mode."""
+    from metaswin.folds.rows import Folds
 
-    rows = rows_of(data["folds"], 0, 0)
-    first = "inner-0" if mode == "inner-validation" else "outer"
-    table = pd.DataFrame({"score": np.nan, "score_seen": np.nan}, index=rows.index)
-    test = scored_patients(rows, "outer")
-    for part in [first] if mode in ("inner-validation", "in-sample") else list(networks):
-        found = pd.Series(scores(networks[part], data["patches"]), index=rows.index)
-        own = scored_patients(rows, part) + (test if part == first else [])
-        table.loc[own, "score"] = found[own]
-        if part == first:
-            fitted = training_labels(rows, part).index
-            table.loc[fitted, "score_seen"] = found[fitted]
-            if mode == "in-sample":
-                table["score"] = found
-    return table.reset_index()
+    rows = Folds.of(data["folds"], 0).outer(0)
+    found = {name: scores(fitted, data["patches"]) for name, fitted in networks.items()}
+    score = found[rows.final]
+    if mode == "cross-fitted":
+        score = np.select([rows.scored(name) for name in rows.fits], [found[name] for name in rows.fits])
+    return pd.DataFrame({"patient": rows.patients, "score": score})
 
 
-def fine_tune(networks: dict, data: dict, folder: Path, settings, seed: int) -> dict:
-    """Part → network trained with its fusion network end to end; the latter goes to ``<part>/head.safetensors``.
-
-    The steps of `metaswin.fusion.joint_job.train_joint`.
-    """
-    import copy
-
-    from metaswin.deep.rows import seed_of
-    from metaswin.fusion.joint import JointNetwork, score_column
-
-    from metaswin.deep.scratch import Scratch
-    from metaswin.deep.settings import DeepSettings
-    from metaswin.deep.train import fit
-    from metaswin.fusion.blocks import Blocks
-    from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head
-    from metaswin.fusion.modalities import load_sources
-    from metaswin.fusion.network import network_fitter
-    from metaswin.fusion.store import save_networks
-
-    rows = FoldRows.of(data["folds"], 0, 0)
-    arm = ("clinical:all", "deep")
-    blocks = Blocks(load_sources(rows.patients, inputs(folder, "joint"), {"all": list(CLINICAL)}), rows, 2)
-    matrices = blocks.matrices(arm)
-    fitter = network_fitter(ARMS[0], settings.network, [seed, 0, 0])
-    penalty = fit_head(fitter, matrices, rows, settings.network.penalties, ThresholdRule(), False).penalty
-    wanted = DeepSettings(**{**BACKBONE, **settings.joint.model_dump(), "warmup_epochs": 0})
-    tuned = {}
-    for part, trained in networks.items():
-        fitted = rows.fitted(part)
-        start = fitter([block[fitted] for block in matrices[part]], rows.label[fitted], [penalty], part)
-        encoded = np.concatenate(matrices[part], axis=1)[fitted]
-        scaling = blocks.encoder("deep", part).columns[0]
-        column = score_column(arm, start.widths)
-        joint = JointNetwork(copy.deepcopy(trained), start, encoded, column, scaling, settings.network.dropout)
-        own, state = seed_of(seed, "joint", part), Scratch(folder / "scratch", {"joint": part})
-        labels = rows.label[fitted].astype(int)
-        fit(joint, data["patches"][np.flatnonzero(fitted)], labels, wanted, own, state, joint.logits)
-        save_networks(folder / part / "head.safetensors", joint.trained_head())
-        tuned[part] = joint.backbone
-    return tuned
-
-
-def inputs(folder: Path, mode: str) -> dict:
-    """Paths as `train_fusion` takes them."""
-    tables = {name: str(folder / f"{name}.parquet") for name in ("folds", "clinical", "used", "deep")}
-    if mode != "joint":
-        return tables
-    heads = [str(folder / part / "head.safetensors") for part in ("outer", *(f"inner-{j}" for j in range(INNER)))]
-    return {**tables, "joint_features": str(folder / "joint.parquet"), "joint_heads": heads}
-
-
-def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str], joint: dict) -> list[dict]:
+def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str]) -> list[dict]:
     """Every mode on one draw."""
     from metaswin.files import read_json, read_table, write_table
+    from metaswin.folds.rows import Place
     from metaswin.fusion.fit import ThresholdRule
-    from metaswin.fusion.fold import train_fusion
+    from metaswin.fusion.fold import FusionOutputs, train_fusion
+    from metaswin.fusion.modalities import SourceFiles
     from metaswin.fusion.settings import FusionSettings
 
     data, records = draw(seed, train, columns, signal), []
@@ -193,18 +135,24 @@ def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str
         folder = Path(name)
         roles = json.dumps(dict.fromkeys(CLINICAL, "baseline"))
         write_table(folder / "clinical.parquet", data["clinical"], {"roles": roles, "kinds": json.dumps(CLINICAL)})
-        write_table(folder / "used.parquet", data["clinical"][["patient"]])
         write_table(folder / "folds.parquet", data["folds"])
         networks = train_networks(data, folder, seed)
         for mode in modes:
-            settings = FusionSettings(arms=ARMS, headline_arm=ARMS[0], deep_score=mode, joint=joint)
+            settings = FusionSettings(arms=ARMS, headline_arm=ARMS[0], deep_score=mode)
             write_table(folder / "deep.parquet", score_table(networks, data, mode))
-            if mode == "joint":
-                tuned = fine_tune(networks, data, folder, settings, seed)
-                write_table(folder / "joint.parquet", score_table(tuned, data, mode))
-            outputs = {key: str(folder / mode / key) for key in ("predictions", "fits", "models")}
-            train_fusion(inputs(folder, mode), outputs, 0, 0, {"all": list(CLINICAL)}, settings, ThresholdRule(), seed)
-            fits, predicted = read_json(outputs["fits"])["arms"], read_table(outputs["predictions"])
+            outputs = FusionOutputs(*(str(folder / mode / key) for key in ("predictions", "fits", "models")))
+            files = SourceFiles(str(folder / "clinical.parquet"), {}, deep=str(folder / "deep.parquet"))
+            train_fusion(
+                str(folder / "folds.parquet"),
+                files,
+                outputs,
+                Place("dm", 0, 0),
+                {"all": list(CLINICAL)},
+                settings,
+                ThresholdRule(),
+                seed,
+            )
+            fits, predicted = read_json(outputs.fits)["arms"], read_table(outputs.predictions)
             for (arm, head), rows in predicted[predicted["part"] == "test"].groupby(["arm", "head"]):
                 found = test_metrics(rows["probability"].to_numpy(), risk[rows["patient"]].to_numpy())
                 gap = fits[arm][head]["auc_train"] - found["auc"]
@@ -235,14 +183,11 @@ def main() -> None:
     parser.add_argument("--signal", type=float, default=6.0)
     parser.add_argument("--epochs", type=int, default=BACKBONE["epochs"])
     parser.add_argument("--modes", nargs="*", default=list(MODES))
-    parser.add_argument("--joint", type=json.loads, default={}, help="settings of fusion.joint as JSON")
     arguments = parser.parse_args()
     BACKBONE["epochs"] = arguments.epochs
     start, records = time.process_time(), []
     for seed in range(1, arguments.seeds + 1):
-        records += run_seed(
-            seed, arguments.train, arguments.columns, arguments.signal, arguments.modes, arguments.joint
-        )
+        records += run_seed(seed, arguments.train, arguments.columns, arguments.signal, arguments.modes)
     table = pd.DataFrame(records)
     print(f"{arguments.seeds} seeds, {time.process_time() - start:.0f} s of CPU")
     for (arm, head), rows in table.groupby(["arm", "head"], sort=False):

@@ -72,10 +72,10 @@ def plain_network(settings):
 def train_plain(case: dict, device, clock) -> list[float]:
     """The loop of a tutorial; the losses of its epochs."""
     import torch
-    from metaswin.deep.rows import seed_of
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     from metaswin.deep.augment import augment
+    from metaswin.folds.rows import seed_of
 
     settings = settings_of(case)
     patches, labels = data_of(case)

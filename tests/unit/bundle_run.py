@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fusion_run import FEATURES, FoldRun, draw
+from fusion_run import FEATURES, FITS, PLACE, FoldRun, draw
 
 from metaswin.bundle.freeze import OF_MEMBERS, freeze
 from metaswin.bundle.load import Bundle, read_bundle
@@ -14,10 +14,11 @@ from metaswin.bundle.settings import BundleSettings
 from metaswin.clinical.settings import ClinicalSettings
 from metaswin.config.model import Config
 from metaswin.evaluation.metrics import METRICS
-from metaswin.files import read_table, write_table
+from metaswin.files import read_table, write_json, write_table
 from metaswin.predict.patients import predict_patients
 from metaswin.predict.settings import PredictSettings
 from metaswin.problems import public_table
+from metaswin.selection.settings import SETS
 
 KINDS = {"age": "numeric", "sex": "category", "n stage": "category"}
 HEADLINE = "clinical+radiomics+peri_radiomics"
@@ -33,7 +34,7 @@ class Frozen:
     @property
     def test(self) -> list[str]:
         """Patients of the test fold."""
-        rows = self.run.folds[(self.run.folds["repeat"] == 1) & (self.run.folds["fold"] == 0)]
+        rows = self.run.folds[(self.run.folds["repeat"] == PLACE.repeat) & (self.run.folds["fold"] == PLACE.fold)]
         return rows["patient"].tolist()
 
     def read(self) -> Bundle:
@@ -44,24 +45,44 @@ class Frozen:
         return table[(table["arm"] == HEADLINE) & (table["part"] == "test")]
 
 
-def fitted(folder: Path) -> FoldRun:
-    """The fold in the folder that a run would give it."""
-    run = draw(folder / "results/models/dm/as-is/r1-f0")
+def fitted(folder: Path, harmonised: bool = False) -> FoldRun:
+    """A run without deep scores."""
+    run = draw(folder / "run")
     run.settings = {**run.settings, "modalities": HEADLINE.split("+")}
-    run.inputs = ("folds", "clinical", "used", "features", "selection")
+    run.has = ("features",)
+    if harmonised:
+        n = len(run.used)
+        run.used["manufacturer"] = np.array(["A", "B", "C"])[np.arange(n) // 2 % 3]
+        run.features[FEATURES] += (
+            3.0
+            * (run.features["patient"].map(run.used.set_index("patient")["manufacturer"]) == "A").to_numpy()[:, None]
+        )
+        run.harmonisation = {"method": "combat", "batch": "manufacturer", "covariates": ["age"]}
     return run
+
+
+def member_files(run: FoldRun) -> dict[str, str]:
+    """Files of the outer fold by the name in `MemberFiles`; those that it has."""
+    files = {"predictions": str(run.output("predictions.parquet")), "models": str(run.output("models"))}
+    files |= {name: run.path(name) for name in ("selection", "volume")}
+    if run.harmonisation is not None:
+        files |= {
+            "harmonisation": str(run.folder / "harmonisation.json"),
+            "harmonisation_values": str(run.folder / "harmonisation.safetensors"),
+        }
+    return files | {name: run.table(FITS[0], name) for name in SETS}
 
 
 def freeze_run(run: FoldRun, output: Path) -> Frozen:
     """Fit, and freeze into ``output/bundle`` and ``output/bundle.zip``."""
     run.fit()
-    write_table(run.folder / "dm.parquet", run.folds)
-    write_table(run.folder / "summary.parquet", _summary(run))
-    inputs = {name: [] for name in ("images", *OF_MEMBERS)}
-    inputs |= {name: [str(run.output(f"{name}.{end}"))] for name, end in [("predictions", "parquet"), ("fits", "json")]}
-    inputs |= {"models": [str(run.output("models"))], "selection": [str(run.folder / "selection.parquet")]}
-    inputs |= {name: str(run.folder / f"{name}.parquet") for name in ("clinical", "used", "features", "summary")}
-    inputs |= {"folds": [str(run.folder / "dm.parquet")], "anatomy": []}
+    write_json(run.folder / "folds.json", {"name": PLACE.endpoint})
+    write_table(run.path("summary"), _summary(run))
+    inputs = {name: [] for name in ("images", "anatomy", *OF_MEMBERS)}
+    inputs |= {name: [path] for name, path in member_files(run).items()}
+    inputs |= {name: run.path(name) for name in ("clinical", "used", "summary")}
+    inputs |= {"fits": [str(run.output("fits.json"))], "folds": [run.path("folds")]}
+    inputs |= {"facts": [str(run.folder / "folds.json")]}
     outputs = {"folder": str(output / "bundle"), "archive": str(output / "bundle.zip")}
     freeze(inputs, outputs, BundleSettings(), config(), run.sets)
     return Frozen(run, output / "bundle")

@@ -8,10 +8,22 @@ import numpy as np
 import pandas as pd
 
 from metaswin.files import write_table
+from metaswin.folds.fits import outer_fits
+from metaswin.folds.rows import Folds, Place
 from metaswin.fusion.fit import ThresholdRule
-from metaswin.fusion.fold import train_fusion
+from metaswin.fusion.fold import FusionOutputs, train_fusion
+from metaswin.fusion.modalities import SourceFiles
 from metaswin.fusion.settings import FusionSettings
+from metaswin.harmonisation.fits import fit_harmoniser
+from metaswin.harmonisation.fitted import patient_rows, save_harmoniser
+from metaswin.harmonisation.settings import HarmonisationSettings
+from metaswin.selection.fits import fit_table, kept_features
+from metaswin.selection.matrix import CANDIDATES, VOLUME, tumor_volume, wide
+from metaswin.selection.settings import SETS as FEATURE_SETS
 
+K = 4
+PLACE = Place("dm", repeat=1, fold=0)
+FITS = outer_fits(PLACE.fold, K)
 SETS = {"paper": ["age", "sex"], "staging": ["age", "sex", "n stage"]}
 FEATURES = [f"original_firstorder_F{i}" for i in range(6)]
 SMALL = {"penalties": [0.5, 5.0], "steps": 30, "ensemble": 1}
@@ -19,7 +31,7 @@ SMALL = {"penalties": [0.5, 5.0], "steps": 30, "ensemble": 1}
 
 @dataclass
 class FoldRun:
-    """Inputs of fusion as tables; `write` them, then `fit` one fold."""
+    """Inputs of fusion as tables; change them, then `fit` one outer fold."""
 
     folder: Path
     folds: pd.DataFrame
@@ -31,42 +43,76 @@ class FoldRun:
     sets: dict = field(default_factory=lambda: SETS)
     roles: dict = field(default_factory=lambda: {"age": "baseline", "sex": "baseline", "n stage": "baseline"})
     settings: dict = field(default_factory=lambda: {"network": SMALL})
-    inputs: tuple = ("folds", "clinical", "used", "features", "selection", "deep")
+    has: tuple = ("features", "deep")
+    harmonisation: dict | None = None
 
     @property
     def test(self) -> np.ndarray:
-        return (self.folds["fold"] == 0).to_numpy()
+        return (self.folds["fold"] == PLACE.fold).to_numpy()
 
     def output(self, name: str) -> Path:
         return self.folder / "fusion" / name
 
-    def fit(self, seed: int = 3) -> "FoldRun":
+    def path(self, name: str) -> str:
+        return str(self.folder / f"{name}.parquet")
+
+    def table(self, fit: str, feature_set: str) -> str:
+        """Where the features lie as a fit sees them."""
+        return self.path(f"tables/{fit}-{feature_set}")
+
+    @property
+    def files(self) -> SourceFiles:
+        if "features" in self.has:
+            tables = {(fit, name): self.table(fit, name) for fit in FITS for name in FEATURE_SETS}
+            volume = self.path("volume")
+        else:
+            tables, volume = {}, None
+        deep = self.path("deep") if "deep" in self.has else None
+        return SourceFiles(self.path("clinical"), tables, volume, deep=deep)
+
+    def write(self) -> "FoldRun":
+        """Write the tables, and the features as each fit sees them."""
         metadata = {
             "roles": json.dumps(self.roles),
             "kinds": json.dumps({"age": "numeric", "sex": "category", "n stage": "category"}),
         }
         for name in ("folds", "used", "features", "selection", "deep"):
-            write_table(self.folder / f"{name}.parquet", getattr(self, name))
-        write_table(self.folder / "clinical.parquet", self.clinical, metadata)
-        all_inputs = ("folds", "clinical", "used", "features", "selection", "deep")
+            write_table(self.path(name), getattr(self, name))
+        write_table(self.path("clinical"), self.clinical, metadata)
+        if "features" not in self.has:
+            return self
+        folds = Folds.of(self.folds, PLACE.repeat)
+        matrices = {name: wide(self.features, name, folds.patients) for name in FEATURE_SETS}
+        harmoniser = None
+        if self.harmonisation is not None:
+            settings = HarmonisationSettings(**self.harmonisation)
+            rows = patient_rows(self.used, self.clinical, settings).reindex(folds.patients)
+            harmoniser, facts = fit_harmoniser(matrices, folds.training(FITS), rows, settings)
+            values = str(self.folder / "harmonisation.safetensors")
+            save_harmoniser(str(self.folder / "harmonisation.json"), values, harmoniser, settings, facts)
+        for fit, name in self.files.tables:
+            table = fit_table(matrices[name], kept_features(self.selection, fit, name), fit, name, harmoniser)
+            write_table(self.table(fit, name), table.reset_index(), {CANDIDATES: str(matrices[name].shape[1])})
+        volume = tumor_volume(self.used, self.features).dropna().rename(VOLUME)
+        write_table(self.path("volume"), volume.reset_index())
+        return self
+
+    def fit(self, seed: int = 3) -> "FoldRun":
+        self.write()
         train_fusion(
-            {name: str(self.folder / f"{name}.parquet") if name in self.inputs else None for name in all_inputs},
-            {
-                "predictions": str(self.output("predictions.parquet")),
-                "fits": str(self.output("fits.json")),
-                "models": str(self.output("models")),
-            },
-            repeat=1,
-            fold=0,
-            sets=self.sets,
-            settings=FusionSettings(**self.settings),
-            rule=ThresholdRule(),
-            seed=seed,
+            self.path("folds"),
+            self.files,
+            FusionOutputs(*map(str, map(self.output, ("predictions.parquet", "fits.json", "models")))),
+            PLACE,
+            self.sets,
+            FusionSettings(**self.settings),
+            ThresholdRule(),
+            seed,
         )
         return self
 
 
-def draw(folder: Path, n: int = 60, inner: int = 3, seed: int = 0) -> FoldRun:
+def draw(folder: Path, n: int = 60, seed: int = 0) -> FoldRun:
     """A cohort whose outcome depends on age, volume and one tumour feature; two labels are unknown.
 
     Test fold 0 is every fourth patient; both repeats are in the table, and repeat 1 is the one to fit.
@@ -76,15 +122,8 @@ def draw(folder: Path, n: int = 60, inner: int = 3, seed: int = 0) -> FoldRun:
     age, volume, signal = rng.normal(60, 9, n), rng.normal(9, 1, n), rng.normal(size=n)
     label = ((age - 60) / 9 + (volume - 9) + signal + rng.logistic(size=n) > 0).astype(float)
     label[[5, 8]] = np.nan
-    fold = np.arange(n) % 4
-    position = np.where(fold == 0, np.nan, np.arange(n) // 4 % inner)
-    tables = []
-    for repeat in (0, 1):
-        table = pd.DataFrame({"patient": patients, "label": pd.array(label, dtype="Int8"), "repeat": repeat})
-        table["fold"] = fold if repeat else 1
-        table["inner_0"] = pd.array(position, dtype="Int8")
-        tables.append(table)
-    folds = pd.concat(tables, ignore_index=True)
+    table = pd.DataFrame({"patient": patients, "label": pd.array(label, dtype="Int8"), "time": np.nan, "event": np.nan})
+    folds = [table.assign(repeat=repeat, fold=np.arange(n) % K if repeat else 1) for repeat in (0, 1)]
     clinical = pd.DataFrame(
         {
             "patient": patients,
@@ -99,12 +138,11 @@ def draw(folder: Path, n: int = 60, inner: int = 3, seed: int = 0) -> FoldRun:
     ring = ring.assign(patient=patients, region="ring_0_10mm", voxels=99)[rng.random(n) > 0.2]
     features = pd.concat([tumor, ring], ignore_index=True).sort_values(["patient", "region"], ignore_index=True)
     features.loc[3, FEATURES[0]] = np.nan
-    parts = ["outer", *(f"inner-{j}" for j in range(inner))]
-    selection = pd.concat([_selection(part, i) for i, part in enumerate(parts)], ignore_index=True)
+    selection = pd.concat([_selection(fit, i) for i, fit in enumerate(FITS)], ignore_index=True)
     deep = pd.DataFrame({"patient": patients, "role": "train", "score": signal + rng.normal(size=n), "d000": 0.0})
     return FoldRun(
         folder,
-        folds,
+        pd.concat(folds, ignore_index=True),
         clinical,
         pd.DataFrame({"patient": patients, "volume_tumor_mm3": np.exp(volume)}),
         features,
@@ -113,15 +151,13 @@ def draw(folder: Path, n: int = 60, inner: int = 3, seed: int = 0) -> FoldRun:
     )
 
 
-def _selection(part: str, i: int) -> pd.DataFrame:
-    """Features 0 and 1 + i are kept, so that every part keeps others."""
+def _selection(fit: str, i: int) -> pd.DataFrame:
+    """Features 0 and 1 + i are kept, so that every fit keeps others."""
     tables = []
     for feature_set, region in [("radiomics", "tumor"), ("peri_radiomics", "ring_0_10mm")]:
-        table = pd.DataFrame({"part": part, "set": feature_set, "feature": [f"{region}__{name}" for name in FEATURES]})
+        table = pd.DataFrame({"fit": fit, "set": feature_set, "feature": [f"{region}__{name}" for name in FEATURES]})
         kept = [j in (0, 1 + i) for j in range(len(FEATURES))]
-        table = table.assign(kept=kept, step=np.where(kept, "kept", "rank"), reason="", median=0.0)
+        table = table.assign(kept=kept, step=np.where(kept, "kept", "rank"), reason="")
         table["rank"] = np.where(kept, table.index + 1.0, 9.0)
         tables.append(table)
-    flag = {"part": part, "set": "peri_radiomics", "feature": "ring_0_10mm__missing", "kept": False, "step": "flag"}
-    tables.append(pd.DataFrame([{**flag, "reason": "", "median": np.nan, "rank": np.nan}]))
     return pd.concat(tables, ignore_index=True).assign(importance=0.1)

@@ -10,11 +10,13 @@ from safetensors.numpy import load_file
 
 from metaswin.files import read_json, write_json, write_table
 from metaswin.folds.make import make_folds
+from metaswin.folds.rows import Place
 from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.encode import BlockEncoder
+from metaswin.fusion.modalities import SourceFiles
 from metaswin.fusion.settings import FusionSettings
 from metaswin.survival.evaluate import evaluate_survival
-from metaswin.survival.fold import train_hazard
+from metaswin.survival.fold import HazardOutputs, train_hazard
 from metaswin.survival.network import HazardNetworks, incidence
 from metaswin.survival.settings import SurvivalSettings
 
@@ -31,7 +33,7 @@ class SurvivalRun:
     folder: Path
     folds: pd.DataFrame
     clinical: pd.DataFrame
-    used: pd.DataFrame
+    volume: pd.DataFrame
     settings: dict = field(default_factory=lambda: {"network": SMALL, "intervals": 4})
     fusion: dict = field(default_factory=lambda: {"modalities": ["clinical"], "clinical_set": "staging"})
 
@@ -40,8 +42,12 @@ class SurvivalRun:
         pairs = zip(self.folds["repeat"], self.folds["fold"], strict=True)
         return sorted({(int(repeat), int(fold)) for repeat, fold in pairs})
 
+    @property
+    def files(self) -> SourceFiles:
+        return SourceFiles(str(self.folder / "clinical.parquet"), {}, volume=str(self.folder / "volume.parquet"))
+
     def model(self, repeat: int, fold: int, rest: str) -> Path:
-        return self.folder / f"models/dm/as-is/r{repeat}-f{fold}/survival/{rest}"
+        return self.folder / f"{repeat} {fold}/{rest}"
 
     def output(self, name: str) -> Path:
         return self.folder / "evaluation" / (f"{name}.json" if name == "facts" else f"{name}.parquet")
@@ -50,25 +56,21 @@ class SurvivalRun:
         roles = {"roles": {"age": "baseline", "sex": "baseline", "n stage": "baseline"}}
         kinds = {"kinds": {"age": "numeric", "sex": "category", "n stage": "category"}}
         write_table(self.folder / "folds/dm.parquet", self.folds)
-        write_json(self.folder / "folds/dm.json", {"endpoint": {"horizon_days": HORIZON}})
+        write_json(self.folder / "folds/dm.json", {"name": "dm", "endpoint": {"horizon_days": HORIZON}})
         metadata = {key: json.dumps(value) for key, value in (roles | kinds).items()}
         write_table(self.folder / "clinical.parquet", self.clinical, metadata)
-        write_table(self.folder / "used.parquet", self.used)
+        write_table(self.folder / "volume.parquet", self.volume)
         return self
 
     def train(self, keys: list[tuple[int, int]] | None = None, seed: int = 3) -> "SurvivalRun":
         self.write()
-        inputs = {name: str(self.folder / f"{name}.parquet") for name in ("clinical", "used")}
         for repeat, fold in keys or self.keys:
+            names = ("predictions.parquet", "fits.json", "models")
             train_hazard(
-                inputs | {"folds": str(self.folder / "folds/dm.parquet")},
-                {
-                    "predictions": str(self.model(repeat, fold, "predictions.parquet")),
-                    "fits": str(self.model(repeat, fold, "fits.json")),
-                    "models": str(self.model(repeat, fold, "models")),
-                },
-                repeat,
-                fold,
+                str(self.folder / "folds/dm.parquet"),
+                self.files,
+                HazardOutputs(*(str(self.model(repeat, fold, name)) for name in names)),
+                Place("dm", repeat, fold),
                 HORIZON,
                 SETS,
                 SurvivalSettings(**self.settings),
@@ -107,7 +109,7 @@ def draw(folder: Path, n: int = 120, k: int = 3, repeats: int = 1, seed: int = 0
     outcome["followup"] = np.ceil(np.minimum(dead_on, lost)).clip(min=time)
     outcome["dead"] = pd.array((dead_on <= lost).astype(int), dtype="Int8")
     strata = pd.DataFrame(index=patients)
-    folds, _ = make_folds(outcome, strata, FoldsSettings(k=k, repeats=repeats, inner=2), 1, "dm")
+    folds, _ = make_folds(outcome, strata, FoldsSettings(k=k, repeats=repeats), 1, "dm")
     clinical = pd.DataFrame(
         {
             "patient": patients,

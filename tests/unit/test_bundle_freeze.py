@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from bundle_run import HEADLINE, fitted, freeze_run
+from bundle_run import HEADLINE, fitted, freeze_run, member_files
 from safetensors import safe_open
 
 from metaswin.bundle.load import read_bundle
@@ -98,12 +98,9 @@ def test_member_when_the_arm_gives_other_predictions_than_the_fold_then_it_is_no
     predictions = read_table(run.output("predictions.parquet"))
     predictions["probability"] = np.minimum(predictions["probability"] + 1e-3, 1)
     write_table(tmp_path / "other.parquet", predictions)
-    paths = {name: str(run.folder / f"{name}.parquet") for name in ("clinical", "used", "features")}
-    files = MemberFiles(
-        str(tmp_path / "other.parquet"), str(run.output("models")), str(run.folder / "selection.parquet")
-    )
+    files = MemberFiles(**member_files(run) | {"predictions": str(tmp_path / "other.parquet")})
     with pytest.raises(RuntimeError, match="other predictions"):
         freeze_member(
-            tmp_path / "m", files, run.folds, (1, 0), {**paths, "anatomy": None}, run.sets, bundle.arms("dm"),
+            tmp_path / "m", files, run.folds, (1, 0), run.path("clinical"), None, run.sets, bundle.arms("dm"),
             BundleSettings(), 3,
         )  # fmt: skip

@@ -159,23 +159,14 @@ BLOCKS = {
 
 def test_arms_when_ordered_then_the_headline_is_first_then_more_blocks_then_the_better_inner_auc():
     inner = dict.fromkeys(BLOCKS, 0.5) | {"clinical+deep": 0.7, "deep": None}
-    arms = bundled_arms("all", BLOCKS, inner, "inner-validation")
+    arms = bundled_arms("all", BLOCKS, inner)
     assert [arm.name for arm in arms] == ["all", "clinical+deep", "clinical+radiomics", "clinical:a", "deep"]
-    assert [(arm.network, arm.selected_on) for arm in arms[:3]] == [
-        ("deep", "inner-0"), ("deep", "inner-0"), (None, "outer")
-    ]  # fmt: skip
+    assert [arm.deep for arm in arms] == [True, True, False, False, True]
     assert BundledArm.from_json(arms[0].as_json()) == arms[0]
 
 
-def test_arms_when_trained_jointly_then_only_the_headline_has_a_network():
-    arms = bundled_arms("all", BLOCKS, dict.fromkeys(BLOCKS, 0.5), "joint")
-    assert [(arm.name, arm.network) for arm in arms] == [
-        ("all", "joint"), ("clinical+radiomics", None), ("clinical:a", None)
-    ]  # fmt: skip
-
-
 def test_stand_in_when_a_modality_is_missing_then_it_is_the_first_arm_without_it():
-    arms = bundled_arms("all", BLOCKS, dict.fromkeys(BLOCKS, 0.5), "cross-fitted")
+    arms = bundled_arms("all", BLOCKS, dict.fromkeys(BLOCKS, 0.5))
     assert stand_in(arms, {"clinical:a", "radiomics", "deep", "volume"}).name == "all"
     assert stand_in(arms, {"clinical:a", "radiomics"}).name == "clinical+radiomics"
     assert stand_in(arms, {"deep"}).name == "deep"

@@ -55,6 +55,13 @@ def test_load_when_nothing_is_set_then_says_how_to_begin():
     assert messages({}) == NO_DATA
 
 
+def test_load_when_there_are_two_folds_then_three_are_asked_for(clinical_only):
+    """A fit that leaves out both folds would see nobody."""
+    assert "folds.k: Input should be greater than or equal to 3 (found 2)" in messages(
+        {**clinical_only, "folds": {"k": 2}}
+    )
+
+
 def test_load_when_valid_then_returns_the_config(clinical_only):
     assert load(clinical_only).clinical.columns["Age"].role == "baseline"
 

@@ -7,13 +7,13 @@ import SimpleITK as sitk
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metaswin.deep.rows import check_two_classes, rows_of, scored_patients, seed_of, training_labels
 from patch_file import collected
 from safetensors import safe_open
 
 from metaswin.deep.augment import augment, random_affines
 from metaswin.deep.cache import load_patches, place_patches, take_rows
 from metaswin.deep.resources import memory_mb, patients_with_patch
-from metaswin.deep.rows import check_two_classes, rows_of, scored_patients, seed_of, training_labels
 from metaswin.deep.settings import AugmentationSettings, DeepSettings
 from metaswin.errors import UserError
 from metaswin.files import write_volume

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
+from metaswin.deep.rows import rows_of, scored_patients
 from patch_file import collected, spoil
 
 from metaswin.deep.backbones import build
 from metaswin.deep.cache import load_patch
 from metaswin.deep.features import extract_features
 from metaswin.deep.network_file import load_network, score
-from metaswin.deep.rows import rows_of, scored_patients
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
 from metaswin.deep.train import early_stopping_split, fit

@@ -1,5 +1,7 @@
 """The tables of the evaluation from drawn runs with known answers."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from synthetic_run import Plan, draw
 
 from metaswin.evaluation.evaluate import evaluate
-from metaswin.evaluation.gather import fold_key
+from metaswin.evaluation.gather import gather
 from metaswin.evaluation.pairs import Pairs
 from metaswin.evaluation.settings import EvaluationSettings
 from metaswin.evaluation.strata import levels
@@ -39,7 +41,7 @@ def plain_run(tmp_path_factory):
 def test_fold_auc_of_known_outcomes_equals_sklearn(horizon_run):
     run, found = horizon_run
     folds = pd.read_parquet(f"{run.results}/folds/late.parquet")
-    predictions = pd.read_parquet(f"{run.results}/models/late/as-is/r1-f3/fusion/predictions.parquet")
+    predictions = pd.read_parquet(f"{run.results}/models/late/as-is/r1/fold-3/fusion/predictions.parquet")
     arm = predictions.query("arm == 'deep' and head == 'network' and part == 'test'")
     rows = arm.merge(folds[folds["repeat"] == 1], on="patient").dropna(subset="label")
     row = found["folds"].query(
@@ -206,11 +208,27 @@ def test_evaluation_twice_gives_the_same_tables(plain_run):
     pd.testing.assert_frame_equal(found["strata"], again["strata"])
 
 
-def test_fold_key_reads_endpoint_repeat_and_fold():
-    path = "results/models/dm_2y/as-is/r1-f3/fusion/predictions.parquet"
-    assert fold_key(path) == ("dm_2y", 1, 3)
-    with pytest.raises(ValueError, match="does not lie below"):
-        fold_key("results/predictions.parquet")
+def test_gather_when_files_have_any_names_in_any_order_then_fits_say_where_they_belong(horizon_run, tmp_path):
+    run, _ = horizon_run
+    inputs = {name: run.evaluation_inputs[name] for name in ("predictions", "fits", "folds", "facts")}
+    moved = {name: list(paths) for name, paths in inputs.items()}
+    pairs = list(zip(inputs["predictions"], inputs["fits"], strict=True))
+    for number, pair in enumerate(reversed(pairs)):
+        for name, path in zip(("predictions", "fits"), pair, strict=True):
+            copy = tmp_path / f"{name}-{number}"
+            copy.write_bytes(Path(path).read_bytes())
+            moved[name][number] = str(copy)
+    for name in ("folds", "facts"):
+        for number, path in enumerate(inputs[name]):
+            copy = tmp_path / f"{name}-{number}"
+            copy.write_bytes(Path(path).read_bytes())
+            moved[name][number] = str(copy)
+    first, again = gather(**inputs), gather(**moved)
+    assert [data.name for data in first] == [data.name for data in again] == ["dm", "late"]
+    for one, other in zip(first, again, strict=True):
+        pd.testing.assert_frame_equal(one.predictions, other.predictions)
+        pd.testing.assert_frame_equal(one.training, other.training)
+        assert one.prevalence == other.prevalence
 
 
 def test_levels_fold_case_and_keep_the_most_common_spelling():

@@ -1,13 +1,15 @@
 """Explanation of one fitted fold, and of all folds together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from fusion_run import draw
+from fusion_run import FEATURES, FITS, PLACE, draw
 from scipy.special import expit
 
 from metaswin.explanation.collect import collect_explanation, pool_features, pool_modalities
-from metaswin.explanation.fold import explain_fold
+from metaswin.explanation.fold import ExplanationInputs, explain_fold
 from metaswin.explanation.settings import ExplanationSettings
 from metaswin.files import read_table, write_table
 
@@ -22,13 +24,13 @@ def small(folder):
 
 
 def explain(run, seed=3, settings=SETTINGS):
-    names = ("folds", "clinical", "used", "features", "selection", "deep")
-    inputs = {name: str(run.folder / f"{name}.parquet") for name in names}
-    inputs |= {"predictions": str(run.output("predictions.parquet")), "fits": str(run.output("fits.json"))}
-    outputs = {name: str(run.folder / f"explained-{name}.parquet") for name in ("modalities", "features")}
-    explain_fold(
-        inputs | {"models": str(run.output("models"))}, outputs, 1, 0, sets=run.sets, settings=settings, seed=seed
+    inputs = ExplanationInputs(
+        run.path("folds"), *(str(run.output(name)) for name in ("predictions.parquet", "fits.json", "models"))
     )
+    # Only the tables of the final fit are read.
+    tables = {key: path for key, path in run.files.tables.items() if key[0] == FITS[0]}
+    outputs = {name: str(run.folder / f"explained-{name}.parquet") for name in ("modalities", "features")}
+    explain_fold(inputs, replace(run.files, tables=tables), **outputs, sets=run.sets, settings=settings, seed=seed)
     return tuple(read_table(path) for path in outputs.values())
 
 
@@ -36,16 +38,6 @@ def explain(run, seed=3, settings=SETTINGS):
 def fitted(tmp_path_factory):
     run = small(tmp_path_factory.mktemp("explanation")).fit()
     return run, explain(run)
-
-
-def test_fold_when_one_network_left_out_inner_fold_0_then_the_arm_is_explained_with_its_own_features_and_rows(tmp_path):
-    """`explain_fold` itself checks that what it explains are the predictions."""
-    run = small(tmp_path)
-    run.settings |= {"deep_score": "inner-validation"}
-    inner = run.folds[run.folds["repeat"] == 1].set_index("patient")["inner_0"]
-    run.deep.loc[(run.deep["patient"].map(inner).fillna(0) != 0).to_numpy(), "score"] = np.nan
-    _, features = explain(run.fit())
-    assert {"tumor__original_firstorder_F0", "tumor__original_firstorder_F2"} <= set(features["feature"])
 
 
 def test_fold_when_explained_then_the_contributions_add_up_to_the_prediction_of_the_fold(fitted):
@@ -61,7 +53,7 @@ def test_fold_when_explained_then_the_contributions_add_up_to_the_prediction_of_
 
 def test_fold_when_explained_then_only_held_out_patients_are_there_and_no_deep_dimension(fitted):
     run, (modalities, features) = fitted
-    tested = set(run.folds.loc[run.test & (run.folds["repeat"] == 1), "patient"])
+    tested = set(run.folds.loc[run.test & (run.folds["repeat"] == PLACE.repeat), "patient"])
     assert set(modalities["patient"]) <= tested
     assert modalities["patient"].nunique() == SETTINGS.patients
     assert set(modalities["modality"]) == {"clinical", "radiomics", "peri_radiomics", "deep"}
@@ -70,6 +62,12 @@ def test_fold_when_explained_then_only_held_out_patients_are_there_and_no_deep_d
     assert set(sex["level"]) <= {"f", "m", "unknown"}
     assert sex["value"].isna().all()
     assert not features.duplicated(["patient", "head", "modality", "feature"]).any()
+    # The columns are those that the final fit keeps, and one for the region that some training rows lack.
+    chosen = set(features.loc[features["modality"] == "peri_radiomics", "feature"])
+    assert chosen == {*(f"ring_0_10mm__{FEATURES[i]}" for i in (0, 1)), "ring_0_10mm__missing"}
+    ring = features[features["feature"] == "ring_0_10mm__missing"].set_index("patient")["value"]
+    there = set(run.features.loc[run.features["region"] == "ring_0_10mm", "patient"])
+    assert {patient: value == 0 for patient, value in ring.items()} == {p: p in there for p in ring.index}
 
 
 def test_fold_when_the_labels_of_test_rows_change_then_the_explanation_does_not(fitted, tmp_path):
@@ -139,7 +137,7 @@ def test_collection_when_a_fold_is_read_then_each_head_has_its_tables(fitted, tm
     run, _ = fitted
     paths = {}
     for name in ("modalities", "features"):
-        paths[name] = tmp_path / f"models/dm/as-is/r1-f0/explanation/{name}.parquet"
+        paths[name] = tmp_path / f"any/{name}.parquet"
         write_table(paths[name], read_table(run.folder / f"explained-{name}.parquet"))
     names = ("modalities", "features", "modalities_logistic", "features_logistic")
     outputs = {name: str(tmp_path / f"{name}.parquet") for name in names}

@@ -135,22 +135,23 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
         write_volume(tmp_path / f"patches/{patient}.nii.gz", stack(channels, PatchGrid((0.0, 0.0, 0.0), 32, 3.0)))
     (tmp_path / "patches/P5.nii.gz").write_bytes(b"")
     folds = pd.DataFrame({"patient": patients, "repeat": 0, "label": pd.array([0, 1, 0, 1, 0, 1], dtype="Int8")})
+    folds = folds.assign(fold=[0, 1] * 3, time=np.nan, event=np.nan)
     write_table(tmp_path / "folds.parquet", folds)
     settings = DeepSettings(embed_dim=12)
     patch_settings = PatchesSettings(size=32, spacing=3.0, organ_groups={})
     inputs = {"folds": tmp_path / "folds.parquet", "predictions": [], "fits": [], "networks": []}
     inputs["patches"] = collected(tmp_path / "patches")
-    for fold in (0, 1):
-        folder = tmp_path / f"models/dm/as-is/r0-f{fold}"
+    for fold, name in ((1, "x"), (0, "y")):
+        folder = tmp_path / name
         own = pd.DataFrame({"patient": patients[fold::2], "probability": [0.2, 0.5, 0.9], "part": "test"})
-        write_table(folder / "fusion/predictions.parquet", own.assign(arm="deep", head="network"))
-        write_json(folder / "fusion/fits.json", {"headline": "deep"})
+        write_table(folder / "predictions.parquet", own.assign(arm="deep", head="network"))
+        write_json(folder / "fits.json", {"endpoint": "dm", "repeat": 0, "fold": fold, "headline": "deep"})
         torch.manual_seed(fold)
-        path = folder / "deep/swin/outer/network.safetensors"
+        path = folder / "network.safetensors"
         network = build("swin", settings, 3)
         save_network(path, network, "swin", settings, patch_settings.model_dump(mode="json"), ["ct", "tumor", "ring"])
-        inputs["predictions"].append(folder / "fusion/predictions.parquet")
-        inputs["fits"].append(folder / "fusion/fits.json")
+        inputs["predictions"].append(folder / "predictions.parquet")
+        inputs["fits"].append(folder / "fits.json")
         inputs["networks"].append(path)
     explanation = ExplanationSettings(maps=3, occlusion={"cube": 30.0, "step": 30.0})
     map_occlusion(inputs, tmp_path / "dm/maps.json", tmp_path / "dm/maps", explanation, DeepSettings(device="cpu"))
@@ -161,6 +162,6 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
         picture = tmp_path / "dm" / entry["file"]
         assert picture.stat().st_size <= 60_000
         Image.open(picture).verify()
-        network = load_network(inputs["networks"][entry["fold"]])
+        network = load_network(inputs["networks"][1 - entry["fold"]])
         patch = load_patch(inputs["patches"], entry["patient"])
         assert entry["score"] == pytest.approx(score(network, patch)[0], abs=1e-4)

@@ -119,7 +119,6 @@ def test_check_when_defaults_then_no_message_for_any_source():
         ({"arms": ["clinical+deep", "all"], "source": "clinical"}, "needs deep, but these data have clinical"),
         ({"arms": []}, "fusion.arms: the list is empty"),
         ({"modalities": ["deep"], "source": "clinical"}, "fusion.modalities: data.source clinical has clinical"),
-        ({"deep_score": "joint", "headline_arm": "clinical+radiomics"}, "has no deep score; choose another"),
         ({"sets": {"a+b": ["age"]}, "headline_arm": "radiomics"}, "clinical.sets: the name 'a+b'"),
     ],
 )

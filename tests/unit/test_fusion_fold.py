@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from fusion_run import FEATURES, SETS, draw
+from fusion_run import FEATURES, PLACE, SETS, draw
 
 from metaswin.errors import UserError
-from metaswin.files import read_json
-from metaswin.fusion.fit import FoldRows
+from metaswin.files import read_json, read_table
+from metaswin.folds.rows import Folds
+from metaswin.fusion.blocks import Blocks
 from metaswin.fusion.modalities import load_sources
 from metaswin.fusion.store import arm_file, load_arm
 
@@ -65,17 +66,57 @@ def test_fits_when_written_then_facts_of_each_arm_and_head(run, fits):
 
 
 def test_arms_when_loaded_again_then_the_same_predictions(run, fits, predictions):
-    rows = FoldRows.of(run.folds, 1, 0)
-    inputs = {name: str(run.folder / f"{name}.parquet") for name in run.inputs}
-    sources = load_sources(rows.patients, inputs, SETS)
+    rows = Folds.of(run.folds, PLACE.repeat).outer(PLACE.fold)
+    sources = load_sources(rows.patients, run.files, SETS)
     for name, heads in fits["arms"].items():
         arm = load_arm(run.output("models"), name)
-        tables = {block: sources.table(block, "outer")[0][rows.test] for block in arm.encoders}
+        tables = {block: sources.table(block, rows.final)[0][rows.test] for block in arm.encoders}
         for head, probability in arm.predict(tables).items():
             assert arm.heads[head].threshold == heads[head]["threshold"]
             chosen = predictions[(predictions["arm"] == name) & (predictions["head"] == head)]
             expected = chosen.loc[chosen["part"] == "test", "probability"].to_numpy()
             assert probability == pytest.approx(expected, abs=1e-6)
+
+
+def test_fit_when_values_are_missing_then_its_table_keeps_them_and_its_encoder_imputes_its_own_training_median(run):
+    """The same column has another median in the fit that leaves out fold 2 as well."""
+    ring, name = "ring_0_10mm", f"ring_0_10mm__{FEATURES[0]}"
+    long = run.features[run.features["region"] == ring].set_index("patient")[FEATURES[0]]
+    rows = Folds.of(run.folds, PLACE.repeat).outer(PLACE.fold)
+    sources = load_sources(rows.patients, run.files, SETS)
+    encoded = Blocks(sources, rows, min_rows=2)
+    matrices = encoded.matrices(["peri_radiomics"])
+    medians = []
+    for fit in (rows.final, "without-0-2"):
+        values = read_table(run.table(fit, "peri_radiomics")).set_index("patient")[name]
+        assert values.isna().sum() > 0
+        pd.testing.assert_series_equal(values, long.reindex(rows.patients), check_names=False)
+        train = values[rows.fitted(fit)]
+        medians.append(train.median())
+        filled = values.fillna(medians[-1])
+        scaled = (filled - filled[rows.fitted(fit)].mean()) / filled[rows.fitted(fit)].std(ddof=0)
+        assert matrices[fit][0][:, 0] == pytest.approx(scaled.clip(-5, 5).to_numpy())
+    assert medians[0] != medians[1]
+    # Of the columns of a ring that some training rows lack, one tells so; a single missing value has no flag.
+    outputs = encoded.encoder("peri_radiomics").outputs
+    assert outputs == [name, f"ring_0_10mm__{FEATURES[1]}", "ring_0_10mm__missing"]
+    assert matrices[rows.final][0][:, 2].tolist() == values.isna().astype(float).tolist()
+    assert run.features.loc[3, ["region", FEATURES[0]]].isna().tolist() == [False, True]
+    assert encoded.encoder("radiomics").outputs == [f"tumor__{FEATURES[0]}", f"tumor__{FEATURES[1]}"]
+
+
+def test_region_when_no_or_every_training_row_has_it_then_it_has_no_flag(run, tmp_path):
+    for keep in (run.test, ~run.test):
+        other = draw(tmp_path / str(keep.sum()))
+        patients = other.folds.loc[keep & (other.folds["repeat"] == PLACE.repeat), "patient"]
+        ring = other.features["region"] == "ring_0_10mm"
+        tumors = other.features[~ring]
+        rings = tumors[tumors["patient"].isin(patients)].assign(region="ring_0_10mm")
+        other.features = pd.concat([tumors, rings], ignore_index=True)
+        other.write()
+        rows = Folds.of(other.folds, PLACE.repeat).outer(PLACE.fold)
+        encoder = Blocks(load_sources(rows.patients, other.files, SETS), rows, 2).encoder("peri_radiomics")
+        assert "ring_0_10mm__missing" not in encoder.outputs
 
 
 def test_models_when_written_then_named_for_any_file_system_and_no_pickle(run):
@@ -134,8 +175,7 @@ def test_fold_when_one_arm_is_asked_for_then_it_is_fitted_as_beside_the_others(r
 
 def test_fold_when_clinical_alone_then_arms_are_the_sets(tmp_path):
     run = draw(tmp_path)
-    run.inputs = ("folds", "clinical", "used")
-    run.used = run.used[["patient"]]
+    run.has = ()
     fits = read_json(run.fit().output("fits.json"))
     assert list(fits["arms"]) == ["clinical:paper", "clinical:staging"]
     assert fits["headline"] == "clinical:paper"

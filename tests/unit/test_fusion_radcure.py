@@ -9,8 +9,9 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from metaswin.folds.rows import Folds
 from metaswin.fusion.encode import fit_encoder
-from metaswin.fusion.fit import FoldRows, ThresholdRule, fit_head
+from metaswin.fusion.fit import ThresholdRule, fit_head
 from metaswin.fusion.logistic import fit_logistics
 from metaswin.fusion.network import fit_networks
 from metaswin.fusion.settings import FusionSettings
@@ -44,18 +45,20 @@ def test_heads_when_radcure_staging_then_within_a_hundredth_of_one_hot_logistic_
     text = table[CATEGORIES].fillna("unknown").apply(lambda column: column.str.strip().str.casefold())
     plain = text.assign(Age=table["Age"])
     found = {"network": [], "logistic": [], "reference": []}
-    for train, test in StratifiedKFold(5, shuffle=True, random_state=1).split(table, label):
-        inner = np.full(len(label), -1)
-        for j, (_, out) in enumerate(StratifiedKFold(5, shuffle=True, random_state=1).split(train, label[train])):
-            inner[train[out]] = j
-        rows = FoldRows(table.index.tolist(), label, inner)
+    fold, nothing = np.empty(len(label), dtype=int), np.full(len(label), np.nan)
+    splits = list(StratifiedKFold(5, shuffle=True, random_state=1).split(table, label))
+    for number, (_, test) in enumerate(splits):
+        fold[test] = number
+    folds = Folds(table.index.tolist(), fold, label, nothing, nothing, np.ones(len(label), dtype=bool))
+    for number, (train, test) in enumerate(splits):
+        rows = folds.outer(number)
         blocks = {
-            part: [fit_encoder(table[rows.fitted(part)], kinds, settings.category_min_rows).transform(table)]
-            for part in rows.parts
+            name: [fit_encoder(table[rows.fitted(name)], kinds, settings.category_min_rows).transform(table)]
+            for name in rows.fits
         }
         heads = {
-            "network": (lambda b, y, p, part: fit_networks(b, y, p, settings.network, 1), settings.network.penalties),
-            "logistic": (lambda b, y, p, part: fit_logistics(b, y, p), settings.logistic_penalties),
+            "network": (lambda b, y, p, name: fit_networks(b, y, p, settings.network, 1), settings.network.penalties),
+            "logistic": (lambda b, y, p, name: fit_logistics(b, y, p), settings.logistic_penalties),
         }
         for name, (fit, penalties) in heads.items():
             probability = fit_head(fit, blocks, rows, penalties, ThresholdRule(), recalibrate=True).probability

@@ -11,7 +11,7 @@ from test_report_page import config_of, evaluated, reported
 
 from metaswin.files import read_table, write_table
 from metaswin.report.controls import control_table, not_made, permutation_chart
-from metaswin.report.data import Endpoint, read_report_data
+from metaswin.report.data import STABILITY, Endpoint, read_report_data
 from metaswin.report.evidence import coverage_rows, deep_score_note, optimism_rows, sample_size_rows
 from metaswin.report.explanation import feature_rows, modality_rows
 from metaswin.report.forest import arms_forest
@@ -86,6 +86,26 @@ def test_what_was_not_run_is_said(run):
     ):
         assert words in said
     assert "Decision curves" not in said
+
+
+def test_selection_and_stability_are_those_of_the_final_fits(run, tmp_path):
+    """Other fits scored training rows; which fold a final fit tests is in its name."""
+    [written] = run.report_inputs["selection"]
+    selection = read_table(written)
+    assert selection["fit"].nunique() == 6
+    stable = selection.assign(patients=20, low=0.9, judged=True)[STABILITY]
+    write_table(tmp_path / "any.parquet", stable)
+    inputs = {**run.report_inputs, "stability": [tmp_path / "any.parquet"]}
+    [found] = read_report_data(inputs, config_of(run.plan)).endpoints
+    for table in (found.selection, found.rows("stability")):
+        expected = selection[selection["fit"].isin(["without-0", "without-1", "without-2"])]
+        assert table["feature"].tolist() == expected["feature"].tolist()
+        assert table["fold"].tolist() == [int(fit[-1]) for fit in expected["fit"]]
+    write_table(tmp_path / "empty.parquet", selection.head(0))
+    [found] = read_report_data(
+        {**run.report_inputs, "selection": [tmp_path / "empty.parquet"]}, config_of(run.plan)
+    ).endpoints
+    assert len(found.selection) == 0
 
 
 def endpoint(**tables) -> Endpoint:

@@ -261,7 +261,7 @@ def test_times_sum_jobs_of_a_stage_longest_first(tmp_path):
     header = "s\th:m:s\tmax_rss\n"
     write_text(tmp_path / "images/P1.tsv", header + "10\t0:00:10\t100\n")
     write_text(tmp_path / "images/P2.tsv", header + "5\t0:00:05\t300\n")
-    write_text(tmp_path / "deep/swin/r0-f0.tsv", header + "100\t0:01:40\t-\n")
+    write_text(tmp_path / "deep/dm/as-is/r0/swin/without-0.tsv", header + "100\t0:01:40\t-\n")
     table = times(tmp_path)
     assert table["stage"].tolist() == ["deep", "images"]
     assert table.set_index("stage").loc["images"].tolist() == [2, 15, 10, 300]

@@ -242,12 +242,12 @@ def test_config_when_read_then_the_values_are_those_that_snakemake_reads(tmp_pat
 
 
 def test_configs_when_there_are_several_then_the_later_goes_on_top_key_by_key(tmp_path):
-    (tmp_path / "a.yaml").write_text("folds: {k: 5, inner: 4}\nseed: 1\ncohort: {include: {a: [1, 2]}}\n")
+    (tmp_path / "a.yaml").write_text("folds: {k: 5, repeats: 4}\nseed: 1\ncohort: {include: {a: [1, 2]}}\n")
     (tmp_path / "b.yaml").write_text("folds:\n  k: 3\ncohort: {include: {a: [3]}}\n")
     paths = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
-    assert read_configs(paths) == {"folds": {"k": 3, "inner": 4}, "seed": 1, "cohort": {"include": {"a": [3]}}}
+    assert read_configs(paths) == {"folds": {"k": 3, "repeats": 4}, "seed": 1, "cohort": {"include": {"a": [3]}}}
     assert with_lines("folds.k: too small", paths).endswith("b.yaml, line 2)")
-    assert with_lines("unknown key folds.inner; known", paths).endswith("b.yaml, line 1)")
+    assert with_lines("unknown key folds.repeats; known", paths).endswith("b.yaml, line 1)")
     assert with_lines("seed: odd", paths).endswith("a.yaml, line 2)")
     assert with_lines("selection.keep: odd", paths) == "selection.keep: odd"
 

@@ -53,7 +53,7 @@ def results(tmp_path):
     rows = [(patient, 0, number % 2) for number, patient in enumerate("ABC")]
     pd.DataFrame(rows, columns=["patient", "repeat", "fold"]).to_parquet(folder / "folds/dm.parquet")
     for fold in (0, 1):
-        path = folder / f"models/dm/as-is/r0-f{fold}/fusion/predictions.parquet"
+        path = folder / f"models/dm/as-is/r0/fold-{fold}/fusion/predictions.parquet"
         path.parent.mkdir(parents=True)
         path.write_bytes(b"")
     return folder
@@ -91,11 +91,12 @@ def test_models_when_a_patient_joins_then_all_are_named_and_why(results):
     )
     pd.DataFrame({"patient": list("ABD")}).to_parquet(results / "cohort/used.parquet")
     shown = "\n".join(describe(results.parent, results))
-    assert "1 joined and 1 left since the folds were made: all 2 models will be fitted anew" in shown
+    assert "1 joined and 1 left since the folds were made: the folds will be made anew" in shown
+    assert "all 2 models will be fitted anew" in shown
 
 
 def test_models_when_older_than_the_folds_then_they_are_counted(results):
-    model = results / "models/dm/as-is/r0-f1/fusion/predictions.parquet"
+    model = results / "models/dm/as-is/r0/fold-1/fusion/predictions.parquet"
     before = (results / "folds/dm.parquet").stat().st_mtime_ns - 1
     os.utime(model, ns=(before, before))
     shown = "\n".join(describe(results.parent, results))

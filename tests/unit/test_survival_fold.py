@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from metaswin.survival.rows import SurvivalRows
 from survival_run import HORIZON, SETS, SavedHazard, draw
 
 from metaswin.errors import UserError
 from metaswin.files import read_json
+from metaswin.folds.rows import Folds
 from metaswin.fusion.modalities import load_sources
 
 FOLD = (0, 0)
@@ -48,7 +48,7 @@ def test_predictions_when_fitted_then_every_patient_once_an_arm_with_a_curve_tha
 
 
 def test_fits_when_written_then_cuts_come_with_the_horizon_and_counts_hold_the_lost(run, fits):
-    rows = SurvivalRows.of(run.folds, *FOLD)
+    rows = Folds.of(run.folds, FOLD[0]).with_followup().outer(FOLD[1])
     time, event = rows.time[rows.train], rows.event[rows.train]
     assert fits["headline"] == "clinical:staging"
     first = run.folds["repeat"].eq(0)
@@ -68,25 +68,25 @@ def test_thresholds_when_written_then_thirds_of_the_inner_predictions(fits, pred
     assert shares == pytest.approx([2 / 3, 1 / 3], abs=0.02)
 
 
-def test_risk_when_it_follows_volume_then_the_hazard_head_of_every_part_finds_it(tmp_path):
+def test_risk_when_it_follows_volume_then_the_hazard_head_of_every_fit_finds_it(tmp_path):
     run = draw(tmp_path, n=400).train([FOLD])
     predictions = pd.read_parquet(run.model(*FOLD, "predictions.parquet"))
     rows = predictions[predictions["arm"] == "volume"]
-    inner = run.folds[run.folds["repeat"] == FOLD[0]].set_index("patient")[f"inner_{FOLD[1]}"]
-    volume = run.used.set_index("patient")["volume_tumor_mm3"]
-    # One model for the test rows and one an inner fold: their risks are on scales of their own.
-    models = rows.groupby([rows["part"], rows["patient"].map(inner).fillna(-1)])
+    fold = run.folds[run.folds["repeat"] == FOLD[0]].set_index("patient")["fold"]
+    volume = run.volume.set_index("patient")["volume_tumor_mm3"]
+    # One model scores the rows of one fold: risks of different folds are on scales of their own.
+    models = rows.groupby(rows["patient"].map(fold))
     ranked = [model["risk"].corr(model["patient"].map(volume), method="spearman") for _, model in models]
-    assert len(ranked) == 1 + inner.nunique()
+    assert len(ranked) == 3
     assert min(ranked) > 0.9
 
 
 def test_heads_when_read_from_their_files_then_the_same_predictions(run, fits, predictions):
-    rows = SurvivalRows.of(run.folds, *FOLD)
-    sources = load_sources(rows.patients, {n: str(run.folder / f"{n}.parquet") for n in ("clinical", "used")}, SETS)
+    rows = Folds.of(run.folds, FOLD[0]).with_followup().outer(FOLD[1])
+    sources = load_sources(rows.patients, run.files, SETS)
     for name in fits["arms"]:
         head = SavedHazard(run.model(*FOLD, "models"), name)
-        tables = {block: sources.table(block, "outer")[0][rows.test] for block in head.encoders}
+        tables = {block: sources.table(block, rows.final)[0][rows.test] for block in head.encoders}
         metastasis = head.metastasis(tables)
         expected = predictions[(predictions["arm"] == name) & (predictions["part"] == "test")]["risk"]
         assert metastasis[:, head.cuts.index(head.horizon)] == pytest.approx(expected.to_numpy())
@@ -113,7 +113,7 @@ def test_fold_when_test_rows_are_corrupted_then_heads_cuts_and_thresholds_stay(r
     other.folds.loc[spoilt, "time"] = rng.uniform(1, 9000, count)
     other.folds.loc[spoilt, "event"] = rng.integers(0, 3, count)
     other.folds.loc[spoilt, "label"] = 1
-    for table in (other.clinical, other.used):
+    for table in (other.clinical, other.volume):
         rows = table["patient"].isin(patients)
         for column in table.columns.drop("patient"):
             numeric = table[column].dtype == "float64"
@@ -127,10 +127,12 @@ def test_fold_when_test_rows_are_corrupted_then_heads_cuts_and_thresholds_stay(r
     assert not np.allclose(*test)
 
 
-def test_fold_when_inner_rows_are_corrupted_then_the_other_inner_parts_predict_them_from_unspoilt_cuts(run, tmp_path):
+def test_fold_when_rows_of_another_fold_are_corrupted_then_the_fit_without_them_predicts_them_from_unspoilt_cuts(
+    tmp_path,
+):
     """Inner out-of-fold risks must not depend on the follow-up of the rows they belong to."""
     other = draw(tmp_path)
-    chosen = (other.folds[f"inner_{FOLD[1]}"] == 0).fillna(False).to_numpy(dtype=bool)
+    chosen = (other.folds["fold"] == 1).to_numpy()
     other.settings = {**other.settings, "network": {**other.settings["network"], "penalties": [2.0]}}
     one = draw(tmp_path / "plain")
     one.settings = other.settings

@@ -165,7 +165,7 @@ def test_evaluation_when_deaths_are_not_recorded_then_no_survival_and_the_reason
 def test_evaluation_when_a_group_is_empty_then_its_curve_says_so(tmp_path):
     run = draw(tmp_path)
     run.settings = {**run.settings, "arms": ["volume"]}
-    run.used["volume_tumor_mm3"] = 5.0
+    run.volume["volume_tumor_mm3"] = 5.0
     tables = run.train().evaluate()
     groups = tables["tests"]["groups"].iloc[0]
     assert groups < 3

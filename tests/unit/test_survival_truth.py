@@ -11,11 +11,13 @@ from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
 from metaswin.evaluation.censoring import Censoring
 from metaswin.files import write_table
 from metaswin.folds.make import make_folds
+from metaswin.folds.rows import Place
 from metaswin.folds.settings import FoldsSettings
+from metaswin.fusion.modalities import SourceFiles
 from metaswin.fusion.settings import FusionSettings
 from metaswin.simulate.cohort import simulate_cohort
 from metaswin.simulate.options import HORIZON_YEARS, preset_options
-from metaswin.survival.fold import train_hazard
+from metaswin.survival.fold import HazardOutputs, train_hazard
 from metaswin.survival.incidence import cumulative_incidence
 from metaswin.survival.metrics import survival_metrics
 from metaswin.survival.settings import SurvivalSettings
@@ -34,28 +36,28 @@ ARM = "clinical+volume"
 
 
 def fitted(folder, preset, n):
-    """Test rows of two folds with the head's risk and the true one, and each fold's censoring distribution."""
+    """Test rows of three folds with the head's risk and the true one, and each fold's censoring distribution."""
     simulate_cohort(folder / "cohort", preset_options(preset, n=n, seed=3, level="table", draws=1000))
     raw = pd.read_csv(folder / "cohort/clinical.csv", dtype=str).set_index("patient_id")
     features = pd.read_csv(folder / "cohort/features.csv").set_index("patient_id")
     truth = pd.read_csv(folder / "cohort/truth.csv").set_index("patient_id")
     raw = raw.astype(object).where(raw.notna(), None)
     known = outcome(raw, "dm_2y", EndpointSettings(**ENDPOINT), ClinicalSettings())
-    folds, _ = make_folds(known.table, pd.DataFrame(index=raw.index), FoldsSettings(k=2, inner=3), 1, "dm_2y")
+    folds, _ = make_folds(known.table, pd.DataFrame(index=raw.index), FoldsSettings(k=3), 1, "dm_2y")
     clinical = truth[LATENTS].assign(**raw[CLINICAL].astype({"age": "float64"})).rename_axis("patient")
     kinds = {name: "category" if name in CLINICAL[1:] else "numeric" for name in clinical}
     metadata = {"roles": json.dumps(dict.fromkeys(kinds, "baseline")), "kinds": json.dumps(kinds)}
     volume = features["tumor__original_shape_VoxelVolume"].rename("volume_tumor_mm3").rename_axis("patient")
     write_table(folder / "folds.parquet", folds)
     write_table(folder / "clinical.parquet", clinical.reset_index(), metadata)
-    write_table(folder / "used.parquet", volume.reset_index())
-    for fold in (0, 1):
-        outputs = {"predictions": f"{fold}.parquet", "fits": f"{fold}.json", "models": f"models-{fold}"}
+    write_table(folder / "volume.parquet", volume.reset_index())
+    files = SourceFiles(str(folder / "clinical.parquet"), {}, volume=str(folder / "volume.parquet"))
+    for fold in range(3):
         train_hazard(
-            {name: str(folder / f"{name}.parquet") for name in ("folds", "clinical", "used")},
-            {name: str(folder / path) for name, path in outputs.items()},
-            0,
-            fold,
+            str(folder / "folds.parquet"),
+            files,
+            HazardOutputs(*(str(folder / name) for name in (f"{fold}.parquet", f"{fold}.json", f"models-{fold}"))),
+            Place("dm_2y", 0, fold),
             HORIZON,
             {"all": list(kinds)},
             SurvivalSettings(arms=[ARM]),

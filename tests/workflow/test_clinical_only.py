@@ -18,7 +18,7 @@ CONFIG = {
         "ever": {"column": "dm"},
         "year": {"horizon_days": 365, "followup": "days", "event": {"column": "dm", "time": "days"}},
     },
-    "folds": {"k": 2, "repeats": 2, "inner": 2},
+    "folds": {"k": 3, "repeats": 2},
     "fusion": {"modalities": ["clinical"], "network": {"steps": 5, "ensemble": 1}, "headline_arm": "clinical:staging"},
     "explanation": {"background": 5, "patients": 3, "permutations": 1},
     "evaluation": {"strata": ["site", "age"], "bands": {"age": [55, 65]}, "bootstrap": 100},
@@ -85,7 +85,7 @@ def test_survival_when_an_endpoint_has_a_horizon_then_its_tables_are_there_and_n
     assert summary.query("metric == 'auc_t'")["value"].notna().all()
     curves = finished.table("evaluation/survival_curves.parquet")
     assert curves.query("curve == 'km_overall'")["why"].eq("the endpoint names no column of deaths").all()
-    assert set(finished.table("models/year/as-is/r1-f1/survival/predictions.parquet")["part"]) == {"inner", "test"}
+    assert set(finished.table("models/year/as-is/r1/fold-1/survival/predictions.parquet")["part"]) == {"inner", "test"}
 
 
 def test_survival_when_switched_off_or_deaths_are_excluded_then_nothing_of_it_is_planned(snakemake, tmp_path):
@@ -146,5 +146,5 @@ def test_run_when_one_class_only_then_the_message_names_endpoint_and_setting(sna
     table.assign(dm=0).to_csv(tmp_path / "clinical.csv", index=False)
     run = snakemake(tmp_path, CONFIG, "folds")
     assert run.code == 1
-    assert "endpoint ever: found 0 events among 90 patients, but folds.k = 2" in run.text
+    assert "endpoint ever: found 0 events among 90 patients, but folds.k = 3" in run.text
     assert "Traceback" not in run.text

@@ -10,7 +10,7 @@ def test_controls_when_left_out_then_nothing_of_them_runs_and_the_table_says_so(
     write_cohort(tmp_path / "clinical.csv")
     config = copy.deepcopy(CONFIG)
     config["controls"] = {"leaky": False, "permuted": False}
-    config["folds"] = {"k": 2, "inner": 2}
+    config["folds"] = {"k": 3}
     run = snakemake(tmp_path, config, "controls")
     assert run.code == 0, run.text[-3000:]
     assert "permute_outcome" not in rules_to_run(run.text)

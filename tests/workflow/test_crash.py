@@ -108,7 +108,7 @@ def clinical_only(base):
     del config["endpoints"]["ever"]
     config["data"]["root"] = str(base)
     config["clinical"]["sets"] = {"paper": ["age", "sex"]}
-    config["folds"] = {"k": 2, "inner": 2}
+    config["folds"] = {"k": 3}
     config["fusion"]["headline_arm"] = "clinical:paper"
     config["controls"] = {"permutation": {"n": 4, "batch": 2}}
     config["evaluation"] = {"bootstrap": 100}
@@ -164,7 +164,7 @@ def test_run_when_it_was_killed_then_snakemake_knows_of_every_job_and_sees_later
     assert "Nothing to be done" in again
     assert "missing provenance" not in again
     section = "folds" if config["data"]["source"] == "clinical" else "radiomics"
-    edited = {**config, section: {**config[section], **({"k": 3} if section == "folds" else {"bin_width": 20.0})}}
+    edited = {**config, section: {**config[section], **({"k": 4} if section == "folds" else {"bin_width": 20.0})}}
     (disturbed.folder / "metaswin.yaml").write_text(yaml.safe_dump(edited))
     planned = finish(disturbed.folder, "--dry-run", *disturbed.arguments)
     wanted = {"folds": r"^make_folds +1$", "radiomics": r"^extract_radiomics +4$"}[section]

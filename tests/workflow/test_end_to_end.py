@@ -92,7 +92,7 @@ def test_explanation_when_finished_then_every_modality_of_each_fold_and_maps_wit
     assert shares.groupby("fold")["share"].sum().round(9).eq(1).all()
     features = finished.table("explanation/dm/shap_features.parquet")
     assert set(features["modality"]) == {"clinical", "radiomics", "peri_radiomics"}
-    assert features["folds"].between(1, 2).all()
+    assert features["folds"].between(1, 3).all()
     maps = json.loads((finished.folder / "results/explanation/dm/maps.json").read_text())["maps"]
     assert [entry["why"] for entry in maps] == ["highest risk", "most wrong"]
     for entry in maps:
@@ -142,7 +142,7 @@ def test_deep_when_permuted_once_then_the_networks_learned_from_the_permuted_lab
     permuted = finished.table("controls/dm/folds.parquet")
     expected = permuted_outcome(folds[["patient", "label", "time", "event"]], 20250828, "dm", 1)
     pd.testing.assert_frame_equal(permuted[["patient", "label"]], expected[["patient", "label"]])
-    network = finished.folder / "results/models/dm/permuted/r0-f0/deep/swin/outer"
+    network = finished.folder / "results/models/dm/permuted/r0/without-0/deep/swin"
     trained = json.loads((network / "training.json").read_text())
     assert trained["events"] == int(permuted.loc[permuted["fold"] != 0, "label"].sum())
 
@@ -188,48 +188,25 @@ def test_rerun_when_a_later_stage_is_edited_then_images_and_radiomics_stay(finis
     planned = rules_to_run(
         snakemake(finished.folder, {**small, "selection": {"trees": 30, "keep": 4}}, "-n", "--", "all").text
     )
-    # The run and the controls leaky and shuffled, two folds each.
-    assert planned["select_features"] == 6
+    # The run and the controls leaky and shuffled: one job for all fits of a repeat.
+    assert planned["select_features"] == 3
     assert not set(planned) & {"convert_images", "extract_radiomics", "train_deep", "make_folds"}
 
 
 @pytest.mark.parametrize(
-    ("mode", "networks", "joint"),
-    [("cross-fitted", 6, 0), ("inner-validation", 2, 0), ("in-sample", 2, 0), ("joint", 6, 6)],
+    ("mode", "k", "networks"),
+    [("cross-fitted", 3, 6), ("cross-fitted", 5, 15), ("in-sample", 3, 3), ("in-sample", 5, 5)],
 )
 def test_deep_score_when_its_mode_is_chosen_then_only_the_networks_it_needs_are_trained(
-    finished, snakemake, small, mode, networks, joint
+    finished, snakemake, small, mode, k, networks
 ):
-    """Two folds of two inner folds; one epoch more makes every network anew. The controls' own are left out."""
+    """Two outer folds share the network that leaves both out. One epoch more makes every network anew."""
     controls = dict.fromkeys(("leaky", "shuffled", "permuted"), False)
     changes = {"deep": {**small["deep"], "epochs": 3}, "fusion": {**small["fusion"], "deep_score": mode}}
-    config = {**small, **changes, "controls": controls}
+    config = {**small, **changes, "folds": {"k": k}, "controls": controls}
     planned = rules_to_run(snakemake(finished.folder, config, "-n", "--", "all").text)
-    assert (planned["train_deep"], planned.get("train_joint", 0)) == (networks, joint)
-    assert planned["train_fusion"] == 2
-
-
-@pytest.mark.long
-def test_deep_score_when_joint_then_the_run_ends_with_the_headline_trained_end_to_end(
-    finished, snakemake, small, tmp_path
-):
-    copy = tmp_path / "copy"
-    shutil.copytree(finished.folder, copy)
-    fusion = {**small["fusion"], "deep_score": "joint", "joint": {"epochs": 1}}
-    run = snakemake(copy, {**small, "fusion": fusion}, "evaluation", "bundle")
-    assert run.code == 0, run.text[-5000:]
-    # Freezing fails where an arm does not give the run's test predictions again.
-    (frozen,) = json.loads((copy / "results/bundle/bundle.json").read_text())["endpoints"].values()
-    assert {arm["name"]: arm["network"] for arm in frozen["arms"] if arm["network"]} == {EVERYTHING: "joint"}
-    assert len(list((copy / "results/bundle").rglob("joint.safetensors"))) == 2
-    assert not {"train_deep", "make_patches"} & set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", run.text))
-    optimism = run.table("evaluation/optimism.parquet")
-    assert set(optimism["deep_score"]) == {"joint"}
-    assert {EVERYTHING, "deep", "deep_score", "volume"} <= set(optimism["arm"])
-    before = finished.table("evaluation/predictions.parquet").set_index(["arm", "head"])["probability"].sort_index()
-    after = run.table("evaluation/predictions.parquet").set_index(["arm", "head"])["probability"].sort_index()
-    assert before["deep", "network"].tolist() == after["deep", "network"].tolist()
-    assert before[EVERYTHING, "network"].tolist() != after[EVERYTHING, "network"].tolist()
+    assert planned["train_deep"] == networks
+    assert planned["extract_deep_features"] == planned["train_fusion"] == k
 
 
 def test_library_edit_when_touching_one_stage_then_only_what_depends_on_it_would_run(
@@ -293,7 +270,7 @@ def test_patient_when_added_then_only_its_images_are_converted_and_the_status_sa
     assert main(["status", "-d", str(folder), "--configfile", str(folder / "config-under-test.yaml"), "--plan"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^images +9 +0 +9 ", shown, re.MULTILINE)
-    assert "dm: 2 of 2 fold models are fitted on the present folds" in shown
+    assert "dm: 3 of 3 fold models are fitted on the present folds" in shown
     assert re.search(r"^  segment_organs +1$", shown, re.MULTILINE)
     assert re.search(r"^  close_cohort +1$", shown, re.MULTILINE)
     assert re.search(r"^Models: \d+ × train_fusion", shown, re.MULTILINE)

@@ -38,7 +38,7 @@ def test_predict_when_patients_are_held_out_then_a_member_equals_the_run_and_the
     assert predict(cohort / "results/bundle.zip", cohort / "data", out) == 0
     ensemble = pd.read_csv(folder / "predictions.csv").set_index("patient")
     assert (ensemble["training_cohort"] == "was in the training cohort").all()
-    assert (ensemble["members"] == 2).all()
+    assert (ensemble["members"] == 3).all()
     assert (ensemble["spread_low"] <= ensemble["risk"]).all()
     pages = sorted((folder / "patients").glob("*.html"))
     assert len(pages) == 8
@@ -46,14 +46,15 @@ def test_predict_when_patients_are_held_out_then_a_member_equals_the_run_and_the
 
     run = bundled.table("evaluation/predictions.parquet")
     run = run[run["arm"] == EVERYTHING]
-    for fold in (0, 1):
+    for fold in range(3):
         assert predict(cohort / "results/bundle.zip", cohort / "data", out, "--member", f"0,{fold}") == 0
         own = pd.read_parquet(folder / "members.parquet")
         held_out = own.merge(run, on=["patient", "repeat", "fold", "head"], suffixes=("", "_run"))
-        assert len(held_out) == 8  # four patients, two heads
+        known = set(run.loc[run["fold"] == fold, "patient"])
+        assert len(held_out) == 2 * len(known)  # two heads
+        assert set(held_out["patient"]) == known
         assert (held_out["probability"] - held_out["probability_run"]).abs().max() <= 1e-6
         member = pd.read_csv(folder / "predictions.csv").set_index("patient")
-        known = set(held_out["patient"])
         assert set(member.index[member["training_cohort"] == "held out by this member"]) == known
 
 
@@ -71,7 +72,7 @@ def test_predict_when_no_table_is_given_then_the_arms_without_clinical_columns_p
 
 def test_bundle_when_made_then_it_is_sound_and_holds_no_id_and_no_path(bundled, cohort):
     bundle = read_bundle(cohort / "results/bundle")
-    assert bundle.members("dm") == [(0, 0), (0, 1)]
+    assert bundle.members("dm") == [(0, 0), (0, 1), (0, 2)]
     for path in bundle.folder.rglob("*"):
         if path.is_file():
             content = path.read_bytes()

@@ -8,7 +8,7 @@ from test_clinical_only import CONFIG, write_cohort
 
 SMALL = {
     "endpoints": {"ever": {"column": "dm"}},
-    "folds": {"k": 2, "inner": 2},
+    "folds": {"k": 3},
     "controls": {"permuted": False},
 }
 

@@ -21,7 +21,7 @@ def test_waiting_jobs_when_others_end_then_looked_at_once_a_job_but_by_a_limit_t
 ):
     write_cohort(tmp_path / "clinical.csv")
     config = copy.deepcopy(CONFIG)
-    config["folds"] = {"k": 3, "repeats": 2, "inner": 2}
+    config["folds"] = {"k": 3, "repeats": 2}
     prepared = snakemake(tmp_path, config, "folds")
     assert prepared.code == 0, prepared.text
     force = ["--forcerun", "train_fusion", "--verbose"]

@@ -23,7 +23,6 @@ STEPS = {
     "correlated": "correlated with a kept one",
     "rank": "ranked too low by the random forest",
     "kept": "kept",
-    "flag": "regions missing in some rows (flagged)",
 }
 
 
