@@ -16,7 +16,7 @@ from metaswin.errors import UserError
 from metaswin.files import read_json
 from metaswin.images.convert import convert_patient
 from metaswin.images.settings import ImagesSettings
-from metaswin.ingest.cohort import CohortPaths, build_cohort
+from metaswin.ingest.cohort import CohortPaths, match_patients
 from metaswin.ingest.index import index_dicom
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.qc.make import make_qc
@@ -67,7 +67,7 @@ def checked(folder: Path, source: str) -> Checked:
     )  # fmt: skip
     endpoints = {name: EndpointSettings(**values) for name, values in config["endpoints"].items()}
     data = DataSettings(source="dicom", dicom=str(folder / "dicom"))
-    build_cohort(
+    match_patients(
         data, clinical, CohortSettings(), endpoints, IngestSettings(**config["ingest"]), ImagesSettings(), paths,
         folder / "index.parquet", folder / "index_problems.parquet",
     )  # fmt: skip

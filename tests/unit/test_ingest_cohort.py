@@ -12,13 +12,13 @@ from ingest_dicom import rtstruct, segmentation, write, write_ct
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
 from metaswin.files import read_json
 from metaswin.images.settings import ImagesSettings
-from metaswin.ingest.cohort import CohortPaths, build_cohort
+from metaswin.ingest.cohort import CohortPaths, match_patients
 from metaswin.ingest.index import index_dicom
 from metaswin.ingest.settings import DataSettings, IngestSettings
 
 
 class Study:
-    """A small study below a folder: its clinical table, its data and what `build_cohort` makes of them."""
+    """A small study below a folder: its clinical table, its data and what `match_patients` makes of them."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -53,7 +53,7 @@ class Study:
         if settings.source == "dicom":
             index, problems = self.folder / "index.parquet", self.folder / "problems.parquet"
             index_dicom(self.dicom, out / "series.parquet", index, problems, self.folder / "details")
-        build_cohort(
+        match_patients(
             settings,
             ClinicalSettings(table=str(self.folder / "clinical.csv"), columns={"age": "baseline"}, **(clinical or {})),
             CohortSettings(**(cohort or {})),

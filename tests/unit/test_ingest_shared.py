@@ -9,7 +9,7 @@ import pytest
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings
 from metaswin.files import read_json
 from metaswin.images.settings import ImagesSettings
-from metaswin.ingest.cohort import CohortPaths, build_cohort
+from metaswin.ingest.cohort import CohortPaths, match_patients
 from metaswin.ingest.index import index_dicom
 from metaswin.ingest.settings import DataSettings, IngestSettings, RoiSettings
 
@@ -41,7 +41,7 @@ def ingest(dicom: Path, clinical: Path, out: Path, pattern: str) -> CohortPaths:
         out / "outcomes.parquet",
         out / "details",
     )
-    build_cohort(
+    match_patients(
         DataSettings(source="dicom", dicom=str(dicom)),
         ClinicalSettings(table=str(clinical)),
         CohortSettings(),

@@ -13,7 +13,7 @@ from metaswin.clinical.settings import ClinicalSettings, CohortSettings
 from metaswin.files import read_json, read_table
 from metaswin.images.convert import convert_patient
 from metaswin.images.settings import ImagesSettings
-from metaswin.ingest.cohort import CohortPaths, build_cohort
+from metaswin.ingest.cohort import CohortPaths, match_patients
 from metaswin.ingest.index import index_dicom
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.joblog import job
@@ -55,7 +55,7 @@ def write_public_files(cohort, folder):
             private / "details",
         )
         columns = {"age": {"role": "baseline", "kind": "numeric"}, "notes": "ignore"}
-        build_cohort(
+        match_patients(
             DataSettings(source="dicom", dicom=str(cohort / "dicom")),
             ClinicalSettings(table=str(cohort / f"{MARKER}.csv"), columns=columns),
             CohortSettings(),

@@ -11,7 +11,7 @@ from metaswin.errors import UserError
 from metaswin.files import write_table
 from metaswin.problems import Problem, public_table
 from metaswin.qc.collect import collect
-from metaswin.qc.gate import AS_CONFIGURED, check_data, stops
+from metaswin.qc.gate import AS_CONFIGURED, pass_gate, stops
 from metaswin.qc.settings import QcSettings
 
 
@@ -24,7 +24,17 @@ def gate(tmp_path, on_problem, *problems):
     table = public_table(problems)
     table["stops"] = stops(table)
     write_table(tmp_path / "qc.parquet", table)
-    check_data(tmp_path / "qc.parquet", "results/cohort/qc.html", QcSettings(on_problem=on_problem))
+    (tmp_path / "matched").mkdir(exist_ok=True)
+    for name in ("matched/A.json", "matched.parquet"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "sources").mkdir(exist_ok=True)
+    (tmp_path / "sources/earlier.json").touch()
+    inputs = {"problems": "qc.parquet", "matched": "matched.parquet", "matched_sources": "matched"}
+    inputs = {name: str(tmp_path / file) for name, file in inputs.items()}
+    outputs = {"patients": str(tmp_path / "patients.parquet"), "sources": str(tmp_path / "sources")}
+    pass_gate({**inputs, "page": "results/cohort/qc.html"}, outputs, QcSettings(on_problem=on_problem))
+    assert [path.name for path in (tmp_path / "sources").iterdir()] == ["A.json"]
+    assert (tmp_path / "patients.parquet").read_text() == "matched.parquet"
 
 
 def test_gate_when_problems_exclude_then_stop_tells_all_by_code_and_exclude_goes_on(tmp_path):

@@ -216,7 +216,7 @@ def test_run_when_snakemake_was_killed_while_it_wrote_its_records_then_the_end_i
     assert_ended_well(folder, contents(fused))
 
 
-@pytest.mark.parametrize("rule", ["build_cohort", "make_folds"])
+@pytest.mark.parametrize("rule", ["match_patients", "make_folds"])
 def test_run_when_an_early_rule_made_anew_is_cut_short_then_nothing_of_the_earlier_run_stays(fused, tmp_path, rule):
     folder, fresh = shutil.copytree(fused, tmp_path / "run", symlinks=True), tmp_path / "fresh"
     fresh.mkdir()
@@ -224,7 +224,7 @@ def test_run_when_an_early_rule_made_anew_is_cut_short_then_nothing_of_the_earli
     for place in (folder, fresh):
         write_cohort(place / "clinical.csv", n=61, seed=6)
     forced = subprocess.Popen(
-        command(folder, "--forcerun", "build_cohort", "--", "fusion"),
+        command(folder, "--forcerun", "match_patients", "--", "fusion"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -22,7 +22,7 @@ def test_qc_when_asked_for_then_no_image_is_read_and_the_page_is_there(study, sn
     folder, config = study
     run = snakemake(folder, config, "qc")
     assert run.code == 0, run.text[-3000:]
-    assert set(rules_to_run(run.text)) == {"index_dicom", "build_cohort", "make_qc", "check_data", "qc"}
+    assert set(rules_to_run(run.text)) == {"index_dicom", "match_patients", "make_qc", "build_cohort", "qc"}
     assert "HAZ-gantry-tilt" in (folder / "results/cohort/qc.html").read_text()
     assert not (folder / "results/images").exists()
 

@@ -8,7 +8,6 @@ if IMAGES:
     rule convert_images:
         input:
             source=patient_source,
-            checked=DATA_CHECKED,
             model=model_files(CONFIG.images.nnunet) if AUTOMATIC else [],
         output:
             ct=results("images/{patient}/ct.nii.gz"),

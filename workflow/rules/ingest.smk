@@ -35,23 +35,20 @@ rule index_dicom:
         "../scripts/index_dicom.py"
 
 
-# The only checkpoint: the patients that it plans, and no others, have jobs of their own.
-# The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
-# so that only the patients whose JSON changed are converted again.
-checkpoint build_cohort:
+rule match_patients:
     input:
         unpack(cohort_inputs),
     output:
-        patients=results("cohort/patients.parquet"),
+        patients=results("ingest/patients.parquet"),
         problems=results("cohort/early_problems.parquet"),
         clinical=results("cohort/clinical.parquet"),
         outcomes=results("cohort/outcomes.parquet"),
         choice=results("ingest/series_choice.parquet"),
-        sources=directory(private("sources")),
+        sources=directory(private("ingest/sources")),
     log:
-        logs("build_cohort"),
+        logs("match_patients"),
     benchmark:
-        benchmarks("build_cohort")
+        benchmarks("match_patients")
     threads: 1
     resources:
         mem_mb=memory(2000),
@@ -66,13 +63,13 @@ checkpoint build_cohort:
         images=section("images"),
         details=DETAILS,
         pseudonyms=PSEUDONYMS,
-        code=code("build_cohort"),
+        code=code("match_patients"),
     message:
         "Match images with the clinical table; choose CT and contours; label the patients"
     script:
-        "../scripts/build_cohort.py"
+        "../scripts/match_patients.py"
 
 
 rule ingest:
     input:
-        rules.build_cohort.output,
+        rules.match_patients.output,

@@ -6,11 +6,11 @@ from metaswin.folds.settings import LEAST_FOLDS
 
 rule make_qc:
     input:
-        patients=rules.build_cohort.output.patients,
-        problems=rules.build_cohort.output.problems,
-        clinical=rules.build_cohort.output.clinical,
-        outcomes=rules.build_cohort.output.outcomes,
-        choice=rules.build_cohort.output.choice,
+        patients=rules.match_patients.output.patients,
+        problems=rules.match_patients.output.problems,
+        clinical=rules.match_patients.output.clinical,
+        outcomes=rules.match_patients.output.outcomes,
+        choice=rules.match_patients.output.choice,
         series=results("ingest/series.parquet") if CONFIG.data.source == "dicom" else [],
         template=LIBRARY / "report" / "templates" / "qc.html.j2",
     output:
@@ -42,44 +42,47 @@ rule make_qc:
         "../scripts/make_qc.py"
 
 
-# The first gate: it ends the run where no patient is left or, with `qc.on_problem: stop`, where the data have problems.
-# It stands apart, since Snakemake deletes what a failed job has written, and the page is to stay. `run` and no script,
-# since of a script Snakemake also shows the command that failed; what is wrong stands in the log, which it shows once.
-rule check_data:
+# The only checkpoint, and the first gate: the patients that it plans, and no others, have jobs of their own. It ends the
+# run where no patient is left or, with `qc.on_problem: stop`, where the data have problems. It stands apart from the
+# page, since Snakemake deletes what a failed job has written. `run` and no script, since of a script Snakemake also shows
+# the command that failed; what is wrong stands in the log, which it shows once.
+# The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
+# so that only the patients whose JSON changed are converted again.
+checkpoint build_cohort:
     input:
+        matched=rules.match_patients.output.patients,
+        matched_sources=rules.match_patients.output.sources,
         problems=rules.make_qc.output.table,
         page=rules.make_qc.output.html,
     output:
-        touch(results("cohort/data_checked")),
+        patients=results("cohort/patients.parquet"),
+        sources=directory(private("sources")),
     log:
-        logs("check_data"),
-    priority: 100
+        logs("build_cohort"),
+    benchmark:
+        benchmarks("build_cohort")
     threads: 1
     resources:
         mem_mb=memory(500),
         runtime=10,
-        disk_mb=10,
+        disk_mb=100,
     params:
         settings=section("qc"),
     message:
-        "Go on after the quality control, or end the run"
+        "Plan the patients after the quality control, or end the run"
     run:
         from metaswin.files import write_text
-        from metaswin.qc.gate import check_data
+        from metaswin.qc.gate import pass_gate
         from metaswin.qc.settings import QcSettings
 
         try:
-            check_data(input.problems, input.page, QcSettings(**params.settings))
+            pass_gate(dict(input.items()), dict(output.items()), QcSettings(**params.settings))
         except UserError as error:
             write_text(log[0], f"{time.strftime('%F %T')} ERROR {error}\n")
             raise WorkflowError(f"The quality control ends the run. Open {input.page}") from None
 
 
-# No image is converted before, and no new verdict converts one again.
-DATA_CHECKED = ancient(rules.check_data.output[0])
-
-
 rule qc:
     input:
         rules.make_qc.output,
-        DATA_CHECKED,
+        rules.build_cohort.output,

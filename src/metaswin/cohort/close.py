@@ -29,7 +29,7 @@ def close_cohort(
     Parameters
     ----------
     inputs : mapping
-        ``patients, problems, outcomes`` of `metaswin.ingest.cohort.build_cohort`, and with images the lists
+        ``patients, problems, outcomes`` of `metaswin.ingest.cohort.match_patients`, and with images the lists
         ``statuses`` (all stages), ``regions`` (regions.json) and ``images`` (image.json) of the planned patients.
     outputs : mapping
         ``used, exclusions, flow, counts``.

@@ -32,7 +32,7 @@ LOGGER = logging.getLogger("metaswin")
 
 @dataclass(frozen=True)
 class CohortPaths:
-    """Files that `build_cohort` writes; `sources` is a folder with one JSON a patient."""
+    """Files that `match_patients` writes; `sources` is a folder with one JSON a patient."""
 
     patients: str | Path
     problems: str | Path
@@ -85,7 +85,7 @@ class Cohort:
     rows: int
 
 
-def build_cohort(
+def match_patients(
     data: DataSettings,
     clinical: "ClinicalSettings",
     cohort: "CohortSettings",

@@ -1,10 +1,11 @@
 """Whether the run goes on after the quality control."""
 
-from pathlib import Path
+import shutil
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from metaswin.errors import UserError, several
-from metaswin.files import read_table
+from metaswin.files import atomic, read_table
 from metaswin.qc.settings import QcSettings
 
 if TYPE_CHECKING:
@@ -35,23 +36,33 @@ def ends(problems: "pd.DataFrame") -> "pd.DataFrame":
     return problems[problems["code"].isin(ENDS)]
 
 
-def check_data(problems: str | Path, page: str | Path, settings: QcSettings) -> None:
-    """Raise a `UserError` that names the `page` where the quality control ends the run.
+def pass_gate(inputs: Mapping[str, str], outputs: Mapping[str, str], settings: QcSettings) -> None:
+    """Copy the matched patients and their sources to where later stages read them, if the run goes on.
 
     Parameters
     ----------
-    problems : path
-        ``qc.parquet``.
-    page : path
-        ``qc.html``.
+    inputs : mapping
+        ``problems`` (``qc.parquet``), ``page`` (``qc.html``), and what ingest wrote: ``matched`` and the folder
+        ``matched_sources``.
+    outputs : mapping
+        The copies: ``patients`` and the folder ``sources``.
     settings : QcSettings
         With ``on_problem: stop`` all problems that stop the run are in the message.
+
+    Raises
+    ------
+    UserError
+        Where the quality control ends the run; it names the page.
     """
-    table = read_table(problems)
+    table, page = read_table(inputs["problems"]), inputs["page"]
     for row in ends(table).itertuples():
         raise UserError(f"The run ends after the quality control: {row.found}. See {page} for all problems")
     if settings.on_problem == "stop":
         check(table[stops(table)], f"The data have problems, and qc.on_problem is stop ({page} shows all of them):")
+    shutil.rmtree(outputs["sources"], ignore_errors=True)
+    shutil.copytree(inputs["matched_sources"], outputs["sources"])
+    with atomic(outputs["patients"]) as temporary:
+        shutil.copyfile(inputs["matched"], temporary)
 
 
 def check(problems: "pd.DataFrame", title: str) -> None:

@@ -2,12 +2,12 @@
 
 from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
 from metaswin.images.settings import ImagesSettings
-from metaswin.ingest.cohort import CohortPaths, build_cohort
+from metaswin.ingest.cohort import CohortPaths, match_patients
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.joblog import job
 
 with job(snakemake.log[0]):
-    build_cohort(
+    match_patients(
         data=DataSettings(**snakemake.params.data),
         clinical=ClinicalSettings(**snakemake.params.clinical),
         cohort=CohortSettings(**snakemake.params.cohort),
