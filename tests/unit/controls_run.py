@@ -170,8 +170,6 @@ class NoiseCohort:
         folder = selected / f"fold-{fold}"
         outputs = FusionOutputs(*(str(folder / name) for name in ("predictions.parquet", "fits.json", "models")))
         place = Place("dm", 0, fold)
-        train_fusion(
-            self.path("folds.parquet"), files, outputs, place, SETS, self.fusion, ThresholdRule(), SEED, using
-        )
+        train_fusion(self.path("folds.parquet"), files, outputs, place, SETS, self.fusion, ThresholdRule(), SEED, using)
         table = pd.read_parquet(outputs.predictions)
         return table[table["part"] == "test"]

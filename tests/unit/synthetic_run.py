@@ -175,7 +175,12 @@ def _endpoint(run, name, horizon, patients, site, risk, rng) -> None:
     settings = FoldsSettings(k=run.plan.k, repeats=run.plan.repeats)
     folds, notes = make_folds(outcome, strata, settings, run.plan.seed, name)
     write_table(run.results / f"folds/{name}.parquet", folds)
-    facts = {"name": name, "endpoint": {"horizon_days": horizon, "deaths": "nonevent"}, "counts": counts, "notes": notes}
+    facts = {
+        "name": name,
+        "endpoint": {"horizon_days": horizon, "deaths": "nonevent"},
+        "counts": counts,
+        "notes": notes,
+    }
     write_json(run.results / f"folds/{name}.json", facts)
     for repeat, rows in folds.groupby("repeat"):
         folder = run.results / f"models/{name}/as-is/r{repeat}"
