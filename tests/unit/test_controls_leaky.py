@@ -39,14 +39,14 @@ def test_selection_when_test_rows_are_corrupted_then_the_leaky_one_changes_and_t
 
 
 def test_auc_when_features_are_noise_then_the_leaky_selection_inflates_it_and_the_run_stays_at_a_half(tmp_path):
-    """Mean of three cohorts of 60 patients and 240 features of noise."""
+    """Mean of three cohorts of 60 patients and 480 features of noise."""
     found = {"as-is": [], "leaky": []}
     for seed in range(3):
         folder = tmp_path / str(seed)
         folder.mkdir()
         cohort = NoiseCohort(
             folder,
-            features=120,
+            features=240,
             seed=seed,
             selection=SelectionSettings(trees=25, keep=8),
             fusion=FusionSettings(

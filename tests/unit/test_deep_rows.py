@@ -1,13 +1,11 @@
 """Rows of a network, patches in memory, augmentation and the estimate of memory."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metaswin.deep.rows import check_two_classes, rows_of, scored_patients, seed_of, training_labels
 from patch_file import collected
 from safetensors import safe_open
 
@@ -15,62 +13,9 @@ from metaswin.deep.augment import augment, random_affines
 from metaswin.deep.cache import load_patches, place_patches, take_rows
 from metaswin.deep.resources import memory_mb, patients_with_patch
 from metaswin.deep.settings import AugmentationSettings, DeepSettings
-from metaswin.errors import UserError
 from metaswin.files import write_volume
 
 STILL = AugmentationSettings(flip=False, rotate=0, scale=0, shift=0, noise=0)
-
-
-def folds_table(labels, fold, inner, folds=2):
-    table = pd.DataFrame({"patient": [f"P{i:02d}" for i in range(len(labels))], "repeat": 0, "fold": fold})
-    table["label"] = pd.array(labels, dtype="Int8")
-    for f in range(folds):
-        table[f"inner_{f}"] = pd.array(np.where(np.array(fold) == f, None, inner), dtype="Int8")
-    return table
-
-
-def test_training_labels_when_hand_made_then_exactly_the_known_rows_outside():
-    folds = folds_table([1, 0, None, 0, 1, 0], [0, 0, 1, 1, 1, 1], [0, 1, 0, 0, 1, 1])
-    rows = rows_of(folds, 0, 0)
-    assert training_labels(rows, "outer").to_dict() == {"P03": 0, "P04": 1, "P05": 0}
-    assert training_labels(rows, "inner-0").to_dict() == {"P04": 1, "P05": 0}
-    assert scored_patients(rows, "outer") == ["P00", "P01"]
-    assert scored_patients(rows, "inner-0") == ["P02", "P03"]
-
-
-def test_rows_of_when_several_repeats_then_only_the_wanted_one():
-    folds = folds_table([1, 0], [0, 1], [0, 0])
-    other = folds.assign(repeat=1, fold=[1, 0], inner_0=pd.array([0, None], dtype="Int8"))
-    rows = rows_of(pd.concat([folds, other]), 1, 0)
-    assert rows["role"].to_dict() == {"P00": "train", "P01": "test"}
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.data())
-def test_parts_when_any_folds_then_each_patient_is_scored_once_by_a_network_that_never_saw_it(data):
-    n, k, inner = data.draw(st.integers(4, 30)), data.draw(st.integers(2, 4)), data.draw(st.integers(2, 4))
-    labels = data.draw(st.lists(st.sampled_from([0, 1, None]), min_size=n, max_size=n))
-    fold = data.draw(st.lists(st.integers(0, k - 1), min_size=n, max_size=n))
-    inner_folds = data.draw(st.lists(st.integers(0, inner - 1), min_size=n, max_size=n))
-    rows = rows_of(folds_table(labels, fold, inner_folds, k), 0, 0)
-    scored = []
-    for part in ["outer", *(f"inner-{j}" for j in range(inner))]:
-        unseen = scored_patients(rows, part)
-        assert not set(unseen) & set(training_labels(rows, part).index)
-        scored += unseen
-    assert sorted(scored) == list(rows.index)
-
-
-@pytest.mark.parametrize("labels", [[1, 1], [0, 0, 0]])
-def test_check_two_classes_when_one_class_then_says_where(labels):
-    with pytest.raises(UserError, match=r"endpoint dm, fold 2: found \d events"):
-        check_two_classes(pd.Series(labels), "endpoint dm, fold 2")
-
-
-def test_seed_of_when_any_name_differs_then_another_seed():
-    seeds = {seed_of(seed, endpoint, fold) for seed in (1, 2) for endpoint in ("a", "b") for fold in range(5)}
-    assert len(seeds) == 20
-    assert seed_of(1, "a", 0) == seed_of(1, "a", 0)
 
 
 def test_load_patches_when_some_are_wanted_then_reads_only_these_in_order(tmp_path, monkeypatch):

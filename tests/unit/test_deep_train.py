@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
-from metaswin.deep.rows import rows_of, scored_patients
 from patch_file import collected, spoil
 
 from metaswin.deep.backbones import build
@@ -24,7 +23,7 @@ from metaswin.deep.network_file import load_network, score
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
 from metaswin.deep.train import early_stopping_split, fit
-from metaswin.deep.train_job import train_part
+from metaswin.deep.train_job import train_network
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_table, write_table, write_volume
 from metaswin.patches.settings import PatchesSettings
@@ -35,7 +34,7 @@ COUNT = 12
 
 
 def make_cohort(folder: Path) -> None:
-    """Patches of twelve patients, the last without one, and folds: four test rows, two inner folds."""
+    """Patches of twelve patients, the last without one, and three folds of four."""
     random = np.random.default_rng(0)
     z, y, x = np.mgrid[:32, :32, :32] - 15.5
     radius = np.sqrt(x**2 + y**2 + z**2)
@@ -47,35 +46,35 @@ def make_cohort(folder: Path) -> None:
         write_volume(folder / f"P{index:02d}.nii.gz", sitk.JoinSeries([sitk.GetImageFromArray(c) for c in channels]))
     (folder / f"P{COUNT - 1:02d}.nii.gz").write_bytes(b"")
     collected(folder)
-    fold = np.repeat([0, 1, 1], 4)
-    inner = [None] * 4 + [0, 0, 1, 1] * 2
+    label = pd.array([*labels[:-2], None, labels[-1]], dtype="Int8")
     write_table(
         folder / "folds.parquet",
         pd.DataFrame(
             {
                 "patient": [f"P{index:02d}" for index in range(COUNT)],
-                "label": pd.array([*labels[:-2], None, labels[-1]], dtype="Int8"),
+                "label": label,
+                "time": np.nan,
+                "event": label,
                 "repeat": 0,
-                "fold": fold,
-                "inner_0": pd.array(inner, dtype="Int8"),
+                "fold": [*[0] * 4, *[1, 1, 2, 2] * 2],
             }
         ),
     )
 
 
-def train(folder: Path, out: Path, part: str = "outer", settings: DeepSettings = SETTINGS, seed: int = 1) -> Path:
-    """Train one part on the cohort of `folder`; the folder of its outputs."""
-    train_part(
+def train(folder: Path, out: Path, fit: str = "without-0", settings: DeepSettings = SETTINGS, seed: int = 1) -> Path:
+    """Train the network of one fit on the cohort of `folder`; the folder of its outputs."""
+    train_network(
         str(folder / "patches.safetensors"),
         str(folder / "folds.parquet"),
-        {"network": str(out / part / "network.safetensors"), "training": str(out / part / "training.json")},
-        out / "scratch" / part,
-        {"endpoint": "dm", "repeat": "0", "fold": "0", "backbone": settings.backbone, "part": part},
+        {"network": str(out / fit / "network.safetensors"), "training": str(out / fit / "training.json")},
+        out / "scratch" / fit,
+        {"endpoint": "dm", "repeat": 0, "fit": fit, "backbone": settings.backbone},
         settings,
         PATCHES,
         seed,
     )
-    return out / part
+    return out / fit
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +86,7 @@ def cohort(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(cohort, tmp_path_factory):
-    """Folder of the outer network, trained without a break."""
+    """Folder of the network that leaves out fold 0, trained without a break."""
     return train(cohort, tmp_path_factory.mktemp("undisturbed"))
 
 
@@ -115,8 +114,8 @@ def test_train_when_killed_after_the_third_epoch_then_resumes_and_ends_bit_for_b
     arguments = [str(Path(__file__).parent), str(cohort), str(tmp_path)]
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert not (tmp_path / "outer").exists()
-    (state,) = (tmp_path / "scratch/outer").iterdir()
+    assert not (tmp_path / "without-0").exists()
+    (state,) = (tmp_path / "scratch/without-0").iterdir()
     assert torch.load(state, weights_only=True)["epoch"] == 2
     with caplog.at_level("INFO", logger="metaswin.deep"):
         resumed = train(cohort, tmp_path)
@@ -162,14 +161,15 @@ def test_train_when_test_rows_are_corrupted_then_the_network_is_the_same(cohort,
     assert (again / "network.safetensors").read_bytes() == (undisturbed / "network.safetensors").read_bytes()
 
 
-def test_train_when_a_left_out_inner_fold_is_corrupted_then_its_network_is_the_same(cohort, tmp_path):
+def test_train_when_rows_of_two_left_out_folds_are_corrupted_then_the_network_is_the_same(cohort, tmp_path):
     settings = SETTINGS.model_copy(update={"epochs": 1})
-    first = train(cohort, tmp_path / "first", "inner-0", settings)
-    rows = rows_of(read_table(cohort / "folds.parquet"), 0, 0)
-    left_out = [*scored_patients(rows, "inner-0"), *scored_patients(rows, "outer")]
+    first = train(cohort, tmp_path / "first", "without-0-1", settings)
+    folds = read_table(cohort / "folds.parquet")
+    left_out = folds.loc[folds["fold"] != 2, "patient"].tolist()
+    assert len(left_out) == 8
     shutil.copy(cohort / "folds.parquet", tmp_path)
     spoil(cohort / "patches.safetensors", tmp_path / "patches.safetensors", left_out)
-    second = train(tmp_path, tmp_path / "second", "inner-0", settings)
+    second = train(tmp_path, tmp_path / "second", "without-0-1", settings)
     assert (first / "network.safetensors").read_bytes() == (second / "network.safetensors").read_bytes()
 
 
@@ -186,8 +186,8 @@ def test_train_when_what_it_was_trained_on_is_the_same_then_the_network_that_is_
     cohort, undisturbed, tmp_path, caplog
 ):
     """A newcomer who is excluded changes neither the patches of the training rows nor their folds."""
-    shutil.copytree(undisturbed, tmp_path / "outer")
-    written = tmp_path / "outer/network.safetensors"
+    shutil.copytree(undisturbed, tmp_path / "without-0")
+    written = tmp_path / "without-0/network.safetensors"
     os.utime(written, (1, 1))
     with caplog.at_level(logging.INFO, logger="metaswin.deep"):
         train(cohort, tmp_path)
@@ -202,6 +202,9 @@ def test_train_when_what_it_was_trained_on_is_the_same_then_the_network_that_is_
 
 def test_train_when_done_then_says_what_it_was_fitted_on(undisturbed):
     facts = read_json(undisturbed / "training.json")
+    assert {key: facts[key] for key in ("endpoint", "repeat", "fit", "backbone")} == {
+        "endpoint": "dm", "repeat": 0, "fit": "without-0", "backbone": "swin",
+    }  # fmt: skip
     # Eight training rows, one of unknown label, one without a patch.
     assert (facts["rows"], facts["events"]) == (6, 3)
     assert (facts["stopping"], facts["epochs"], facts["best_epoch"]) == ("fixed", 4, 4)
@@ -215,7 +218,7 @@ def test_train_when_one_class_is_left_then_user_error(cohort, tmp_path):
         (tmp_path / file.name).write_bytes(file.read_bytes() if file.name in ("P04.nii.gz", "P06.nii.gz") else b"")
     collected(tmp_path)
     write_table(tmp_path / "folds.parquet", read_table(cohort / "folds.parquet"))
-    with pytest.raises(UserError, match="found 0 events and 2 non-events"):
+    with pytest.raises(UserError, match="fit without-0, patients with a patch: found no event among 2 training rows"):
         train(tmp_path, tmp_path / "out")
 
 
@@ -280,48 +283,39 @@ def test_extract_features_when_networks_are_there_then_each_row_is_scored_by_the
     cohort, undisturbed, tmp_path
 ):
     settings = SETTINGS.model_copy(update={"epochs": 1})
-    networks = {"outer": str(undisturbed / "network.safetensors")}
-    for part in ("inner-0", "inner-1"):
-        networks[part] = str(train(cohort, tmp_path, part, settings) / "network.safetensors")
+    networks = {"without-0": str(undisturbed / "network.safetensors")}
+    for fit_ in ("without-0-1", "without-0-2"):
+        networks[fit_] = str(train(cohort, tmp_path, fit_, settings) / "network.safetensors")
     patches = str(cohort / "patches.safetensors")
     output = tmp_path / "features.parquet"
     extract_features(patches, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS)
     table = read_table(output).set_index("patient")
     assert table.columns.tolist() == ["role", "score", "score_seen", *(f"d{number:03d}" for number in range(192))]
     assert table["role"].tolist() == ["test"] * 4 + ["train"] * 8
-    for patient, part in [("P01", "outer"), ("P04", "inner-0"), ("P10", "inner-1")]:
-        value, _ = score(load_network(networks[part]), load_patch(patches, patient))
+    for patient, left in [("P01", "without-0"), ("P04", "without-0-1"), ("P10", "without-0-2")]:
+        value, _ = score(load_network(networks[left]), load_patch(patches, patient))
         assert table.loc[patient, "score"] == pytest.approx(value, abs=1e-5)
-        _, pooled = score(load_network(networks["outer"]), load_patch(patches, patient))
+        _, pooled = score(load_network(networks["without-0"]), load_patch(patches, patient))
         assert table.loc[patient, "d000":].to_numpy(dtype=float) == pytest.approx(pooled.numpy(), abs=1e-4)
     assert table.loc["P11", "score":].isna().all()
     assert table.drop(index="P11").drop(columns="score_seen").notna().all().all()
     # Neither test rows nor the row of unknown label were seen.
     assert table.index[table["score_seen"].notna()].tolist() == ["P04", "P05", "P06", "P07", "P08", "P09"]
-    value, _ = score(load_network(networks["outer"]), load_patch(patches, "P04"))
+    value, _ = score(load_network(networks["without-0"]), load_patch(patches, "P04"))
     assert table.loc["P04", "score_seen"] == pytest.approx(value, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("mode", "scored", "seen"),
-    [
-        ("in-sample", [*range(11)], [4, 5, 6, 7, 8, 9]),
-        # The network plays inner-0: it has seen inner fold 1, patients 6, 7 and (of unknown label) 10.
-        ("inner-validation", [0, 1, 2, 3, 4, 5, 8, 9], [6, 7]),
-    ],
-)
-def test_extract_features_when_one_network_is_enough_then_it_scores_what_the_mode_says(
-    cohort, undisturbed, tmp_path, mode, scored, seen
+def test_extract_features_when_in_sample_then_the_network_of_the_final_fit_scores_every_row(
+    cohort, undisturbed, tmp_path
 ):
-    part = {"in-sample": "outer", "inner-validation": "inner-0"}[mode]
-    networks = {part: str(undisturbed / "network.safetensors")}
+    networks = {"without-0": str(undisturbed / "network.safetensors")}
     patches = str(cohort / "patches.safetensors")
     output = tmp_path / "features.parquet"
-    extract_features(patches, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS, mode)
+    extract_features(patches, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS, "in-sample")
     table = read_table(output).set_index("patient")
-    assert table.index[table["score"].notna()].tolist() == [f"P{i:02d}" for i in scored]
-    assert table.index[table["score_seen"].notna()].tolist() == [f"P{i:02d}" for i in seen]
-    both = table["score"].notna() & table["score_seen"].notna()
+    assert table.index[table["score"].notna()].tolist() == [f"P{i:02d}" for i in range(11)]
+    assert table.index[table["score_seen"].notna()].tolist() == [f"P{i:02d}" for i in (4, 5, 6, 7, 8, 9)]
+    both = table["score_seen"].notna()
     assert (table.loc[both, "score"] == table.loc[both, "score_seen"]).all()
     assert table["d000"].notna().sum() == COUNT - 1
 

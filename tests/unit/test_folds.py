@@ -119,7 +119,7 @@ def test_folds_when_a_class_is_too_small_then_the_message_names_endpoint_count_a
 
 def test_folds_when_there_is_one_event_then_the_message_is_grammatical():
     outcome = cohort(30, 1)
-    with pytest.raises(UserError, match="found 1 event among 30 patients, .* at least one event in each fold"):
+    with pytest.raises(UserError, match=r"found 1 event among 30 patients, .* at least one event in each fold"):
         make_folds(outcome, no_strata(outcome), FoldsSettings(k=5), 1, "dm")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaswin.fusion.encode import LIMIT, BlockEncoder, fit_encoder
+from metaswin.fusion.encode import LIMIT, BlockEncoder, RegionFlag, fit_encoder
 
 
 def encoded(train, kinds, rows, min_rows=1):
@@ -82,6 +82,48 @@ def test_encoder_when_a_column_is_absent_then_it_is_missing():
     encoder = fit_encoder(pd.DataFrame({"x": [1.0, 2], "t": ["a", "b"]}), {"x": "numeric", "t": "category"}, 1)
     values = encoder.transform(pd.DataFrame(index=["p"]))
     assert values.tolist() == [[0, 0, 0, 1]]
+
+
+def test_features_when_regions_are_missing_then_medians_and_one_flag_for_each_region():
+    train = {
+        "tumor__a": [0.0, 2, 10, np.nan],
+        "tumor__b": [1.0, 2, 3, 4],
+        "ring_0_10mm__a": [0.0, 2, 10, np.nan],
+        "ring_0_10mm__b": [1.0, 2, 3, np.nan],
+    }
+    later = {**{name: [np.nan, 1.0] for name in train}, "ring_0_10mm__b": [np.nan, np.nan]}
+    kinds = dict.fromkeys(train, "feature")
+    result = encoded(train, kinds, later)
+    # The tumour is there in every training row, though one value is missing: no flag, and no flag for a single column.
+    assert list(result) == [*train, "ring_0_10mm__missing"]
+    # Observed 0, 2, 10: median 2, so mean 3.5 and variance 14.75, as for any number.
+    assert result["tumor__a"].tolist() == pytest.approx([-1.5 / np.sqrt(14.75), -2.5 / np.sqrt(14.75)])
+    # The region is missing where none of its columns has a value.
+    assert result["ring_0_10mm__missing"].tolist() == [1, 0]
+    assert encoded(train, kinds, train)["ring_0_10mm__missing"].tolist() == [0, 0, 0, 1]
+
+
+def test_features_when_a_region_is_missing_later_only_then_medians_without_a_flag():
+    result = encoded({"tumor__a": [0.0, 2, 10]}, {"tumor__a": "feature"}, {"tumor__a": [np.nan, 2.0]})
+    assert list(result) == ["tumor__a"]
+    assert result["tumor__a"][0] == result["tumor__a"][1]
+
+
+def test_features_when_a_column_has_no_training_value_then_it_is_left_out_and_tells_nothing_of_its_region():
+    train = {"ring__a": [np.nan, np.nan, np.nan], "ring__b": [1.0, 2, np.nan]}
+    rows = {"ring__a": [5.0], "ring__b": [np.nan]}
+    result = encoded(train, dict.fromkeys(train, "feature"), rows)
+    assert list(result) == ["ring__b", "ring__missing"]
+    assert result["ring__missing"].tolist() == [1]
+
+
+def test_features_when_their_columns_are_absent_then_the_region_is_missing_after_json_too():
+    train = pd.DataFrame({"ring__a": [1.0, np.nan, 3], "ring__b": [1.0, np.nan, 3]})
+    encoder = fit_encoder(train, dict.fromkeys(train, "feature"), 1)
+    assert encoder.columns[-1] == RegionFlag("ring", ("ring__a", "ring__b"))
+    again = BlockEncoder.from_json(json.loads(json.dumps(encoder.as_json())))
+    assert again == encoder
+    assert again.transform(pd.DataFrame(index=["p"]))[:, -1].tolist() == [1]
 
 
 finite = st.floats(-1e100, 1e100, allow_subnormal=False).map(lambda x: 0.0 if abs(x) < 1e-100 else x)
