@@ -11,7 +11,7 @@ RADCURE ?= data/radcure
 CT ?= ct.nii.gz
 CONFIG ?=
 
-.PHONY: install demo demo-organs check-weights test test-long results results-radcure results-sts lint format lock envs schema clean
+.PHONY: install demo demo-organs check-weights test test-long results results-radcure results-sts lint format lock schema clean
 
 install: .venv/.installed
 
@@ -81,11 +81,6 @@ lock:
 	.venv-lock/bin/pip freeze --all --exclude-editable --exclude pip | sed -E 's/\+[A-Za-z0-9.]+$$//' >> requirements.new
 	mv requirements.new requirements.txt
 	rm -rf .venv-lock
-	$(PYTHON) envs/render.py
-
-# The conda environment and the container recipes, from the lock.
-envs:
-	$(PYTHON) envs/render.py
 
 clean:
 	rm -rf demo demo-organs results private logs runs .lint

@@ -1,6 +1,7 @@
 from snakemake.utils import min_version
 
-min_version("9.0")
+# pyproject.toml states the same range; the default profile needs `profile.yaml` (9.19).
+min_version("9.19")
 
 
 # The defaults; `--configfile` and `--config` go on top of them.

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import norm, qmc
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 import metaswin.evaluation
@@ -33,9 +34,8 @@ from metaswin.evaluation.decision import net_benefit
 from metaswin.evaluation.delong import repeat_interval
 from metaswin.evaluation.gather import Scored
 from metaswin.evaluation.intervals import Estimate, mean_over_folds
-from metaswin.evaluation.metrics import ANYTHING, BOUNDS, METRICS, brier, concordance, fold_metrics
+from metaswin.evaluation.metrics import ANYTHING, BOUNDS, METRICS, fold_metrics
 from metaswin.evaluation.pairs import Pairs
-from metaswin.evaluation.precision import average_precision
 from metaswin.evaluation.reliability import reliability
 from metaswin.evaluation.share import added_variance, by_share, share_variance
 from metaswin.files import write_json
@@ -92,16 +92,17 @@ def true_values(model: LogisticRegression, columns: slice, threshold: float) -> 
     weight = np.concatenate([RISK, 1 - RISK])
     found = {name: value.value for name, value in fold_metrics(labels, scores, threshold, weight).items()}
     half = POINTS[:, 0] > 0
-    stratum = concordance(p[half], p[half], RISK[half], 1 - RISK[half])
+    twice = np.tile(half, 2)
+    stratum = roc_auc_score(labels[twice], scores[twice], sample_weight=weight[twice])
     return {**found, "net_benefit": benefit(labels == 1, scores, weight), "stratum": stratum}
 
 
-def benefit(labels: NDArray, scores: NDArray, weight: NDArray) -> float:
+def benefit(labels: NDArray, scores: NDArray, sample_weight: NDArray) -> float:
     """Net benefit at the threshold probability `AT`."""
-    return float(net_benefit(labels, scores, weight, np.array([AT]))[0])
+    return float(net_benefit(labels, scores, sample_weight, np.array([AT]))[0])
 
 
-MOVED = {"pr_auc": average_precision, "brier": brier, "net_benefit": benefit}
+MOVED = {"pr_auc": average_precision_score, "brier": brier_score_loss, "net_benefit": benefit}
 
 
 def fold_values(part: Scored) -> dict[str, float]:

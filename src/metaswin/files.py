@@ -140,6 +140,13 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> "pd.DataFr
     return pd.read_parquet(path, columns=columns)
 
 
+def metadata_of(path: str | Path) -> dict[str, str]:
+    """What `write_table` put into the schema metadata, beside pandas' own."""
+    import pyarrow.parquet as pq
+
+    return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
+
+
 def write_volume(path: str | Path, image: "sitk.Image") -> None:
     """Write a SimpleITK image as compressed NIfTI.
 

@@ -1,6 +1,6 @@
-"""Hash the library code a job script depends on, so that an edit re-runs exactly what it touches.
+"""What stands for the library code that a job script depends on, so that a change re-runs exactly what it touches.
 
-Snakemake's code trigger sees only the script file. Every rule carries `source_hash(script)` as a parameter.
+Snakemake's code trigger sees only the script file. Every rule carries `code_version(script)` as a parameter.
 """
 
 import hashlib
@@ -9,8 +9,29 @@ from functools import cache
 from pathlib import Path
 from types import CodeType
 
+from metaswin import __version__
+
 PACKAGE = "metaswin"
 ROOT = Path(__file__).parent
+
+
+def code_version(script: str | Path) -> str:
+    """Version of the code behind a script: the source hash in a checkout, metaswin's version where it is installed.
+
+    An installed metaswin gives its major and minor version, so that a patch release continues a run; a release that
+    changes numbers raises the minor version. Training state is found by the same text.
+    """
+    return source_hash(script) if in_checkout() else release()
+
+
+def release() -> str:
+    """metaswin's major and minor version: what it computes is the same in all patch releases of one."""
+    return ".".join(__version__.split(".")[:2])
+
+
+def in_checkout() -> bool:
+    """Whether the library lies in a checkout of the project (``src`` beside ``pyproject.toml``)."""
+    return ROOT.parent.name == "src" and (ROOT.parent.parent / "pyproject.toml").is_file()
 
 
 def source_hash(script: str | Path) -> str:

@@ -2,7 +2,7 @@
 
 A per-patient job that meets bad *data* ends well. It writes ``status.json`` with the problem and an **empty
 (0-byte) file** under the name of every other declared output; the next stage's job of that patient reads the
-status first and passes it on. Only the checkpoints decide who goes on. A crash (killed, out of memory, a bug)
+status first and passes it on. Rule close_cohort lists who is left. A crash (killed, out of memory, a bug)
 fails the job instead, so a 0-byte file always means "excluded, see status.json".
 """
 

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file
 
-from metaswin.files import write_json, write_table
+from metaswin.files import read_json, write_json, write_table
 from metaswin.folds.make import make_folds
 from metaswin.folds.rows import Place
 from metaswin.folds.settings import FoldsSettings
+from metaswin.fusion.encode import BlockEncoder
 from metaswin.fusion.modalities import SourceFiles
 from metaswin.fusion.settings import FusionSettings
 from metaswin.survival.evaluate import evaluate_survival
 from metaswin.survival.fold import HazardOutputs, train_hazard
+from metaswin.survival.network import HazardNetworks, incidence
 from metaswin.survival.settings import SurvivalSettings
 
 HORIZON = 730.0
@@ -116,3 +119,21 @@ def draw(folder: Path, n: int = 120, k: int = 3, repeats: int = 1, seed: int = 0
         }
     )
     return SurvivalRun(folder, folds, clinical, pd.DataFrame({"patient": patients, "volume_tumor_mm3": np.exp(volume)}))
+
+
+class SavedHazard:
+    """A hazard head as its two files describe it."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        stem = folder / name.replace(":", "=")
+        facts = read_json(f"{stem}.json")
+        self.cuts, self.horizon, self.thresholds = facts["cuts"], facts["horizon"], facts["thresholds"]
+        self.encoders = {block["block"]: BlockEncoder.from_json(block["columns"]) for block in facts["blocks"]}
+        self.model = HazardNetworks(
+            tuple(block["width"] for block in facts["blocks"]), load_file(f"{stem}.safetensors")
+        )
+
+    def metastasis(self, tables: dict[str, pd.DataFrame]) -> np.ndarray:
+        """Cumulative incidence of metastasis at the cuts, from raw columns by block."""
+        blocks = [encoder.transform(tables[block]) for block, encoder in self.encoders.items()]
+        return incidence(self.model.hazards(blocks)[0])[0]

@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
+from metaswin.config import load as loading
 from metaswin.config.load import NO_DATA, json_schema, load
 from metaswin.config.model import Config
+from metaswin.config.read import read_config
+from metaswin.config.removed import REMOVED
 from metaswin.errors import UserError
 
 
@@ -31,7 +33,7 @@ def messages(raw):
 
 
 def test_config_file_when_read_then_it_names_every_default_and_no_other(repository):
-    written = yaml.safe_load((repository / "config/config.yaml").read_text())
+    written = read_config(repository / "config/config.yaml")
     assert written == Config().model_dump(mode="json")
 
 
@@ -41,12 +43,12 @@ def test_schema_file_when_compared_then_it_is_what_the_models_generate(repositor
 
 @pytest.mark.parametrize("example", ["radcure-clinical", "soft-tissue-sarcoma", "head-and-neck"])
 def test_example_when_loaded_without_its_data_then_it_is_consistent(repository, example):
-    raw = yaml.safe_load((repository / f"config/examples/{example}.yaml").read_text())
+    raw = read_config(repository / f"config/examples/{example}.yaml")
     assert load(raw, check_data=False).data.source in ("clinical", "dicom")
 
 
 def test_demo_when_loaded_then_it_is_consistent(repository):
-    assert load(yaml.safe_load((repository / "config/demo.yaml").read_text()), check_data=False).endpoints
+    assert load(read_config(repository / "config/demo.yaml"), check_data=False).endpoints
 
 
 def test_load_when_nothing_is_set_then_says_how_to_begin():
@@ -69,6 +71,30 @@ def test_load_when_keys_are_unknown_then_all_are_told_with_suggestions(clinical_
     assert "unknown key fold; did you mean 'folds'?" in text
     assert "unknown key deep.epoch; did you mean 'epochs'?" in text
     assert "seed: Input should be greater than or equal to 0 (found -1)" in text
+
+
+def test_load_when_a_setting_was_removed_then_it_says_what_to_do(clinical_only, monkeypatch):
+    removed = {"evaluation.nri": "Delete this line", "fusion.old": "Move it"}
+    monkeypatch.setattr(loading, "REMOVED", removed)
+    text = messages({**clinical_only, "evaluation": {"nri": False}, "fusion": {"old": {"a": 1}, "deep_score": "x"}})
+    assert "evaluation.nri is no longer a setting. Delete this line" in text
+    assert "fusion.old is no longer a setting. Move it" in text
+    assert "unknown key" not in text
+    monkeypatch.setitem(removed, "fusion.deep_score=x", "Take cross-fitted")
+    text = messages({**clinical_only, "fusion": {"deep_score": "x"}})
+    assert "fusion.deep_score: 'x' is no longer a choice. Take cross-fitted" in text
+
+
+def test_removed_settings_when_compared_with_the_model_then_none_exists():
+    def exists(key):
+        model = Config
+        for part in key.partition("=")[0].split("."):
+            if part not in model.model_fields:
+                return False
+            model = model.model_fields[part].annotation
+        return "=" not in key
+
+    assert [key for key in REMOVED if exists(key)] == []
 
 
 def test_load_when_columns_are_absent_then_the_nearest_is_suggested(clinical_only):
@@ -127,14 +153,14 @@ def test_load_when_strata_name_the_scanner_then_only_images_have_it(clinical_onl
 
 
 def test_load_when_radiomics_names_a_ring_nobody_makes_then_it_is_told(repository):
-    raw = yaml.safe_load((repository / "config/demo.yaml").read_text())
+    raw = read_config(repository / "config/demo.yaml")
     raw["radiomics"] = {"regions": ["tumor", "ring_0_5mm"]}
     with pytest.raises(UserError, match=r"radiomics\.regions: nobody makes 'ring_0_5mm'; did you mean 'ring_0_10mm'"):
         load(raw, check_data=False)
 
 
 def test_load_when_organs_are_named_that_the_thresholds_do_not_make_then_it_is_told(repository):
-    raw = yaml.safe_load((repository / "config/demo.yaml").read_text())
+    raw = read_config(repository / "config/demo.yaml")
     raw["patches"] = {**raw["patches"], "organ_groups": {"jaw": ["mandible"]}}
     with pytest.raises(UserError, match=r"organ_groups\.jaw: organs\.backend threshold does not make 'mandible'"):
         load(raw, check_data=False)

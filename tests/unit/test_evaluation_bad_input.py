@@ -9,7 +9,7 @@ from metaswin.evaluation.evaluate import evaluate
 from metaswin.evaluation.settings import EvaluationSettings
 from metaswin.files import read_json, read_table, write_json, write_table
 
-SETTINGS = EvaluationSettings(strata=["site", "age", "sex"], bootstrap=100, nri=True, decision_range=(0.1, 0.2))
+SETTINGS = EvaluationSettings(strata=["site", "age", "sex"], bootstrap=100, decision_range=(0.1, 0.2))
 HORIZON = {"dm": 900.0}
 
 

@@ -132,19 +132,6 @@ def test_net_benefit_threshold_is_the_prevalence_of_training_rows(tmp_path):
     assert before[0, 1] != after[0, 1]
 
 
-def test_nri_is_off_by_default_and_warns_when_on(data):
-    assert not compared(data)["metric"].str.startswith("nri").any()
-    table = compared(data, nri=True, net_benefit_threshold=0.25)
-    found = one(table, "nri")
-    assert "do not conclude" in found["note"]
-    ours, theirs = data.arms[data.headline, "network"], data.arms["volume", "network"]
-    values = []
-    for a, b in zip(ours, theirs, strict=True):
-        labels, moved = a.known[0], (a.known[1] >= 0.25).astype(int) - (b.known[1] >= 0.25)
-        values.append(moved[labels].mean() - moved[~labels].mean())
-    assert found["value"] == pytest.approx(np.mean(values))
-
-
 def test_comparisons_of_a_plain_column_have_no_weighted_value(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical", "radiomics")))
     inputs = run.evaluation_inputs

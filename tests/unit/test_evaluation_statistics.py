@@ -6,34 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.coverage import measured_coverage
-from metaswin.evaluation.curves import mean_roc, roc
+from metaswin.evaluation.curves import mean_roc
 from metaswin.evaluation.intervals import ALL_EQUAL, mean_over_folds
-from metaswin.evaluation.metrics import METRICS, concordance, fold_metrics
+from metaswin.evaluation.metrics import METRICS, fold_metrics
 
 ONES = np.ones(4)
 
 
 def both_outcomes(size: int):
     return hnp.arrays(bool, size).filter(lambda y: y.any() and not y.all())
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.data())
-def test_concordance_of_tied_scores_and_weights_equals_sklearn(data):
-    size = data.draw(st.integers(2, 40))
-    labels = data.draw(both_outcomes(size))
-    scores = data.draw(hnp.arrays(int, size, elements=st.integers(0, 6))).astype(float)
-    weight = data.draw(hnp.arrays(float, size, elements=st.floats(0.1, 5)))
-    ours = concordance(scores[labels], scores[~labels], weight[labels], weight[~labels])
-    assert ours == pytest.approx(roc_auc_score(labels, scores, sample_weight=weight), abs=1e-9)
-
-
-def test_concordance_when_all_scores_tie_then_half():
-    assert concordance(np.zeros(3), np.zeros(5), np.ones(3), np.ones(5)) == 0.5
 
 
 def test_fold_metrics_of_four_rows_are_those_counted_by_hand():
@@ -130,13 +116,13 @@ def test_weighted_auc_is_unbiased_when_loss_depends_on_nothing_but_time():
     day = rng.exponential(2000 * np.exp(-risk))
     lost = rng.exponential(700, n)
     full = day <= horizon
-    truth = concordance(risk[full], risk[~full], np.ones(full.sum()), np.ones((~full).sum()))
+    truth = roc_auc_score(full, risk)
     time, event = np.minimum(day, lost), (day <= lost).astype(int)
     label = np.where((event == 1) & (time <= horizon), 1.0, np.where(time < horizon, np.nan, 0.0))
     weight = weights(label, time, horizon, Censoring(time, event))
-    one, zero = label == 1, label == 0
-    naive = concordance(risk[one], risk[zero], np.ones(one.sum()), np.ones(zero.sum()))
-    weighted = concordance(risk[one], risk[zero], weight[one], weight[zero])
+    known = ~np.isnan(label)
+    naive = roc_auc_score(label[known], risk[known])
+    weighted = fold_metrics(label, expit(risk), None, weight)["auc"].value
     assert abs(weighted - truth) < 0.005
     assert abs(naive - truth) > 0.01
 
@@ -212,14 +198,6 @@ def test_measured_coverage_of_the_headline_interval_is_between_92_and_98_percent
     headline = rows[(rows["interval"] == "Nadeau-Bengio") & (rows["metric"] == "auc")]
     assert len(headline) == 5
     assert headline["coverage"].between(0.92 - headline["error"], 0.98 + headline["error"]).all()
-
-
-def test_roc_has_the_area_of_the_concordance():
-    rng = np.random.default_rng(5)
-    labels, scores, weight = rng.random(60) < 0.4, rng.integers(0, 9, 60).astype(float), rng.random(60) + 0.1
-    fpr, tpr = roc(labels, scores, weight)
-    area = np.trapezoid(tpr, fpr)
-    assert area == pytest.approx(concordance(scores[labels], scores[~labels], weight[labels], weight[~labels]))
 
 
 def test_mean_roc_of_a_perfect_and_a_useless_fold_lies_between():

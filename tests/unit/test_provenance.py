@@ -110,3 +110,18 @@ def test_dependencies_when_asked_for_a_real_script_then_stages_it_does_not_use_a
     assert "folds/make.py" in found
     assert "files.py" in found
     assert not any(name.startswith(("radiomics/", "deep/", "images/")) for name in found)
+
+
+def test_code_version_when_in_a_checkout_then_the_source_hash(repository):
+    script = repository / "workflow/scripts/report.py"
+    assert provenance.in_checkout()
+    assert provenance.code_version(script) == provenance.source_hash(script)
+
+
+def test_code_version_when_installed_then_a_patch_release_continues_a_run(library, monkeypatch):
+    _, script = library  # not below src, beside no pyproject.toml
+    found = []
+    for version in ("1.2.3", "1.2.9", "1.3.0"):
+        monkeypatch.setattr(provenance, "__version__", version)
+        found.append(provenance.code_version(script))
+    assert found == ["1.2", "1.2", "1.3"]

@@ -8,7 +8,7 @@ import pytest
 
 from metaswin.errors import UserError
 from metaswin.files import read_json
-from metaswin.radiomics.importing import import_features, read_wide, to_long, tumor_volume
+from metaswin.radiomics.importing import import_features, read_wide, to_long
 
 COHORT = ["001", "A-2", "A-3"]
 
@@ -93,12 +93,3 @@ def test_import_features_when_the_header_is_wrong_then_the_user_is_told(
 def test_to_long_keeps_no_row_of_a_region_without_values() -> None:
     wide = pd.DataFrame({"tumor__a": [1.0, np.nan]}, index=pd.Index(["x", "y"], name="patient"))
     assert to_long(wide)["patient"].tolist() == ["x"]
-
-
-def test_tumor_volume_prefers_the_voxel_count_and_is_missing_without_one() -> None:
-    long = pd.DataFrame({"patient": ["x", "x", "y"], "region": ["tumor", "primary", "tumor"]})
-    mesh = long.assign(original_shape_MeshVolume=[1.0, 9.0, 2.0])
-    both = mesh.assign(original_shape_VoxelVolume=[3.0, 9.0, 4.0])
-    assert tumor_volume(mesh).to_dict() == {"x": 1.0, "y": 2.0}
-    assert tumor_volume(both).to_dict() == {"x": 3.0, "y": 4.0}
-    assert tumor_volume(long).isna().tolist() == [True, True]

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 import SimpleITK as sitk
 
-from metaswin import __version__
 from metaswin.errors import UserError
 from metaswin.files import write_json, write_volume
 from metaswin.problems import Problem
+from metaswin.provenance import release
 from metaswin.radiomics.collect import collect_features, collect_problems
 from metaswin.radiomics.names import expected_features
 from metaswin.radiomics.patient import extract_patient, settings_hash, wanted_regions
@@ -80,7 +80,7 @@ def test_extract_patient_writes_one_row_a_region_and_how_it_was_made(make_job: A
     assert table["original_shape_VoxelVolume"].tolist() == [275, 150, 125, 175]
     metadata = pq.read_schema(job.outputs["table"]).metadata
     assert metadata[b"engine"] == b"metaswin"
-    assert metadata[b"version"].decode() == __version__
+    assert metadata[b"version"].decode() == release()
     assert metadata[b"settings_hash"].decode() == settings_hash(SETTINGS) != settings_hash(RadiomicsSettings())
     assert job.status == Status("P-1", "radiomics")
 

@@ -195,7 +195,14 @@ def test_run_when_jobs_of_a_killed_run_cannot_be_seen_then_it_asks_to_end_them(t
         ("data:\n  source: [dicom\n", r"c\.yaml, line 3, column 1"),
         ("data:\n  source: dicom\n   root: x\n", r"c\.yaml, line 3, column 8: mapping values are not allowed"),
         ("data:\n\tsource: dicom\n", r"c\.yaml, line 2, column 1: found character '\\t'"),
-        ("seed: 1\nfolds: {k: 3}\nseed: 2\n", r"c\.yaml, line 3, column 1: the key 'seed' is there already, in line 1"),
+        ("seed: 1\nfolds: {k: 3}\nseed: 2\n", r"c\.yaml, line 3, column 1: the key 'seed' is already in line 1"),
+        ("a: {yes: 1,\n  on: 2}\n", r"c\.yaml, line 2, column 3: the key True is already in line 1"),
+        ("a: &x {k: 1}\nb: {<<: *x, k: 2, k: 3}\n", r"c\.yaml, line 2, column 19: the key 'k' is already in line 2"),
+        ('{"seed": 1, "seed": 2}', r"c\.yaml: the key 'seed' is written twice"),
+        ("a: 1\nb: *x\n", r"c\.yaml, line 2, column 4: found undefined alias"),
+        ("a: 1\nb:\n  <<: 5\n", r"c\.yaml, line 3, column 7: expected a mapping or list of mappings for merging"),
+        ("day: 2024-02-30\n", r"c\.yaml, line 1, column 6: 2024-02-30 \(day .*\)"),
+        ("a: !!python/tuple [1]\n", r"c\.yaml, line 1, column 4: could not determine a constructor"),
         ("- a\n", r"c\.yaml: found list; expected"),
     ],
 )
@@ -204,6 +211,34 @@ def test_config_when_it_has_a_slip_then_file_and_line_are_told(tmp_path, text, t
     path.write_text(text)
     with pytest.raises(UserError, match=told):
         read_config(path)
+
+
+VALUES = """
+truths: [yes, no, on, off, Yes, OFF, true, y]
+numbers: [010, 0o10, 0x1f, 1_000, 190:20:30, 1e5, 1.0e+5, .5, 1., -0.0, .inf]
+days: [2024-01-31, 2024-01-31 10:00:00, "2024-01-31"]
+nothing: [~, null, Null, ""]
+text: |
+  two
+  lines
+below: {deep: {<<: &base {k: 1, n: {m: 2}}, k: 3}}
+endpoint: &endpoint {<<: *base, more: 4}
+other: {k: 0, <<: *endpoint, n: 9}
+several: {<<: [*endpoint, *base], own: 1}
+same: *endpoint
+1: a number as key
+"""
+
+
+@pytest.mark.parametrize(
+    "text", [VALUES, '{"seed": 1e5, "list": [1, 2.50, null, true, "on"]}', "# nothing but this: \na:"]
+)
+def test_config_when_read_then_the_values_are_those_that_snakemake_reads(tmp_path, text):
+    from snakemake.common.configfile import load_configfile
+
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    assert repr(read_config(path)) == repr(dict(load_configfile(path)))
 
 
 def test_configs_when_there_are_several_then_the_later_goes_on_top_key_by_key(tmp_path):

@@ -5,13 +5,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from survival_run import HORIZON, SETS, draw
+from survival_run import HORIZON, SETS, SavedHazard, draw
 
 from metaswin.errors import UserError
 from metaswin.files import read_json
 from metaswin.folds.rows import Folds
 from metaswin.fusion.modalities import load_sources
-from metaswin.survival.store import load_hazard
 
 FOLD = (0, 0)
 ARMS = ["clinical:staging", "volume", "clinical:paper"]
@@ -82,15 +81,15 @@ def test_risk_when_it_follows_volume_then_the_hazard_head_of_every_fit_finds_it(
     assert min(ranked) > 0.9
 
 
-def test_heads_when_loaded_again_then_the_same_predictions(run, fits, predictions):
+def test_heads_when_read_from_their_files_then_the_same_predictions(run, fits, predictions):
     rows = Folds.of(run.folds, FOLD[0]).with_followup().outer(FOLD[1])
     sources = load_sources(rows.patients, run.files, SETS)
     for name in fits["arms"]:
-        head = load_hazard(run.model(*FOLD, "models"), name)
+        head = SavedHazard(run.model(*FOLD, "models"), name)
         tables = {block: sources.table(block, rows.final)[0][rows.test] for block in head.encoders}
-        metastasis, _ = head.predict(tables)
+        metastasis = head.metastasis(tables)
         expected = predictions[(predictions["arm"] == name) & (predictions["part"] == "test")]["risk"]
-        assert metastasis[:, head.cuts.tolist().index(head.horizon)] == pytest.approx(expected.to_numpy())
+        assert metastasis[:, head.cuts.index(head.horizon)] == pytest.approx(expected.to_numpy())
 
 
 def test_models_when_written_then_named_for_any_file_system_and_no_pickle(run):

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from survival_run import SavedHazard
 
 from metaswin.fusion.encode import fit_encoder
 from metaswin.fusion.settings import NetworkSettings
 from metaswin.survival.intervals import states
 from metaswin.survival.network import HazardNetworks, fit_hazards, incidence, negative_log_likelihood
-from metaswin.survival.store import FittedHazard, incidence_at, load_hazard, save_hazard
+from metaswin.survival.store import FittedHazard, incidence_at, save_hazard
 
 SMALL = NetworkSettings(steps=60, ensemble=2, penalties=[1.0, 30.0])
 CUTS = np.array([100.0, 250.0, 500.0])
@@ -78,10 +79,6 @@ def test_networks_when_fitted_twice_then_the_same_and_not_with_another_seed(mode
     assert not np.array_equal(model.weights["hidden.weight"], other.weights["hidden.weight"])
 
 
-def test_networks_when_one_penalty_is_taken_then_its_hazards(model, data):
-    assert np.array_equal(model.only(1).hazards(data[0])[0], model.hazards(data[0])[1])
-
-
 def test_networks_when_a_block_has_no_columns_then_everybody_has_the_same_hazards(data):
     fitted = fit_hazards([np.empty((150, 0))], data[1], CUTS, [1.0], SMALL, seed=1)
     hazards = fitted.hazards([np.empty((4, 0))])[0]
@@ -96,18 +93,17 @@ def test_networks_when_rows_are_more_than_a_batch_then_they_train_too(data):
     assert np.isfinite(negative_log_likelihood(fitted.hazards(data[0]), data[1])).all()
 
 
-def test_head_when_saved_and_loaded_then_the_same_predictions(model, data, tmp_path):
+def test_head_when_saved_then_its_files_give_the_same_predictions(model, data, tmp_path):
     table = pd.DataFrame(data[0][0], columns=list("abcde"))
     encoder = fit_encoder(table, dict.fromkeys(table, "numeric"), 1)
     fitted = fit_hazards([encoder.transform(table)], data[1], CUTS, [2.0], SMALL, seed=2)
     head = FittedHazard("clinical:paper", {"clinical:paper": encoder}, fitted, CUTS, 250.0, (0.2, 0.4))
     save_hazard(tmp_path, head)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clinical=paper.json", "clinical=paper.safetensors"]
-    loaded = load_hazard(tmp_path, "clinical:paper")
-    tables = {"clinical:paper": table}
-    for ours, theirs in zip(head.predict(tables), loaded.predict(tables), strict=True):
-        assert np.array_equal(ours, theirs)
-    assert (loaded.cuts.tolist(), loaded.horizon, loaded.thresholds) == (CUTS.tolist(), 250.0, (0.2, 0.4))
+    saved = SavedHazard(tmp_path, "clinical:paper")
+    expected = incidence(fitted.hazards([encoder.transform(table)])[0])[0]
+    assert np.array_equal(saved.metastasis({"clinical:paper": table}), expected)
+    assert (saved.cuts, saved.horizon, saved.thresholds) == (CUTS.tolist(), 250.0, [0.2, 0.4])
 
 
 def test_incidence_when_between_cuts_then_on_a_straight_line():

@@ -21,7 +21,7 @@ CONFIG = {
     "folds": {"k": 3, "repeats": 2},
     "fusion": {"modalities": ["clinical"], "network": {"steps": 5, "ensemble": 1}, "headline_arm": "clinical:staging"},
     "explanation": {"background": 5, "patients": 3, "permutations": 1},
-    "evaluation": {"strata": ["site", "age"], "bands": {"age": [55, 65]}, "nri": True, "bootstrap": 100},
+    "evaluation": {"strata": ["site", "age"], "bands": {"age": [55, 65]}, "bootstrap": 100},
     "survival": {"intervals": 3, "network": {"steps": 5, "ensemble": 1, "penalties": [5]}},
     "controls": {"permutation": {"n": 30}},
 }
@@ -75,7 +75,7 @@ def test_evaluation_when_finished_then_its_tables_answer_for_both_endpoints(fini
     comparisons = finished.table("evaluation/comparisons.parquet")
     planned = comparisons[comparisons["family"] == "confirmatory"].set_index("endpoint")
     assert planned["metric"].to_dict() == {"ever": "auc", "year": "auc_ipcw"}
-    assert set(comparisons["metric"]) >= {"brier_ipcw", "net_benefit_ipcw", "nri_ipcw"}
+    assert set(comparisons["metric"]) >= {"brier_ipcw", "net_benefit_ipcw"}
 
 
 def test_survival_when_an_endpoint_has_a_horizon_then_its_tables_are_there_and_no_others(finished):

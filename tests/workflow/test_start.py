@@ -1,8 +1,27 @@
 """What a user meets first: a fresh clone, mistakes in the configuration, the default profile."""
 
+import csv
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-from metaswin.config.load import NO_DATA
+import pytest
+from planned import rules_to_run
+
+from metaswin.config.load import NO_DATA, load
+from metaswin.config.read import read_configs
+from metaswin.files import write_json
+from metaswin.organs.weights import FILES, required
+
+METASWIN = [sys.executable, "-c", "import sys; from metaswin.cli import main; sys.exit(main())"]
+EXAMPLES = {
+    "radcure-clinical": ["config/examples/radcure-clinical.yaml"],
+    "soft-tissue-sarcoma": ["config/examples/soft-tissue-sarcoma.yaml"],
+    "head-and-neck": ["config/examples/head-and-neck.yaml"],
+    "demo": ["config/demo.yaml"],
+    "demo-organs": ["config/demo.yaml", "config/demo-organs.yaml"],
+}
 
 
 def test_all_when_nothing_is_configured_then_one_message_within_ten_seconds(snakemake, tmp_path):
@@ -37,3 +56,37 @@ def test_config_when_it_has_several_mistakes_then_all_are_told_before_anything_r
     assert "did you mean 'dm'?" in run.text
     assert "Traceback" not in run.text
     assert not (tmp_path / "results").exists()
+
+
+def stand_in(folder: Path, configs: list[Path]) -> None:
+    """What a configuration names, as far as the check before a run looks at it."""
+    config = load(read_configs(configs), check_data=False)
+    names = {config.clinical.id, *config.clinical.columns, config.ingest.series.treatment_start}
+    for endpoint in config.endpoints.values():
+        names |= {*endpoint.columns, endpoint.start}
+    table = folder / config.clinical.table
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([sorted(names - {None}), ["1"] * len(names - {None})])
+    if config.data.source == "dicom":
+        (folder / config.data.dicom).mkdir(parents=True)
+    if config.data.source == "dicom" and config.organs.backend == "totalsegmentator":
+        settings = config.organs.totalsegmentator
+        for weights in required(settings.model_copy(update={"weights": str(folder / settings.weights)})):
+            for name in FILES:
+                write_json(weights.folder / name, {"labels": {name: i for i, name in weights.model.labels.items()}})
+
+
+def test_examples_when_listed_then_none_is_forgotten(repository):
+    listed = {repository / path for paths in EXAMPLES.values() for path in paths}
+    assert listed | {repository / "config/config.yaml"} == set(repository.glob("config/**/*.yaml"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_when_planned_by_metaswin_run_then_its_report_is_among_the_jobs(repository, tmp_path, example):
+    configs = [repository / path for path in EXAMPLES[example]]
+    stand_in(tmp_path, configs)
+    command = [*METASWIN, "run", "--dryrun", "--directory", tmp_path, "--configfile", *configs, "--", "all"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "report" in rules_to_run(done.stdout)

@@ -31,8 +31,8 @@ if ANATOMY:
 
     rule collect_anatomy:
         input:
-            tables=lambda wildcards: expand(results("anatomy/{patient}.parquet"), patient=used_patients()),
-            closed=CLOSED,
+            tables=of_planned("anatomy/{patient}.parquet"),
+            used=results("cohort/used.parquet"),
         output:
             features=results("features/anatomy.parquet"),
         log:

@@ -28,9 +28,7 @@ rule bundle_model:
         clinical=results("cohort/clinical.parquet"),
         used=results("cohort/used.parquet"),
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
-        images=lambda wildcards: (
-            expand(results("images/{patient}/image.json"), patient=used_patients()) if IMAGES else []
-        ),
+        images=of_planned("images/{patient}/image.json"),
         summary=results("evaluation/summary.parquet"),
     output:
         folder=directory(results("bundle")),

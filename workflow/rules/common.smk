@@ -1,5 +1,6 @@
 # The checked configuration and the helpers every rule file uses.
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -8,8 +9,9 @@ from metaswin.config.load import load
 from metaswin.errors import UserError
 from metaswin.folds.fits import all_fits, fit_name, outer_fits
 from metaswin.ingest.pseudonyms import pseudonym_places
-from metaswin.provenance import source_hash
+from metaswin.provenance import code_version
 from metaswin.running.owner import hold, is_mine, live_owner
+from metaswin.running.scheduler import lift_default_rate_limit
 
 try:
     CONFIG = load(config, check_data=workflow.is_main_process)
@@ -31,14 +33,7 @@ PSEUDONYMS = pseudonym_places(CONFIG.data, CONFIG.output.private)
 onstart:
     if workflow.is_main_process and not is_mine(Path.cwd()) and not hold(Path.cwd()):
         raise WorkflowError(f"{Path.cwd()} is in use: {live_owner(Path.cwd())} runs the workflow there.")
-    # Under its limit of jobs a second (100 where none is given) Snakemake 9.27 wakes its scheduler once a second for every
-    # job that has ended, for as long as others wait: thousands of patients would keep it busy with nothing else.
-    scheduler = workflow.scheduler
-    if scheduler.job_rate_limiter and (
-        scheduler.job_rate_limiter.max_jobs,
-        scheduler.job_rate_limiter.timespan,
-    ) == (100, 1):
-        scheduler.job_rate_limiter = None
+    lift_default_rate_limit(workflow.scheduler, version("snakemake"))
 
 
 wildcard_constraints:
@@ -77,8 +72,8 @@ def section(name):
 
 
 def code(script):
-    """Hash of the library code behind a script: a parameter, so that an edit re-runs what depends on it."""
-    return source_hash(Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py")
+    """What stands for the library code behind a script: a parameter, so that a change re-runs what depends on it."""
+    return code_version(Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py")
 
 
 def repeat_folder(rest):

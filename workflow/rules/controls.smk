@@ -18,6 +18,7 @@ if IMAGES:
             regions=results("regions/{patient}/regions.nii.gz"),
             facts=results("regions/{patient}/regions.json"),
             status=results("regions/{patient}/status.json"),
+            checked=IMAGES_CHECKED,
         output:
             table=results("radiomics-shuffled/{patient}.parquet"),
             status=results("radiomics-shuffled/{patient}.status.json"),
@@ -42,8 +43,8 @@ if IMAGES:
 
     rule collect_shuffled:
         input:
-            tables=lambda wildcards: expand(results("radiomics-shuffled/{patient}.parquet"), patient=used_patients()),
-            closed=CLOSED,
+            tables=of_planned("radiomics-shuffled/{patient}.parquet"),
+            used=results("cohort/used.parquet"),
         output:
             features=results("features/radiomics-shuffled.parquet"),
         log:

@@ -1,10 +1,10 @@
 # The deep networks: one for every fit, and for each outer fold the scores that they give.
 if DEEP:
-    from metaswin.deep.resources import memory_mb
+    from metaswin.deep.resources import memory_mb, patients_with_patch
 
     rule train_deep:
         input:
-            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
+            patches=results("features/patches.safetensors"),
             folds=folds_of,
             pretrained=CONFIG.deep.pretrained or [],
         output:
@@ -34,7 +34,7 @@ if DEEP:
 
     rule extract_deep_features:
         input:
-            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
+            patches=results("features/patches.safetensors"),
             folds=folds_of,
             networks=(
                 final_folder("deep/{backbone}/network.safetensors")

@@ -70,7 +70,7 @@ if MAPPED:
             networks=lambda wildcards: every_fold(
                 final_folder(f"deep/{CONFIG.deep.backbone}/network.safetensors"), [wildcards.endpoint]
             ),
-            patches=lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
+            patches=results("features/patches.safetensors"),
         output:
             facts=results("explanation/{endpoint}/maps.json"),
             maps=directory(results("explanation/{endpoint}/maps")),

@@ -32,5 +32,4 @@ if CONFIG.data.source == "dicom":
 
     rule export:
         input:
-            lambda wildcards: expand(rules.export_dicom.output, patient=used_patients()),
-            closed=CLOSED,
+            lambda wildcards: expand(rules.export_dicom.output, patient=planned_patients()),

@@ -1,5 +1,6 @@
 rule make_folds:
     input:
+        used=results("cohort/used.parquet"),
         outcomes=results("cohort/outcomes.parquet"),
         counts=results("cohort/outcomes.json"),
         clinical=results("cohort/clinical.parquet"),
@@ -10,7 +11,7 @@ rule make_folds:
         logs("make_folds/{endpoint}"),
     benchmark:
         benchmarks("make_folds/{endpoint}")
-    # Too few events are told here: before the features of a whole cohort are computed.
+    # Too few events among the used patients are told as soon as they are known; make_qc has warned before.
     priority: 100
     threads: 1
     resources:

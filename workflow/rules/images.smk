@@ -8,6 +8,7 @@ if IMAGES:
     rule convert_images:
         input:
             source=patient_source,
+            checked=DATA_CHECKED,
             model=model_files(CONFIG.images.nnunet) if AUTOMATIC else [],
         output:
             ct=results("images/{patient}/ct.nii.gz"),
@@ -35,4 +36,4 @@ if IMAGES:
 
     rule images:
         input:
-            lambda wildcards: expand(results("images/{patient}/status.json"), patient=found_patients()),
+            of_planned("images/{patient}/status.json"),

@@ -1,4 +1,4 @@
-# Index the DICOM folder, match it with the clinical table, choose CT and contours.
+# Index the DICOM folder, match it with the clinical table, choose CT and contours, label the patients.
 from metaswin.ingest.walk import folder_state
 
 
@@ -35,18 +35,23 @@ rule index_dicom:
         "../scripts/index_dicom.py"
 
 
-rule match_patients:
+# The only checkpoint: the patients that it plans, and no others, have jobs of their own.
+# The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
+# so that only the patients whose JSON changed are converted again.
+checkpoint build_cohort:
     input:
         unpack(cohort_inputs),
     output:
-        patients=results("ingest/patients.parquet"),
-        problems=results("cohort/ingest_problems.parquet"),
+        patients=results("cohort/patients.parquet"),
+        problems=results("cohort/early_problems.parquet"),
+        clinical=results("cohort/clinical.parquet"),
+        outcomes=results("cohort/outcomes.parquet"),
         choice=results("ingest/series_choice.parquet"),
-        sources=directory(private("ingest/sources")),
+        sources=directory(private("sources")),
     log:
-        logs("match_patients"),
+        logs("build_cohort"),
     benchmark:
-        benchmarks("match_patients")
+        benchmarks("build_cohort")
     threads: 1
     resources:
         mem_mb=memory(2000),
@@ -56,17 +61,18 @@ rule match_patients:
         data=section("data"),
         clinical=section("clinical"),
         cohort=section("cohort"),
+        endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
         ingest=section("ingest"),
         images=section("images"),
         details=DETAILS,
         pseudonyms=PSEUDONYMS,
-        code=code("match_patients"),
+        code=code("build_cohort"),
     message:
-        "Match images with the clinical table; choose CT and contours"
+        "Match images with the clinical table; choose CT and contours; label the patients"
     script:
-        "../scripts/match_patients.py"
+        "../scripts/build_cohort.py"
 
 
 rule ingest:
     input:
-        rules.match_patients.output,
+        rules.build_cohort.output,

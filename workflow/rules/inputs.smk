@@ -24,23 +24,35 @@ def patient_source(wildcards):
     return f"{checkpoints.build_cohort.get().output.sources}/{wildcards.patient}.json"
 
 
-def found_patients():
-    """Patients that ingest lets through."""
+def planned_patients():
+    """Patients that have jobs of their own: with data and an outcome; some may be excluded later."""
     import pandas as pd
 
     patients = checkpoints.build_cohort.get().output.patients
     return pd.read_parquet(patients, columns=["patient"])["patient"].tolist()
 
 
+def of_planned(*paths):
+    """Input function: these paths for every planned patient; nothing without images.
+
+    Rules that collect read ``cohort/used.parquet`` too, and take from these files those of the used patients.
+    """
+
+    def paths_of(wildcards):
+        return expand([results(path) for path in paths], patient=planned_patients()) if IMAGES else []
+
+    return paths_of
+
+
 def organ_batches():
-    """Batches of the patients that ingest lets through: name → patients, and patient → name."""
+    """Batches of the planned patients: name → patients, and patient → name."""
     patients = Path(checkpoints.build_cohort.get().output.patients)
     return _organ_batches(patients.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
 def _organ_batches(written):
-    found = batches(found_patients(), CONFIG.organs.totalsegmentator.batch_size)
+    found = batches(planned_patients(), CONFIG.organs.totalsegmentator.batch_size)
     return found, {patient: name for name, patients in found.items() for patient in patients}
 
 
@@ -52,29 +64,6 @@ def of_batch(path):
 def batch_of(wildcards):
     """The batch in which the organs of a patient are drawn."""
     return results(f"organs/batches/{organ_batches()[1][wildcards.patient]}.json")
-
-
-def of_found_patients(*paths):
-    """Input function: these paths for every patient of the images way, nothing without images."""
-
-    def paths_of(wildcards):
-        if not IMAGES:
-            return []
-        return expand([results(path) for path in paths], patient=found_patients())
-
-    return paths_of
-
-
-# Whatever asks who goes on depends on the listing too: an input function alone does not keep the second checkpoint in the
-# plan (Snakemake 9.27), and a stage asked for by name after `ingest` would go on with the patients of before.
-CLOSED = ancient(results("cohort/used.parquet"))
-
-
-def used_patients():
-    """Patients that go on after the cohort is closed."""
-    import pandas as pd
-
-    return pd.read_parquet(checkpoints.close_cohort.get().output.used, columns=["patient"])["patient"].tolist()
 
 
 def folds_of(wildcards):
@@ -106,7 +95,7 @@ def tables_of(fits):
 
 def perturbed_patients():
     """The patients whose masks are perturbed."""
-    return subset(used_patients(), CONFIG.stability.patients, CONFIG.seed)
+    return subset(planned_patients(), CONFIG.stability.patients, CONFIG.seed)
 
 
 def of_harmonisation(ending):
@@ -126,7 +115,7 @@ def training_mb(wildcards, input, attempt):
         CONFIG.deep,
         size=CONFIG.patches.size,
         channels=3 + len(CONFIG.patches.organ_groups),
-        patients=len(input.patches),
+        patients=len(patients_with_patch(input.patches)),
     )
     return memory(needed)(wildcards, attempt)
 

@@ -69,5 +69,5 @@ if IMAGES:
 
     rule organs:
         input:
-            lambda wildcards: expand(results("organs/{patient}/status.json"), patient=found_patients()),
+            of_planned("organs/{patient}/status.json"),
             WEIGHTS,

@@ -10,6 +10,7 @@ if DEEP:
             regions=results("regions/{patient}/regions.nii.gz"),
             region_facts=results("regions/{patient}/regions.json"),
             status=results("regions/{patient}/status.json"),
+            checked=IMAGES_CHECKED,
         output:
             patch=results("patches/{patient}.nii.gz"),
             status=results("patches/{patient}.status.json"),
@@ -31,7 +32,29 @@ if DEEP:
         script:
             "../scripts/make_patches.py"
 
+    # Networks read this one file: a newcomer who is excluded changes nothing of what they are trained on.
+    rule collect_patches:
+        input:
+            patches=of_planned("patches/{patient}.nii.gz"),
+            used=results("cohort/used.parquet"),
+        output:
+            patches=results("features/patches.safetensors"),
+        log:
+            logs("collect_patches"),
+        benchmark:
+            benchmarks("collect_patches")
+        threads: 1
+        resources:
+            mem_mb=memory(2000),
+            runtime=30,
+            disk_mb=10000,
+        params:
+            code=code("collect_patches"),
+        message:
+            "Join the patches of all patients"
+        script:
+            "../scripts/collect_patches.py"
+
     rule patches:
         input:
-            lambda wildcards: expand(results("patches/{patient}.nii.gz"), patient=used_patients()),
-            closed=CLOSED,
+            results("features/patches.safetensors"),

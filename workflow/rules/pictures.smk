@@ -1,4 +1,4 @@
-# One picture a used patient: CT with contours in three planes, and flags of odd masks.
+# One picture a patient: CT with contours in three planes, and flags of odd masks.
 if IMAGES:
 
     rule picture_patient:
@@ -33,5 +33,4 @@ if IMAGES:
 
     rule pictures:
         input:
-            lambda wildcards: expand(results("pictures/{patient}.png"), patient=used_patients()),
-            closed=CLOSED,
+            of_planned("pictures/{patient}.png"),

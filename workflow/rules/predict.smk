@@ -40,15 +40,9 @@ if PREDICTING:
             features=results("features/radiomics.parquet") if RADIOMICS else [],
             problems=results("features/problems.parquet") if RADIOMICS else [],
             anatomy=results("features/anatomy.parquet") if ANATOMY else [],
-            patches=lambda wildcards: (
-                expand(results("patches/{patient}.nii.gz"), patient=used_patients()) if DEEP else []
-            ),
-            images=lambda wildcards: (
-                expand(results("images/{patient}/image.json"), patient=used_patients()) if IMAGES else []
-            ),
-            pictures=lambda wildcards: (
-                expand(results("pictures/{patient}.png"), patient=used_patients()) if IMAGES else []
-            ),
+            patches=results("features/patches.safetensors") if DEEP else [],
+            images=of_planned("images/{patient}/image.json"),
+            pictures=of_planned("pictures/{patient}.png"),
         output:
             table=results("predictions/predictions.parquet"),
             csv=results("predictions/predictions.csv"),

@@ -4,11 +4,12 @@ from metaswin.folds.settings import LEAST_FOLDS
 
 rule make_qc:
     input:
-        patients=rules.match_patients.output.patients,
-        problems=rules.match_patients.output.problems,
-        choice=rules.match_patients.output.choice,
+        patients=rules.build_cohort.output.patients,
+        problems=rules.build_cohort.output.problems,
+        clinical=rules.build_cohort.output.clinical,
+        outcomes=rules.build_cohort.output.outcomes,
+        choice=rules.build_cohort.output.choice,
         series=results("ingest/series.parquet") if CONFIG.data.source == "dicom" else [],
-        clinical=CONFIG.clinical.table,
         template=LIBRARY / "report" / "templates" / "qc.html.j2",
     output:
         html=results("cohort/qc.html"),
@@ -18,6 +19,7 @@ rule make_qc:
         logs("make_qc"),
     benchmark:
         benchmarks("make_qc")
+    priority: 100
     threads: 1
     resources:
         mem_mb=memory(1000),
@@ -31,7 +33,6 @@ rule make_qc:
         # Where nothing stops the run, an edit of folds.k is none of the cohort's business: the least k counts.
         folds=CONFIG.folds.k if CONFIG.qc.on_problem == "stop" else LEAST_FOLDS,
         details=DETAILS,
-        pseudonyms=PSEUDONYMS,
         code=code("make_qc"),
     message:
         "Quality control of the data: results/cohort/qc.html"
@@ -39,39 +40,40 @@ rule make_qc:
         "../scripts/make_qc.py"
 
 
-# The gate before the long computations, and the first checkpoint: who goes on. With `qc.on_problem: stop` it fails where
-# anyone would be left out.
-# The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
-# so that only the patients whose JSON changed are converted again. The stamp differs each time: were all outputs as
-# before, Snakemake (9.27) would find the second checkpoint up to date and never ask again who goes on behind it.
-checkpoint build_cohort:
+# The first gate: it ends the run where no patient is left or, with `qc.on_problem: stop`, where the data have problems.
+# It stands apart, since Snakemake deletes what a failed job has written, and the page is to stay. `run` and no script,
+# since Snakemake shows the message of the one, and a failed command with its log of the other.
+rule check_data:
     input:
-        patients=rules.match_patients.output.patients,
-        sources=rules.match_patients.output.sources,
-        qc=rules.make_qc.output.table,
+        problems=rules.make_qc.output.table,
         page=rules.make_qc.output.html,
     output:
-        patients=results("cohort/patients.parquet"),
-        sources=directory(private("sources")),
-        stamp=private("build_cohort.stamp"),
-    log:
-        logs("build_cohort"),
-    benchmark:
-        benchmarks("build_cohort")
+        touch(results("cohort/data_checked")),
+    priority: 100
     threads: 1
     resources:
         mem_mb=memory(500),
         runtime=10,
-        disk_mb=100,
+        disk_mb=10,
     params:
         settings=section("qc"),
-        code=code("build_cohort"),
     message:
-        "Go on after the quality control, or stop (qc.on_problem)"
-    script:
-        "../scripts/build_cohort.py"
+        "Go on after the quality control, or end the run"
+    run:
+        from metaswin.qc.gate import check_data
+        from metaswin.qc.settings import QcSettings
+
+        try:
+            check_data(input.problems, input.page, QcSettings(**params.settings))
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
+
+
+# No image is converted before, and no new verdict converts one again.
+DATA_CHECKED = ancient(rules.check_data.output[0])
 
 
 rule qc:
     input:
         rules.make_qc.output,
+        DATA_CHECKED,

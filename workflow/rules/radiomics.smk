@@ -7,6 +7,7 @@ if IMAGES:
             regions=results("regions/{patient}/regions.nii.gz"),
             facts=results("regions/{patient}/regions.json"),
             status=results("regions/{patient}/status.json"),
+            checked=IMAGES_CHECKED,
         output:
             table=results("radiomics/{patient}.parquet"),
             status=results("radiomics/{patient}.status.json"),
@@ -30,8 +31,8 @@ if IMAGES:
 
     rule collect_radiomics:
         input:
-            tables=lambda wildcards: expand(results("radiomics/{patient}.parquet"), patient=used_patients()),
-            closed=CLOSED,
+            tables=of_planned("radiomics/{patient}.parquet"),
+            used=results("cohort/used.parquet"),
         output:
             features=results("features/radiomics.parquet"),
         log:
@@ -53,11 +54,9 @@ if IMAGES:
     # Apart from the features, so that patches do not hold them up nor make them anew.
     rule collect_problems:
         input:
-            radiomics=lambda wildcards: expand(results("radiomics/{patient}.status.json"), patient=used_patients()),
-            patches=lambda wildcards: (
-                expand(results("patches/{patient}.status.json"), patient=used_patients()) if DEEP else []
-            ),
-            closed=CLOSED,
+            radiomics=of_planned("radiomics/{patient}.status.json"),
+            patches=of_planned("patches/{patient}.status.json") if DEEP else [],
+            used=results("cohort/used.parquet"),
         output:
             problems=results("features/problems.parquet"),
         log:
@@ -81,7 +80,7 @@ elif RADIOMICS:
     rule import_features:
         input:
             table=CONFIG.data.features,
-            used=lambda wildcards: checkpoints.close_cohort.get().output.used,
+            used=results("cohort/used.parquet"),
         output:
             features=results("features/radiomics.parquet"),
             problems=results("features/problems.parquet"),

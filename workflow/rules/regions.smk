@@ -33,4 +33,4 @@ if IMAGES:
 
     rule regions:
         input:
-            lambda wildcards: expand(results("regions/{patient}/status.json"), patient=found_patients()),
+            of_planned("regions/{patient}/status.json"),

@@ -15,11 +15,7 @@ rule report:
         explanation=expand(results("explanation/{endpoint}/shap_{name}.parquet"), endpoint=ENDPOINTS, name=SHAP_TABLES),
         maps=expand(results("explanation/{endpoint}/maps.json"), endpoint=ENDPOINTS) if MAPPED else [],
         map_pictures=expand(results("explanation/{endpoint}/maps"), endpoint=ENDPOINTS) if MAPPED else [],
-        pictures=lambda wildcards: (
-            expand(results("pictures/{patient}.{kind}"), patient=used_patients(), kind=["png", "status.json"])
-            if IMAGES
-            else []
-        ),
+        pictures=of_planned("pictures/{patient}.png", "pictures/{patient}.status.json"),
         training=every_fold(final_folder(f"deep/{CONFIG.deep.backbone}/training.json")) if DEEP else [],
         templates=report_resources(),
     output:

@@ -13,8 +13,11 @@ if STABILITY:
             facts=results("regions/{patient}/regions.json"),
             organs=results("organs/{patient}/organs.nii.gz"),
             names=results("organs/{patient}/organs.json"),
+            status=results("regions/{patient}/status.json"),
+            checked=IMAGES_CHECKED,
         output:
             table=results("stability/{patient}.parquet"),
+            status=results("stability/{patient}.status.json"),
         log:
             logs("perturb_regions/{patient}"),
         benchmark:
@@ -31,6 +34,7 @@ if STABILITY:
             # Both engines give the same values; dozens of masks take minutes with PyRadiomics.
             radiomics=CONFIG.radiomics.model_dump(mode="json", exclude={"engine"}),
             regions=section("regions"),
+            details=DETAILS,
             seed=CONFIG.seed,
             code=code("perturb_regions"),
         message:
@@ -41,9 +45,10 @@ if STABILITY:
     rule collect_stability:
         input:
             tables=lambda wildcards: expand(results("stability/{patient}.parquet"), patient=perturbed_patients()),
-            closed=CLOSED,
+            used=results("cohort/used.parquet"),
         output:
             features=results("features/perturbed.parquet"),
+            facts=results("features/perturbed.json"),
         log:
             logs("collect_stability"),
         benchmark:

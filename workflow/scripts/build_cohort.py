@@ -1,20 +1,29 @@
-"""Let the matched patients go on, or stop the run (qc.on_problem)."""
+"""Match images with the clinical table, choose CT and contours, label the patients."""
 
-import time
-
-from metaswin.files import write_text
+from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
+from metaswin.images.settings import ImagesSettings
+from metaswin.ingest.cohort import CohortPaths, build_cohort
+from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.joblog import job
-from metaswin.qc.gate import pass_gate
-from metaswin.qc.settings import QcSettings
 
 with job(snakemake.log[0]):
-    pass_gate(
-        problems=snakemake.input.qc,
-        page=snakemake.input.page,
-        matched=snakemake.input.patients,
-        matched_sources=snakemake.input.sources,
-        patients=snakemake.output.patients,
-        sources=snakemake.output.sources,
-        settings=QcSettings(**snakemake.params.settings),
+    build_cohort(
+        data=DataSettings(**snakemake.params.data),
+        clinical=ClinicalSettings(**snakemake.params.clinical),
+        cohort=CohortSettings(**snakemake.params.cohort),
+        endpoints={name: EndpointSettings(**values) for name, values in snakemake.params.endpoints.items()},
+        ingest=IngestSettings(**snakemake.params.ingest),
+        images=ImagesSettings(**snakemake.params.images),
+        paths=CohortPaths(
+            patients=snakemake.output.patients,
+            problems=snakemake.output.problems,
+            choice=snakemake.output.choice,
+            sources=snakemake.output.sources,
+            clinical=snakemake.output.clinical,
+            outcomes=snakemake.output.outcomes,
+            details=snakemake.params.details,
+        ),
+        index=snakemake.input.get("index"),
+        index_problems=snakemake.input.get("index_problems"),
+        pseudonyms=snakemake.params.pseudonyms,
     )
-    write_text(snakemake.output.stamp, f"{time.time_ns()}\n")

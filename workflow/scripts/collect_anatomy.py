@@ -4,4 +4,4 @@ from metaswin.anatomy.measure import collect
 from metaswin.joblog import job
 
 with job(snakemake.log[0]):
-    collect(list(snakemake.input.tables), snakemake.output.features)
+    collect(snakemake.input.tables, snakemake.input.used, snakemake.output.features)

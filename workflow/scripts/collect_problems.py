@@ -4,4 +4,6 @@ from metaswin.joblog import job
 from metaswin.radiomics.collect import collect_problems
 
 with job(snakemake.log[0]):
-    collect_problems([*snakemake.input.radiomics, *snakemake.input.patches], snakemake.output.problems)
+    collect_problems(
+        [*snakemake.input.radiomics, *snakemake.input.patches], snakemake.input.used, snakemake.output.problems
+    )

@@ -4,4 +4,4 @@ from metaswin.joblog import job
 from metaswin.radiomics.collect import collect_features
 
 with job(snakemake.log[0]):
-    collect_features(snakemake.input.tables, snakemake.output.features)
+    collect_features(snakemake.input.tables, snakemake.input.used, snakemake.output.features)

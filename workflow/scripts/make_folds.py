@@ -1,5 +1,6 @@
 """Assign the patients of one endpoint to stratified folds."""
 
+from metaswin.cohort.used import used_patients
 from metaswin.files import read_json, read_table, write_json, write_table
 from metaswin.folds.make import make_folds
 from metaswin.folds.settings import FoldsSettings
@@ -9,6 +10,7 @@ with job(snakemake.log[0]):
     endpoint = snakemake.wildcards.endpoint
     settings = FoldsSettings(**snakemake.params.settings)
     outcomes = read_table(snakemake.input.outcomes)
+    outcomes = outcomes[outcomes["patient"].isin(used_patients(snakemake.input.used))]
     clinical = read_table(snakemake.input.clinical).set_index("patient")
     folds, notes = make_folds(
         outcomes[outcomes["endpoint"] == endpoint].drop(columns="endpoint"),

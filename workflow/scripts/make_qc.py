@@ -1,7 +1,6 @@
 """Write the page and the table of the quality control."""
 
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
-from metaswin.ingest.pseudonyms import read_pseudonyms
 from metaswin.joblog import job
 from metaswin.qc.make import make_qc
 from metaswin.qc.settings import QcSettings
@@ -16,5 +15,4 @@ with job(snakemake.log[0]):
         snakemake.params.single_column_auc,
         snakemake.params.folds,
         snakemake.params.details,
-        read_pseudonyms(snakemake.params.pseudonyms).of,
     )

@@ -10,10 +10,11 @@ with job(snakemake.log[0]):
     perturb_patient(
         patient=snakemake.wildcards.patient,
         inputs=dict(snakemake.input.items()),
-        output=snakemake.output.table,
+        outputs=dict(snakemake.output.items()),
         settings=StabilitySettings(**snakemake.params.settings),
         radiomics=RadiomicsSettings(**snakemake.params.radiomics),
         regions=RegionsSettings(**snakemake.params.regions),
+        details=snakemake.params.details,
         seed=snakemake.params.seed,
         threads=snakemake.threads,
     )

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from scipy.spatial import cKDTree
 
 from metaswin.anatomy.settings import AnatomySettings
+from metaswin.cohort.used import of_used
 from metaswin.files import read_json, read_table, read_volume, write_table
 from metaswin.organs.groups import labels_of
 from metaswin.status import read_status
@@ -112,7 +113,6 @@ def contact(one: np.ndarray, other: np.ndarray, steps: np.ndarray) -> float:
     return area
 
 
-def collect(tables: Sequence[str], output: str | Path) -> None:
-    """Join the tables of all patients, sorted by study id."""
-    joined = pd.concat([read_table(path) for path in tables], ignore_index=True)
-    write_table(output, joined.sort_values("patient", ignore_index=True))
+def collect(tables: Sequence[str], used: str | Path, output: str | Path) -> None:
+    """Join the tables of the used patients, sorted by study id."""
+    write_table(output, pd.concat([read_table(path) for path in of_used(tables, used).values()], ignore_index=True))

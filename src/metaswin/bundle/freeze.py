@@ -19,6 +19,7 @@ from metaswin.bundle.member import MemberFiles, freeze_member
 from metaswin.bundle.ranges import image_facts
 from metaswin.bundle.scores import cross_fitted, placing
 from metaswin.bundle.settings import BundleSettings
+from metaswin.cohort.used import of_used
 from metaswin.files import read_json, read_table, write_json, write_text
 from metaswin.folds.rows import by_place
 from metaswin.fusion.store import FittedArm, load_arm
@@ -110,7 +111,7 @@ def _endpoint(
     columns = clinical_columns(config, blocks[headline], sets)
     own = {column: kinds[column] for column in columns}
     trained = sorted(set(folds.loc[folds["label"].notna(), "patient"]))
-    images = {Path(path).parent.name: read_json(path) for path in inputs["images"]}
+    images = {patient: read_json(path) for patient, path in of_used(inputs["images"], inputs["used"]).items()}
     ranges = training_ranges(
         image_facts(read_table(inputs["used"]), images).loc[trained],
         read_table(inputs["clinical"]).set_index("patient").loc[trained, columns],

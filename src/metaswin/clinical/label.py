@@ -1,6 +1,7 @@
 """Outcomes: a plain 0/1 column, or distant metastasis (DM) within a horizon with deaths and losses told apart."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,6 +12,7 @@ from metaswin.problems import Problem
 
 STAGE = "label"
 CENSORED, METASTASIS, DEATH = 0, 1, 2
+DIED = "died-before-horizon"
 SHOWN = 20  # values of a column in the private details
 
 
@@ -27,13 +29,10 @@ class Outcome:
         column. Only patients who take part in this endpoint.
     problems : list of Problem
         Why patients do not take part, then warnings on the whole endpoint.
-    counts : dict
-        For each rule of deaths (``nonevent``, ``exclude``): numbers of ``events, nonevents, unknown, left_out``.
     """
 
     table: pd.DataFrame
     problems: list[Problem]
-    counts: dict[str, dict[str, int]]
 
 
 def outcome(table: pd.DataFrame, name: str, endpoint: EndpointSettings, clinical: ClinicalSettings) -> Outcome:
@@ -60,9 +59,7 @@ def _plain(table: pd.DataFrame, name: str, endpoint: EndpointSettings) -> Outcom
             problems.append(_left_out(patient, name, "invalid-outcome", f"{endpoint.column} = {value}", "0 or 1"))
         else:
             labels[patient] = int(hit)
-    frame = _frame(labels, {}, {}, {}, {})
-    counts = {"events": sum(labels.values()), "nonevents": len(labels) - sum(labels.values()), "unknown": 0}
-    return Outcome(frame, problems, {"nonevent": {**counts, "left_out": len(problems)}})
+    return Outcome(_frame(labels, {}, {}, {}, {}), problems)
 
 
 def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, clinical: ClinicalSettings) -> Outcome:
@@ -127,14 +124,47 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
             followups[patient] = max(_known(times[patient], death if is_dead else end))
             deaths[patient] = None if endpoint.death is None else int(is_dead)
 
-    counts = _counts(labels, died_before, len(problems))
     if endpoint.deaths == "exclude":
         for patient in died_before:
             found = f"died on day {times[patient]:g} without DM"
             expected = f"alive or DM within {horizon:g} days (deaths: exclude)"
-            problems.append(_left_out(patient, name, "died-before-horizon", found, expected))
+            problems.append(_left_out(patient, name, DIED, found, expected))
             del labels[patient]
-    return Outcome(_frame(labels, times, events, followups, deaths), problems + notes, counts)
+    return Outcome(_frame(labels, times, events, followups, deaths), problems + notes)
+
+
+def no_outcome() -> pd.DataFrame:
+    """`Outcome.table` of nobody."""
+    return _frame({}, {}, {}, {}, {})
+
+
+def counts(
+    table: pd.DataFrame, problems: Iterable[Problem], name: str, endpoint: EndpointSettings
+) -> dict[str, dict[str, int]]:
+    """Numbers of ``events, nonevents, unknown, left_out`` of an endpoint, for each rule of deaths.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `Outcome.table` that count.
+    problems : iterable of Problem
+        Those that exclude patients from this endpoint count as `left_out`; others are ignored.
+    name, endpoint
+        The endpoint. A plain column has the rule ``nonevent`` only.
+    """
+    codes = [problem.code for problem in problems if problem.stage == f"{STAGE}:{name}" and problem.excludes]
+    known = {"events": int((table["label"] == 1).sum()), "unknown": int(table["label"].isna().sum())}
+    nonevents, left_out = int((table["label"] == 0).sum()), len(codes)
+    if endpoint.column is not None:
+        return {"nonevent": {**known, "nonevents": nonevents, "left_out": left_out}}
+    died = codes.count(DIED)
+    nonevents, left_out = nonevents + died, left_out - died
+    if endpoint.deaths == "nonevent":
+        died = int(((table["event"] == DEATH) & (table["time"] < endpoint.horizon_days)).sum())
+    return {
+        "nonevent": {**known, "nonevents": nonevents, "left_out": left_out},
+        "exclude": {**known, "nonevents": nonevents - died, "left_out": left_out + died},
+    }
 
 
 class _Days:
@@ -198,17 +228,6 @@ def _note(endpoint: str, code: str, found: str, expected: str, action: str, priv
 
 def _known(*values: float) -> list[float]:
     return [value for value in values if not math.isnan(value)]
-
-
-def _counts(labels: dict[str, int | None], died_before: list[str], left_out: int) -> dict[str, dict[str, int]]:
-    events = sum(label == 1 for label in labels.values())
-    nonevents = sum(label == 0 for label in labels.values())
-    unknown = sum(label is None for label in labels.values())
-    died = len(died_before)
-    return {
-        "nonevent": {"events": events, "nonevents": nonevents, "unknown": unknown, "left_out": left_out},
-        "exclude": {"events": events, "nonevents": nonevents - died, "unknown": unknown, "left_out": left_out + died},
-    }
 
 
 def _frame(labels: dict, times: dict, events: dict, followups: dict, deaths: dict) -> pd.DataFrame:

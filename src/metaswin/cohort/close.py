@@ -1,22 +1,20 @@
-"""Close the cohort: decide who goes on, and write what later stages read of them."""
+"""Close the cohort: list the used patients, and write what later stages read of them."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from metaswin.clinical.label import Outcome, outcome
-from metaswin.clinical.predictors import predictors
-from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
-from metaswin.clinical.table import read_clinical
+from metaswin.clinical.label import STAGE as LABEL
+from metaswin.clinical.label import counts
+from metaswin.clinical.settings import EndpointSettings
+from metaswin.clinical.table import STAGE as CLINICAL
 from metaswin.errors import UserError, several
-from metaswin.files import read_json, read_table, write_json, write_table
+from metaswin.files import metadata_of, read_json, read_table, write_json, write_table
 from metaswin.problems import Problem, from_table, public_table
 from metaswin.qc.gate import check
-from metaswin.qc.settings import QcSettings
 from metaswin.status import read_status
 
 STOP = "The images have problems, and qc.on_problem is stop (`metaswin problems` prints the private details):"
@@ -24,71 +22,59 @@ WITHOUT_DATA = {"no-image", "no-features"}
 
 
 def close_cohort(
-    inputs: Mapping[str, Any],
-    outputs: Mapping[str, str],
-    clinical: ClinicalSettings,
-    endpoints: Mapping[str, EndpointSettings],
-    qc: QcSettings,
-    pseudonym: Callable[[str], str] = str,
+    inputs: Mapping[str, Any], outputs: Mapping[str, str], endpoints: Mapping[str, EndpointSettings]
 ) -> None:
-    """Write the used patients, all problems, the flow, the clinical table and the outcomes.
-
-    Without endpoints (new patients are predicted) nobody needs an outcome.
+    """Write the used patients, all problems, the flow and the numbers of each endpoint.
 
     Parameters
     ----------
     inputs : mapping
-        ``patients`` and ``problems`` (Parquet), ``clinical`` (the user's table), and with images the lists
-        ``statuses`` (all stages), ``regions`` (regions.json) and ``images`` (image.json).
+        ``patients, problems, outcomes`` of `metaswin.ingest.cohort.build_cohort`, and with images the lists
+        ``statuses`` (all stages), ``regions`` (regions.json) and ``images`` (image.json) of the planned patients.
     outputs : mapping
-        ``used, exclusions, flow, clinical, outcomes, counts``.
-    clinical, endpoints, qc : settings
-    pseudonym : callable
-        Gives what stands for a study id.
+        ``used, exclusions, flow, counts``.
+    endpoints : mapping
+        Endpoint → settings.
 
     Raises
     ------
     UserError
-        If nobody is left; with ``qc.on_problem: stop`` if a stage after ingest left someone out.
+        If nobody is left.
     """
-    patients = read_table(inputs["patients"])
-    problems = from_table(read_table(inputs["problems"]))
-    candidates = sorted(patients["patient"])
-    if inputs["statuses"]:
-        found, excluded = _stage_problems(inputs["statuses"])
-        problems += found
-        if qc.on_problem == "stop":
-            check(public_table([problem for problem in found if problem.excludes]), STOP)
-        candidates = [patient for patient in candidates if patient not in excluded]
-
-    table = read_clinical(inputs["clinical"], clinical, pseudonym)
-    rows = table.table.reindex(candidates)
-    outcomes = {name: outcome(rows, name, endpoint, clinical) for name, endpoint in endpoints.items()}
-    problems += [problem for result in outcomes.values() for problem in result.problems]
-    with_outcome = {patient for result in outcomes.values() for patient in result.table["patient"]}
-    # New patients are to be predicted: there is no endpoint, and nobody's outcome is known.
-    used = [patient for patient in candidates if patient in with_outcome] if endpoints else candidates
+    planned = sorted(read_table(inputs["patients"])["patient"])
+    early = from_table(read_table(inputs["problems"]))
+    late, excluded = stage_problems(inputs["statuses"])
+    used = [patient for patient in planned if patient not in excluded]
+    problems = [*(problem for problem in early if not _superseded(problem, used, excluded)), *late]
     if not used:
         raise several("Nobody is left in the cohort:", _most_common(problems))
 
-    typed, kinds, odd = predictors(table, clinical)
-    problems += [problem for problem in odd if problem.patient in {"", *used}]
-    roles = {name: clinical.columns[name].role for name in kinds}
-    write_table(
-        outputs["clinical"],
-        typed.loc[used].reset_index(),
-        {"roles": json.dumps(roles, sort_keys=True), "kinds": json.dumps(kinds, sort_keys=True)},
-    )
-    _write_outcomes(outputs, outcomes)
+    table = read_table(inputs["outcomes"])
+    table = table[table["patient"].isin(used)]
+    own = {name: table[table["endpoint"] == name] for name in endpoints}
+    write_json(outputs["counts"], {name: counts(own[name], problems, name, endpoints[name]) for name in endpoints})
     facts = _image_facts(used, inputs["regions"], inputs["images"])
     write_table(outputs["used"], pd.DataFrame({"patient": used}).merge(facts, on="patient", how="left"))
     order = {patient: i for i, patient in enumerate(sorted({p.patient for p in problems}))}
     problems.sort(key=lambda p: (order[p.patient], p.stage, p.code))
     write_table(outputs["exclusions"], public_table(problems))
-    write_json(outputs["flow"], _flow(len(table.table), patients["patient"], problems, used))
+    write_json(outputs["flow"], _flow(int(metadata_of(inputs["patients"])["clinical"]), planned, problems, used))
 
 
-def _stage_problems(paths: Sequence[str]) -> tuple[list[Problem], set[str]]:
+def _superseded(problem: Problem, used: Sequence[str], excluded: Collection[str]) -> bool:
+    """Whether a problem no longer matters: a warning on a value, or a label, of a patient that is not used."""
+    if not problem.patient or problem.patient in used:
+        return False
+    stage = problem.stage.partition(":")[0]
+    return (stage == CLINICAL and not problem.excludes) or (stage == LABEL and problem.patient in excluded)
+
+
+def check_images(statuses: Sequence[str]) -> None:
+    """Raise one `UserError` with all problems where a stage of images has excluded a patient."""
+    check(public_table([problem for problem in stage_problems(statuses)[0] if problem.excludes]), STOP)
+
+
+def stage_problems(paths: Sequence[str]) -> tuple[list[Problem], set[str]]:
     """Problems of the per-patient stages, each once (an exclusion is passed on), and who is excluded."""
     problems: dict[Problem, None] = {}
     excluded = set()
@@ -99,12 +85,6 @@ def _stage_problems(paths: Sequence[str]) -> tuple[list[Problem], set[str]]:
             problems[status.problem] = None
             excluded.add(status.patient)
     return list(problems), excluded
-
-
-def _write_outcomes(outputs: Mapping[str, str], outcomes: Mapping[str, Outcome]) -> None:
-    tables = [result.table.assign(endpoint=name) for name, result in outcomes.items()]
-    write_table(outputs["outcomes"], pd.concat(tables, ignore_index=True) if tables else pd.DataFrame())
-    write_json(outputs["counts"], {name: result.counts for name, result in outcomes.items()})
 
 
 def _image_facts(used: list[str], regions: Sequence[str], images: Sequence[str]) -> pd.DataFrame:
@@ -127,7 +107,7 @@ def _image_facts(used: list[str], regions: Sequence[str], images: Sequence[str])
     return pd.DataFrame(list(rows.values()))
 
 
-def _flow(clinical_rows: int, patients: pd.Series, problems: list[Problem], used: list[str]) -> dict[str, Any]:
+def _flow(clinical_rows: int, patients: Sequence[str], problems: list[Problem], used: list[str]) -> dict[str, Any]:
     """Numbers of the flow diagram; a patient with several problems counts under the first one.
 
     Rows of the clinical table without data of their own (no image, no features) are not found, so not excluded.

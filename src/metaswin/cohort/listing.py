@@ -8,7 +8,7 @@ from metaswin.files import read_json, read_table
 from metaswin.ingest.pseudonyms import MAP, read_map
 
 TABLES = ["cohort/exclusions.parquet", "features/problems.parquet"]
-EARLY = ["cohort/qc.parquet", "cohort/ingest_problems.parquet"]  # the first that is there holds the other
+EARLY = ["cohort/qc.parquet", "cohort/early_problems.parquet"]  # the first that is there holds the other
 
 
 def listing(directory: str | Path, results: str = "results", private: str = "private") -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from metaswin.config.check import check_consistency, check_files
 from metaswin.config.model import Config
+from metaswin.config.removed import REMOVED
 from metaswin.errors import UserError, several, suggestion
 
 NO_DATA = """No data set yet.
@@ -71,9 +72,13 @@ def json_schema() -> str:
 def _message(error: Mapping[str, Any]) -> str:
     place = [str(part) for part in error["loc"]]
     where = ".".join(place)
+    given = error["input"]
+    if where in REMOVED:
+        return f"{where} is no longer a setting. {REMOVED[where]}"
+    if isinstance(given, str) and (advice := REMOVED.get(f"{where}={given}")):
+        return f"{where}: {given!r} is no longer a choice. {advice}"
     if error["type"] == "extra_forbidden":
         return f"unknown key {where}{suggestion(place[-1], _keys_at(place[:-1]))}"
-    given = error["input"]
     found = f" (found {given!r})" if isinstance(given, (str, int, float, bool, type(None))) else ""
     return f"{where or 'configuration'}: {error['msg'].removeprefix('Value error, ')}{found}"
 

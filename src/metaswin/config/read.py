@@ -1,5 +1,6 @@
-"""Read configuration files as a user writes them: a slip is told with file and line."""
+"""Read configuration files with the values that Snakemake reads; a slip is reported with file, line and column."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,44 +10,49 @@ import yaml
 
 from metaswin.errors import UserError
 
+MERGE = "tag:yaml.org,2002:merge"
+FIX = "Check the indentation, colons, quotes and brackets there"
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML, but a key that stands twice is an error: YAML would silently take the last."""
+    """YAML 1.1 as Snakemake reads it, but a key that is written twice is an error: YAML would take the last one."""
 
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        # The nodes are as written here; later, merge keys have added theirs.
+        node = super().compose_mapping_node(anchor)
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
+                continue
+            name = self.construct_object(key)
+            if name in lines:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {name!r} is already in line {lines[name]}", problem_mark=key.start_mark
+                )
+            lines[name] = key.start_mark.line + 1
+        return node
 
-def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        line = key_node.start_mark.line + 1
-        if isinstance(key, str | int | float | bool) and key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {key!r} is there already, in line {seen[key]}", problem_mark=key_node.start_mark
-            )
-        seen[str(key)] = line
-    loader.flatten_mapping(node)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # such as the date 2024-02-30
+            raise yaml.MarkedYAMLError(problem=f"{node.value} ({error})", problem_mark=node.start_mark) from None
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """The mapping that a YAML (or JSON) file holds.
+    """The mapping that a YAML or JSON file holds.
 
     Raises
     ------
     UserError
-        If the file cannot be read, with the line of a slip.
+        If the file cannot be read, with line and column of a slip.
     """
     try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+        raw = _parse(Path(path).read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UserError(
-            f"{path}{where}: {error.problem or error.context}; mind indentation, colons, quotes and brackets"
-        ) from None
+        raise UserError(f"{path}{where}: {error.problem or error.context}. {FIX}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"--configfile: cannot read {path} ({error})") from None
     if raw is None:
@@ -54,6 +60,23 @@ def read_config(path: str | Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise UserError(f"{path}: found {type(raw).__name__}; expected `key: value` lines, such as config/examples")
     return raw
+
+
+def _parse(text: str) -> Any:
+    """JSON if it is JSON, otherwise YAML: the two differ in numbers such as 1e5."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError:
+        return yaml.load(text, Loader=_Loader)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise yaml.MarkedYAMLError(problem=f"the key {key!r} is written twice")
+        found[key] = value
+    return found
 
 
 def read_configs(paths: Sequence[str | Path]) -> dict[str, Any]:

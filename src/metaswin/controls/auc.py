@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from metaswin.evaluation.censoring import Censoring, weights
-from metaswin.evaluation.metrics import concordance
 
 
 def answering_weights(test: pd.DataFrame, train: pd.DataFrame, horizon: float | None) -> NDArray:
@@ -32,4 +32,4 @@ def weighted_auc(label: NDArray, score: NDArray, weight: NDArray) -> float:
     y, s, w = label[known] == 1, score[known], weight[known]
     if y.all() or not y.any() or not np.isfinite(s).all() or not np.isfinite(w).all():
         return float("nan")
-    return concordance(s[y], s[~y], w[y], w[~y])
+    return float(roc_auc_score(y, s, sample_weight=w))

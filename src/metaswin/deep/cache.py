@@ -5,10 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import SimpleITK as sitk
 import torch
-
-from metaswin.files import read_volume
+from safetensors import safe_open
 
 
 @dataclass(frozen=True)
@@ -27,11 +25,6 @@ class Patches:
         return hashlib.blake2b(self.values.numpy().data, digest_size=16).hexdigest()
 
 
-def patient_of(path: str | Path) -> str:
-    """Study id of a patch file."""
-    return Path(path).name.removesuffix(".nii.gz")
-
-
 def place_patches(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     """`values` in the memory of `device` where they take at most half of what is free there, else as they are."""
     if device.type == "cpu":
@@ -48,24 +41,23 @@ def take_rows(values: torch.Tensor, rows: torch.Tensor, device: torch.device) ->
     return values[rows.to(device, non_blocking=True)].float()
 
 
-def load_patches(paths: Iterable[str | Path], wanted: Iterable[str]) -> Patches:
-    """Read the patches of the `wanted` patients, in their order; empty files (no patch) are left out.
+def load_patches(path: str | Path, wanted: Iterable[str]) -> Patches:
+    """Read the patches of the `wanted` patients, in their order; those without one are left out.
 
-    Only these files are opened, one at a time.
+    `path` is ``features/patches.safetensors``, which is mapped into memory: only these patches are read.
     """
-    files = {patient_of(path): Path(path) for path in paths}
-    patients = [patient for patient in wanted if files[patient].stat().st_size > 0]
-    if not patients:
-        return Patches([], torch.empty((0, 0, 0, 0, 0), dtype=torch.float16))
-    first = load_patch(files[patients[0]])
-    values = torch.empty((len(patients), *first.shape), dtype=torch.float16)
-    values[0] = first
-    for row, patient in enumerate(patients[1:], start=1):
-        values[row] = load_patch(files[patient])
+    with safe_open(path, framework="pt") as file:
+        there = set(file.keys())
+        patients = [patient for patient in wanted if patient in there]
+        if not patients:
+            return Patches([], torch.empty((0, 0, 0, 0, 0), dtype=torch.float16))
+        values = torch.empty((len(patients), *file.get_slice(patients[0]).get_shape()), dtype=torch.float16)
+        for row, patient in enumerate(patients):
+            values[row] = file.get_tensor(patient)
     return Patches(patients, values)
 
 
-def load_patch(path: str | Path) -> torch.Tensor:
-    """One patch as stored by make_patches: float32, shape (channel, x, y, z)."""
-    array = sitk.GetArrayFromImage(read_volume(path))
-    return torch.from_numpy(array).permute(0, 3, 2, 1).contiguous()
+def load_patch(path: str | Path, patient: str) -> torch.Tensor:
+    """One patient's patch: float16, shape (channel, x, y, z)."""
+    with safe_open(path, framework="pt") as file:
+        return file.get_tensor(patient)

@@ -1,21 +1,21 @@
 """The job extract_deep_features: scores and features of every patient of an outer fold."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from metaswin.deep.cache import load_patch, patient_of
+from metaswin.deep.cache import load_patch
 from metaswin.deep.compute import own_device, reproducible
 from metaswin.deep.network_file import load_network, score
+from metaswin.deep.resources import patients_with_patch
 from metaswin.deep.settings import DeepSettings
 from metaswin.files import read_table, write_table
 from metaswin.folds.rows import Folds
 
 
 def extract_features(
-    patches: Sequence[str],
+    patches: str,
     folds: str,
     networks: Mapping[str, str],
     output: str,
@@ -34,7 +34,7 @@ def extract_features(
     Parameters
     ----------
     patches, folds
-        Patch files of all used patients, ``folds/<endpoint>.parquet``.
+        ``features/patches.safetensors``, ``folds/<endpoint>.parquet``.
     networks : mapping
         Fit → network file: of every fit of the outer fold, or of the final one alone (``in-sample``).
     output : str
@@ -45,8 +45,8 @@ def extract_features(
         ``fusion.deep_score``.
     """
     rows = Folds.of(read_table(folds), repeat).outer(fold)
-    files = {patient_of(path): path for path in patches}
-    there = [patient for patient in rows.patients if Path(files[patient]).stat().st_size > 0]
+    with_patch = set(patients_with_patch(patches))
+    there = [patient for patient in rows.patients if patient in with_patch]
     learnt = set(rows.folds.chosen(rows.train))
     scores, seen = dict.fromkeys(rows.patients, np.nan), dict.fromkeys(rows.patients, np.nan)
     features: dict[str, np.ndarray] = {}
@@ -56,7 +56,7 @@ def extract_features(
             final = fit == rows.final
             scored = set(rows.patients if mode == "in-sample" else rows.folds.chosen(rows.scored(fit)))
             for patient in there if final else [patient for patient in there if patient in scored]:
-                value, pooled = score(network, load_patch(files[patient]).half())
+                value, pooled = score(network, load_patch(patches, patient))
                 if patient in scored:
                     scores[patient] = value
                 if final:

@@ -1,8 +1,17 @@
 """What a training job needs, estimated before it starts."""
 
+import json
 import math
+import struct
+from pathlib import Path
 
 from metaswin.deep.settings import DeepSettings
+
+
+def patients_with_patch(path: str | Path) -> list[str]:
+    """Study ids in ``features/patches.safetensors``, from its header: no library is loaded for it."""
+    with open(path, "rb") as file:
+        return list(json.loads(file.read(*struct.unpack("<Q", file.read(8)))))
 
 
 def memory_mb(backbone: str, settings: DeepSettings, size: int, channels: int, patients: int) -> int:

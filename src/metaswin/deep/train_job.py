@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("metaswin.deep")
 
 
 def train_network(
-    patches: Sequence[str],
+    patches: str,
     folds: str,
     outputs: Mapping[str, str],
     scratch: str | Path,
@@ -37,12 +37,12 @@ def train_network(
     seed: int,
     code: str = "",
 ) -> None:
-    """Train the network of one fit on its training rows, whose patches alone are opened.
+    """Train the network of one fit on its training rows, whose patches alone are read.
 
     Parameters
     ----------
-    patches : sequence of str
-        Patch files of all used patients.
+    patches : str
+        ``features/patches.safetensors``.
     folds : str
         ``folds/<endpoint>.parquet``.
     outputs : mapping

@@ -18,17 +18,12 @@ from metaswin.evaluation.share import added_variance, by_share
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS, reasons, weightings
 
 CLINICAL = "clinical:"
-NRI_NOTE = (
-    "The net reclassification index rises with useless predictors when models are poorly calibrated (Pepe et al. 2015, "
-    "Stat Biosci 7:282-295; Hilden & Gerds 2014, Stat Med 33:3405-3414): do not conclude from it."
-)
 UNUSABLE = "one outcome only, or a prediction is missing"
 CONFIRMATORY = "confirmatory"
 TYPES = {
     **dict.fromkeys(["against", "against_head", "metric"], "str"),
     **dict.fromkeys(["value", "low", "high", "p"], "float64"),
     **{"folds": "int64", "why": "str", "threshold_probability": "float64", "family": "str", "p_holm": "float64"},
-    "note": "str",
 }
 
 
@@ -71,7 +66,7 @@ def holm(p: NDArray) -> NDArray:
 
 
 COMPARED = [metric + suffix for metric in ("auc", "brier", "net_benefit") for suffix in WEIGHTINGS]
-BOUNDS = {"net_benefit": ANYTHING, "nri": (-2.0, 2.0)}
+BOUNDS = {"net_benefit": ANYTHING}
 
 
 def comparison_table(
@@ -80,10 +75,10 @@ def comparison_table(
     """Headline arm minus each control, fold by fold (corrected resampled t-test, Nadeau & Bengio 2003).
 
     Each head of the headline is compared with each head of the controls, in AUC, Brier score (below 0 favours the
-    headline), net benefit at a threshold probability and, if asked for, the net reclassification index. Confirmatory
-    are the differences in the AUC that answers the question, `settings.headline_head` on both sides, against
-    `confirmatory_arms`; their p values are adjusted by Holm's method. Everything else is exploratory. The variance of
-    the share of events is added where it moves the metric (`metaswin.evaluation.share`).
+    headline) and net benefit at a threshold probability. Confirmatory are the differences in the AUC that answers the
+    question, `settings.headline_head` on both sides, against `confirmatory_arms`; their p values are adjusted by
+    Holm's method. Everything else is exploratory. The variance of the share of events is added where it moves the
+    metric (`metaswin.evaluation.share`).
     """
     thresholds = _thresholds(data, settings)
     arms = list(dict.fromkeys(arm for arm, _ in data.arms))
@@ -96,8 +91,6 @@ def comparison_table(
             continue
         planned = theirs[0] in family and ours[1] == theirs[1] == settings.headline_head
         differences = _differences(measured[ours], measured[theirs])
-        if settings.nri:
-            differences |= _nri(data, data.arms[ours], data.arms[theirs], thresholds)
         for name, (difference, why, slopes) in differences.items():
             metric = name.removesuffix("_ipcw")
             added = added_variance(slopes, data.share_variance[name.removeprefix(metric)])
@@ -112,7 +105,6 @@ def comparison_table(
                     "threshold_probability": np.mean(list(thresholds.values())) if metric in BOUNDS else None,
                     "family": CONFIRMATORY if planned and name == "auc" + data.suffix else "exploratory",
                     "p_holm": None,
-                    "note": NRI_NOTE if metric == "nri" else "",
                 }
             )
     table = from_records(records, data.name, TYPES)
@@ -149,8 +141,8 @@ def _net_benefit(part: Scored, suffix: str, threshold: float) -> tuple[float, fl
     """Net benefit of one fold, and its change with the share of events."""
     labels, scores, weights = part.known
 
-    def benefit(labels: NDArray, scores: NDArray, weights: NDArray) -> float:
-        return float(net_benefit(labels, scores, weights, np.array([threshold]))[0])
+    def benefit(labels: NDArray, scores: NDArray, sample_weight: NDArray) -> float:
+        return float(net_benefit(labels, scores, sample_weight, np.array([threshold]))[0])
 
     rows = labels, scores, weights if suffix else np.ones(len(labels))
     return benefit(*rows), float(by_share(benefit, *rows))
@@ -164,26 +156,4 @@ def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, tuple[ND
         slopes = ours[slope].to_numpy() - theirs[slope].to_numpy() if slope in ours else np.zeros(len(ours))
         why = reasons(ours[f"{name}_why"]) or reasons(theirs[f"{name}_why"])
         found[name] = (ours[name].to_numpy() - theirs[name].to_numpy(), why, slopes)
-    return found
-
-
-def _nri(
-    data: EndpointData, ours: Sequence[Scored], theirs: Sequence[Scored], thresholds: Mapping[tuple[int, int], float]
-) -> dict[str, tuple[NDArray, str, NDArray]]:
-    """Net reclassification index of two risk groups in each fold (Pencina et al. 2008, Stat Med 27:157-172).
-
-    The share of events that move above the threshold less those that move below it, and the reverse for non-events.
-    """
-    found = {}
-    for suffix in weightings(data):
-        values = np.full(len(ours), np.nan)
-        for place, (our, their) in enumerate(zip(ours, theirs, strict=True)):
-            if our.usable and their.usable:
-                labels, scores, weights = our.known
-                at = thresholds[our.repeat, our.fold]
-                weights = weights if suffix else np.ones(len(labels))
-                moved = (scores >= at).astype(float) - (their.known[1] >= at)
-                up, down = (np.average(moved[group], weights=weights[group]) for group in (labels, ~labels))
-                values[place] = up - down
-        found[f"nri{suffix}"] = (values, UNUSABLE, np.zeros(len(ours)))
     return found

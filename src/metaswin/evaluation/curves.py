@@ -3,27 +3,12 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from metaswin.evaluation.gather import EndpointData
-from metaswin.evaluation.precision import precision_recall
 from metaswin.evaluation.shape import tabled
 
 GRID = np.linspace(0, 1, 101)
-
-
-def roc(labels: NDArray, scores: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
-    """False and true positive rates at every threshold, from (0, 0) to (1, 1); tied scores are one step.
-
-    Parameters
-    ----------
-    labels : array of bool, shape (n,)
-    scores, weights : array, shape (n,)
-    """
-    order = np.argsort(-scores, kind="stable")
-    hits, misses = weights[order] * labels[order], weights[order] * ~labels[order]
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    tpr, fpr = np.cumsum(hits)[last], np.cumsum(misses)[last]
-    return np.concatenate([[0.0], fpr / fpr[-1]]), np.concatenate([[0.0], tpr / tpr[-1]])
 
 
 def mean_roc(curves: list[tuple[NDArray, NDArray]]) -> pd.DataFrame:
@@ -40,6 +25,13 @@ def mean_roc(curves: list[tuple[NDArray, NDArray]]) -> pd.DataFrame:
     return pd.DataFrame({"fpr": GRID, "tpr": heights.mean(axis=0), "tpr_sd": spread, "folds": len(curves)})
 
 
+def recall_precision(labels: NDArray, scores: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
+    """Recall and precision at every distinct score, from the highest score down."""
+    precision, recall, _ = precision_recall_curve(labels, scores, sample_weight=weights)
+    # scikit-learn begins at the lowest score and ends with a point that no score gives.
+    return recall[-2::-1], precision[-2::-1]
+
+
 def mean_precision(curves: list[tuple[NDArray, NDArray]]) -> pd.DataFrame:
     """Average over folds of the precision at each recall, each fold's curve being a step function.
 
@@ -49,7 +41,7 @@ def mean_precision(curves: list[tuple[NDArray, NDArray]]) -> pd.DataFrame:
     Parameters
     ----------
     curves : list of (recall, precision)
-        See `metaswin.evaluation.precision.precision_recall`.
+        Of each fold, recall rising.
 
     Returns
     -------
@@ -76,8 +68,10 @@ def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
     for (arm, head), folds in data.arms.items():
         used = [part.known for part in folds if part.usable]
         if used:
-            rocs.append(mean_roc([roc(*rows) for rows in used]).assign(arm=arm, head=head))
-            precisions.append(mean_precision([precision_recall(*rows) for rows in used]).assign(arm=arm, head=head))
+            rates = [roc_curve(y, p, sample_weight=w, drop_intermediate=False)[:2] for y, p, w in used]
+            rocs.append(mean_roc(rates).assign(arm=arm, head=head))
+            steps = [recall_precision(*rows) for rows in used]
+            precisions.append(mean_precision(steps).assign(arm=arm, head=head))
     return (
         tabled(rocs, data.name, {"fpr": float, "tpr": float, "tpr_sd": float, "folds": int}),
         tabled(precisions, data.name, {"recall": float, "precision": float, "precision_sd": float, "folds": int}),

@@ -56,8 +56,8 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
     grid = thresholds(limits)
     variance = data.share_variance[data.suffix]
 
-    def benefit(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
-        return net_benefit(labels, scores, weights, grid)
+    def benefit(labels: NDArray, scores: NDArray, sample_weight: NDArray) -> NDArray:
+        return net_benefit(labels, scores, sample_weight, grid)
 
     records = []
     for (arm, head), folds in data.arms.items():

@@ -47,6 +47,7 @@ def evaluate(
     """
     endpoints = gather(inputs["predictions"], inputs["fits"], inputs["folds"], inputs["facts"])
     clinical, used = (read_table(inputs[name]).set_index("patient") for name in ("clinical", "used"))
+    clinical = clinical[clinical.index.isin(used.index)]
     strata = stratified(clinical, used, settings.strata)
     found = [_tables(data, strata, settings, sets, seed) for data in endpoints]
     for name in found[0]:

@@ -1,13 +1,21 @@
-"""What is measured in one fold, each metric with optional weights.
+"""What is measured in one fold, each metric with weights: scikit-learn's metrics, and a reason where there is none.
 
-A quantity that cannot be estimated is None with a reason; it is never NaN and never a number.
+A quantity that cannot be estimated is None with a reason; it is never NaN and never a number. With inverse-probability-
+of-censoring weights
+
+- the AUC is the cumulative/dynamic AUC of Uno et al. 2007 (JASA 102:527-537); with deaths as non-events it is the one
+  of Blanche et al. 2013 (Stat Med 32:5381-5397) whose controls include patients with a competing event;
+- average precision is that at the horizon (Yuan et al. 2018, Front Public Health 6:57). It is a sum of steps and not
+  a trapezoid: between two points of the curve precision does not follow a line (Davis & Goadrich 2006, ICML, 233-240);
+- the Brier score is the one at the horizon (Graf et al. 1999, Stat Med 18:2529-2545; Gerds & Schumacher 2006, Biom J
+  48:1029-1040), divided by the sum of the weights.
 """
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from metaswin.evaluation.calibration import calibration_intercept, calibration_slope
-from metaswin.evaluation.precision import average_precision
 from metaswin.evaluation.value import Value
 
 NEEDS_BOTH = ("auc", "pr_auc", "calibration_intercept", "calibration_slope")
@@ -16,45 +24,6 @@ METRICS = ("auc", *AT_THRESHOLD, "pr_auc", "brier", "calibration_intercept", "ca
 # What a metric can be, where that is not [0, 1].
 ANYTHING = (-np.inf, np.inf)
 BOUNDS = {"calibration_intercept": ANYTHING, "calibration_slope": ANYTHING}
-
-
-def concordance(positive: NDArray, negative: NDArray, weights_positive: NDArray, weights_negative: NDArray) -> float:
-    """Weighted share of (event, non-event) pairs in which the event scores higher; ties count one half.
-
-    With unit weights this is the area under the ROC curve (Hanley & McNeil 1982, Radiology 143:29-36, the
-    Wilcoxon statistic). With inverse-probability-of-censoring weights it is the cumulative/dynamic AUC of Uno et
-    al. 2007 (JASA 102:527-537); with deaths as non-events it is the one of Blanche et al. 2013 (Stat Med
-    32:5381-5397) whose controls include patients with a competing event. Computed in O(n log n): for each event
-    the weight of non-events below it is a cumulative sum.
-
-    Parameters
-    ----------
-    positive, negative : array, shapes (n1,) and (n0,)
-        Scores of events and of non-events.
-    weights_positive, weights_negative : array, shapes (n1,) and (n0,)
-        Weights, not negative, with a positive sum.
-    """
-    order = np.argsort(negative, kind="stable")
-    below = np.concatenate([[0.0], np.cumsum(weights_negative[order])])
-    ranked = negative[order]
-    less = below[np.searchsorted(ranked, positive, side="left")]
-    up_to = below[np.searchsorted(ranked, positive, side="right")]
-    share = np.sum(weights_positive * (less + up_to) / 2) / (np.sum(weights_positive) * below[-1])
-    return float(min(share, 1.0))
-
-
-def brier(labels: NDArray, probabilities: NDArray, weights: NDArray) -> float:
-    """Weighted mean of (y - p)^2 (Brier 1950, Mon Weather Rev 78:1-3).
-
-    With inverse-probability-of-censoring weights the Brier score at the horizon (Graf et al. 1999, Stat Med
-    18:2529-2545; Gerds & Schumacher 2006, Biom J 48:1029-1040), divided by the sum of the weights.
-
-    Parameters
-    ----------
-    labels : array of bool, shape (n,)
-    probabilities, weights : array, shape (n,)
-    """
-    return float(np.sum(weights * (labels - probabilities) ** 2) / np.sum(weights))
 
 
 def fold_metrics(
@@ -88,12 +57,12 @@ def fold_metrics(
         return dict.fromkeys(METRICS, Value(why="no known outcome in the fold's test rows"))
     no_events = "no events in the fold's test rows" if not y.any() else ""
     no_nonevents = "no non-events in the fold's test rows" if y.all() else ""
-    found = {"brier": Value(brier(y, p, w))}
+    found = {"brier": Value(float(brier_score_loss(y, p, sample_weight=w)))}
     if no_events or no_nonevents:
         found |= dict.fromkeys(NEEDS_BOTH, Value(why=no_events or no_nonevents))
     else:
-        found["auc"] = Value(concordance(p[y], p[~y], w[y], w[~y]))
-        found["pr_auc"] = Value(average_precision(y, p, w))
+        found["auc"] = Value(float(roc_auc_score(y, p, sample_weight=w)))
+        found["pr_auc"] = Value(float(average_precision_score(y, p, sample_weight=w)))
         found["calibration_intercept"] = calibration_intercept(y, p, w)
         found["calibration_slope"] = calibration_slope(y, p, w)
     if threshold is None or not np.isfinite(threshold):

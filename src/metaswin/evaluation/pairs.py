@@ -52,7 +52,7 @@ class Pairs:
         """AUC of one arm in the stratum with its bootstrap interval.
 
         In O(n log n) a fold: for each event the weight of the non-events below it is a cumulative sum, for all draws
-        at once (see `metaswin.evaluation.metrics.concordance`).
+        at once: scikit-learn would need a call a draw.
 
         Parameters
         ----------

@@ -35,7 +35,6 @@ class EvaluationSettings(Settings):
     decision_range: tuple[Probability, Probability] = Field(
         default=(0.01, 0.5), description="first and last threshold probability of the decision curve"
     )
-    nri: bool = Field(default=False, description="net reclassification index too; it favours poorly calibrated models")
     calibration_bins: int = Field(default=10, ge=2, description="at most so many quantile bins")
     strata: list[str] = []
     bands: dict[str, Annotated[list[float], Field(min_length=1)]] = {}

@@ -14,7 +14,7 @@ STEP = 0.01
 
 
 def by_share(
-    measure: Callable[[NDArray, NDArray, NDArray], float | NDArray], labels: NDArray, scores: NDArray, weights: NDArray
+    measure: Callable[..., float | NDArray], labels: NDArray, scores: NDArray, weights: NDArray
 ) -> float | NDArray:
     """Change of a metric per change of the share of events, the scores within each outcome held.
 
@@ -23,7 +23,7 @@ def by_share(
     Parameters
     ----------
     measure : callable
-        Metric of labels, scores and weights.
+        Metric of labels and scores with `sample_weight`, as in `sklearn.metrics`.
     labels : array of bool, shape (n,)
         Both outcomes present.
     scores, weights : array, shape (n,)
@@ -31,7 +31,7 @@ def by_share(
     share = np.sum(weights * labels) / np.sum(weights)
     step = min(STEP, share / 2, (1 - share) / 2)
     higher, lower = (
-        measure(labels, scores, weights * np.where(labels, (share + move) / share, (1 - share - move) / (1 - share)))
+        measure(labels, scores, sample_weight=weights * np.where(labels, 1 + move / share, 1 - move / (1 - share)))
         for move in (step, -step)
     )
     return (higher - lower) / (2 * step)

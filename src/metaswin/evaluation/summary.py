@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import average_precision_score, brier_score_loss
 
 from metaswin.evaluation.delong import both, fold_interval
 from metaswin.evaluation.gather import ARM, EndpointData, Scored
 from metaswin.evaluation.intervals import mean_over_folds
-from metaswin.evaluation.metrics import BOUNDS, METRICS, brier, fold_metrics
-from metaswin.evaluation.precision import average_precision
+from metaswin.evaluation.metrics import BOUNDS, METRICS, fold_metrics
 from metaswin.evaluation.share import added_variance, by_share
 
 # Metrics of `metaswin.evaluation.metrics` that move with the share of events.
-MOVED = {"pr_auc": average_precision, "brier": brier}
+MOVED = {"pr_auc": average_precision_score, "brier": brier_score_loss}
 # Known outcomes count 1 each, or by inverse probability of censoring.
 WEIGHTINGS = ("", "_ipcw")
 PLAIN = "no follow-up times: a plain column"

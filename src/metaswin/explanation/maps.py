@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metaswin.deep.cache import load_patch, patient_of
+from metaswin.deep.cache import load_patch
 from metaswin.deep.compute import own_device, reproducible
 from metaswin.deep.network_file import load_network, read_facts, score
+from metaswin.deep.resources import patients_with_patch
 from metaswin.deep.settings import DeepSettings
 from metaswin.explanation.choose import choose_patients
 from metaswin.explanation.draw import draw_map
@@ -32,7 +33,7 @@ def map_occlusion(
     Parameters
     ----------
     inputs : mapping
-        ``folds``; the lists ``predictions, fits, networks`` (one for each outer fold, in the same order); ``patches``.
+        ``folds, patches``; the lists ``predictions, fits, networks`` (one for each outer fold, in the same order).
     facts : path
         Written: ``maps.json``.
     folder : path
@@ -43,12 +44,11 @@ def map_occlusion(
     """
     found = by_place(inputs["fits"], inputs["predictions"], inputs["networks"])
     found = {fold: files for (_, repeat, fold), files in found.items() if repeat == REPEAT}
-    patches = {patient_of(path): path for path in inputs["patches"]}
     headline = found[0][0]["headline"]
     tables = {fold: predictions for fold, (_, predictions, _) in found.items()}
     predicted = _predicted(tables, headline, Folds.of(read_table(inputs["folds"]), REPEAT).labels)
-    with_patch = predicted["patient"].map(lambda patient: Path(patches[patient]).stat().st_size > 0)
-    chosen = choose_patients(predicted[with_patch.to_numpy(dtype=bool)], settings.maps)
+    with_patch = predicted["patient"].isin(patients_with_patch(inputs["patches"]))
+    chosen = choose_patients(predicted[with_patch], settings.maps)
     Path(folder).mkdir(parents=True, exist_ok=True)
     entries = []
     with own_device(deep.device) as device, reproducible(deep.threads, device):
@@ -56,8 +56,7 @@ def map_occlusion(
             path = found[int(row["fold"])][2]
             spacing = float(read_facts(path)["patches"]["spacing"])
             network = load_network(path, device)
-            # In half precision, as the network saw its training rows.
-            patch = load_patch(patches[row["patient"]]).half().float()
+            patch = load_patch(inputs["patches"], row["patient"]).float()
             effect = occlusion_map(network, patch, spacing, settings.occlusion)
             label = None if pd.isna(row["label"]) else int(row["label"])
             name = f"{row['patient']}.png"

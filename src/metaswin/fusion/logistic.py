@@ -20,10 +20,6 @@ class Logistics:
         inputs = np.concatenate(blocks, axis=1)
         return self.weights["coef"] @ inputs.T + self.weights["intercept"][:, None]
 
-    def only(self, penalty: int) -> "Logistics":
-        """The regression of one penalty, by its position."""
-        return Logistics({name: array[[penalty]] for name, array in self.weights.items()})
-
 
 def fit_logistics(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float]) -> Logistics:
     """Fit one regression a penalty (1/C in scikit-learn's terms); the intercept is not penalised."""

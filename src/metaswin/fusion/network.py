@@ -16,7 +16,7 @@ A modality of at most two columns, such as the deep score, enters the hidden lay
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,11 +46,6 @@ class Networks:
         hidden = hidden_values(inputs, w, self.widths)
         output = hidden @ w["output.weight"] + inputs @ w["linear.weight"] + w["output.bias"]
         return output[..., 0].mean(axis=1)
-
-    def only(self, penalty: int) -> "Networks":
-        """The networks of one penalty, by its position."""
-        kept = {name: array[[penalty]] for name, array in self.weights.items() if name != "scale"}
-        return replace(self, weights={**kept, "scale": self.weights["scale"]})
 
 
 def fit_networks(

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score, roc_curve
 
 # Standard deviation of the prior of the logarithm of the recalibration's slope. With 26 simulated training rows
 # 0.5 lowers the log loss of test rows for tuned and (by much) for over-fitted heads; with hundreds it hardly counts.
@@ -65,23 +65,17 @@ def fit_threshold(
         Half way between two neighbouring predictions. Calling everybody positive (0) is chosen only where the
         predictions are all the same or the sensitivity asked for needs it.
     """
-    values = np.unique(probability)
-    cuts = np.concatenate([[0.0], (values[1:] + values[:-1]) / 2])
-    events, nonevents = np.sort(probability[label == 1]), np.sort(probability[label == 0])
-    found = 1 - np.searchsorted(events, cuts) / len(events)
-    cleared = np.searchsorted(nonevents, cuts) / len(nonevents)
+    # The curve begins where nobody is positive, which is no threshold, and ends where everybody is.
+    false, found, values = (side[1:] for side in roc_curve(label, probability, drop_intermediate=False))
+    cuts, cleared = np.append((values[1:] + values[:-1]) / 2, 0.0), 1 - false
     if rule == "sensitivity":
         # Shares of a few events are fractions like 4/5 that floats do not hold exactly.
-        return float(cuts[np.flatnonzero(found >= sensitivity - 1e-9)[-1]])
+        return float(cuts[np.argmax(found >= sensitivity - 1e-9)])
     order = np.lexsort((cuts, np.abs(found - cleared).round(9), -(found + cleared).round(9)))
-    order = order[order > 0] if len(cuts) > 1 else order
+    order = order[cuts[order] > 0] if len(cuts) > 1 else order
     return float(cuts[order[0]])
 
 
 def auc(score: np.ndarray, label: np.ndarray) -> float | None:
     """Area under the ROC curve, ties count half; None where one class is missing."""
-    events = int(np.sum(label == 1))
-    nonevents = len(label) - events
-    if events == 0 or nonevents == 0:
-        return None
-    return float((rankdata(score)[label == 1].sum() - events * (events + 1) / 2) / (events * nonevents))
+    return float(roc_auc_score(label, score)) if len(np.unique(label)) == 2 else None

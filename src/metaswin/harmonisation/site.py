@@ -36,7 +36,8 @@ def associate_site(inputs: Mapping[str, str], output: str, columns: Sequence[str
     there = {name.strip() for name in [*clinical.columns.drop("patient"), *(set(ACQUISITION) & set(used.columns))]}
     wanted = [name for name in dict.fromkeys([*map(str.strip, columns), *SCANNER]) if name in there]
     rows = []
-    for endpoint, outcome in read_table(inputs["outcomes"]).groupby("endpoint", sort=True):
+    outcomes = read_table(inputs["outcomes"])
+    for endpoint, outcome in outcomes[outcomes["patient"].isin(used["patient"])].groupby("endpoint", sort=True):
         label = outcome.set_index("patient")["label"]
         for column in wanted:
             levels = levels_of(find_column(column, used, clinical))

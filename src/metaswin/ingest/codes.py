@@ -145,6 +145,13 @@ CODES: dict[str, Code] = {
     "contour-outside-image": Code(
         "contours within the image", "check that contour and CT belong together, or draw the tumour again", True
     ),
+    # Tables.
+    "unusable-table": Code("tables that can be read", "mend the table, or the setting that names it", False),
+    "no-patient": Code(
+        "patients with data, a row of the clinical table and an outcome",
+        "look at the codes of those left out: most often ids are written in another way, or a setting leaves them out",
+        False,
+    ),
     # Sheets.
     "duplicated-row": Code("one row a patient in the sheet or table", "keep one of the rows", True),
     "missing-file": Code("files that exist and can be read", "correct the path in data.sheet, or add the file", True),

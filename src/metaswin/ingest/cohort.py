@@ -1,20 +1,20 @@
 """Who has a clinical row, images and a tumour: the patients that go on, and the problems of all others."""
 
+import json
 import logging
 import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaswin.errors import UserError, several
+from metaswin.errors import UserError
 from metaswin.files import read_table, write_json, write_table
 from metaswin.ingest.choice import CHOICE_COLUMNS, Choice, choose
-from metaswin.ingest.codes import INGEST, count, problem, replace_details
+from metaswin.ingest.codes import INGEST, problem, replace_details
 from metaswin.ingest.geometry import check_contours, check_series
 from metaswin.ingest.ids import alike, is_usable, same_but_writing
-from metaswin.ingest.pseudonyms import read_pseudonyms
+from metaswin.ingest.pseudonyms import Pseudonyms, read_pseudonyms
 from metaswin.ingest.rois import ROLES
 from metaswin.ingest.settings import DataSettings, IngestSettings
 from metaswin.ingest.sheets import Sheet, check_files, read_feature_ids, read_sheet, state
@@ -23,7 +23,7 @@ from metaswin.problems import Problem, public_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from metaswin.clinical.settings import ClinicalSettings, CohortSettings
+    from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
     from metaswin.clinical.table import ClinicalTable
     from metaswin.images.settings import ImagesSettings
 
@@ -38,6 +38,8 @@ class CohortPaths:
     problems: str | Path
     choice: str | Path
     sources: str | Path
+    clinical: str | Path
+    outcomes: str | Path
     details: str | Path
 
 
@@ -46,19 +48,48 @@ class Found:
     """What the images, the sheet or the table of features offer.
 
     `sources` are the JSON contents of the patients that can go on; `known` are all study ids that were seen, those
-    with a problem included.
+    with a problem included; `wanted` are those that the clinical table keeps.
     """
 
     known: set[str] = field(default_factory=set)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     choices: list[dict[str, Any]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    wanted: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Cohort:
+    """What the clinical table and the data say together.
+
+    Attributes
+    ----------
+    planned : list of str
+        Study ids with data and, where there are endpoints, an outcome for at least one of them; sorted.
+    clinical : DataFrame
+        Typed predictors of the planned patients, indexed by study id.
+    kinds : dict
+        Predictor → ``numeric`` or ``category``.
+    outcomes : dict
+        Endpoint → `metaswin.clinical.label.Outcome.table`.
+    rows : int
+        Ids in the clinical table.
+    """
+
+    found: Found
+    planned: list[str]
+    clinical: "pd.DataFrame"
+    kinds: dict[str, str]
+    outcomes: dict[str, "pd.DataFrame"]
+    problems: list[Problem]
+    rows: int
 
 
 def build_cohort(
     data: DataSettings,
     clinical: "ClinicalSettings",
     cohort: "CohortSettings",
+    endpoints: "Mapping[str, EndpointSettings]",
     ingest: IngestSettings,
     images: "ImagesSettings",
     paths: CohortPaths,
@@ -66,57 +97,117 @@ def build_cohort(
     index_problems: str | Path | None = None,
     pseudonyms: Mapping[str, Any] | None = None,
 ) -> None:
-    """Match images with the clinical table, choose CT and contours, write who goes on (docs/artefacts.md).
+    """Match images with the clinical table, choose CT and contours, label, write who is planned (docs/artefacts.md).
+
+    Whatever is wrong with the data is a problem in the table that is written, even where nobody is left: the quality
+    control shows it, and its gate ends the run.
 
     Parameters
     ----------
-    data, clinical, cohort, ingest, images : settings
+    data, clinical, cohort, endpoints, ingest, images : settings
+        Without endpoints (new patients are predicted) nobody needs an outcome.
     paths : CohortPaths
         What is written.
     index, index_problems : path or None
         Private index and problems of `metaswin.ingest.index.index_dicom`; needed where ``data.source`` is dicom.
     pseudonyms : mapping or None
         See `metaswin.ingest.pseudonyms.pseudonym_places`.
-
-    Raises
-    ------
-    UserError
-        If nobody is left, with the codes; and for files that cannot be read at all.
     """
-    from metaswin.clinical.cohort import apply_cohort
-    from metaswin.clinical.table import read_clinical
-
     if clinical.table is None:
         raise UserError("clinical.table is not set; give the path of the clinical table (CSV)")
     known = read_pseudonyms(pseudonyms)
-    table = read_clinical(clinical.table, clinical, known.of)
+    earlier = read_table(index_problems) if index_problems is not None else public_table([])
+    barred = set(earlier.loc[earlier["excludes"], "patient"])
+    try:
+        built = _match(data, clinical, cohort, endpoints, ingest, images, barred, index, known)
+    except UserError as error:
+        built = _nothing(endpoints, _unusable(error, clinical.table, data.sheet, data.features))
+    found = built.found
+    LOGGER.info("%d clinical rows, %d patients found, %d planned", built.rows, len(found.known), len(built.planned))
+
+    replace_details(built.problems, Path(paths.details), INGEST)
+    concerned = earlier["patient"].isin(["", *found.wanted])
+    write_table(paths.problems, _together(earlier[concerned], public_table(built.problems)))
+    facts = {"clinical": str(built.rows), "found": str(len(found.known))}
+    write_table(paths.patients, _patients({patient: found.sources[patient] for patient in built.planned}), facts)
+    write_table(paths.choice, _choice_table(found.choices))
+    roles = {name: clinical.columns[name].role for name in built.kinds}
+    metadata = {"roles": json.dumps(roles, sort_keys=True), "kinds": json.dumps(built.kinds, sort_keys=True)}
+    write_table(paths.clinical, built.clinical.reset_index(), metadata)
+    write_table(paths.outcomes, _outcomes_table(built.outcomes))
+    _write_sources(Path(paths.sources), {patient: found.sources[patient] for patient in built.planned}, known.names)
+
+
+def _match(
+    data: DataSettings,
+    clinical: "ClinicalSettings",
+    cohort: "CohortSettings",
+    endpoints: "Mapping[str, EndpointSettings]",
+    ingest: IngestSettings,
+    images: "ImagesSettings",
+    barred: set[str],
+    index: str | Path | None,
+    known: Pseudonyms,
+) -> Cohort:
+    from metaswin.clinical.cohort import apply_cohort
+    from metaswin.clinical.label import outcome
+    from metaswin.clinical.predictors import predictors
+    from metaswin.clinical.table import read_clinical
+
+    table = read_clinical(clinical.table or "", clinical, known.of)
     unusable = [patient for patient in table.table.index if not is_usable(patient)]
     stay, problems = apply_cohort(table, cohort)
     problems = [_without_unusable_id(item) for item in (*table.problems, *problems)]
     problems += [problem("", "unusable-id", "an id in the clinical table", repr(patient)) for patient in unusable]
     stay = [patient for patient in stay if is_usable(patient)]
 
-    earlier = read_table(index_problems) if index_problems is not None else public_table([])
-    barred = set(earlier.loc[earlier["excludes"], "patient"])
     starts = _treatment_starts(table, clinical, ingest)
     found = _find(data, ingest, images, stay, barred, index, starts, known.of)
-    names = known.save()
+    found.wanted = stay
     in_clinical = {*table.table.index, *(item.patient for item in table.problems if item.patient)}
     problems += found.problems
+    names = known.save()
     problems += _unmatched(stay, in_clinical, found.known, data.source or "", names)
     problems += _alike(stay, names)
-    LOGGER.info("%d clinical rows, %d patients found, %d go on", len(in_clinical), len(found.known), len(found.sources))
 
-    replace_details(problems, Path(paths.details), INGEST)
-    concerned = earlier["patient"].isin(["", *stay])
-    everything = _together(earlier[concerned], public_table(problems))
-    if not found.sources:
-        raise _nobody(everything)
-    facts = {"clinical": str(len(in_clinical)), "found": str(len(found.known))}
-    write_table(paths.patients, _patients(found.sources), facts)
-    write_table(paths.problems, everything)
-    write_table(paths.choice, _choice_table(found.choices))
-    _write_sources(Path(paths.sources), found.sources, names)
+    rows = table.table.reindex(sorted(found.sources))
+    labelled = {name: outcome(rows, name, endpoint, clinical) for name, endpoint in endpoints.items()}
+    outcomes = {name: result.table for name, result in labelled.items()}
+    labelled_patients = {patient for result in outcomes.values() for patient in result["patient"]}
+    planned = [patient for patient in rows.index if patient in labelled_patients or not endpoints]
+    typed, kinds, odd = predictors(table, clinical)
+    problems += [item for result in labelled.values() for item in result.problems]
+    problems += [item for item in odd if item.patient in {"", *rows.index}]
+    if not planned:
+        problems.append(problem("", "no-patient", f"{len(rows)} patients with data, {len(planned)} with an outcome"))
+    return Cohort(found, planned, typed.loc[planned], kinds, outcomes, problems, len(in_clinical))
+
+
+def _nothing(endpoints: "Mapping[str, EndpointSettings]", why: Problem) -> Cohort:
+    """The cohort where a table cannot be read at all."""
+    import pandas as pd
+
+    from metaswin.clinical.label import no_outcome
+
+    nobody = pd.DataFrame(index=pd.Index([], name="patient", dtype="str"))
+    return Cohort(Found(), [], nobody, {}, {name: no_outcome() for name in endpoints}, [why], 0)
+
+
+def _unusable(error: UserError, *paths: str | None) -> Problem:
+    """What is wrong with a table of the user; its path is private."""
+    public = str(error)
+    for path in filter(None, paths):
+        public = public.replace(str(path), "the file")
+    return problem("", "unusable-table", public, str(error))
+
+
+def _outcomes_table(outcomes: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    from metaswin.clinical.label import no_outcome
+
+    tables = [table.assign(endpoint=name) for name, table in outcomes.items()]
+    return pd.concat(tables or [no_outcome().assign(endpoint="")], ignore_index=True)
 
 
 def _find(
@@ -301,7 +392,7 @@ def _patients(sources: dict[str, dict[str, Any]]) -> "pd.DataFrame":
         has = {f"has_{role}": None if unknown else bool(drawn.get(role)) for role in ROLES}
         rows.append({"patient": patient, "tumor_source": tumor.get("kind"), **has})
     types = {"patient": "str", "tumor_source": "str", "has_primary": "boolean", "has_nodes": "boolean"}
-    return pd.DataFrame(rows).astype(types)
+    return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
 def _choice_table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
@@ -325,17 +416,3 @@ def _write_sources(folder: Path, sources: dict[str, dict[str, Any]], names: Mapp
         if "ct" in source:
             own = {"id": names[patient]} if patient in names else {}
             write_json(folder / f"{patient}.json", {**source, **own})
-
-
-def _nobody(problems: "pd.DataFrame") -> UserError:
-    excluding = problems[problems["excludes"] | (problems["patient"] == "")]
-    counts = Counter(excluding["code"])
-    lines = []
-    for code, number in counts.most_common(8):
-        first = excluding[excluding["code"] == code].iloc[0]
-        texts = f"found {first['found']}; expected {first['expected']}; {first['action']}"
-        lines.append(f"{code}, {count(number, 'time')}: {texts}")
-    return several(
-        "No patient is left after ingest (`metaswin problems` prints the private details):",
-        lines or ["the clinical table has no row"],
-    )

@@ -52,15 +52,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> TotalSegmentatorSettings:
-    import yaml
     from pydantic import ValidationError
+
+    from metaswin.config.read import read_config
 
     if arguments.configfile is None:
         return TotalSegmentatorSettings()
-    try:
-        raw = yaml.safe_load(Path(arguments.configfile).read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"--configfile: cannot read {arguments.configfile} ({error})") from None
+    raw = read_config(arguments.configfile)
     section = (raw.get("organs") or {}).get("totalsegmentator") or {}
     try:
         return TotalSegmentatorSettings(**section)

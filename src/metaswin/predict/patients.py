@@ -12,6 +12,8 @@ from metaswin import __version__
 from metaswin.bundle.arms import BundledArm, stand_in
 from metaswin.bundle.load import Bundle, read_bundle
 from metaswin.bundle.ranges import image_facts
+from metaswin.cohort.used import of_used
+from metaswin.deep.resources import patients_with_patch
 from metaswin.deep.settings import DeepSettings
 from metaswin.errors import several
 from metaswin.files import atomic, read_json, read_table, write_json, write_table, write_text
@@ -44,8 +46,8 @@ def predict_patients(
     Parameters
     ----------
     inputs : mapping
-        Paths of ``used, clinical, exclusions`` and, with images or features, ``features, anatomy, problems``; lists
-        ``patches, pictures, images`` (a file a patient).
+        Paths of ``used, clinical, exclusions`` and, with images or features, ``features, anatomy, problems,
+        patches``; lists ``pictures, images`` (a file a planned patient).
     outputs : mapping
         ``table`` (Parquet), ``csv``, ``members``, ``contributions``, ``facts`` and the folder ``pages``.
     settings : PredictSettings
@@ -61,10 +63,10 @@ def predict_patients(
     """
     bundle = read_bundle(settings.bundle or "")
     tables = {name: inputs.get(name) or None for name in TABLES}
-    patches = {Path(path).name.removesuffix(".nii.gz"): Path(path) for path in inputs["patches"]}
-    pictures = {Path(path).stem: Path(path) for path in inputs["pictures"] if Path(path).stat().st_size}
+    patches = dict.fromkeys(patients_with_patch(inputs["patches"]), inputs["patches"]) if inputs["patches"] else {}
+    pictures = of_used((path for path in inputs["pictures"] if Path(path).stat().st_size), inputs["used"])
     new = load_new(tables, patches, bundle)
-    images = {Path(path).parent.name: read_json(path) for path in inputs["images"]}
+    images = {patient: read_json(path) for patient, path in of_used(inputs["images"], inputs["used"]).items()}
     facts = image_facts(read_table(inputs["used"]), images)
     noticed = _noticed(inputs)
     members = [settings.place] if settings.place else None

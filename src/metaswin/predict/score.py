@@ -116,7 +116,7 @@ def score_members(
 def deep_scores(
     network: Path,
     patients: Sequence[str],
-    patches: Mapping[str, Path],
+    patches: Mapping[str, str],
     made_by: PatchesSettings,
     settings: DeepSettings,
 ) -> pd.Series:
@@ -139,7 +139,7 @@ def deep_scores(
         loaded = load_network(network, device)
         for patient in patients:
             if patient in patches:
-                values[patient] = score(loaded, load_patch(patches[patient]).half())[0]
+                values[patient] = score(loaded, load_patch(patches[patient], patient))[0]
     return pd.Series(values, dtype="float64")
 
 

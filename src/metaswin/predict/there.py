@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,12 +30,12 @@ class NewData:
     features : dict
         Set → matrix of all features.
     patches : dict
-        Patient → file of its patch, of those who have one.
+        Patient → file that holds its patch, of those who have one.
     """
 
     sources: Sources
     features: dict[str, pd.DataFrame]
-    patches: dict[str, Path]
+    patches: Mapping[str, str]
 
     @property
     def patients(self) -> list[str]:
@@ -98,7 +97,7 @@ class NewData:
         return bool(table.loc[patient].notna().any())
 
 
-def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, Path], bundle: Bundle) -> NewData:
+def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, str], bundle: Bundle) -> NewData:
     """Read what the stages made of the new patients.
 
     Parameters
@@ -106,7 +105,7 @@ def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, Path], bund
     inputs : mapping
         Paths of ``used, clinical`` and, with images or a table of features, ``features, anatomy``.
     patches : mapping
-        Patient → patch file; an empty file is none.
+        Patient → file that holds its patch, of those who have one.
     bundle : Bundle
     """
     patients = sorted(read_table(inputs["used"], columns=["patient"])["patient"])
@@ -119,8 +118,7 @@ def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, Path], bund
     volume = tumor_volume(used, pd.DataFrame({"patient": [], "region": []}) if long is None else long)
     sources = replace(sources, volume=volume.reindex(patients) if len(volume) else None)
     features = {} if long is None else {name: wide(long, name, patients) for name in SETS if name in blocks}
-    there = {patient: path for patient, path in patches.items() if path.stat().st_size > 0}
-    return NewData(sources, features, there)
+    return NewData(sources, features, patches)
 
 
 def _assumption(column: NumericColumn | CategoryColumn) -> str:

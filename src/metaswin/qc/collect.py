@@ -1,6 +1,7 @@
 """Everything that ingest and the clinical table say, gathered before any long computation."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from metaswin.clinical.label import STAGE as LABEL
-from metaswin.clinical.label import Outcome, outcome
-from metaswin.clinical.predictors import predictors
+from metaswin.clinical.label import counts
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
-from metaswin.clinical.table import read_clinical
-from metaswin.files import read_table
+from metaswin.clinical.table import STAGE as CLINICAL
+from metaswin.files import metadata_of, read_table
 from metaswin.fusion.suspicion import column_aucs, suspicious
 from metaswin.problems import Problem, from_table, public_table
 from metaswin.qc.gate import stops
@@ -30,7 +30,7 @@ class Qc:
     problems : pandas.DataFrame
         Public columns of the problems and `stops`, whether it ends a run with ``qc.on_problem: stop``.
     new : list of Problem
-        Those of the clinical table and the outcomes, with their private part.
+        Those that are found here, with their private part.
     counts : dict
         Numbers of patients: ``clinical, found, go_on``.
     columns : list of dict
@@ -55,67 +55,51 @@ def collect(
     endpoints: Mapping[str, EndpointSettings],
     single_column_auc: float,
     folds: int,
-    pseudonym: Callable[[str], str] = str,
 ) -> Qc:
     """Gather what is known so far.
 
     Parameters
     ----------
     inputs : mapping
-        ``patients, problems, choice`` (Parquet, of `build_cohort`), ``clinical`` (the user's table) and, with DICOM,
-        ``series`` (the public index).
+        ``patients, problems, choice, clinical, outcomes`` (Parquet, of `metaswin.ingest.cohort.build_cohort`) and, with
+        DICOM, ``series`` (the public index).
     clinical, endpoints : settings
     single_column_auc : float
         A predictor that alone ranks events above non-events with a higher AUC is told.
     folds : int
         An endpoint with fewer events or non-events is told: so many folds cannot be made.
-    pseudonym : callable
-        Gives what stands for a study id.
     """
-    patients = read_table(inputs["patients"])
-    candidates = sorted(patients["patient"])
-    table = read_clinical(inputs["clinical"], clinical, pseudonym)
-    rows = table.table.reindex(candidates)
-    outcomes = {name: outcome(rows, name, endpoint, clinical) for name, endpoint in endpoints.items()}
-    typed, kinds, odd = predictors(table, clinical)
-    new = [problem for result in outcomes.values() for problem in result.problems]
-    new += [problem for problem in odd if problem.patient in {"", *candidates}]
-    new += _too_good(typed, kinds, outcomes, single_column_auc)
-    counts = {name: result.counts[endpoints[name].deaths] for name, result in outcomes.items()}
-    new += [problem for name in counts for problem in _too_few(name, counts[name], folds)]
-    problems = [*from_table(read_table(inputs["problems"])), *new]
-    public = public_table(sorted(problems, key=lambda item: (not item.excludes, item.patient, item.stage, item.code)))
+    early = from_table(read_table(inputs["problems"]))
+    typed = read_table(inputs["clinical"]).set_index("patient")
+    kinds = json.loads(metadata_of(inputs["clinical"])["kinds"])
+    table = read_table(inputs["outcomes"])
+    outcomes = {name: table[table["endpoint"] == name] for name in endpoints}
+    numbers = {
+        name: counts(outcomes[name], early, name, endpoint)[endpoint.deaths] for name, endpoint in endpoints.items()
+    }
+    new = _too_good(typed, kinds, outcomes, single_column_auc)
+    new += [problem for name in numbers for problem in _too_few(name, numbers[name], folds)]
+    problems = sorted([*early, *new], key=lambda item: (not item.excludes, item.patient, item.stage, item.code))
+    public = public_table(problems)
     public["stops"] = stops(public)
-    with_outcome = {patient for result in outcomes.values() for patient in result.table["patient"]}
-    metadata = _metadata(inputs["patients"])
+    metadata = metadata_of(inputs["patients"])
     return Qc(
         problems=public,
         new=new,
-        counts={
-            "clinical": int(metadata["clinical"]),
-            "found": int(metadata["found"]),
-            # New patients are to be predicted: there is no endpoint, and nobody's outcome is known.
-            "go_on": len(with_outcome.intersection(candidates)) if endpoints else len(candidates),
-        },
-        columns=_columns(typed.reindex(candidates), kinds, clinical, odd),
-        endpoints=counts,
+        counts={"clinical": int(metadata["clinical"]), "found": int(metadata["found"]), "go_on": len(typed)},
+        columns=_columns(typed, kinds, clinical, early),
+        endpoints=numbers,
         series=_chosen(inputs),
     )
 
 
-def _metadata(path: Any) -> dict[str, str]:
-    import pyarrow.parquet as pq
-
-    return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
-
-
 def _too_good(
-    typed: pd.DataFrame, kinds: dict[str, str], outcomes: Mapping[str, Outcome], limit: float
+    typed: pd.DataFrame, kinds: dict[str, str], outcomes: Mapping[str, pd.DataFrame], limit: float
 ) -> list[Problem]:
     """Predictors that alone know the outcome too well, as something recorded after it does."""
     found: dict[str, Problem] = {}
-    for result in outcomes.values():
-        known = result.table.dropna(subset=["label"])
+    for table in outcomes.values():
+        known = table.dropna(subset=["label"])
         label = known["label"].to_numpy(dtype=int)
         if min(label.sum(), (1 - label).sum()) < FEWEST:
             continue
@@ -141,7 +125,7 @@ def _too_few(endpoint: str, counts: Mapping[str, int], folds: int) -> list[Probl
 
 
 def _columns(
-    typed: pd.DataFrame, kinds: dict[str, str], clinical: ClinicalSettings, odd: list[Problem]
+    typed: pd.DataFrame, kinds: dict[str, str], clinical: ClinicalSettings, early: list[Problem]
 ) -> list[dict[str, Any]]:
     here = set(typed.index)
     return [
@@ -151,14 +135,16 @@ def _columns(
             "kind": kind,
             "missing": int(typed[name].isna().sum()),
             "levels": int(typed[name].nunique()),
-            "problems": sum(_concerns(problem, name) for problem in odd if problem.patient in here),
+            "problems": sum(_concerns(problem, name) for problem in early if problem.patient in here),
         }
         for name, kind in kinds.items()
     ]
 
 
 def _concerns(problem: Problem, column: str) -> bool:
-    return problem.found.startswith(f"{column} = ") or problem.found.endswith(f" {column}")
+    """Whether a problem is an odd value of a column."""
+    told = problem.found.startswith(f"{column} = ") or problem.found.endswith(f" {column}")
+    return told and problem.stage == CLINICAL and not problem.excludes
 
 
 def _chosen(inputs: Mapping[str, Any]) -> pd.DataFrame:

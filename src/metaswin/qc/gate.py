@@ -1,11 +1,10 @@
 """Whether the run goes on after the quality control."""
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaswin.errors import UserError, several
-from metaswin.files import atomic, read_table
+from metaswin.files import read_table
 from metaswin.qc.settings import QcSettings
 
 if TYPE_CHECKING:
@@ -21,48 +20,38 @@ AS_CONFIGURED = {
 }
 # Nobody is left out, and yet the run cannot end well.
 FOR_ALL = {"too-few-events"}
+ENDS = {"unusable-table", "no-patient"}
 SHOWN = 20  # patients named a code
 
 
 def stops(problems: "pd.DataFrame") -> "pd.Series":
     """Which problems end a run with ``qc.on_problem: stop``."""
     left_out = problems["excludes"].astype(bool) & ~problems["code"].isin(AS_CONFIGURED)
-    return left_out | problems["code"].isin(FOR_ALL)
+    return left_out | problems["code"].isin(FOR_ALL | ENDS)
 
 
-def pass_gate(
-    problems: str | Path,
-    page: str | Path,
-    matched: str | Path,
-    matched_sources: str | Path,
-    patients: str | Path,
-    sources: str | Path,
-    settings: QcSettings,
-) -> None:
-    """Copy the matched patients and their sources to where later stages read them, if the run goes on.
+def ends(problems: "pd.DataFrame") -> "pd.DataFrame":
+    """The problems that end every run: no table that can be read, nobody left."""
+    return problems[problems["code"].isin(ENDS)]
+
+
+def check_data(problems: str | Path, page: str | Path, settings: QcSettings) -> None:
+    """Raise a `UserError` that names the `page` where the quality control ends the run.
 
     Parameters
     ----------
-    problems, page : path
-        ``qc.parquet``, and the page for the message.
-    matched, matched_sources : path
-        What ingest wrote.
-    patients, sources : path
-        The copies.
+    problems : path
+        ``qc.parquet``.
+    page : path
+        ``qc.html``.
     settings : QcSettings
-
-    Raises
-    ------
-    UserError
-        With all problems that stop the run.
+        With ``on_problem: stop`` all problems that stop the run are in the message.
     """
     table = read_table(problems)
+    for row in ends(table).itertuples():
+        raise UserError(f"The run ends after the quality control: {row.found}. See {page} for all problems")
     if settings.on_problem == "stop":
         check(table[stops(table)], f"The data have problems, and qc.on_problem is stop ({page} shows all of them):")
-    shutil.rmtree(sources, ignore_errors=True)
-    shutil.copytree(matched_sources, sources)
-    with atomic(patients) as temporary:
-        shutil.copyfile(matched, temporary)
 
 
 def check(problems: "pd.DataFrame", title: str) -> None:

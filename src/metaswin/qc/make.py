@@ -1,6 +1,6 @@
 """Write the page and the table of the quality control."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
 from metaswin.files import atomic, write_table, write_text
 from metaswin.problems import save_details
 from metaswin.qc.collect import Qc, collect
+from metaswin.qc.gate import ends
 from metaswin.qc.settings import QcSettings
 from metaswin.report.environment import environment, resource
 
@@ -25,13 +26,12 @@ def make_qc(
     single_column_auc: float,
     folds: int,
     details: str | Path,
-    pseudonym: Callable[[str], str] = str,
 ) -> None:
     """Write ``html`` (one offline file), ``table`` (Parquet) and ``csv``.
 
     Parameters
     ----------
-    inputs, clinical, endpoints, single_column_auc, folds, pseudonym
+    inputs, clinical, endpoints, single_column_auc, folds
         See `metaswin.qc.collect.collect`.
     outputs : mapping
         The three paths.
@@ -39,7 +39,7 @@ def make_qc(
     details : path
         Folder of the problems' private part.
     """
-    qc = collect(inputs, clinical, endpoints, single_column_auc, folds, pseudonym)
+    qc = collect(inputs, clinical, endpoints, single_column_auc, folds)
     save_details(qc.new, Path(details))
     write_table(outputs["table"], qc.problems)
     with atomic(outputs["csv"]) as temporary:
@@ -55,6 +55,7 @@ def _page(qc: Qc, settings: QcSettings) -> str:
         qc=qc,
         stop=settings.on_problem == "stop",
         stopping=int(qc.problems["stops"].sum()),
+        ended=ends(qc.problems).to_dict("records"),
         out=out.to_dict("records"),
         warned=warned.to_dict("records"),
         codes=_by_code(qc.problems),

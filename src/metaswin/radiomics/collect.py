@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from metaswin.cohort.used import of_used, patient_of, used_patients
 from metaswin.errors import UserError
 from metaswin.files import write_table
 from metaswin.problems import public_table
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def collect_features(tables: Sequence[str], path: str) -> None:
-    """Join the patients' tables into one, sorted by patient and region; the schema metadata are kept.
+def collect_features(tables: Sequence[str], used: str, path: str) -> None:
+    """Join the tables of the used patients into one, sorted by patient and region; the schema metadata are kept.
 
     Raises
     ------
@@ -23,7 +24,7 @@ def collect_features(tables: Sequence[str], path: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    parts = [pq.read_table(table) for table in tables]
+    parts = [pq.read_table(table) for table in of_used(tables, used).values()]
     made = sorted({_made_with(part) for part in parts})
     if len(made) > 1:
         raise UserError(
@@ -34,13 +35,13 @@ def collect_features(tables: Sequence[str], path: str) -> None:
     write_table(path, joined.sort_values(["patient", "region"], ignore_index=True), dict(made[0]))
 
 
-def collect_problems(statuses: Sequence[str], path: str) -> None:
-    """Write what the stages of `statuses` found as one public table, sorted by patient, stage and code.
+def collect_problems(statuses: Sequence[str], used: str, path: str) -> None:
+    """Write what the stages of `statuses` found in the used patients, sorted by patient, stage and code.
 
     An exclusion passed on from an earlier stage is in the table of exclusions already.
     """
-    problems = []
-    for status in map(read_status, statuses):
+    patients, problems = set(used_patients(used)), []
+    for status in (read_status(path) for path in statuses if patient_of(path) in patients):
         found = [*([status.problem] if status.problem else []), *status.warnings]
         problems += [problem for problem in found if problem.stage == status.stage]
     write_table(path, public_table(sorted(problems, key=lambda p: (p.patient, p.stage, p.code, p.found))))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from metaswin.errors import UserError, several
 from metaswin.files import read_table, write_table
 from metaswin.problems import Problem, public_table, save_details
-from metaswin.radiomics.names import VOLUME_FEATURES
 from metaswin.radiomics.settings import REGIONS, RING
 
 if TYPE_CHECKING:
@@ -140,20 +139,6 @@ def to_long(wide: "pd.DataFrame") -> "pd.DataFrame":
     features = [name for name in long.columns if name not in ("patient", "region")]
     long = long.assign(voxels=pd.array([None] * len(long), dtype="Int64"))
     return long[["patient", "region", "voxels", *features]].sort_values(["patient", "region"], ignore_index=True)
-
-
-def tumor_volume(features: "pd.DataFrame") -> "pd.Series":
-    """Volume (mm³) of the tumour by patient, out of the long table of features.
-
-    The first of `VOLUME_FEATURES` that region ``tumor`` has; missing where the table has none.
-    """
-    import pandas as pd
-
-    tumor = features[features["region"] == "tumor"].set_index("patient")
-    for name in VOLUME_FEATURES:
-        if name in tumor and tumor[name].notna().any():
-            return tumor[name].rename("volume_tumor_mm3")
-    return pd.Series(float("nan"), index=tumor.index, name="volume_tumor_mm3")
 
 
 def _read(path: str) -> "pd.DataFrame":

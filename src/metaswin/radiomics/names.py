@@ -137,9 +137,6 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "ngtdm": ("Busyness", "Coarseness", "Complexity", "Contrast", "Strength"),
 }
 
-# Volume of a region (mm³); the first is counted as the volumes of regions.json are, voxel by voxel.
-VOLUME_FEATURES = ("original_shape_VoxelVolume", "original_shape_MeshVolume")
-
 
 def images_of(image_type: str, settings: "RadiomicsSettings") -> list[str]:
     """Names, in PyRadiomics' spelling and order, of the filtered images of one image type."""

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from metaswin import __version__
 from metaswin.errors import UserError
 from metaswin.files import read_json, read_volume, write_table
 from metaswin.problems import Problem
+from metaswin.provenance import release
 from metaswin.radiomics.extract import extract
 from metaswin.radiomics.names import expected_features
 from metaswin.radiomics.region import Region, cut_region
@@ -136,9 +136,9 @@ def settings_hash(settings: RadiomicsSettings) -> str:
 
 
 def engine_version(settings: RadiomicsSettings) -> str:
-    """Version of the engine that makes the features."""
+    """Version of the engine that makes the features; of ours the release, so that patch releases go together."""
     if settings.engine == "metaswin":
-        return __version__
+        return release()
     return version("pyradiomics-bhklab")
 
 

@@ -167,7 +167,7 @@ class ReportData:
         ``cohort/used.parquet``.
     endpoints : list of Endpoint
     clinical : DataFrame
-        ``cohort/clinical.parquet``.
+        ``cohort/clinical.parquet``, of the used patients.
     roles : dict of str to str
         Role of each column of `clinical`.
     pictures : dict of str to Path
@@ -230,12 +230,13 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
             )
         )
     clinical, roles = _clinical(inputs["clinical"])
+    used = read_table(inputs["used"])
     return ReportData(
         read_json(inputs["flow"]),
         _problems(inputs, facts["endpoints"]),
-        read_table(inputs["used"]),
+        used,
         views,
-        clinical,
+        clinical[clinical["patient"].isin(used["patient"])].reset_index(drop=True),
         roles,
         _pictures(inputs.get("pictures", [])),
         _maps(inputs.get("maps", [])),

@@ -169,7 +169,7 @@ def comparison_rows(endpoint: Endpoint) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-METRIC_NAMES = {"auc": "AUC", "brier": "Brier score", "net_benefit": "Net benefit", "nri": "NRI"}
+METRIC_NAMES = {"auc": "AUC", "brier": "Brier score", "net_benefit": "Net benefit"}
 
 
 def _plain(value: Any, why: str | None = "") -> Shown:

@@ -18,15 +18,16 @@ from metaswin.running.runlog import RunLog, last_run
 if TYPE_CHECKING:
     import pandas as pd
 
-# Stage → (file of each patient, table of the patients that go through it, rule).
+PLANNED = "cohort/patients.parquet"
+# Stage → (file of each patient, rule).
 STAGES = {
-    "images": ("images/{}/status.json", "cohort/patients.parquet", "convert_images"),
-    "organs": ("organs/{}/status.json", "cohort/patients.parquet", "segment_organs"),
-    "regions": ("regions/{}/status.json", "cohort/patients.parquet", "make_regions"),
-    "anatomy": ("anatomy/{}.parquet", "cohort/used.parquet", "measure_anatomy"),
-    "pictures": ("pictures/{}.status.json", "cohort/used.parquet", "picture_patient"),
-    "radiomics": ("radiomics/{}.status.json", "cohort/used.parquet", "extract_radiomics"),
-    "patches": ("patches/{}.status.json", "cohort/used.parquet", "make_patches"),
+    "images": ("images/{}/status.json", "convert_images"),
+    "organs": ("organs/{}/status.json", "segment_organs"),
+    "regions": ("regions/{}/status.json", "make_regions"),
+    "anatomy": ("anatomy/{}.parquet", "measure_anatomy"),
+    "pictures": ("pictures/{}.status.json", "picture_patient"),
+    "radiomics": ("radiomics/{}.status.json", "extract_radiomics"),
+    "patches": ("patches/{}.status.json", "make_patches"),
 }
 TAIL = 5  # last lines of a failed job's log
 SHOWN = 10  # failed jobs
@@ -72,7 +73,7 @@ def describe(directory: Path, results: Path) -> list[str]:
             for s in found
         ]
         lines += time_left(found, run.cores if run else 1)
-    elif not (results / "cohort/patients.parquet").is_file():
+    elif not (results / PLANNED).is_file():
         lines.append("No cohort yet: the folder is not indexed, or the run does not begin with images.")
     lines += ["", *models] if (models := list(_models(results))) else []
     if run and run.failed:
@@ -107,10 +108,10 @@ def _who(directory: Path, run: RunLog | None) -> str:
 def stages(results: Path) -> list[Stage]:
     """The stages that have begun, in the order of the workflow."""
     found = []
-    for name, (path, listing, rule) in STAGES.items():
-        if not (results / name).is_dir() or not (results / listing).is_file():
+    patients = _patients(results / PLANNED) if (results / PLANNED).is_file() else []
+    for name, (path, rule) in STAGES.items():
+        if not (results / name).is_dir() or not patients:
             continue
-        patients = _patients(results / listing)
         there = [file for patient in patients if (file := results / path.format(patient)).is_file()]
         excluded = sum(json.loads(file.read_text())["status"] != "ok" for file in there if file.suffix == ".json")
         found.append(Stage(name, len(there), excluded, len(patients), _mean_seconds(results / "benchmarks" / rule)))

@@ -1,14 +1,25 @@
 """One table of the perturbed features out of those of all patients."""
 
+import logging
 from collections.abc import Sequence
 
 import pandas as pd
 
-from metaswin.files import read_table, write_table
+from metaswin.cohort.used import of_used, patient_of
+from metaswin.files import read_table, write_json, write_table
 from metaswin.stability.patient import HEAD
 
+logger = logging.getLogger("metaswin.stability")
 
-def collect_stability(tables: Sequence[str], output: str) -> None:
-    """Join the patients' tables, sorted by patient, region, kind and number; a table without rows adds nothing."""
-    joined = pd.concat([read_table(path) for path in tables], ignore_index=True)
+
+def collect_stability(tables: Sequence[str], used: str, output: str, facts: str) -> None:
+    """Join the tables of the used patients, sorted by patient, region, kind and number.
+
+    `facts` is written: how many patients were ``drawn``, and study ids of those ``lost``, who were excluded since.
+    """
+    parts = {patient: read_table(path) for patient, path in of_used(tables, used).items()}
+    lost = sorted({patient_of(path) for path in tables} - set(parts))
+    logger.info("%d patients drawn, %d of them excluded since", len(tables), len(lost))
+    joined = pd.concat(parts.values() or [read_table(tables[0])], ignore_index=True)
     write_table(output, joined.sort_values(list(HEAD)[:4], ignore_index=True))
+    write_json(facts, {"drawn": len(tables), "lost": lost})

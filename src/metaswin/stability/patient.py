@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,46 +21,66 @@ from metaswin.selection.matrix import in_set
 from metaswin.selection.settings import SETS
 from metaswin.stability.perturb import perturbed_masks
 from metaswin.stability.settings import StabilitySettings
+from metaswin.status import Status, read_status, write_status
 
 logger = logging.getLogger("metaswin.stability")
 
+STAGE = "stability"
 HEAD = {"patient": "str", "region": "str", "kind": "str", "number": "int64", "voxels": "int64"}
 
 
 def perturb_patient(
     patient: str,
     inputs: Mapping[str, str],
-    output: str,
+    outputs: Mapping[str, str],
     settings: StabilitySettings,
     radiomics: RadiomicsSettings,
     regions: RegionsSettings,
+    details: str | Path,
     seed: int,
     threads: int = 1,
 ) -> None:
     """Write the features of tumour and rings under every perturbation of the tumour's mask.
 
+    The table is readable always: a patient whom an earlier stage has excluded has a table of no rows.
+
     Parameters
     ----------
     patient : str
     inputs : mapping
-        ``ct, regions, facts`` of the stage regions, ``organs, names`` of the stage organs.
-    output : str
-        One row a region and perturbation, see `perturbed_rows`.
+        ``ct, regions, facts, status`` of the stage regions, ``organs, names`` of the stage organs.
+    outputs : mapping
+        ``table``: one row a region and perturbation, see `perturbed_rows`; ``status``.
     settings, radiomics, regions
+    details : path
+        Folder of private details.
     seed, threads : int
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    earlier = read_status(inputs["status"])
+    rows = _rows(patient, inputs, settings, radiomics, regions, seed) if earlier.ok else []
+    features = expected_features(radiomics)
+    values = np.array([[row.get(name, np.nan) for name in features] for row in rows], np.float64)
+    head = pd.DataFrame(rows, columns=list(HEAD)).astype(HEAD)
+    table = pd.DataFrame(values.reshape(len(rows), len(features)), columns=features)
+    write_table(outputs["table"], pd.concat([head, table], axis=1))
+    write_status(outputs["status"], Status(patient, STAGE, earlier.problem), details)
+
+
+def _rows(
+    patient: str,
+    inputs: Mapping[str, str],
+    settings: StabilitySettings,
+    radiomics: RadiomicsSettings,
+    regions: RegionsSettings,
+    seed: int,
+) -> list[dict]:
     image, drawn = read_volume(inputs["ct"]), read_volume(inputs["regions"])
     facts = read_json(inputs["facts"])
     organs, names = read_volume(inputs["organs"]), read_json(inputs["names"])
     barred = barred_voxels(organs, names, Grid.of(drawn), regions.ring_excludes)
     labels = sitk.GetArrayFromImage(drawn)
-    rows = perturbed_rows(patient, image, labels, facts, barred, settings, radiomics, regions, seed)
-    features = expected_features(radiomics)
-    values = np.array([[row.get(name, np.nan) for name in features] for row in rows], np.float64)
-    head = pd.DataFrame(rows, columns=list(HEAD)).astype(HEAD)
-    table = pd.DataFrame(values.reshape(len(rows), len(features)), columns=features)
-    write_table(output, pd.concat([head, table], axis=1))
+    return perturbed_rows(patient, image, labels, facts, barred, settings, radiomics, regions, seed)
 
 
 def perturbed_rows(

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from metaswin.clinical.label import CENSORED, DEATH, METASTASIS
 from metaswin.evaluation.censoring import Censoring
-from metaswin.evaluation.metrics import Value
+from metaswin.evaluation.value import Value
 
 
 def concordance_index(risk: NDArray, time: NDArray, event: NDArray, horizon: float, censoring: Censoring) -> Value:

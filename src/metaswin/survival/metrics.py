@@ -2,10 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from metaswin.clinical.label import METASTASIS
 from metaswin.evaluation.censoring import Censoring, weights
-from metaswin.evaluation.metrics import Value, brier, concordance, missing_predictions
+from metaswin.evaluation.metrics import missing_predictions
+from metaswin.evaluation.value import Value
 from metaswin.survival.concordance import concordance_index
 from metaswin.survival.incidence import cumulative_incidence
 
@@ -51,10 +53,10 @@ def _at_horizon(risk: NDArray, label: NDArray, weight: NDArray) -> dict[str, Val
     if not known.any():
         return dict.fromkeys(("auc_t", "brier_t"), Value(why="no known outcome in the fold's test rows"))
     if y.any() and not y.all():
-        auc = Value(concordance(p[y], p[~y], w[y], w[~y]))
+        auc = Value(float(roc_auc_score(y, p, sample_weight=w)))
     else:
         auc = Value(why=f"{'nobody without' if y.any() else 'no'} metastasis at the horizon in the fold's test rows")
-    return {"auc_t": auc, "brier_t": Value(brier(y, p, w))}
+    return {"auc_t": auc, "brier_t": Value(float(brier_score_loss(y, p, sample_weight=w)))}
 
 
 def _observed_expected(risk: NDArray, time: NDArray, event: NDArray, horizon: float) -> Value:

@@ -21,7 +21,7 @@ patients who were lost before the horizon teach what they can.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +61,6 @@ class HazardNetworks:
         logits = score[..., None, :] + change.reshape(*change.shape[:-1], steps, len(CAUSES))
         odds = np.exp(np.minimum(logits.mean(axis=1) + w["base"], LARGEST_LOGIT))
         return odds / (1 + odds.sum(axis=-1, keepdims=True))
-
-    def only(self, penalty: int) -> "HazardNetworks":
-        """The networks of one penalty, by its position."""
-        shared = ("scale", "base")
-        kept = {name: self.weights[name] if name in shared else self.weights[name][[penalty]] for name in self.weights}
-        return replace(self, weights=kept)
 
 
 def incidence(hazards: NDArray) -> tuple[NDArray, NDArray]:

@@ -1,23 +1,21 @@
-"""Save fitted hazard heads and load them again: safetensors for weights, JSON for the rest, no pickle."""
+"""Save fitted hazard heads: safetensors for weights, JSON for the rest, no pickle."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
-from metaswin.files import atomic, read_json, write_json
+from metaswin.files import atomic, write_json
 from metaswin.fusion.encode import BlockEncoder
 from metaswin.fusion.store import arm_file
-from metaswin.survival.network import HazardNetworks, incidence
+from metaswin.survival.network import HazardNetworks
 
 
 @dataclass(frozen=True)
 class FittedHazard:
-    """A hazard head of one arm, ready to predict.
+    """A fitted hazard head of one arm.
 
     Attributes
     ----------
@@ -41,18 +39,6 @@ class FittedHazard:
     cuts: NDArray
     horizon: float
     thresholds: tuple[float, ...]
-
-    def predict(self, tables: Mapping[str, pd.DataFrame]) -> tuple[NDArray, NDArray]:
-        """Cumulative incidence of metastasis and of death at `cuts`, each of shape (rows, T).
-
-        Parameters
-        ----------
-        tables : mapping
-            Block → raw columns, see `metaswin.fusion.modalities.Sources.table`; the same rows in each.
-        """
-        blocks = [encoder.transform(tables[block]) for block, encoder in self.encoders.items()]
-        metastasis, death = incidence(self.model.hazards(blocks)[0])
-        return metastasis, death
 
 
 def incidence_at(incidence: NDArray, cuts: NDArray, days: NDArray) -> NDArray:
@@ -97,18 +83,4 @@ def save_hazard(folder: str | Path, fitted: FittedHazard) -> None:
             "horizon": fitted.horizon,
             "thresholds": list(fitted.thresholds),
         },
-    )
-
-
-def load_hazard(folder: str | Path, name: str) -> FittedHazard:
-    """Load a hazard head written by `save_hazard`."""
-    path = arm_file(folder, name)
-    raw, tensors = read_json(f"{path}.json"), load_file(f"{path}.safetensors")
-    return FittedHazard(
-        raw["name"],
-        {block["block"]: BlockEncoder.from_json(block["columns"]) for block in raw["blocks"]},
-        HazardNetworks(tuple(block["width"] for block in raw["blocks"]), tensors),
-        np.array(raw["cuts"]),
-        raw["horizon"],
-        tuple(raw["thresholds"]),
     )

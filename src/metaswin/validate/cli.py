@@ -15,9 +15,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Validate; returns the exit status."""
-    import yaml
-
     from metaswin.bundle.load import read_bundle
+    from metaswin.config.read import read_config
     from metaswin.errors import UserError
     from metaswin.ingest.pseudonyms import pseudonym_places, read_pseudonyms
     from metaswin.ingest.settings import DataSettings
@@ -29,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = Path(arguments.output).resolve()
     if not (output / CONFIG).is_file():
         raise UserError(f"--output: {output} has no {CONFIG}; give the folder that `metaswin predict` wrote")
-    config = yaml.safe_load((output / CONFIG).read_text(encoding="utf-8"))
+    config = read_config(output / CONFIG)
     settings = config["predict"]
     outcomes = arguments.outcomes or settings["clinical"]
     if outcomes is None:

@@ -1,0 +1,27 @@
+"""The one private attribute of Snakemake that the workflow changes."""
+
+from typing import Any
+
+TESTED = "9.27."
+DEFAULT = (100, 1)  # jobs, seconds
+
+
+def lift_default_rate_limit(scheduler: Any, version: str) -> None:
+    """Take back Snakemake's default limit of 100 jobs a second; a limit that the user gives stays.
+
+    With any limit, Snakemake 9.27 starts a timer each time that it has looked for jobs, and looks again when the timer
+    ends (`JobScheduler._schedule_reevalutation`). So every job that ends adds one more look a second at all waiting
+    jobs and their inputs. No documented value of ``--max-jobs-per-timespan`` avoids this. There is no value for "no
+    limit", and the timers of a longer timespan keep the process alive at its end: their threads are not daemons.
+
+    Parameters
+    ----------
+    scheduler : snakemake.scheduling.job_scheduler.JobScheduler
+    version : str
+        Of Snakemake. Under any other version than `TESTED` nothing is changed: the run is as correct, and its main
+        process needs more time where thousands of jobs wait.
+    """
+    if version.startswith(TESTED):
+        limiter = scheduler.job_rate_limiter
+        if limiter and (limiter.max_jobs, limiter.timespan) == DEFAULT:
+            scheduler.job_rate_limiter = None
