@@ -72,15 +72,18 @@ def judged(results: Path, patients: list[str], radiomics: RadiomicsSettings) -> 
     """Table of stability; prints the seconds a patient."""
     parts, seconds = [], []
     output = results.parent / "stability-benchmark.parquet"
+    outputs = {"table": str(output), "status": str(output.with_suffix(".status.json"))}
     for patient in [patients[0], *patients]:  # the first one loads the kernels
         regions, organs = results / "regions" / patient, results / "organs" / patient
         inputs = {"ct": regions / "ct.nii.gz", "regions": regions / "regions.nii.gz", "facts": regions / "regions.json"}
+        inputs["status"] = regions / "status.json"
         inputs |= {"organs": organs / "organs.nii.gz", "names": organs / "organs.json"}
         start = time.process_time()
-        perturb_patient(patient, inputs, str(output), SETTINGS, radiomics, REGIONS, SEED)
+        perturb_patient(patient, inputs, outputs, SETTINGS, radiomics, REGIONS, results.parent, SEED)
         seconds.append(time.process_time() - start)
         parts.append(read_table(output))
-    output.unlink()
+    for path in outputs.values():
+        Path(path).unlink()
     voxels = pd.concat(parts[1:]).groupby("region")["voxels"].median().to_dict()
     told = f"{radiomics.engine}, {len(radiomics.image_types)} kinds of images, {len(patients)} patients"
     span = f"{np.mean(seconds[1:]):.1f} s a patient ({min(seconds[1:]):.1f}-{max(seconds[1:]):.1f})"

@@ -1,31 +1,35 @@
 """A cohort of noise for the controls: tables of every input, and the run's own fits (a helper, not a test)."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from metaswin.harmonisation.fold import harmonise_fold
-from metaswin.selection.fold import select_fold
-from metaswin.stability.fold import stability_of_fold
 
 from metaswin.controls.refit import Refitting, Study, load_study
 from metaswin.controls.settings import PermutationSettings
 from metaswin.files import write_json, write_table
 from metaswin.folds.make import make_folds
+from metaswin.folds.rows import Place, all_fits, outer_fits
 from metaswin.folds.settings import FoldsSettings
 from metaswin.fusion.fit import ThresholdRule
-from metaswin.fusion.fold import train_fusion
+from metaswin.fusion.fold import FusionOutputs, train_fusion
+from metaswin.fusion.modalities import SourceFiles
 from metaswin.fusion.settings import FusionSettings
+from metaswin.harmonisation.fits import HarmonisationInputs, HarmonisationOutputs, harmonise
 from metaswin.harmonisation.settings import HarmonisationSettings
+from metaswin.selection.fits import SelectionInputs, select_features
+from metaswin.selection.matrix import SETS as SET_NAMES
 from metaswin.selection.settings import SelectionSettings
+from metaswin.stability.judge import judge_stability
 from metaswin.stability.settings import StabilitySettings
 
 SETS = {"paper": ["age", "sex"]}
 SEED = 4
 NO_HARMONISATION = HarmonisationSettings()
-FOLDS = FoldsSettings(k=3, inner=2)
+FOLDS = FoldsSettings(k=3)
 SELECTION = SelectionSettings(trees=5, keep=3)
 NETWORK = {"penalties": [0.5, 5.0], "steps": 10, "ensemble": 1}
 FUSION = FusionSettings(network=NETWORK, logistic_penalties=[1.0, 4.0, 64.0])
@@ -107,14 +111,6 @@ class NoiseCohort:
                 parts.append(part)
         return pd.concat(parts, ignore_index=True)
 
-    def judge(self, folder: Path, fold: int) -> str | None:
-        """Judge the stability of the features in a fold as the run does; path of the file."""
-        if self.stability is None:
-            return None
-        output = str(folder / "stability.parquet")
-        stability_of_fold(self.path("perturbed.parquet"), self.path("folds.parquet"), output, 0, fold, self.stability)
-        return output
-
     def settings(self, **permutation) -> Refitting:
         trees = self.selection.trees
         permutations = PermutationSettings(**{"trees": trees, **permutation})
@@ -127,6 +123,7 @@ class NoiseCohort:
         return {
             **{name: self.path(f"{name}.parquet") for name in names},
             "facts": self.path("facts.json"),
+            "anatomy": [],
             "perturbed": [] if self.stability is None else self.path("perturbed.parquet"),
             "deep": [self.path(f"deep-{fold}.parquet") for fold in range(self.folds.k)],
             "deep_permuted": [self.path(f"permuted-{f}.parquet") for f in range(self.folds.k)] if deep_permuted else [],
@@ -135,44 +132,44 @@ class NoiseCohort:
     def study(self, deep_permuted: bool = True) -> Study:
         return load_study(self.inputs(deep_permuted), "dm", SETS, self.settings())
 
-    def harmonise(self, folder: Path, fold: int) -> dict[str, str]:
-        """Harmonise a fold as the run does; paths of the files."""
-        inputs = {name: self.path(f"{name}.parquet") for name in ("features", "folds", "used", "clinical")}
-        outputs = {"facts": "facts.json", "values": "values.safetensors", "rows": "rows.parquet"}
-        outputs = {name: str(folder / path) for name, path in outputs.items()}
-        folder.mkdir(exist_ok=True)
-        harmonise_fold(inputs, outputs, 0, fold, self.harmonisation)
-        return {
-            "harmonisation": outputs["facts"],
-            "harmonisation_values": outputs["values"],
-            "used": inputs["used"],
-            "clinical": inputs["clinical"],
+    def select(self, variant: str = "as-is") -> Path:
+        """Harmonisation, stability and selection of all fits as the run, or a control, does them; their folder."""
+        folder = self.folder / variant
+        if folder.exists():
+            return folder
+        folder.mkdir()
+        names = ("features", "folds", "used", "clinical")
+        inputs = {name: self.path(f"{name}.parquet") for name in names}
+        more = {}
+        if self.harmonisation.method != "none":
+            outputs = [str(folder / name) for name in ("facts.json", "values.safetensors", "rows.parquet")]
+            harmonise(HarmonisationInputs(**inputs), HarmonisationOutputs(*outputs), 0, self.harmonisation)
+            more = {"harmonisation": outputs[0], "harmonisation_values": outputs[1]}
+        if self.stability is not None:
+            more["stability"] = str(folder / "stability.parquet")
+            perturbed, folds = self.path("perturbed.parquet"), inputs["folds"]
+            judge_stability(perturbed, folds, more["stability"], "dm", 0, self.stability)
+        tables = {
+            (fit, name): str(folder / f"{fit}-{name}.parquet") for fit in all_fits(self.folds.k) for name in SET_NAMES
         }
+        own = str(folder / "selection.parquet"), str(folder / "volume.parquet")
+        inputs = SelectionInputs(**inputs, **more)
+        select_features(inputs, *own, tables, "dm", 0, self.selection, SEED, leaky=variant == "leaky")
+        return folder
 
-    def fit_run(self, fold: int, variant: str = "as-is", parts_of=None, using=()) -> pd.DataFrame:
+    def fit_run(self, fold: int, variant: str = "as-is", using: Collection[str] = ()) -> pd.DataFrame:
         """Selection and fusion of the run, or of a control; test predictions of one fold."""
-        folder = self.folder / f"{variant}-{fold}"
-        selection, predictions = str(folder / "selection.parquet"), str(folder / "predictions.parquet")
-        tables = (self.path("features.parquet"), self.path("folds.parquet"), selection)
-        names = ("folds", "clinical", "used", "features")
-        harmonised = self.harmonise(folder, fold) if self.harmonisation.method != "none" else {}
-        stable = self.judge(folder, fold)
-        select_fold(*tables, 0, fold, self.selection, SEED, harmonised, parts_of, stable)
-        train_fusion(
-            {
-                **{name: self.path(f"{name}.parquet") for name in names},
-                "selection": selection,
-                **harmonised,
-                "deep": self.path(f"deep-{fold}.parquet"),
-            },
-            {"predictions": predictions, "fits": str(folder / "fits.json"), "models": str(folder / "models")},
-            0,
-            fold,
-            SETS,
-            self.fusion,
-            ThresholdRule(),
-            SEED,
-            using,
+        selected = self.select(variant)
+        fits = outer_fits(fold, self.folds.k)
+        files = SourceFiles(
+            self.path("clinical.parquet"),
+            {(fit, name): str(selected / f"{fit}-{name}.parquet") for fit in fits for name in SET_NAMES},
+            volume=str(selected / "volume.parquet"),
+            deep=self.path(f"deep-{fold}.parquet"),
         )
-        table = pd.read_parquet(predictions)
+        folder = selected / f"fold-{fold}"
+        outputs = FusionOutputs(*(str(folder / name) for name in ("predictions.parquet", "fits.json", "models")))
+        place = Place("dm", 0, fold)
+        train_fusion(self.path("folds.parquet"), files, outputs, place, SETS, self.fusion, ThresholdRule(), SEED, using)
+        table = pd.read_parquet(outputs.predictions)
         return table[table["part"] == "test"]

@@ -1,7 +1,7 @@
 """Everything evaluation and report read, drawn with known answers (a helper of the tests, not a test)."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from metaswin.files import write_json, write_table, write_text
 from metaswin.folds.make import make_folds
+from metaswin.folds.rows import Place, all_fits, fit_name
 from metaswin.folds.settings import FoldsSettings
 from metaswin.problems import Problem, public_table
 
@@ -40,19 +41,22 @@ class Run:
     def results(self) -> Path:
         return self.folder / "results"
 
-    def _folds(self, rest: str) -> list[str]:
+    def _repeats(self, rest: str) -> list[str]:
         return [
-            f"{self.results}/models/{endpoint}/as-is/r{repeat}-f{fold}/{rest}"
+            f"{self.results}/models/{endpoint}/as-is/r{repeat}/{rest}"
             for endpoint in self.plan.endpoints
             for repeat in range(self.plan.repeats)
-            for fold in range(self.plan.k)
         ]
+
+    def _folds(self, rest: str) -> list[str]:
+        """Paths below the folder of each repeat; `rest` names the fold as ``{fold}``."""
+        return [path.format(fold=fold) for path in self._repeats(rest) for fold in range(self.plan.k)]
 
     @property
     def evaluation_inputs(self) -> dict:
         return {
-            "predictions": self._folds("fusion/predictions.parquet"),
-            "fits": self._folds("fusion/fits.json"),
+            "predictions": self._folds("fold-{fold}/fusion/predictions.parquet"),
+            "fits": self._folds("fold-{fold}/fusion/fits.json"),
             "folds": [f"{self.results}/folds/{e}.parquet" for e in self.plan.endpoints],
             "facts": [f"{self.results}/folds/{e}.json" for e in self.plan.endpoints],
             "clinical": f"{self.results}/cohort/clinical.parquet",
@@ -78,8 +82,8 @@ class Run:
             "used": f"{self.results}/cohort/used.parquet",
             "clinical": f"{self.results}/cohort/clinical.parquet",
             "problems": f"{self.results}/features/problems.parquet" if imaging else [],
-            "selection": self._folds("selection.parquet") if imaging else [],
-            "training": self._folds("deep/swin/outer/training.json") if "deep" in self.plan.modalities else [],
+            "selection": self._repeats("selection.parquet") if imaging else [],
+            "training": self._folds("without-{fold}/deep/swin/training.json") if "deep" in self.plan.modalities else [],
         }
 
 
@@ -168,17 +172,27 @@ def _endpoint(run, name, horizon, patients, site, risk, rng) -> None:
             "exclude": {**base, "nonevents": nonevents - died, "left_out": died},
         }
     strata = pd.DataFrame({"site": pd.Series(site, index=patients)})
-    settings = FoldsSettings(k=run.plan.k, repeats=run.plan.repeats, inner=2)
+    settings = FoldsSettings(k=run.plan.k, repeats=run.plan.repeats)
     folds, notes = make_folds(outcome, strata, settings, run.plan.seed, name)
     write_table(run.results / f"folds/{name}.parquet", folds)
-    facts = {"endpoint": {"horizon_days": horizon, "deaths": "nonevent"}, "counts": counts, "notes": notes}
+    facts = {
+        "name": name,
+        "endpoint": {"horizon_days": horizon, "deaths": "nonevent"},
+        "counts": counts,
+        "notes": notes,
+    }
     write_json(run.results / f"folds/{name}.json", facts)
-    for (repeat, fold), _ in folds.groupby(["repeat", "fold"]):
-        rows = folds[folds["repeat"] == repeat]
-        _model(run, run.results / f"models/{name}/as-is/r{repeat}-f{fold}", rows, fold, patients, risk, rng)
+    for repeat, rows in folds.groupby("repeat"):
+        folder = run.results / f"models/{name}/as-is/r{repeat}"
+        for fold in range(run.plan.k):
+            _model(run, folder, rows, Place(name, repeat, fold), patients, risk, rng)
+        if "radiomics" in run.plan.modalities:
+            table = pd.concat([_selection(fit, rng) for fit in all_fits(run.plan.k)], ignore_index=True)
+            write_table(folder / "selection.parquet", table.assign(endpoint=name, repeat=repeat))
 
 
-def _model(run, folder, rows, fold, patients, risk, rng) -> None:
+def _model(run, folder, rows, place, patients, risk, rng) -> None:
+    fold = place.fold
     arms = arms_of(run.plan.modalities)
     by_patient = dict(zip(patients, risk, strict=True))
     truth = rows["patient"].map(by_patient).to_numpy()
@@ -202,25 +216,24 @@ def _model(run, folder, rows, fold, patients, risk, rng) -> None:
                 "events_train": int(known["label"].sum()),
                 "columns_flagged": [],
             }
-    write_table(folder / "fusion/predictions.parquet", pd.concat(tables, ignore_index=True))
+    write_table(folder / f"fold-{fold}/fusion/predictions.parquet", pd.concat(tables, ignore_index=True))
     headline = max(arms, key=lambda arm: arm.count("+"))
     problem = Problem("", "fusion", "single-column", "site alone has AUC .97", "no column that knows the outcome",
                       "check that site was known before treatment", excludes=False)  # fmt: skip
     warnings = public_table([problem]).to_dict("records") if run.plan.exclusions else []
     fused = {"headline": headline, "modalities": list(run.plan.modalities), "arms": fits, "warnings": warnings}
-    write_json(folder / "fusion/fits.json", fused)
-    if "radiomics" in run.plan.modalities:
-        write_table(folder / "selection.parquet", _selection(rng))
+    write_json(folder / f"fold-{fold}/fusion/fits.json", asdict(place) | fused)
     if "deep" in run.plan.modalities:
         epochs = np.arange(12)
         losses = (0.7 * np.exp(-epochs / 8) + 0.05 * rng.random(12)).tolist()
         held_out = {"rows": 20, "events": 10, "losses": [loss + 0.05 for loss in losses] if fold == 0 else []}
         stopping = "early" if fold == 0 else "fixed"
-        training = {"epochs": 12, "losses": losses, "stopping": stopping, "holdout": held_out}
-        write_json(folder / "deep/swin/outer/training.json", training)
+        own = {"endpoint": place.endpoint, "repeat": place.repeat, "fit": fit_name(fold), "backbone": "swin"}
+        training = {**own, "epochs": 12, "losses": losses, "stopping": stopping, "holdout": held_out}
+        write_json(folder / f"{fit_name(fold)}/deep/swin/training.json", training)
 
 
-def _selection(rng: np.random.Generator) -> pd.DataFrame:
+def _selection(fit: str, rng: np.random.Generator) -> pd.DataFrame:
     names = [f"original_{c}_{f}" for c in ("firstorder", "glcm", "glszm") for f in ("Mean", "Energy", "Zone", "Kurt")]
     parts = []
     for kind, region in (("radiomics", "tumor"), ("peri_radiomics", "ring_0_10mm")):
@@ -228,5 +241,5 @@ def _selection(rng: np.random.Generator) -> pd.DataFrame:
         step = np.where(kept, "kept", rng.choice(["missing", "constant", "correlated", "rank"], len(names)))
         importance = np.where(kept, rng.random(len(names)) / 5, np.nan)
         table = pd.DataFrame({"feature": [f"{region}__{name}" for name in names], "kept": kept, "step": step})
-        parts.append(table.assign(part="outer", set=kind, reason="", rank=np.nan, importance=importance, median=0.0))
+        parts.append(table.assign(fit=fit, set=kind, reason="", rank=np.nan, importance=importance))
     return pd.concat(parts, ignore_index=True)

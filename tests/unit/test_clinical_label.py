@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from metaswin.clinical.label import outcome
+from metaswin.clinical.label import counts, outcome
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
 
 CLINICAL = ClinicalSettings(date_format="%m/%d/%Y")
@@ -68,7 +68,7 @@ def test_label_when_deaths_are_excluded_then_only_early_deaths_leave_and_counts_
     both = outcome(table(CASES), "dm", EndpointSettings(**HORIZON, deaths="exclude"), CLINICAL)
     assert "died_before" not in labels(both)
     assert labels(both)["died_after"] == 0
-    assert both.counts == {
+    assert counts(both.table, both.problems, "dm", EndpointSettings(**HORIZON, deaths="exclude")) == {
         "nonevent": {"events": 2, "nonevents": 4, "unknown": 1, "left_out": 5},
         "exclude": {"events": 2, "nonevents": 3, "unknown": 1, "left_out": 6},
     }
@@ -116,7 +116,7 @@ def test_label_when_an_event_or_death_is_neither_0_nor_1_then_left_out():
         ("two", "invalid-outcome", "dm = 2"),
         ("word", "invalid-outcome", "status = a text"),
     }
-    assert result.counts["nonevent"]["left_out"] == 2
+    assert counts(result.table, result.problems, "dm", EndpointSettings(**ZERO_ONE))["nonevent"]["left_out"] == 2
 
 
 def test_label_when_no_value_is_an_event_then_told_with_the_values_there():
@@ -126,7 +126,7 @@ def test_label_when_no_value_is_an_event_then_told_with_the_values_there():
     [note] = result.problems
     assert (note.code, note.patient, note.excludes) == ("no-event-value", "", False)
     assert (note.expected, note.private) == ("one of the 2 values of the column", "Ja, Nein")
-    assert result.counts["nonevent"]["left_out"] == 0
+    assert counts(result.table, result.problems, "dm", EndpointSettings(**settings))["nonevent"]["left_out"] == 0
 
 
 def test_label_when_followup_is_in_months_then_told():
@@ -183,6 +183,7 @@ def test_radcure_when_labelled_then_counts_and_traps_are_as_documented(shared_da
     assert len(clinical.table) == 3346
     assert [p.code for p in left] == ["baseline-metastasis"] * 2
     result = outcome(clinical.table.loc[stay], "dm_2y", config.endpoints["dm_2y"], config.clinical)
-    assert result.counts["nonevent"]["events"] == 326
-    assert result.counts["exclude"]["nonevents"] == 2279
+    numbers = counts(result.table, result.problems, "dm_2y", config.endpoints["dm_2y"])
+    assert numbers["nonevent"]["events"] == 326
+    assert numbers["exclude"]["nonevents"] == 2279
     assert sum(p.code == "uncertain-outcome" for p in result.problems) == 5

@@ -32,9 +32,9 @@ class Beside:
     def leaky(self, change):
         """Files of the control leaky: the run's, with `change` made to the test predictions."""
         paths = {}
-        for name, kind in [("fusion/predictions.parquet", "predictions"), ("fusion/fits.json", "fits")]:
+        for name, kind in [("predictions.parquet", "predictions"), ("fits.json", "fits")]:
             paths[f"leaky_{kind}"] = []
-            for path in self.run._folds(name):
+            for path in self.run._folds(f"fold-{{fold}}/fusion/{name}"):
                 target = path.replace("as-is", "leaky")
                 (self.run.folder / target).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, target)

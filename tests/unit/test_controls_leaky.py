@@ -4,42 +4,38 @@ import numpy as np
 import pandas as pd
 import pytest
 from controls_run import NoiseCohort
-from metaswin.controls.leaky import leaky_parts
-from metaswin.selection.fold import selections, training_parts
 from sklearn.metrics import roc_auc_score
 
 from metaswin.files import read_json, read_table
+from metaswin.folds.rows import Folds, leaky_training, outer_fits
 from metaswin.fusion.settings import FusionSettings
+from metaswin.selection.fits import selections
+from metaswin.selection.matrix import SETS, wide
 from metaswin.selection.settings import SelectionSettings
 
 SETTINGS = SelectionSettings(trees=10, keep=3)
 
 
-def test_parts_when_leaky_then_all_known_rows_in_every_part(tmp_path):
-    cohort = NoiseCohort(tmp_path, horizon=500.0).write()
-    folds = read_table(cohort.path("folds.parquet")).set_index("patient")
-    parts = leaky_parts(folds, 1)
-    assert list(parts) == list(training_parts(folds, 1))
-    known = folds.index[folds["label"].notna()].tolist()
-    assert 0 < len(known) < len(folds)
-    assert all(rows == known for rows in parts.values())
-
-
 @pytest.mark.parametrize("what", ["features", "labels"])
 def test_selection_when_test_rows_are_corrupted_then_the_leaky_one_changes_and_the_run_does_not(tmp_path, what):
     cohort = NoiseCohort(tmp_path).write()
-    features, folds = read_table(cohort.path("features.parquet")), read_table(cohort.path("folds.parquet"))
-    test = folds.loc[folds["fold"] == 0, "patient"]
-    spoilt, wrong = features.copy(), folds.copy()
+    features, table = read_table(cohort.path("features.parquet")), read_table(cohort.path("folds.parquet"))
+    test = table.loc[table["fold"] == 0, "patient"]
+    spoilt, wrong = features.copy(), table.copy()
     if what == "features":
         rows = spoilt["patient"].isin(test)
         spoilt.loc[rows, [name for name in spoilt if name.startswith("original")]] *= -3
     else:
         wrong.loc[wrong["patient"].isin(test), "label"] = 1 - wrong["label"]
-    for parts_of, same in [(training_parts, True), (leaky_parts, False)]:
-        clean = selections(features, folds, 0, 0, SETTINGS, 3, parts_of=parts_of)
-        changed = selections(spoilt, wrong, 0, 0, SETTINGS, 3, parts_of=parts_of)
-        assert clean.equals(changed) is same
+    for training, same in [(Folds.training, True), (leaky_training, False)]:
+        clean, changed = (
+            selections(
+                {name: wide(long, name, folds.patients) for name in SETS}, folds.labels, training(folds), SETTINGS, 3
+            )
+            for long, folds in [(features, Folds.of(table, 0)), (spoilt, Folds.of(wrong, 0))]
+        )
+        for fit in outer_fits(0, 3):
+            assert clean[clean["fit"] == fit].equals(changed[changed["fit"] == fit]) is same
 
 
 def test_auc_when_features_are_noise_then_the_leaky_selection_inflates_it_and_the_run_stays_at_a_half(tmp_path):
@@ -60,9 +56,9 @@ def test_auc_when_features_are_noise_then_the_leaky_selection_inflates_it_and_th
             ),
         ).write()
         label = read_table(cohort.path("folds.parquet")).set_index("patient")["label"]
-        for variant, parts_of in [("as-is", None), ("leaky", leaky_parts)]:
+        for variant in found:
             for fold in range(3):
-                rows = cohort.fit_run(fold, variant, parts_of)
+                rows = cohort.fit_run(fold, variant)
                 rows = rows[rows["head"] == "logistic"]
                 found[variant].append(roc_auc_score(label[rows["patient"]], rows["probability"]))
     assert 0.35 < np.mean(found["as-is"]) < 0.6
@@ -72,10 +68,10 @@ def test_auc_when_features_are_noise_then_the_leaky_selection_inflates_it_and_th
 def test_arms_when_only_those_using_radiomics_are_wanted_then_they_are_fitted_as_before(tmp_path):
     cohort = NoiseCohort(tmp_path).write()
     everything = cohort.fit_run(0)
-    some = cohort.fit_run(0, "leaky", None, ["radiomics", "peri_radiomics"])
+    headline = read_json(tmp_path / "as-is/fold-0/fits.json")["headline"]
+    some = cohort.fit_run(0, using=["radiomics", "peri_radiomics"])
     assert set(everything["arm"]) - set(some["arm"]) == {"clinical:paper", "deep", "clinical+deep", "volume"}
     joined = some.merge(everything, on=["patient", "arm", "head"], suffixes=("", "_all"))
     assert len(joined) == len(some)
     pd.testing.assert_series_equal(joined["probability"], joined["probability_all"], check_names=False)
-    headline = read_json(tmp_path / "leaky-0/fits.json")["headline"]
-    assert headline == read_json(tmp_path / "as-is-0/fits.json")["headline"]
+    assert read_json(tmp_path / "as-is/fold-0/fits.json")["headline"] == headline

@@ -8,10 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metaswin.deep.rows import check_two_classes, rows_of, scored_patients, seed_of, training_labels
+from patch_file import collected
+from safetensors import safe_open
 
 from metaswin.deep.augment import augment, random_affines
 from metaswin.deep.cache import load_patches, place_patches, take_rows
-from metaswin.deep.resources import memory_mb
+from metaswin.deep.resources import memory_mb, patients_with_patch
 from metaswin.deep.settings import AugmentationSettings, DeepSettings
 from metaswin.errors import UserError
 from metaswin.files import write_volume
@@ -71,14 +73,40 @@ def test_seed_of_when_any_name_differs_then_another_seed():
     assert seed_of(1, "a", 0) == seed_of(1, "a", 0)
 
 
-def test_load_patches_when_some_are_wanted_then_opens_only_these_in_order(tmp_path):
+def test_load_patches_when_some_are_wanted_then_reads_only_these_in_order(tmp_path, monkeypatch):
     values = np.arange(2 * 2 * 3 * 4, dtype=np.float32).reshape(2, 2, 3, 4) / 64  # channel, z, y, x
     image = sitk.JoinSeries([sitk.GetImageFromArray(channel) for channel in values])
     for name in ("A", "C"):
         write_volume(tmp_path / f"{name}.nii.gz", image)
     (tmp_path / "B.nii.gz").write_bytes(b"")
-    (tmp_path / "D.nii.gz").write_bytes(b"not an image")
-    patches = load_patches([tmp_path / f"{name}.nii.gz" for name in "ABCD"], ["C", "B", "A"])
+    write_volume(tmp_path / "D.nii.gz", image)
+    path = collected(tmp_path)
+    read = []
+
+    class Recorder:
+        """What is read of the file."""
+
+        def __init__(self, *arguments, **names):
+            self.file = safe_open(*arguments, **names)
+
+        def __enter__(self):
+            self.opened = self.file.__enter__()
+            return self
+
+        def __exit__(self, *error):
+            self.file.__exit__(*error)
+
+        def __getattr__(self, name):
+            return getattr(self.opened, name)
+
+        def get_tensor(self, name):
+            read.append(name)
+            return self.opened.get_tensor(name)
+
+    monkeypatch.setattr("metaswin.deep.cache.safe_open", Recorder)
+    patches = load_patches(path, ["C", "B", "A"])
+    assert read == ["C", "A"]
+    assert patients_with_patch(path) == ["A", "C", "D"]
     assert patches.patients == ["C", "A"]
     assert patches.values.shape == (2, 2, 4, 3, 2)
     assert patches.values[0, 1, 3, 2, 0] == values[1, 0, 2, 3]
@@ -86,7 +114,7 @@ def test_load_patches_when_some_are_wanted_then_opens_only_these_in_order(tmp_pa
 
 def test_load_patches_when_nobody_has_one_then_empty(tmp_path):
     (tmp_path / "B.nii.gz").write_bytes(b"")
-    assert load_patches([tmp_path / "B.nii.gz"], ["B"]).patients == []
+    assert load_patches(collected(tmp_path), ["B"]).patients == []
 
 
 class Device:

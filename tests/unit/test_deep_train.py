@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 from metaswin.deep.rows import rows_of, scored_patients
+from patch_file import collected, spoil
 
 from metaswin.deep.backbones import build
 from metaswin.deep.cache import load_patch
@@ -43,6 +46,7 @@ def make_cohort(folder: Path) -> None:
         channels = [ct, tumor, ((radius < 13) - tumor).astype(np.float32)]
         write_volume(folder / f"P{index:02d}.nii.gz", sitk.JoinSeries([sitk.GetImageFromArray(c) for c in channels]))
     (folder / f"P{COUNT - 1:02d}.nii.gz").write_bytes(b"")
+    collected(folder)
     fold = np.repeat([0, 1, 1], 4)
     inner = [None] * 4 + [0, 0, 1, 1] * 2
     write_table(
@@ -62,7 +66,7 @@ def make_cohort(folder: Path) -> None:
 def train(folder: Path, out: Path, part: str = "outer", settings: DeepSettings = SETTINGS, seed: int = 1) -> Path:
     """Train one part on the cohort of `folder`; the folder of its outputs."""
     train_part(
-        sorted(str(path) for path in folder.glob("*.nii.gz")),
+        str(folder / "patches.safetensors"),
         str(folder / "folds.parquet"),
         {"network": str(out / part / "network.safetensors"), "training": str(out / part / "training.json")},
         out / "scratch" / part,
@@ -148,14 +152,12 @@ def test_train_when_interrupted_after_the_third_epoch_then_resumes_from_the_seco
 
 
 def test_train_when_test_rows_are_corrupted_then_the_network_is_the_same(cohort, undisturbed, tmp_path):
-    for file in cohort.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
     folds = read_table(cohort / "folds.parquet")
     test = folds["fold"] == 0
     folds.loc[test, "label"] = 1 - folds.loc[test, "label"]
     write_table(tmp_path / "folds.parquet", folds)
-    for patient in [*folds.loc[test, "patient"], *folds.loc[folds["label"].isna(), "patient"]]:
-        (tmp_path / f"{patient}.nii.gz").write_bytes(b"not an image")
+    unseen = [*folds.loc[test, "patient"], *folds.loc[folds["label"].isna(), "patient"]]
+    spoil(cohort / "patches.safetensors", tmp_path / "patches.safetensors", unseen)
     again = train(tmp_path, tmp_path / "out")
     assert (again / "network.safetensors").read_bytes() == (undisturbed / "network.safetensors").read_bytes()
 
@@ -165,21 +167,37 @@ def test_train_when_a_left_out_inner_fold_is_corrupted_then_its_network_is_the_s
     first = train(cohort, tmp_path / "first", "inner-0", settings)
     rows = rows_of(read_table(cohort / "folds.parquet"), 0, 0)
     left_out = [*scored_patients(rows, "inner-0"), *scored_patients(rows, "outer")]
-    for file in cohort.iterdir():
-        broken = file.name.removesuffix(".nii.gz") in left_out
-        (tmp_path / file.name).write_bytes(b"not an image" if broken else file.read_bytes())
+    shutil.copy(cohort / "folds.parquet", tmp_path)
+    spoil(cohort / "patches.safetensors", tmp_path / "patches.safetensors", left_out)
     second = train(tmp_path, tmp_path / "second", "inner-0", settings)
     assert (first / "network.safetensors").read_bytes() == (second / "network.safetensors").read_bytes()
 
 
 def test_train_when_a_training_label_changes_then_so_does_the_network(cohort, undisturbed, tmp_path):
-    for file in cohort.glob("*.nii.gz"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    shutil.copy(cohort / "patches.safetensors", tmp_path)
     folds = read_table(cohort / "folds.parquet")
     folds.loc[5, "label"] = 1 - folds.loc[5, "label"]
     write_table(tmp_path / "folds.parquet", folds)
     other = train(tmp_path, tmp_path / "out")
     assert (other / "network.safetensors").read_bytes() != (undisturbed / "network.safetensors").read_bytes()
+
+
+def test_train_when_what_it_was_trained_on_is_the_same_then_the_network_that_is_there_stays(
+    cohort, undisturbed, tmp_path, caplog
+):
+    """A newcomer who is excluded changes neither the patches of the training rows nor their folds."""
+    shutil.copytree(undisturbed, tmp_path / "outer")
+    written = tmp_path / "outer/network.safetensors"
+    os.utime(written, (1, 1))
+    with caplog.at_level(logging.INFO, logger="metaswin.deep"):
+        train(cohort, tmp_path)
+    assert "it stays" in caplog.text
+    assert written.stat().st_mtime > 1
+    assert written.read_bytes() == (undisturbed / "network.safetensors").read_bytes()
+    caplog.clear()
+    other = train(cohort, tmp_path, settings=SETTINGS.model_copy(update={"epochs": 1}))
+    assert "it stays" not in caplog.text
+    assert read_json(other / "training.json")["epochs"] == 1
 
 
 def test_train_when_done_then_says_what_it_was_fitted_on(undisturbed):
@@ -195,6 +213,7 @@ def test_train_when_done_then_says_what_it_was_fitted_on(undisturbed):
 def test_train_when_one_class_is_left_then_user_error(cohort, tmp_path):
     for file in cohort.glob("*.nii.gz"):
         (tmp_path / file.name).write_bytes(file.read_bytes() if file.name in ("P04.nii.gz", "P06.nii.gz") else b"")
+    collected(tmp_path)
     write_table(tmp_path / "folds.parquet", read_table(cohort / "folds.parquet"))
     with pytest.raises(UserError, match="found 0 events and 2 non-events"):
         train(tmp_path, tmp_path / "out")
@@ -264,22 +283,22 @@ def test_extract_features_when_networks_are_there_then_each_row_is_scored_by_the
     networks = {"outer": str(undisturbed / "network.safetensors")}
     for part in ("inner-0", "inner-1"):
         networks[part] = str(train(cohort, tmp_path, part, settings) / "network.safetensors")
-    paths = [str(path) for path in cohort.glob("*.nii.gz")]
+    patches = str(cohort / "patches.safetensors")
     output = tmp_path / "features.parquet"
-    extract_features(paths, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS)
+    extract_features(patches, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS)
     table = read_table(output).set_index("patient")
     assert table.columns.tolist() == ["role", "score", "score_seen", *(f"d{number:03d}" for number in range(192))]
     assert table["role"].tolist() == ["test"] * 4 + ["train"] * 8
     for patient, part in [("P01", "outer"), ("P04", "inner-0"), ("P10", "inner-1")]:
-        value, _ = score(load_network(networks[part]), load_patch(cohort / f"{patient}.nii.gz").half())
+        value, _ = score(load_network(networks[part]), load_patch(patches, patient))
         assert table.loc[patient, "score"] == pytest.approx(value, abs=1e-5)
-        _, pooled = score(load_network(networks["outer"]), load_patch(cohort / f"{patient}.nii.gz").half())
+        _, pooled = score(load_network(networks["outer"]), load_patch(patches, patient))
         assert table.loc[patient, "d000":].to_numpy(dtype=float) == pytest.approx(pooled.numpy(), abs=1e-4)
     assert table.loc["P11", "score":].isna().all()
     assert table.drop(index="P11").drop(columns="score_seen").notna().all().all()
     # Neither test rows nor the row of unknown label were seen.
     assert table.index[table["score_seen"].notna()].tolist() == ["P04", "P05", "P06", "P07", "P08", "P09"]
-    value, _ = score(load_network(networks["outer"]), load_patch(cohort / "P04.nii.gz").half())
+    value, _ = score(load_network(networks["outer"]), load_patch(patches, "P04"))
     assert table.loc["P04", "score_seen"] == pytest.approx(value, abs=1e-5)
 
 
@@ -296,9 +315,9 @@ def test_extract_features_when_one_network_is_enough_then_it_scores_what_the_mod
 ):
     part = {"in-sample": "outer", "inner-validation": "inner-0"}[mode]
     networks = {part: str(undisturbed / "network.safetensors")}
-    paths = [str(path) for path in cohort.glob("*.nii.gz")]
+    patches = str(cohort / "patches.safetensors")
     output = tmp_path / "features.parquet"
-    extract_features(paths, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS, mode)
+    extract_features(patches, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS, mode)
     table = read_table(output).set_index("patient")
     assert table.index[table["score"].notna()].tolist() == [f"P{i:02d}" for i in scored]
     assert table.index[table["score_seen"].notna()].tolist() == [f"P{i:02d}" for i in seen]

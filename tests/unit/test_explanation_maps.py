@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from patch_file import collected
 from PIL import Image
 
 from metaswin.deep.backbones import build
@@ -139,7 +140,7 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
     settings = DeepSettings(embed_dim=12)
     patch_settings = PatchesSettings(size=32, spacing=3.0, organ_groups={})
     inputs = {"folds": tmp_path / "folds.parquet", "predictions": [], "fits": [], "networks": []}
-    inputs["patches"] = [tmp_path / f"patches/{patient}.nii.gz" for patient in patients]
+    inputs["patches"] = collected(tmp_path / "patches")
     for fold, name in ((1, "x"), (0, "y")):
         folder = tmp_path / name
         own = pd.DataFrame({"patient": patients[fold::2], "probability": [0.2, 0.5, 0.9], "part": "test"})
@@ -162,5 +163,5 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
         assert picture.stat().st_size <= 60_000
         Image.open(picture).verify()
         network = load_network(inputs["networks"][1 - entry["fold"]])
-        patch = load_patch(tmp_path / f"patches/{entry['patient']}.nii.gz").half()
+        patch = load_patch(inputs["patches"], entry["patient"])
         assert entry["score"] == pytest.approx(score(network, patch)[0], abs=1e-4)

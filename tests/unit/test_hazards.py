@@ -63,19 +63,19 @@ def checked(folder: Path, source: str) -> Checked:
     )  # fmt: skip
     paths = CohortPaths(
         folder / "patients.parquet", folder / "ingest.parquet", folder / "choice.parquet", folder / "sources",
-        folder / "details",
+        folder / "clinical.parquet", folder / "outcomes.parquet", folder / "details",
     )  # fmt: skip
+    endpoints = {name: EndpointSettings(**values) for name, values in config["endpoints"].items()}
     data = DataSettings(source="dicom", dicom=str(folder / "dicom"))
     build_cohort(
-        data, clinical, CohortSettings(), IngestSettings(**config["ingest"]), ImagesSettings(), paths,
+        data, clinical, CohortSettings(), endpoints, IngestSettings(**config["ingest"]), ImagesSettings(), paths,
         folder / "index.parquet", folder / "index_problems.parquet",
     )  # fmt: skip
     inputs = {
-        "patients": paths.patients, "problems": paths.problems, "choice": paths.choice, "clinical": clinical.table,
-        "series": folder / "series.parquet",
+        "patients": paths.patients, "problems": paths.problems, "choice": paths.choice, "clinical": paths.clinical,
+        "outcomes": paths.outcomes, "series": folder / "series.parquet",
     }  # fmt: skip
     outputs = {"html": folder / "qc.html", "table": folder / "qc.parquet", "csv": folder / "qc.csv"}
-    endpoints = {name: EndpointSettings(**values) for name, values in config["endpoints"].items()}
     make_qc(inputs, outputs, clinical, endpoints, QcSettings(), 0.95, 5, folder / "details")
     went_on = set(pd.read_parquet(paths.patients)["patient"])
     return Checked(folder, pd.read_parquet(folder / "qc.parquet"), went_on)

@@ -9,8 +9,7 @@ import pytest
 import SimpleITK as sitk
 from ingest_dicom import rtstruct, segmentation, write, write_ct
 
-from metaswin.clinical.settings import ClinicalSettings, CohortSettings
-from metaswin.errors import UserError
+from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
 from metaswin.files import read_json
 from metaswin.images.settings import ImagesSettings
 from metaswin.ingest.cohort import CohortPaths, build_cohort
@@ -45,6 +44,7 @@ class Study:
         data: dict[str, object] | None = None,
         cohort: dict[str, object] | None = None,
         clinical: dict[str, object] | None = None,
+        endpoints: dict[str, dict[str, object]] | None = None,
         **ingest: object,
     ) -> None:
         out = self.folder / "results"
@@ -57,11 +57,12 @@ class Study:
             settings,
             ClinicalSettings(table=str(self.folder / "clinical.csv"), columns={"age": "baseline"}, **(clinical or {})),
             CohortSettings(**(cohort or {})),
+            {name: EndpointSettings(**values) for name, values in (endpoints or {}).items()},
             IngestSettings(**ingest),
             ImagesSettings(min_slices=2),
             CohortPaths(
                 out / "patients.parquet", out / "problems.parquet", out / "choice.parquet",
-                self.folder / "sources", self.folder / "details",
+                self.folder / "sources", out / "clinical.parquet", out / "outcomes.parquet", self.folder / "details",
             ),
             index,
             problems,
@@ -187,11 +188,37 @@ def test_build_when_treatment_dates_are_given_then_a_later_ct_is_excluded(study)
     assert "2020" not in study.table("problems").to_csv() + study.table("choice").to_csv()
 
 
-def test_build_when_no_treatment_date_can_be_read_then_a_user_error_names_the_setting(study):
+def test_build_when_a_table_cannot_be_used_then_a_problem_says_why_without_its_path_and_nobody_is_planned(study):
     study.clinical("P1", "P2", rt_start=["10.01.2020", "x"])
     study.patient("P1", 1)
-    with pytest.raises(UserError, match=r"clinical\.date_format"):
-        study.build(series={"treatment_start": "rt_start"})
+    study.build(series={"treatment_start": "rt_start"}, endpoints={"dm": {"column": "dm"}})
+    [told] = study.table("problems").to_dict("records")
+    assert (told["code"], told["patient"], told["excludes"]) == ("unusable-table", "", False)
+    assert "set clinical.date_format" in told["found"]
+    (study.folder / "clinical.csv").write_text("patient_id,age\nP1,5\nP2,6,7\n")
+    study.build()
+    [told] = study.table("problems").to_dict("records")
+    assert "the file has 2 columns, but more values in line 3" in told["found"]
+    assert str(study.folder) in (study.folder / "details/ingest/cohort.json").read_text()
+    assert study.sources() == study.table("patients")["patient"].tolist() == []
+    assert study.table("outcomes").columns.tolist()[-1] == "endpoint"
+
+
+def test_build_when_patients_have_no_outcome_then_those_with_one_for_any_endpoint_are_planned(study):
+    study.clinical("P1", "P2", "P3", "P4", a=["1", "", "", "0"], b=["", "0", "", "1"])
+    for number in (1, 2, 3):
+        study.patient(f"P{number}", number)
+    study.build(endpoints={"a": {"column": "a"}, "b": {"column": "b"}})
+    assert study.table("patients")["patient"].tolist() == study.sources() == ["P1", "P2"]
+    assert study.table("clinical").to_dict("list") == {"patient": ["P1", "P2"], "age": [60.0, 60.0]}
+    outcomes = study.table("outcomes")[["endpoint", "patient", "label"]].to_numpy().tolist()
+    assert outcomes == [["a", "P1", 1], ["b", "P2", 0]]
+    assert study.codes() == [
+        ("P1", "no-outcome"),
+        ("P2", "no-outcome"),
+        *[("P3", "no-outcome")] * 2,
+        ("P4", "no-image"),
+    ]
 
 
 def test_build_when_segmentations_draw_then_segments_are_the_rois(study):
@@ -260,10 +287,12 @@ def test_build_when_source_is_the_clinical_table_then_its_rows_go_on(study):
     assert study.table("patients")["tumor_source"].isna().all()
 
 
-def test_build_when_nobody_is_left_then_a_user_error_counts_the_codes(study):
+def test_build_when_nobody_is_left_then_all_is_written_and_a_problem_says_so(study):
     study.patient("P1", 1, {"Parotid": 1})
-    with pytest.raises(UserError, match=r"(?s)No patient is left.*no-matching-roi, 1 time.*no-image, 1 time"):
-        study.build()
+    study.build()
+    assert study.codes() == [("", "no-patient"), ("P1", "no-matching-roi"), ("P2", "no-image")]
+    assert study.table("patients").empty
+    assert study.sources() == []
     assert "Parotid" in (study.folder / "details" / "ingest" / "P1.json").read_text()
 
 

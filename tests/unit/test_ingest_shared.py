@@ -33,12 +33,19 @@ def ingest(dicom: Path, clinical: Path, out: Path, pattern: str) -> CohortPaths:
     index, problems = out / "index.parquet", out / "index_problems.parquet"
     index_dicom(dicom, out / "series.parquet", index, problems, out / "details")
     paths = CohortPaths(
-        out / "patients.parquet", out / "problems.parquet", out / "choice.parquet", out / "sources", out / "details"
+        out / "patients.parquet",
+        out / "problems.parquet",
+        out / "choice.parquet",
+        out / "sources",
+        out / "clinical.parquet",
+        out / "outcomes.parquet",
+        out / "details",
     )
     build_cohort(
         DataSettings(source="dicom", dicom=str(dicom)),
         ClinicalSettings(table=str(clinical)),
         CohortSettings(),
+        {},
         IngestSettings(rois=RoiSettings(primary=[pattern])),
         ImagesSettings(),
         paths,

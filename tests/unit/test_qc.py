@@ -1,8 +1,9 @@
 """The gate after the quality control, and what it gathers of the clinical table."""
 
+import json
+
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from metaswin.clinical.settings import ClinicalSettings, EndpointSettings
@@ -10,7 +11,7 @@ from metaswin.errors import UserError
 from metaswin.files import write_table
 from metaswin.problems import Problem, public_table
 from metaswin.qc.collect import collect
-from metaswin.qc.gate import AS_CONFIGURED, pass_gate, stops
+from metaswin.qc.gate import AS_CONFIGURED, check_data, stops
 from metaswin.qc.settings import QcSettings
 
 
@@ -18,49 +19,43 @@ def problem(patient, code, excludes=True):
     return Problem(patient, "ingest", code, f"found {patient}", "expected", "do this", excludes)
 
 
-def passed(tmp_path, on_problem, *problems):
-    """Study ids that pass the gate."""
+def gate(tmp_path, on_problem, *problems):
+    """Pass the gate, or raise."""
     table = public_table(problems)
     table["stops"] = stops(table)
     write_table(tmp_path / "qc.parquet", table)
-    write_table(tmp_path / "matched.parquet", pd.DataFrame({"patient": ["A", "B"]}), {"found": "4"})
-    (tmp_path / "matched").mkdir(exist_ok=True)
-    for patient in ("A", "B"):
-        (tmp_path / f"matched/{patient}.json").write_text("{}")
-    (tmp_path / "sources").mkdir(exist_ok=True)
-    (tmp_path / "sources/earlier.json").touch()
-    pass_gate(
-        tmp_path / "qc.parquet", "results/cohort/qc.html", tmp_path / "matched.parquet", tmp_path / "matched",
-        tmp_path / "patients.parquet", tmp_path / "sources", QcSettings(on_problem=on_problem),
-    )  # fmt: skip
-    assert sorted(path.name for path in (tmp_path / "sources").iterdir()) == ["A.json", "B.json"]
-    assert pq.read_schema(tmp_path / "patients.parquet").metadata[b"found"] == b"4"
-    return pd.read_parquet(tmp_path / "patients.parquet")["patient"].tolist()
+    check_data(tmp_path / "qc.parquet", "results/cohort/qc.html", QcSettings(on_problem=on_problem))
 
 
 def test_gate_when_problems_exclude_then_stop_tells_all_by_code_and_exclude_goes_on(tmp_path):
     many = [problem(f"P{number:02d}", "no-ct") for number in range(23)]
     problems = [*many, problem("Q", "not-hu"), problem("W", "several-rois", excludes=False)]
-    assert passed(tmp_path, "exclude", *problems) == ["A", "B"]
-    (tmp_path / "patients.parquet").unlink()
+    gate(tmp_path, "exclude", *problems)
     with pytest.raises(UserError) as caught:
-        passed(tmp_path, "stop", *problems)
+        gate(tmp_path, "stop", *problems)
     title, *lines = str(caught.value).splitlines()
     assert "results/cohort/qc.html" in title
     assert len(lines) == 2
     assert "no-ct [ingest]: P00, P01" in lines[0]
     assert "P19 and 3 more: found found P00; expected expected; do this" in lines[0]
     assert "not-hu [ingest]: Q: " in lines[1]
-    assert not (tmp_path / "patients.parquet").exists()
 
 
 @pytest.mark.parametrize("code", sorted(AS_CONFIGURED))
 def test_gate_when_the_configuration_leaves_out_or_only_warnings_then_nothing_stops(tmp_path, code):
-    assert passed(tmp_path, "stop", problem("P", code), problem("Q", "several-rois", excludes=False)) == ["A", "B"]
+    gate(tmp_path, "stop", problem("P", code), problem("Q", "several-rois", excludes=False))
 
 
 def test_gate_when_there_is_no_problem_then_it_goes_on(tmp_path):
-    assert passed(tmp_path, "stop") == ["A", "B"]
+    gate(tmp_path, "stop")
+
+
+@pytest.mark.parametrize("code", ["no-patient", "unusable-table"])
+def test_gate_when_nothing_can_be_done_then_the_run_ends_with_one_line_that_names_the_page(tmp_path, code):
+    with pytest.raises(UserError) as caught:
+        gate(tmp_path, "exclude", problem("P", "no-image"), problem("", code, excludes=False))
+    assert str(caught.value).count("\n") == 0
+    assert "results/cohort/qc.html" in str(caught.value)
 
 
 @pytest.fixture
@@ -70,18 +65,23 @@ def study(tmp_path):
     patients = [f"P{number:02d}" for number in range(30)]
     dm = np.arange(30) % 3 == 0
     table = pd.DataFrame({"patient_id": patients, "age": random.integers(50, 70, 30), "late": dm * 5, "dm": dm * 1})
-    table.to_csv(tmp_path / "clinical.csv", index=False)
-    write_table(tmp_path / "patients.parquet", table[["patient_id"]].set_axis(["patient"], axis=1)[:28],
-                {"clinical": "30", "found": "29"})  # fmt: skip
+    table = table.rename(columns={"patient_id": "patient"})[:28]
+    write_table(tmp_path / "patients.parquet", table[["patient"]], {"clinical": "30", "found": "29"})
+    write_table(tmp_path / "all.parquet", table)
+    outcomes = pd.DataFrame({"patient": table["patient"], "label": table["dm"], "endpoint": "dm"})
+    write_table(tmp_path / "outcomes.parquet", outcomes)
     write_table(tmp_path / "problems.parquet", public_table([problem("P28", "no-image"), problem("P29", "no-image")]))
     return tmp_path
 
 
 def gathered(study, folds=5, **columns):
-    inputs = {name: study / f"{name}.parquet" for name in ("patients", "problems")}
+    inputs = {name: study / f"{name}.parquet" for name in ("patients", "problems", "clinical", "outcomes")}
     clinical = ClinicalSettings(columns={"age": "baseline", **columns})
+    kinds = dict.fromkeys(clinical.columns, "numeric")
+    table = pd.read_parquet(study / "all.parquet")[["patient", *kinds]].astype(dict.fromkeys(kinds, float))
+    write_table(inputs["clinical"], table, {"kinds": json.dumps(kinds)})
     return collect(
-        {**inputs, "clinical": study / "clinical.csv", "series": []},
+        {**inputs, "series": []},
         clinical,
         {"dm": EndpointSettings(column="dm")},
         0.95,

@@ -33,7 +33,10 @@ class Job:
             "facts": str(folder / "regions.json"),
             "status": str(folder / "status.json"),
         }
-        self.outputs = {"table": str(folder / "out.parquet"), "status": str(folder / "out.status.json")}
+        self.outputs = {
+            "table": str(folder / f"{folder.name}.parquet"),
+            "status": str(folder / f"{folder.name}.status.json"),
+        }
 
     def regions(self, labels: np.ndarray, named: dict[str, list[int]], missing: dict[str, str], patient: str) -> None:
         image = np.random.default_rng(3).normal(40, 60, labels.shape).astype(np.float32)
@@ -150,13 +153,19 @@ def test_wanted_regions_when_a_ring_is_never_made_then_the_user_is_told() -> Non
         wanted_regions(["tumor", "ring_0_5mm"], facts)
 
 
+def used(folder: Path, patients: Any = ("P-1", "P-2", "P-3")) -> str:
+    path = folder / "used.parquet"
+    pd.DataFrame({"patient": list(patients)}).to_parquet(path)
+    return str(path)
+
+
 def test_collect_features_sorts_and_keeps_how_they_were_made(make_job: Any, tmp_path: Path) -> None:
     jobs = [make_job({1: size, 11: 5}, {"tumor": [1], "ring_0_10mm": [11]}) for size in (5, 6)]
     empty = make_job({1: 1}, {"tumor": [1]})
     for job in (*jobs, empty):
         job.run(SETTINGS.model_copy(update={"regions": ["tumor", "rings"], "min_voxels": 30}))
     path = tmp_path / "all.parquet"
-    collect_features([job.outputs["table"] for job in (jobs[1], empty, jobs[0])], str(path))
+    collect_features([job.outputs["table"] for job in (jobs[1], empty, jobs[0])], used(tmp_path), str(path))
     table = pd.read_parquet(path)
     assert list(zip(table["patient"], table["region"], strict=True)) == [
         ("P-1", "ring_0_10mm"),
@@ -172,18 +181,18 @@ def test_collect_features_when_settings_differ_then_it_refuses(make_job: Any, tm
     jobs[0].run()
     jobs[1].run(SETTINGS.model_copy(update={"bin_width": 10.0}))
     with pytest.raises(UserError, match="2 different ways"):
-        collect_features([job.outputs["table"] for job in jobs], str(tmp_path / "all.parquet"))
+        collect_features([job.outputs["table"] for job in jobs], used(tmp_path), str(tmp_path / "all.parquet"))
 
 
 def test_collect_problems_holds_what_the_stages_found_themselves(tmp_path: Path) -> None:
     earlier = Problem("B", "images", "empty-mask", "nothing", "a tumour", "draw it")
     own = [Problem(who, "radiomics", "radiomics-failed", "x", "y", "z", excludes=False) for who in "BA"]
     statuses = [Status("B", "radiomics", earlier, (own[0],)), Status("A", "radiomics", warnings=(own[1],))]
-    paths = [str(tmp_path / f"{status.patient}.json") for status in statuses]
+    paths = [str(tmp_path / f"{status.patient}.status.json") for status in statuses]
     for path, status in zip(paths, statuses, strict=True):
         write_status(path, status, tmp_path / "details")
-    collect_problems(paths, str(tmp_path / "problems.parquet"))
+    collect_problems(paths, used(tmp_path, "AB"), str(tmp_path / "problems.parquet"))
     table = pd.read_parquet(tmp_path / "problems.parquet")
     assert table[["patient", "code"]].to_numpy().tolist() == [["A", "radiomics-failed"], ["B", "radiomics-failed"]]
-    collect_problems([], str(tmp_path / "none.parquet"))
+    collect_problems([], used(tmp_path), str(tmp_path / "none.parquet"))
     assert pd.read_parquet(tmp_path / "none.parquet").columns.tolist() == table.columns.tolist()

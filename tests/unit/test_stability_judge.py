@@ -3,15 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
-from metaswin.selection.fold import selections, training_parts
 
 from metaswin.config.load import load
 from metaswin.errors import UserError
+from metaswin.files import read_json, read_table, write_table
+from metaswin.folds.fits import all_fits, left_out
+from metaswin.folds.rows import Folds
+from metaswin.selection.fits import selections
+from metaswin.selection.matrix import wide
 from metaswin.selection.select import select
-from metaswin.selection.settings import SelectionSettings
+from metaswin.selection.settings import SETS, SelectionSettings
 from metaswin.stability.collect import collect_stability
 from metaswin.stability.icc import icc_1_1, icc_2_1
-from metaswin.stability.judge import COLUMNS, measured, stability_table, unstable_features
+from metaswin.stability.judge import COLUMNS, judge_stability, measured, stability_table, unstable_features
 from metaswin.stability.settings import StabilitySettings
 
 SETTINGS = StabilitySettings(perturbations=4)
@@ -38,8 +42,8 @@ def perturbed(patients=PATIENTS, seed=0) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def judged(table, parts=None, settings=SETTINGS):
-    return stability_table(measured(table, settings.perturbations), parts or {"outer": PATIENTS}, settings)
+def judged(table, training=None, settings=SETTINGS):
+    return stability_table(measured(table, settings.perturbations), training or {"without-0": PATIENTS}, settings)
 
 
 def test_table_when_features_are_known_then_only_the_steady_one_is_kept_and_the_reason_names_the_masks():
@@ -56,17 +60,17 @@ def test_table_when_features_are_known_then_only_the_steady_one_is_kept_and_the_
         assert rows["judged"].all()
         assert "random masks of 40 patients" in rows.at[f"{region}__noisy", "reason"]
         assert "shrunk and grown masks of 40 patients" in rows.at[f"{region}__growing", "reason"]
-    unstable = unstable_features(table, "outer", "radiomics")
+    unstable = unstable_features(table, "without-0", "radiomics")
     assert list(unstable) == ["tumor__noisy", "tumor__growing"]
     assert unstable["tumor__noisy"].startswith("ICC 0.1")
 
 
-def test_table_when_computed_then_the_icc_of_the_part_s_patients():
+def test_table_when_computed_then_the_icc_of_the_fit_s_patients():
     data = perturbed()
-    part = PATIENTS[5:25]
-    row = judged(data, {"outer": PATIENTS, "inner-0": part})
-    row = row[(row["part"] == "inner-0") & (row["feature"] == "tumor__noisy")].iloc[0]
-    chosen = data[(data["region"] == "tumor") & data["patient"].isin(part)]
+    train = PATIENTS[5:25]
+    row = judged(data, {"without-0": PATIENTS, "without-0-1": train})
+    row = row[(row["fit"] == "without-0-1") & (row["feature"] == "tumor__noisy")].iloc[0]
+    chosen = data[(data["region"] == "tumor") & data["patient"].isin(train)]
     for kind, function, name in (("random", icc_1_1, "random"), ("margin", icc_2_1, "margin")):
         values = chosen[chosen["kind"] == kind].pivot(index="patient", columns="number", values="noisy").to_numpy()
         found = function(values[:, :, None])
@@ -77,12 +81,12 @@ def test_table_when_computed_then_the_icc_of_the_part_s_patients():
 
 
 def test_table_when_few_training_patients_are_perturbed_then_nothing_is_judged_and_all_kept():
-    table = judged(perturbed(), {"outer": PATIENTS, "inner-0": PATIENTS[:9]})
-    inner = table[table["part"] == "inner-0"]
+    table = judged(perturbed(), {"without-0": PATIENTS, "without-0-1": PATIENTS[:9]})
+    inner = table[table["fit"] == "without-0-1"]
     assert inner["kept"].all()
     assert not inner["judged"].any()
     assert inner["reason"].eq("not judged: perturbed masks of 9 training patients, fewer than 10").all()
-    assert not table.loc[table["part"] == "outer", "kept"].all()
+    assert not table.loc[table["fit"] == "without-0", "kept"].all()
 
 
 def test_table_when_a_perturbation_is_missing_then_its_patient_is_left_out_of_that_region():
@@ -106,40 +110,54 @@ def test_table_when_a_feature_is_the_same_in_all_patients_then_it_is_not_judged(
 def test_table_when_there_are_no_rows_then_it_is_empty_and_nothing_is_unstable():
     table = judged(perturbed().iloc[:0])
     assert table.columns.tolist() == COLUMNS
-    assert unstable_features(table, "outer", "radiomics") == {}
+    assert unstable_features(table, "without-0", "radiomics") == {}
 
 
 def test_collect_when_tables_are_joined_then_sorted_whatever_their_order(tmp_path):
     data = perturbed(PATIENTS[:3])
     for number, (_, rows) in enumerate(data.sample(frac=1, random_state=1).groupby("patient")):
         rows.to_parquet(tmp_path / f"{number}.parquet")
-    data.iloc[:0].to_parquet(tmp_path / "3.parquet")
-    for order in ((0, 1, 2, 3), (3, 2, 1, 0)):
-        collect_stability([str(tmp_path / f"{i}.parquet") for i in order], str(tmp_path / f"all{order[0]}.parquet"))
+    for lost in (3, 4):
+        data.iloc[:0].to_parquet(tmp_path / f"{lost}.parquet")
+    pd.DataFrame({"patient": list("01235")}).to_parquet(tmp_path / "used.parquet")
+    for order in ((0, 1, 2, 3, 4), (4, 3, 2, 1, 0)):
+        collect_stability(
+            [str(tmp_path / f"{i}.parquet") for i in order], str(tmp_path / "used.parquet"),
+            str(tmp_path / f"all{order[0]}.parquet"), str(tmp_path / "facts.json"),
+        )  # fmt: skip
+    assert read_json(tmp_path / "facts.json") == {"drawn": 5, "lost": ["4"]}
     joined = pd.read_parquet(tmp_path / "all0.parquet")
-    assert (tmp_path / "all0.parquet").read_bytes() == (tmp_path / "all3.parquet").read_bytes()
+    assert (tmp_path / "all0.parquet").read_bytes() == (tmp_path / "all4.parquet").read_bytes()
     assert joined[["patient", "region"]].apply(tuple, axis=1).is_monotonic_increasing
     assert len(joined) == len(data)
 
 
 @pytest.fixture
-def fold():
-    """Features and folds of the same patients; fold 0 is the first ten."""
+def cohort():
+    """Features and folds of the same patients; fold f are patients 10 f to 10 f + 9, and P35 has no known label."""
     data = perturbed()
     features = data[(data["kind"] == "margin") & (data["number"] == 1)].drop(columns=["kind", "number"])
     index = np.arange(40)
-    folds = pd.DataFrame({"patient": PATIENTS, "label": index % 2, "repeat": 0, "fold": index // 10})
-    folds["inner_0"] = pd.array(np.where(index < 10, None, index // 2 % 2), dtype="Int8")
-    return features, folds
+    label = pd.array(index % 2, dtype="Int8")
+    label[35] = None
+    folds = pd.DataFrame({"patient": PATIENTS, "label": label, "time": np.nan, "event": label})
+    return features, folds.assign(repeat=0, fold=index // 10)
 
 
-def test_selection_when_features_are_unstable_then_their_step_is_unstable_and_they_never_come_back(fold):
-    features, folds = fold
-    table = judged(perturbed(), training_parts(folds.set_index("patient"), 0))
-    few = SelectionSettings(trees=10, keep=3)
-    found = selections(features, folds, 0, 0, few, seed=1, stability=table)
-    for part in ("outer", "inner-0", "inner-1"):
-        rows = found[(found["part"] == part) & (found["set"] == "radiomics")].set_index("feature")
+def selected(features, table, stability=None, keep=3):
+    """Selections of every fit."""
+    folds = Folds.of(table, 0)
+    matrices = {name: wide(features, name, folds.patients) for name in SETS}
+    few = SelectionSettings(trees=10, keep=keep)
+    return selections(matrices, folds.labels, folds.training(), few, seed=1, stability=stability)
+
+
+def test_selection_when_features_are_unstable_then_their_step_is_unstable_and_they_never_come_back(cohort):
+    features, folds = cohort
+    table = judged(perturbed(), Folds.of(folds, 0).training())
+    found = selected(features, folds, table)
+    for fit in all_fits(4):
+        rows = found[(found["fit"] == fit) & (found["set"] == "radiomics")].set_index("feature")
         assert rows["step"].to_dict() == {
             "tumor__steady": "kept",
             "tumor__noisy": "unstable",
@@ -147,8 +165,23 @@ def test_selection_when_features_are_unstable_then_their_step_is_unstable_and_th
         }
         assert "lower limit" in rows.at["tumor__noisy", "reason"]
         assert rows["kept"].sum() == 1
-    without = selections(features, folds, 0, 0, few, seed=1)
-    assert (without["step"] == "kept").all()
+    assert (selected(features, folds)["step"] == "kept").all()
+
+
+def test_judge_when_a_repeat_is_judged_then_every_fit_on_its_training_patients(cohort, tmp_path):
+    _, folds = cohort
+    other = folds.assign(repeat=1, fold=np.roll(folds["fold"], 3))
+    write_table(tmp_path / "perturbed.parquet", perturbed())
+    write_table(tmp_path / "folds.parquet", pd.concat([other, folds]))
+    paths = [str(tmp_path / f"{name}.parquet") for name in ("perturbed", "folds", "stability")]
+    judge_stability(*paths, "dm", 0, SETTINGS)
+    table = read_table(paths[2])
+    assert table[["endpoint", "repeat"]].drop_duplicates().values.tolist() == [["dm", 0]]
+    expected = judged(perturbed(), Folds.of(folds, 0).training())
+    pd.testing.assert_frame_equal(table.drop(columns=["endpoint", "repeat"]), expected)
+    assert table.groupby("fit")["patients"].max().to_dict() == {
+        fit: 40 - 10 * len(left_out(fit)) - (3 not in left_out(fit)) for fit in all_fits(4)
+    }
 
 
 def test_select_when_a_stable_copy_of_an_unstable_feature_is_there_then_the_copy_is_kept():
@@ -166,32 +199,29 @@ def test_select_when_a_stable_copy_of_an_unstable_feature_is_there_then_the_copy
     assert other.at[loser, "step"] == "kept"
 
 
-def test_stability_when_test_rows_are_corrupted_then_table_and_selection_stay(fold):
-    features, folds = fold
-    data = perturbed()
-    parts = training_parts(folds.set_index("patient"), 0)
-    table = judged(data, parts)
-    test = data["patient"].isin(PATIENTS[:10])
-    spoilt = data.copy()
+def test_stability_when_rows_of_a_fold_are_corrupted_then_fits_that_leave_it_out_stay(cohort):
+    features, folds = cohort
+    data, training = perturbed(), Folds.of(folds, 0).training()
+    table = judged(data, training)
+    chosen = selected(features, folds, table, keep=2)
+    corrupted = data["patient"].isin(PATIENTS[:10])
+    spoilt, wrong = data.copy(), folds.copy()
     numbers = ["steady", "noisy", "growing"]
-    spoilt.loc[test, numbers] = np.random.default_rng(3).normal(size=(test.sum(), 3)) * 1e6
-    wrong = folds.copy()
+    spoilt.loc[corrupted, numbers] = np.random.default_rng(3).normal(size=(corrupted.sum(), 3))
     wrong.loc[:9, "label"] = 1 - wrong.loc[:9, "label"]
-    again = judged(spoilt, training_parts(wrong.set_index("patient"), 0))
-    pd.testing.assert_frame_equal(again, table)
-    pd.testing.assert_frame_equal(judged(data[~test], parts), table)
-    few = SelectionSettings(trees=10, keep=2)
-    pd.testing.assert_frame_equal(
-        selections(features, wrong, 0, 0, few, seed=1, stability=again),
-        selections(features, folds, 0, 0, few, seed=1, stability=table),
-    )
-    inner = data["patient"].isin(folds.loc[folds["inner_0"] == 0, "patient"])
-    spoilt = data.copy()
-    spoilt.loc[inner, numbers] = np.random.default_rng(3).normal(size=(inner.sum(), 3))
-    changed = judged(spoilt, parts)
-    same = changed["part"] == "inner-0"
-    pd.testing.assert_frame_equal(changed[same], table[same])
-    assert not changed[~same].equals(table[~same])
+    again = judged(spoilt, Folds.of(wrong, 0).training())
+    chosen_again = selected(features, wrong, again, keep=2)
+    without = judged(data[~corrupted], training)
+    for fit in all_fits(4):
+        own, new = table[table["fit"] == fit], again[again["fit"] == fit]
+        if 0 in left_out(fit):
+            pd.testing.assert_frame_equal(own, new)
+            pd.testing.assert_frame_equal(
+                own.reset_index(drop=True), without[without["fit"] == fit].reset_index(drop=True)
+            )
+            pd.testing.assert_frame_equal(chosen[chosen["fit"] == fit], chosen_again[chosen_again["fit"] == fit])
+        else:
+            assert not own.equals(new)
 
 
 def test_load_when_the_grid_cannot_show_the_perturbations_then_it_is_told():

@@ -6,6 +6,7 @@ import pytest
 import SimpleITK as sitk
 
 from metaswin.files import write_json, write_volume
+from metaswin.problems import Problem
 from metaswin.radiomics import with_engine
 from metaswin.radiomics.patient import compute
 from metaswin.radiomics.settings import RadiomicsSettings
@@ -13,6 +14,7 @@ from metaswin.regions.make import make_regions
 from metaswin.regions.settings import RegionsSettings
 from metaswin.stability.patient import perturb_patient, perturbed_rows
 from metaswin.stability.settings import StabilitySettings
+from metaswin.status import Status, read_status, write_status
 
 RADIOMICS = RadiomicsSettings(image_types=["Original", "LoG", "Square"], log_sigma=[2.0])
 REGIONS = RegionsSettings(rings=[(0.0, 4.0), (2.0, 6.0)], crop_margin=12.0, ring_excludes=["air"])
@@ -114,8 +116,21 @@ def test_perturb_patient_when_read_from_files_then_the_same_rows_twice_over(pati
     write_json(paths["r.json"], made.facts())
     write_json(paths["o.json"], {"labels": {"air": 1}})
     inputs = dict(zip(("ct", "regions", "organs", "facts", "names"), paths.values(), strict=True))
-    for name in ("one", "two"):
-        perturb_patient("P1", inputs, str(tmp_path / name), SETTINGS, RADIOMICS, REGIONS, seed=7)
+    inputs["status"] = str(tmp_path / "status.json")
+
+    def run(name):
+        outputs = {"table": str(tmp_path / name), "status": str(tmp_path / f"{name}.status.json")}
+        perturb_patient("P1", inputs, outputs, SETTINGS, RADIOMICS, REGIONS, tmp_path / "details", seed=7)
+        return read_status(outputs["status"])
+
+    bad = Problem("P1", "regions", "tumor-too-small", "2 voxels", "more", "draw it again")
+    write_status(inputs["status"], Status("P1", "regions", bad), tmp_path / "details")
+    assert run("none") == Status("P1", "stability", bad)
+    assert pd.read_parquet(tmp_path / "none").empty
+    write_status(inputs["status"], Status("P1", "regions"), tmp_path / "details")
+    assert run("one").ok
+    assert run("two").ok
+    assert pd.read_parquet(tmp_path / "none").columns.equals(pd.read_parquet(tmp_path / "one").columns)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     table = pd.read_parquet(tmp_path / "one")
     expected = pd.DataFrame(rows_of(patient))

@@ -53,7 +53,7 @@ def test_way_in_when_dry_run_then_only_its_rules_are_planned(snakemake, small, c
     assert run.code == 0, run.text
     planned = set(rules_to_run(run.text))
     assert ("index_dicom" in planned) is (source == "dicom")
-    assert {"match_patients", "make_qc", "build_cohort"} <= set(planned)
+    assert {"build_cohort", "make_qc", "check_data"} <= set(planned)
 
 
 @pytest.mark.parametrize("backbone", ["swin", "resnet", "densenet"])
@@ -67,7 +67,7 @@ def test_survival_when_an_endpoint_has_a_horizon_then_it_can_be_planned(snakemak
     event = {"column": "dm", "time": "dm_time_days"}
     endpoints = {"dm_2y": {"horizon_days": 730, "followup": "followup_days", "event": event}}
     planned = rules_to_run(snakemake(tmp_path, {**small, "endpoints": endpoints}, "-n", "--", "survival").text)
-    assert {"match_patients", "make_qc", "build_cohort"} <= set(planned)
+    assert {"build_cohort", "make_qc", "check_data"} <= set(planned)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """TotalSegmentator in the workflow: missing weights, batches that stay, exports that stay private."""
 
+import itertools
 import json
 import shutil
 
@@ -9,7 +10,7 @@ from planned import rules_to_run
 from metaswin.organs.weights import CHECKPOINT
 from metaswin.simulate.weights import write_standin
 
-GATE = "private/build_cohort.stamp"  # who goes on is known behind it
+GATE = "results/cohort/patients.parquet"  # who is planned
 ORGANS = {
     "backend": "totalsegmentator",
     "totalsegmentator": {
@@ -96,3 +97,30 @@ def test_run_when_a_patient_joins_then_only_its_batch_is_looked_at_and_nobody_el
     assert set(exported) == {"private"}
     assert len(exported) == len(sources)
     assert not list((folder / "results").rglob("*.dcm"))
+
+
+def times_of(folder, rule):
+    """Start and end of every job of a rule by start, from Snakemake's records of its outputs."""
+    records = [json.loads(path.read_text()) for path in (folder / ".snakemake/metadata").rglob("*") if path.is_file()]
+    of_jobs = {
+        record["log"][0]: (record["starttime"], record["endtime"]) for record in records if record["rule"] == rule
+    }
+    return sorted(of_jobs.values())
+
+
+@pytest.mark.long
+def test_radiomics_when_organs_are_drawn_one_batch_at_a_time_then_they_begin_before_the_last_batch_ends(
+    snakemake, small, cohort, tmp_path
+):
+    """TotalSegmentator's own code as the only job of a pretended GPU; eight patients in batches of two."""
+    shutil.copytree(cohort / "data", tmp_path / "data")
+    write_standin(tmp_path / "weights", 297)
+    organs = {**ORGANS, "totalsegmentator": {**ORGANS["totalsegmentator"], "batch_size": 2}}
+    slot = ["--set-resources", "predict_organs:gpu=1", "--resources", "gpu=1"]
+    run = snakemake(tmp_path, {**small, "organs": organs}, *slot, "--", "radiomics")
+    assert run.code == 0, run.text[-5000:]
+    batches, radiomics = times_of(tmp_path, "predict_organs"), times_of(tmp_path, "extract_radiomics")
+    assert len(batches) >= 4
+    assert len(radiomics) == 8
+    assert all(first[1] <= second[0] for first, second in itertools.pairwise(batches))
+    assert radiomics[0][0] < batches[-1][1]

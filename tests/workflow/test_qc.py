@@ -1,5 +1,9 @@
 """The quality control as a target, and the run that stops after it."""
 
+import re
+import subprocess
+import sys
+
 import pytest
 import yaml
 from planned import rules_to_run
@@ -18,7 +22,7 @@ def test_qc_when_asked_for_then_no_image_is_read_and_the_page_is_there(study, sn
     folder, config = study
     run = snakemake(folder, config, "qc")
     assert run.code == 0, run.text[-3000:]
-    assert set(rules_to_run(run.text)) == {"index_dicom", "match_patients", "make_qc", "qc"}
+    assert set(rules_to_run(run.text)) == {"index_dicom", "build_cohort", "make_qc", "check_data", "qc"}
     assert "HAZ-gantry-tilt" in (folder / "results/cohort/qc.html").read_text()
     assert not (folder / "results/images").exists()
 
@@ -32,3 +36,40 @@ def test_run_when_on_problem_is_stop_then_it_ends_after_the_quality_control_with
     assert "Traceback" not in run.text
     assert (folder / "results/cohort/qc.html").exists()
     assert not (folder / "results/images").exists()
+
+
+@pytest.mark.parametrize("call", ["metaswin run", "snakemake"])
+@pytest.mark.parametrize("wrong", ["no id matches", "a row is too long"])
+def test_qc_when_nobody_is_left_then_the_page_is_written_and_the_run_ends_with_one_message_that_names_it(
+    snakemake, tmp_path, call, wrong
+):
+    rows = "A,5,1\nB,6,0\n" if wrong == "no id matches" else "P1,5,1\nP2,6,0,7\n"
+    (tmp_path / "clinical.csv").write_text(f"patient_id,age,dm\n{rows}")
+    (tmp_path / "features.csv").write_text("patient_id,original_shape_VoxelVolume\nP1,5\nP2,6\n")
+    config = {
+        "data": {"source": "features", "features": "features.csv"},
+        "clinical": {"table": "clinical.csv", "columns": {"age": "baseline", "dm": "outcome"}},
+        "endpoints": {"dm": {"column": "dm"}},
+        "harmonisation": {"method": "none"},
+        "evaluation": {"strata": []},
+    }
+    if call == "snakemake":
+        run = snakemake(tmp_path, config, "qc")
+        code, text = run.code, run.text
+    else:
+        (tmp_path / "metaswin.yaml").write_text(yaml.safe_dump(config))
+        command = [sys.executable, "-c", "import sys; from metaswin.cli import main; sys.exit(main())"]
+        done = subprocess.run(
+            [*command, "run", "--directory", str(tmp_path), "--", "qc"], capture_output=True, text=True, check=False
+        )
+        code, text = done.returncode, done.stdout + done.stderr
+    assert code == 1, text
+    found = {"no id matches": "0 patients with data", "a row is too long": "more values in line 3"}[wrong]
+    [told] = [line for line in text.splitlines() if found in line]
+    assert "results/cohort/qc.html" in told
+    assert not {"CalledProcessError", "Traceback"} & set(re.findall(r"\w+", text))
+    page = (tmp_path / "results/cohort/qc.html").read_text()
+    assert "The run ends here" in page
+    assert found in page
+    assert found in (tmp_path / "results/cohort/qc.csv").read_text()
+    assert str(tmp_path) not in page

@@ -8,8 +8,9 @@ if DEEP:
             folds=folds_of,
             pretrained=CONFIG.deep.pretrained or [],
         output:
-            network=fit_folder("deep/{backbone}/network.safetensors"),
-            training=fit_folder("deep/{backbone}/training.json"),
+            # Left in place for the job, which keeps them where it would train on the same rows again.
+            network=update(fit_folder("deep/{backbone}/network.safetensors")),
+            training=update(fit_folder("deep/{backbone}/training.json")),
         log:
             logs("train_deep/{endpoint}/{variant}/r{repeat}/{backbone}/{fit}"),
         benchmark:

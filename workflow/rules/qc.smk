@@ -1,4 +1,6 @@
 # Everything that is wrong with the data, on one page, before any long computation.
+import time
+
 from metaswin.folds.settings import LEAST_FOLDS
 
 
@@ -42,13 +44,15 @@ rule make_qc:
 
 # The first gate: it ends the run where no patient is left or, with `qc.on_problem: stop`, where the data have problems.
 # It stands apart, since Snakemake deletes what a failed job has written, and the page is to stay. `run` and no script,
-# since Snakemake shows the message of the one, and a failed command with its log of the other.
+# since of a script Snakemake also shows the command that failed; what is wrong stands in the log, which it shows once.
 rule check_data:
     input:
         problems=rules.make_qc.output.table,
         page=rules.make_qc.output.html,
     output:
         touch(results("cohort/data_checked")),
+    log:
+        logs("check_data"),
     priority: 100
     threads: 1
     resources:
@@ -60,13 +64,15 @@ rule check_data:
     message:
         "Go on after the quality control, or end the run"
     run:
+        from metaswin.files import write_text
         from metaswin.qc.gate import check_data
         from metaswin.qc.settings import QcSettings
 
         try:
             check_data(input.problems, input.page, QcSettings(**params.settings))
         except UserError as error:
-            raise WorkflowError(str(error)) from None
+            write_text(log[0], f"{time.strftime('%F %T')} ERROR {error}\n")
+            raise WorkflowError(f"The quality control ends the run. Open {input.page}") from None
 
 
 # No image is converted before, and no new verdict converts one again.

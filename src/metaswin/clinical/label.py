@@ -12,7 +12,6 @@ from metaswin.problems import Problem
 
 STAGE = "label"
 CENSORED, METASTASIS, DEATH = 0, 1, 2
-DIED = "died-before-horizon"
 SHOWN = 20  # values of a column in the private details
 
 
@@ -128,7 +127,7 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
         for patient in died_before:
             found = f"died on day {times[patient]:g} without DM"
             expected = f"alive or DM within {horizon:g} days (deaths: exclude)"
-            problems.append(_left_out(patient, name, DIED, found, expected))
+            problems.append(_left_out(patient, name, "died-before-horizon", found, expected))
             del labels[patient]
     return Outcome(_frame(labels, times, events, followups, deaths), problems + notes)
 
@@ -157,7 +156,7 @@ def counts(
     nonevents, left_out = int((table["label"] == 0).sum()), len(codes)
     if endpoint.column is not None:
         return {"nonevent": {**known, "nonevents": nonevents, "left_out": left_out}}
-    died = codes.count(DIED)
+    died = codes.count("died-before-horizon")
     nonevents, left_out = nonevents + died, left_out - died
     if endpoint.deaths == "nonevent":
         died = int(((table["event"] == DEATH) & (table["time"] < endpoint.horizon_days)).sum())

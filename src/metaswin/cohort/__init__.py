@@ -1,1 +1,1 @@
-"""Who goes on: exclusions, outcomes and the clinical table of the used patients."""
+"""The patients used: exclusions, numbers of each endpoint, and their files among those of all planned patients."""

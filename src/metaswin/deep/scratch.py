@@ -28,8 +28,8 @@ class Scratch:
     """
 
     def __init__(self, folder: str | Path, facts: dict[str, Any]) -> None:
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
-        self.path = Path(folder) / f"{key}.pt"
+        self.key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+        self.path = Path(folder) / f"{self.key}.pt"
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the state by `state`: tensors and plain values."""

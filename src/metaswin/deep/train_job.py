@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from metaswin.deep.pretrained import load_pretrained
 from metaswin.deep.scratch import Scratch
 from metaswin.deep.settings import DeepSettings
 from metaswin.deep.train import fit
-from metaswin.files import file_hash, read_table, write_json
+from metaswin.files import file_hash, read_json, read_table, write_json
 from metaswin.folds.rows import Folds, check_both_outcomes, seed_of
 from metaswin.patches.channels import channel_names
 from metaswin.patches.settings import PatchesSettings
@@ -77,6 +78,9 @@ def train_network(
         "code": code,
     }
     state = Scratch(scratch, facts)
+    if _is_there(outputs, state.key):
+        logger.info("the network that is there was trained on the same: it stays")
+        return
     channels = channel_names(patch_settings)
     with own_device(settings.device) as device, reproducible(settings.threads, device):
         torch.manual_seed(own_seed)
@@ -107,10 +111,25 @@ def train_network(
             "pretrained": loaded,
             "parameters": sum(weight.numel() for weight in network.parameters()),
             "device": device.type,
+            "trained_on": state.key,
             "settings_hash": hashlib.sha256(json.dumps(facts["settings"], sort_keys=True).encode()).hexdigest()[:16],
         },
     )
     state.remove()
+
+
+def _is_there(outputs: Mapping[str, str], key: str) -> bool:
+    """Whether the outputs are those of a training on the same rows and settings; then they count as made now.
+
+    Snakemake leaves them in place (``update``): it plans a training wherever a patient joins, though that patient may
+    be excluded and the training rows stay what they were.
+    """
+    paths = [Path(path) for path in outputs.values()]
+    if not all(path.is_file() for path in paths) or read_json(outputs["training"]).get("trained_on") != key:
+        return False
+    for path in paths:
+        os.utime(path)
+    return True
 
 
 def settings_facts(settings: DeepSettings) -> dict:

@@ -8,7 +8,7 @@ from metaswin.settings import Settings
 class StabilitySettings(Settings):
     """Perturbed masks of a subset of the patients, and what a feature must withstand to stay.
 
-    `patients` are drawn from the used ones by the seed; all where there are fewer. Each is drawn anew
+    `patients` are drawn from the planned ones by the seed; all where there are fewer. Each is drawn anew
     `perturbations` times, moved by up to `shift` (mm) along each axis and with its contour moved in and out by a
     smooth noise of standard deviation `noise` (mm) and correlation length `smoothness` (mm); and shrunk and grown
     by `margin` (mm). A feature stays whose lower 95 % limit of the intraclass correlation is at least `min_icc` for
