@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from metaswin.files import read_table, write_table
-from metaswin.stability.patient import HEAD
+
+# Columns before the features.
+HEAD = {"patient": "str", "region": "str", "kind": "str", "number": "int64", "voxels": "int64"}
 
 
 def collect_stability(tables: Sequence[str], output: str) -> None:

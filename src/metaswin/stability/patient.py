@@ -17,12 +17,11 @@ from metaswin.radiomics.settings import RadiomicsSettings
 from metaswin.regions.rings import barred_voxels, draw_rings, ring_labels
 from metaswin.regions.settings import RegionsSettings, ring_name
 from metaswin.selection.matrix import SETS, in_set
+from metaswin.stability.collect import HEAD
 from metaswin.stability.perturb import perturbed_masks
 from metaswin.stability.settings import StabilitySettings
 
 logger = logging.getLogger("metaswin.stability")
-
-HEAD = {"patient": "str", "region": "str", "kind": "str", "number": "int64", "voxels": "int64"}
 
 
 def perturb_patient(
