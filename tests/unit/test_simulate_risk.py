@@ -44,6 +44,20 @@ def test_batch_preset_lets_the_scanner_predict():
     assert 0.58 < aucs("batch")["scanner"] < 0.70
 
 
+def test_demo_preset_has_a_strong_risk_that_volume_does_not_hold():
+    found = aucs("demo")
+    assert found["true risk"] == pytest.approx(0.917, abs=0.005)
+    assert found["radiomics"] == pytest.approx(0.82, abs=0.01)
+    assert found["volume"] == pytest.approx(0.64, abs=0.01)
+
+
+def test_the_demo_cohort_of_the_makefile_has_twenty_known_events():
+    options = preset_options("demo", n=44, seed=2)
+    patients, uniforms = drawn(options, options.n)
+    outcome = risk.draw_outcome(patients, uniforms, options, risk.baseline(options))
+    assert ((outcome.dm_event == 1) & (outcome.dm_time_days <= 730)).sum() == 23
+
+
 @pytest.mark.parametrize("prevalence", [0.05, 0.22, 0.5])
 def test_baseline_gives_the_wanted_prevalence(prevalence):
     options = preset_options("reference", prevalence=prevalence)

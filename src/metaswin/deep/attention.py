@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as functional
 
+from metaswin.deep.compute import not_compiled
+
 # Attention values that the CPU works on at a time: 2 MB, about the cache of two cores.
 CHUNK = 2**19
 
@@ -43,7 +45,7 @@ def attend(
     return result.reshape(count, windows, tokens, width // 3)
 
 
-@torch.compiler.disable
+@not_compiled
 def _on_cpu(joined, bias, mask, heads, scale):
     return _Chunked.apply(joined, bias, mask, heads, scale)
 

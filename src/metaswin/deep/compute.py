@@ -2,8 +2,9 @@
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 
 import torch
 
@@ -65,3 +66,18 @@ def keep_freed_memory() -> None:
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(M_TOP_PAD, 2**28)
+
+
+def not_compiled(function: Callable) -> Callable:
+    """Keep torch.compile out of `function`.
+
+    As torch.compiler.disable, which loads torch's compiler where it decorates: 2–4 s of every job, compiled or not.
+    """
+
+    @wraps(function)
+    def call(*arguments):
+        if torch.compiler.is_compiling():
+            return torch.compiler.disable(function)(*arguments)
+        return function(*arguments)
+
+    return call

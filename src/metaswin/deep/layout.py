@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as functional
 from monai.networks.nets.swin_unetr import compute_mask, get_window_size
 
+from metaswin.deep.compute import not_compiled
+
 # The eight children of a merged token, in the order of MONAI's PatchMerging.
 CHILDREN = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1))
 NOTHING = -1
@@ -81,7 +83,7 @@ def move_back(tokens: torch.Tensor, how: Move | None) -> torch.Tensor:
     return tokens if how is None else _Moved.apply(tokens, how.inverse, how.index, how.drops, how.adds)
 
 
-@torch.compiler.disable
+@not_compiled
 def places(grid: tuple[int, int, int], window: tuple[int, int, int], depths: tuple[int, ...], device: str) -> Places:
     """The moves of a network over a `grid` of tokens with `depths` blocks a stage.
 

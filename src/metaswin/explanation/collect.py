@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from metaswin.files import read_table, write_table
 
@@ -99,4 +98,4 @@ def _rank_correlation(fold: pd.DataFrame) -> float | None:
     known = fold[fold["value"].notna()]
     if known["value"].nunique() < 2 or known["contribution"].nunique() < 2:
         return None
-    return float(np.corrcoef(rankdata(known["value"]), rankdata(known["contribution"]))[0, 1])
+    return float(np.corrcoef(known["value"].rank(), known["contribution"].rank())[0, 1])

@@ -5,7 +5,6 @@ from itertools import product
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 # FWHM of a Gaussian in units of its standard deviation, 2 √(2 ln 2).
 FWHM = 2.354820045
@@ -48,6 +47,8 @@ def voxel_points(image: sitk.Image, mask: np.ndarray) -> np.ndarray:
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
     """The largest face-connected part of `mask`; the first one where several are as large."""
+    from scipy import ndimage
+
     parts, count = ndimage.label(mask)
     if count < 2:
         return mask
@@ -91,6 +92,8 @@ def resample(image: sitk.Image, grid: PatchGrid, outside: float) -> np.ndarray:
     voxels² for spacings s (image) and t (patch), so that nothing aliases (Cardoso et al., "Scale factor point
     spread function matching", MICCAI 2015, eq. 6).
     """
+    from scipy import ndimage
+
     ratio = grid.spacing / np.array(image.GetSpacing())
     sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / FWHM
     box = _crop(image, grid, margin=np.ceil(4 * sigma).astype(int) + 2)

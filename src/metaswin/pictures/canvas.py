@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from metaswin.files import atomic
 
@@ -94,6 +93,8 @@ class Canvas:
         """The picture as PNG with so many steps of grey, smoothed by a Gaussian of `sigma` pixels."""
         grey = self.grey.astype(float)
         if sigma:
+            from scipy import ndimage
+
             grey = np.where(self.sharp, grey, ndimage.gaussian_filter(grey, sigma))
         level = np.rint(grey / 255 * (steps - 1)).astype(np.uint8)
         pixels = level + steps * self.tint

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from metaswin.errors import UserError
 from metaswin.radiomics import prepare
@@ -17,6 +16,7 @@ from metaswin.radiomics.engine.shape import shape_features
 from metaswin.radiomics.engine.spheres import spherical_patterns
 from metaswin.radiomics.kernels import load_kernels
 from metaswin.radiomics.parameters import Parameters, read_parameters
+from metaswin.radiomics.region import bounding_box
 
 Box = tuple[slice, slice, slice]
 
@@ -176,10 +176,9 @@ def _box(inside: np.ndarray, how: Mapping[str, Any], name: str) -> Box:
     UserError
         If the region is empty, smaller than `minimumROISize` or of fewer than `minimumROIDimensions`.
     """
-    found = ndimage.find_objects(inside.astype(np.uint8))
-    if not found:
+    box = bounding_box(inside)
+    if box is None:
         raise UserError(f"{name}: no voxel of label {how['label']} is left on the image's grid")
-    box = found[0]
     dimensions = sum(part.stop - part.start > 1 for part in box)
     if dimensions < max(how["minimumROIDimensions"], 1):
         raise UserError(

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from metaswin.radiomics.settings import RadiomicsSettings
 
@@ -67,7 +66,7 @@ def cut_region(image: sitk.Image, labels: np.ndarray, wanted: list[int], setting
     voxels = int(np.count_nonzero(inside))
     if voxels < settings.min_voxels:
         raise ValueError(f"{voxels} voxels, fewer than radiomics.min_voxels = {settings.min_voxels}")
-    found = ndimage.find_objects(inside.view(np.uint8))[0]
+    found = bounding_box(inside)
     if sum(part.stop - part.start > 1 for part in found) < 2:
         raise ValueError(f"{voxels} voxels in a single line; features need a region of at least two dimensions")
     mask = sitk.GetImageFromArray(inside[found].astype(np.uint8))
@@ -88,3 +87,14 @@ def levels_fit(name: str, inside: np.ndarray, region: Region, settings: Radiomic
         region.failures.append(f"{name}: {levels} grey levels, radiomics.max_grey_levels = {settings.max_grey_levels}")
         return False
     return True
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
+    """The smallest box that holds all voxels of a mask; None where it has none."""
+    box = []
+    for axis in range(mask.ndim):
+        inside = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        if inside.size == 0:
+            return None
+        box.append(slice(int(inside[0]), int(inside[-1]) + 1))
+    return tuple(box)

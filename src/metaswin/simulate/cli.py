@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-PRESET_NAMES = ("reference", "volume-only", "null", "batch")
+PRESET_NAMES = ("reference", "volume-only", "null", "batch", "demo")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -111,6 +111,11 @@ PRESETS: dict[str, dict] = {
     "null": {"coefficients": _NO_EFFECT, "death": {"age": 0.0, "smoking": 0.0, "hpv": 0.0}},
     # Centres differ in their images and in their patients' risk, so the scanner itself predicts.
     "batch": {"coefficients": {"centre": 0.6}, "scanner_shift": 1.0},
+    # A risk strong and frequent enough that a few dozen patients show it; volume alone holds little of it.
+    "demo": {
+        "prevalence": 0.6,
+        "coefficients": {"texture": 1.5, "volume": 0.3, "peritumoral": 0.7, "nodes": 0.9},
+    },
 }
 
 

@@ -7,7 +7,9 @@ import pandas as pd
 
 from metaswin.cohort.used import of_used, patient_of
 from metaswin.files import read_table, write_json, write_table
-from metaswin.stability.patient import HEAD
+
+# Columns before the features.
+HEAD = {"patient": "str", "region": "str", "kind": "str", "number": "int64", "voxels": "int64"}
 
 logger = logging.getLogger("metaswin.stability")
 

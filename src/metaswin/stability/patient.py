@@ -19,6 +19,7 @@ from metaswin.regions.rings import barred_voxels, draw_rings, ring_labels
 from metaswin.regions.settings import RegionsSettings, ring_name
 from metaswin.selection.matrix import in_set
 from metaswin.selection.settings import SETS
+from metaswin.stability.collect import HEAD
 from metaswin.stability.perturb import perturbed_masks
 from metaswin.stability.settings import StabilitySettings
 from metaswin.status import Status, read_status, write_status
@@ -26,7 +27,6 @@ from metaswin.status import Status, read_status, write_status
 logger = logging.getLogger("metaswin.stability")
 
 STAGE = "stability"
-HEAD = {"patient": "str", "region": "str", "kind": "str", "number": "int64", "voxels": "int64"}
 
 
 def perturb_patient(
