@@ -49,11 +49,10 @@ def _artist(element: ElementTree.Element, size: float, place: "Transform") -> "A
 
     kind, got = element.tag.rpartition("}")[2], element.attrib
     if kind == "text":
-        angle = 90 if "transform" in got else 0
         return Text(
             float(got["x"]), float(got["y"]), element.text or "", color=got["fill"], fontfamily="DejaVu Sans",
             fontsize=size, horizontalalignment=ALIGNED[got["text-anchor"]], verticalalignment="baseline",
-            rotation=angle, rotation_mode="anchor", parse_math=False, transform=place,
+            rotation=90 if "transform" in got else 0, rotation_mode="anchor", parse_math=False, transform=place,
         )  # fmt: skip
     dashes = tuple(map(float, got.get("stroke-dasharray", "").split()))
     stroke = float(got.get("stroke-width", 1)) if "stroke" in got else 0.0
