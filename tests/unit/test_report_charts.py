@@ -1,13 +1,14 @@
 """Charts as SVG: places, dashes, gaps, escapes; the same charts as files."""
 
 import re
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metaswin.report.charts import Chart, Forest, ForestRow, Series, Style, tick_text, ticks
-from metaswin.report.drawing import write_chart, write_forest
+from metaswin.report.drawing import write_figure
 from metaswin.report.svg import chart_svg, scale_svg, swatch, track_svg
 
 
@@ -117,8 +118,8 @@ def test_files_of_a_chart_are_the_same_bytes_again(tmp_path):
     points = Series("b", "B", [0.2, 0.6], [0.3, 0.5], [0.1, None], [0.5, None], kind="points")
     columns = Series("c", "C", [0.1, 0.2], [0.3, 0.5], kind="columns")
     for folder in ("one", "two"):
-        write_chart(chart(LINE, points, columns, diagonal=True, level=0.5, upright=0.3), tmp_path / folder)
-        write_forest(
+        write_figure(chart(LINE, points, columns, diagonal=True, level=0.5, upright=0.3), tmp_path / folder)
+        write_figure(
             forest(ForestRow("A", "g", 0.6, 0.5, 0.7, second=(0.5, None, None)), ForestRow("B", "g", None)),
             tmp_path / folder,
         )
@@ -127,7 +128,29 @@ def test_files_of_a_chart_are_the_same_bytes_again(tmp_path):
 
 
 def test_file_of_a_chart_draws_only_what_is_shown(tmp_path):
-    write_chart(chart(LINE, Series("volume", "Volume", [0.0, 1.0], [0.0, 1.0], shown=False)), tmp_path)
+    write_figure(chart(LINE, Series("volume", "Volume", [0.0, 1.0], [0.0, 1.0], shown=False)), tmp_path)
     svg = (tmp_path / "roc-dm.svg").read_text()
     assert "Deep: 0.7" in svg
     assert "Volume" not in svg
+
+
+def test_file_of_a_forest_says_names_numbers_and_what_is_missing(tmp_path):
+    rows = ForestRow("A & B", "Alone", 0.65, 0.4, 0.9), ForestRow("C", "Alone", 0.7), ForestRow("D", "Alone", None)
+    write_figure(forest(*rows), tmp_path)
+    svg = (tmp_path / "arms-dm.svg").read_text()
+    said = re.findall(r">([^<>]+)</text>", svg)
+    assert said[:7] == ["Alone", "A &amp; B", "0.650 (0.400 to 0.900)", "C", "0.700", "D", "not estimable"]
+    assert svg.count("<circle") == 2
+
+
+def test_pdf_of_a_chart_has_the_curve_of_its_svg(tmp_path):
+    style = Style("#ff0000", (6, 2), 2.0)
+    write_figure(chart(Series("a", "A", [0.0, 1.0], [0.0, 1.0], style=style)), tmp_path)
+    height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', (tmp_path / "roc-dm.svg").read_text())[1])
+    (x1, y1), (x2, y2) = curve((tmp_path / "roc-dm.svg").read_text())
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", (tmp_path / "roc-dm.pdf").read_bytes(), re.DOTALL)
+    plain = b"\n".join(zlib.decompressobj().decompress(stream) for stream in streams if stream[:1] == b"x")
+    page = plain.decode("latin-1")
+    red = re.search(r"1 0 0 RG.*?([\d.]+) ([\d.]+) m\n([\d.]+) ([\d.]+) l", page, re.DOTALL)
+    assert [float(number) for number in red.groups()] == pytest.approx([x1, height - y1, x2, height - y2], abs=0.01)
+    assert "[ 6 2 ] 0 d" in page

@@ -10,10 +10,9 @@ from markupsafe import Markup
 
 from metaswin.files import atomic, write_text
 from metaswin.report import tables, words
-from metaswin.report.charts import Chart, Forest
 from metaswin.report.checklists import Checklist, filled
 from metaswin.report.data import ReportData, read_report_data
-from metaswin.report.drawing import write_chart, write_forest
+from metaswin.report.drawing import write_figure
 from metaswin.report.environment import environment, resource
 from metaswin.report.evidence import coverage_in_time, coverage_rows
 from metaswin.report.facts import machine, settings_hash, times, versions
@@ -59,7 +58,8 @@ def build_report(
     views = [endpoint_view(endpoint, data, settings, config) for endpoint in data.endpoints]
     _write_tables(data, run["times"], lists, Path(outputs["tables"]))
     for view in views:
-        _write_figures(view["figures"], Path(outputs["figures"]))
+        for figure in view["figures"]:
+            write_figure(figure, Path(outputs["figures"]))
     pictures = {patient: embedded(path) for patient, path in chosen_pictures(data, settings.pictures).items()}
     templates = environment()
     templates.globals["picture"] = lambda path: Markup(embedded(path))
@@ -94,8 +94,3 @@ def _write_tables(data: ReportData, spent: pd.DataFrame, lists: list[Checklist],
     for name, table in found.items():
         with atomic(folder / name) as temporary:
             table.to_csv(temporary, index=False)
-
-
-def _write_figures(figures: list[Chart | Forest], folder: Path) -> None:
-    for figure in figures:
-        (write_forest if isinstance(figure, Forest) else write_chart)(figure, folder)

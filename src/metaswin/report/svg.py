@@ -1,11 +1,18 @@
-"""Draw charts as SVG to put into the page: small, without scripts; report.js adds the read-out and the buttons."""
+"""Draw charts as SVG, for the page and for the files.
+
+In the page report.js adds the read-out and the buttons. `metaswin.report.drawing` turns a file's SVG into a PDF, and
+knows the elements that are written here: ``line``, ``circle``, ``path`` of ``M``, ``L`` and ``Z``, ``text`` and ``g``.
+"""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 from metaswin.report.charts import GRID, INK, LINE, MUTED, Chart, Forest, Series, Style, tick_text, ticks
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 420.0, 52.0, 12.0, 10.0, 44.0
+ROW = 16.0  # height of a row of a file's legend or forest
 
 
 def chart_svg(chart: Chart) -> str:
@@ -14,17 +21,75 @@ def chart_svg(chart: Chart) -> str:
     The plot's corners and ranges are in data attributes, from which the script turns the pointer's place into
     numbers; each series is a group ``g.series`` with its key.
     """
-    height = WIDTH - LEFT - RIGHT + TOP + BOTTOM if chart.square else 300.0
-    plane = _Plane(chart, height)
+    plane = _Plane(chart)
     parts = [
-        f'<svg class="plot" viewBox="0 0 {WIDTH:g} {height:g}" role="img" tabindex="0" '
+        f'<svg class="plot" viewBox="0 0 {WIDTH:g} {plane.height:g}" role="img" tabindex="0" '
         f'aria-label="{_text(chart.title)}" data-left="{plane.left:g}" data-right="{plane.right:g}" '
         f'data-top="{plane.top:g}" data-bottom="{plane.bottom:g}" data-x0="{chart.x_range[0]:g}" '
         f'data-x1="{chart.x_range[1]:g}" data-y0="{chart.y_range[0]:g}" data-y1="{chart.y_range[1]:g}" '
         f'data-x="{_text(chart.x_label)}" data-y="{_text(chart.y_label)}"'
         f"{' data-whole' if chart.whole_x else ''}>",
-        *_axes(chart, plane),
+        *_plot(chart, plane),
     ]
+    parts.append('<g class="cursor" visibility="hidden"></g></svg>')
+    return "".join(parts)
+
+
+def chart_file(chart: Chart) -> str:
+    """A chart as a file of its own: what the page shows at first, with a legend below, the last series first."""
+    chart = replace(chart, series=[series for series in chart.series if series.shown])
+    plane = _Plane(chart)
+    parts, y = _plot(chart, plane), plane.height + 8
+    for series in reversed(chart.series):
+        if series.label:
+            parts.append(f'<path d="M{plane.left:g} {y:g}L{plane.left + 30:g} {y:g}" {_stroke(series.style)}/>')
+            parts.append(_label(plane.left + 38, y + 3.5, series.label, "start", INK))
+            y += ROW
+    return _file(chart.title, WIDTH, y, parts)
+
+
+def forest_file(forest: Forest) -> str:
+    """A forest plot as a file of its own: names, estimates on one scale, numbers."""
+    left = 24 + 6.2 * max([len(row.label) for row in forest.rows], default=0)  # wide enough for 10 units of DejaVu Sans
+    right = left + 230
+    x = partial(_place, forest, left, right - left, "")
+    parts: list[str] = []
+    y = TOP
+    for number, row in enumerate(forest.rows):
+        if row.group and (number == 0 or row.group != forest.rows[number - 1].group):
+            y += 1.4 * ROW
+            ground = 8, y - 9, 8 + 6.2 * len(row.group), y + 3  # covers the lines behind a long name
+            parts += [_box(*ground, "#fff"), _label(8, y, row.group, "start", MUTED)]
+        y += 1.4 * ROW if row.second else ROW
+        middle = y - 3.5
+        parts += _estimate((row.value, row.low, row.high), middle - 3 if row.second else middle, row.colour, True, x)
+        parts += _estimate(row.second, middle + 6, row.colour, False, x) if row.second else []
+        interval = f" ({row.low:.3f} to {row.high:.3f})" if row.low is not None and row.high is not None else ""
+        said = "not estimable" if row.value is None else f"{row.value:.3f}{interval}"
+        parts.append(_label(16, y, row.label, "start", row.colour))
+        parts.append(_label(right + 14, y, said, "start", MUTED if row.value is None else INK))
+    y += ROW / 2
+    grid = [(value, GRID) for value in ticks(*forest.x_range, most=5)]
+    lines = [*grid, *([] if forest.reference is None else [(forest.reference, MUTED)])]
+    back = [_line(float(x(value)), TOP, float(x(value)), y, colour) for value, colour in lines]
+    parts.append(_line(left, y, right, y, MUTED))
+    parts += [_label(float(x(value)), y + 15, tick_text(value), "middle", MUTED) for value, _ in grid]
+    parts.append(_label((left + right) / 2, y + 32, forest.x_label, "middle", INK))
+    return _file(forest.title, right + 140, y + 42, [*back, *parts])
+
+
+def _file(title: str, width: float, height: float, parts: list[str]) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}pt" '
+        f'height="{height:g}pt" font-family="DejaVu Sans, Verdana, sans-serif" font-size="10">'
+        f"<title>{_text(title)}</title>"
+        f"{_box(0, 0, width, height, '#fff')}{''.join(parts)}</svg>\n"
+    )
+
+
+def _plot(chart: Chart, plane: "_Plane") -> list[str]:
+    """Axes, reference lines and series."""
+    parts = _axes(chart, plane)
     if chart.diagonal:
         low, high = max(chart.x_range[0], chart.y_range[0]), min(chart.x_range[1], chart.y_range[1])
         parts.append(_line(plane.x(low), plane.y(low), plane.x(high), plane.y(high), LINE))
@@ -36,15 +101,14 @@ def chart_svg(chart: Chart) -> str:
     if not chart.series:
         middle = (plane.left + plane.right) / 2, (plane.top + plane.bottom) / 2
         parts.append(_label(*middle, chart.empty, "middle", MUTED))
-    parts.append('<g class="cursor" visibility="hidden"></g></svg>')
-    return "".join(parts)
+    return parts
 
 
 def swatch(style: Style) -> str:
     """A short stroke in a series' style, for the legend."""
     return (
         '<svg class="swatch" viewBox="0 0 30 10" width="30" height="10" aria-hidden="true">'
-        f'<path d="M1 5H29" {_stroke(style)}/></svg>'
+        f'<path d="M1 5L29 5" {_stroke(style)}/></svg>'
     )
 
 
@@ -52,29 +116,30 @@ def track_svg(forest: Forest, number: int) -> str:
     """One row of a forest plot, as wide as its cell: coordinates in per cent."""
     row = forest.rows[number]
     height, at = (30, 10) if row.second else (24, 12)
+    x = partial(_place, forest, 0.0, 100.0, "%")
     parts = [f'<svg class="track" width="100%" height="{height}" aria-hidden="true">']
     if forest.reference is not None:
-        x = _share(forest.reference, forest)
-        parts.append(f'<line x1="{x}" x2="{x}" y1="0" y2="{height}" stroke="{LINE}"/>')
-    parts += _estimate((row.value, row.low, row.high), at, row.colour, True, forest)
+        middle = x(forest.reference)
+        parts.append(f'<line x1="{middle}" x2="{middle}" y1="0" y2="{height}" stroke="{LINE}"/>')
+    parts += _estimate((row.value, row.low, row.high), at, row.colour, True, x)
     if row.second:
-        parts += _estimate(row.second, 22, row.colour, False, forest)
+        parts += _estimate(row.second, 22, row.colour, False, x)
     return "".join([*parts, "</svg>"])
 
 
 def _estimate(
-    found: tuple[float | None, float | None, float | None], y: int, colour: str, main: bool, forest: Forest
+    found: tuple[float | None, float | None, float | None], y: float, colour: str, main: bool, x: Callable[[float], str]
 ) -> list[str]:
-    """A marker with its interval; the second head's is hollow and thin."""
+    """A marker with its interval; the second head's is hollow and thin. `x` gives an estimate's place."""
     value, low, high = found
     if value is None:
         return []
     width, radius, fill = (2, 4.5, colour) if main else (1, 3.2, "#fff")
     parts = []
     if low is not None and high is not None:
-        ends = f'x1="{_share(low, forest)}" x2="{_share(high, forest)}"'
-        parts.append(f'<line {ends} y1="{y}" y2="{y}" stroke="{colour}" stroke-width="{width}"/>')
-    marker = f'cx="{_share(value, forest)}" cy="{y}" r="{radius}"'
+        ends = f'x1="{x(low)}" x2="{x(high)}"'
+        parts.append(f'<line {ends} y1="{y:g}" y2="{y:g}" stroke="{colour}" stroke-width="{width}"/>')
+    marker = f'cx="{x(value)}" cy="{y:g}" r="{radius}"'
     return [*parts, f'<circle {marker} fill="{fill}" stroke="{colour}" stroke-width="1.4"/>']
 
 
@@ -82,7 +147,7 @@ def scale_svg(forest: Forest) -> str:
     """The scale under the rows of a forest plot."""
     parts = ['<svg class="track" width="100%" height="20" aria-hidden="true">']
     for value in ticks(*forest.x_range, most=5):
-        at = _share(value, forest)
+        at = _place(forest, 0.0, 100.0, "%", value)
         parts.append(f'<line x1="{at}" x2="{at}" y1="0" y2="5" stroke="{MUTED}"/>')
         parts.append(
             f'<text x="{at}" y="17" text-anchor="middle" font-size="11" fill="{MUTED}">{tick_text(value)}</text>'
@@ -93,8 +158,9 @@ def scale_svg(forest: Forest) -> str:
 class _Plane:
     """From data to the SVG's units."""
 
-    def __init__(self, chart: Chart, height: float) -> None:
-        self.left, self.right, self.top, self.bottom = LEFT, WIDTH - RIGHT, TOP, height - BOTTOM
+    def __init__(self, chart: Chart) -> None:
+        self.height = WIDTH - LEFT - RIGHT + TOP + BOTTOM if chart.square else 300.0
+        self.left, self.right, self.top, self.bottom = LEFT, WIDTH - RIGHT, TOP, self.height - BOTTOM
         self._x, self._y = chart.x_range, chart.y_range
 
     def x(self, value: float) -> float:
@@ -120,7 +186,7 @@ def _axes(chart: Chart, plane: _Plane) -> list[str]:
     middle = (plane.left + plane.right) / 2, (plane.top + plane.bottom) / 2
     parts.append(_label(middle[0], plane.bottom + 37, chart.x_label, "middle", INK))
     parts.append(
-        f'<text transform="translate(13 {middle[1]:g}) rotate(-90)" text-anchor="middle" fill="{INK}">'
+        f'<text x="13" y="{middle[1]:g}" transform="rotate(-90 13 {middle[1]:g})" text-anchor="middle" fill="{INK}">'
         f"{_text(chart.y_label)}</text>"
     )
     return parts
@@ -180,9 +246,9 @@ def _columns(series: Series, plane: _Plane) -> str:
     width = plane.x(series.x[1]) - plane.x(series.x[0]) if len(series.x) > 1 else 12.0
     base = plane.y(0.0)
     path = "".join(
-        f"M{plane.x(x) - width / 2:.1f} {base:.1f}V{plane.y(y):.1f}h{width:.1f}V{base:.1f}Z"
-        for x, y in zip(series.x, series.y, strict=True)
-        if y > 0
+        f"M{x - width / 2:.1f} {base:.1f}L{x - width / 2:.1f} {y:.1f}L{x + width / 2:.1f} {y:.1f}"
+        f"L{x + width / 2:.1f} {base:.1f}Z"
+        for x, y in ((plane.x(x), plane.y(y)) for x, y in zip(series.x, series.y, strict=True) if y > 0)
     )
     return f'<path d="{path}" fill="{series.style.colour}" fill-opacity=".55"/>'
 
@@ -201,9 +267,15 @@ def _label(x: float, y: float, text: str, anchor: str, colour: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{_text(text)}</text>'
 
 
-def _share(value: float, forest: Forest) -> str:
+def _box(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
+    corners = f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}L{x1:.1f} {y2:.1f}Z"
+    return f'<path d="{corners}" fill="{colour}"/>'
+
+
+def _place(forest: Forest, left: float, width: float, unit: str, value: float) -> str:
+    """Where a value lies on the scale of a forest plot."""
     low, high = forest.x_range
-    return f"{100 * (min(max(value, low), high) - low) / (high - low):.2f}%"
+    return f"{left + width * (min(max(value, low), high) - low) / (high - low):.2f}{unit}"
 
 
 def _text(text: str) -> str:
