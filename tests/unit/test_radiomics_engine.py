@@ -174,3 +174,14 @@ def test_wavelets_of_other_levels_are_pyradiomics(level: int, start: int, flat: 
     assert list(found) == list(expected)
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_lines_of_a_place_when_asked_for_many_places_in_turn_then_looked_for_once_each(monkeypatch):
+    calls = []
+    found = Place._shares_line
+    monkeypatch.setattr(Place, "_shares_line", lambda place, step: calls.append(place) or found(place, step))
+    places = [Place(np.ones((2, 2, n), bool), np.ones(3)) for n in (1, 2, 3)]
+    first = [place.lines(None) for place in places]
+    again = [place.lines(None) for place in places]
+    assert len(calls) == 3 * 13
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))

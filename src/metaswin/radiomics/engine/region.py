@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class Place:
     spacing: np.ndarray
     shape: tuple[int, int, int] = field(init=False)
     inside: np.ndarray = field(init=False)
+    _lines: dict[int | None, np.ndarray] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         padded = np.pad(self.mask, 1)
@@ -88,11 +89,12 @@ class Place:
         """Voxels of the region in the 3 × 3 × 3 around each voxel of the padded, flattened box."""
         return neighbours.sum_cubes(np.pad(self.mask, 1).astype(np.int32)).reshape(-1)
 
-    @lru_cache(maxsize=2)  # noqa: B019 - a place lives as long as its patient's job
     def lines(self, flat: int | None) -> np.ndarray:
         """For each direction, whether a line along it meets two voxels; GLRLM leaves out directions without one."""
-        steps = neighbours.directions(flat=flat)
-        return np.array([self._shares_line(step) for step in steps], bool)
+        if flat not in self._lines:  # the same in every image
+            steps = neighbours.directions(flat=flat)
+            self._lines[flat] = np.array([self._shares_line(step) for step in steps], bool)
+        return self._lines[flat]
 
     def _shares_line(self, step: np.ndarray) -> bool:
         (offset,) = neighbours.offsets(step[None], self.shape)
