@@ -61,7 +61,7 @@ def collect(
     Parameters
     ----------
     inputs : mapping
-        ``patients, problems, choice, clinical, outcomes`` (Parquet, of `metaswin.ingest.cohort.match_patients`) and, with
+        ``patients, problems, choice, clinical, outcomes`` (Parquet, of `match_patients`) and, with
         DICOM, ``series`` (the public index).
     clinical, endpoints : settings
     single_column_auc : float
