@@ -39,16 +39,17 @@ def test_run_when_on_problem_is_stop_then_it_ends_after_the_quality_control_with
 
 
 @pytest.mark.parametrize("call", ["metaswin run", "snakemake"])
-@pytest.mark.parametrize("wrong", ["no id matches", "a row is too long"])
+@pytest.mark.parametrize("wrong", ["no id matches", "no date can be read"])
 def test_qc_when_nobody_is_left_then_the_page_is_written_and_the_run_ends_with_one_message_that_names_it(
     snakemake, tmp_path, call, wrong
 ):
-    rows = "A,5,1\nB,6,0\n" if wrong == "no id matches" else "P1,5,1\nP2,6,0,7\n"
-    (tmp_path / "clinical.csv").write_text(f"patient_id,age,dm\n{rows}")
+    rows = "A,5,1,2020-01-01\n" if wrong == "no id matches" else "P1,5,1,1.1.2020\nP2,6,0,2.1.2020\n"
+    (tmp_path / "clinical.csv").write_text(f"patient_id,age,dm,start\n{rows}")
     (tmp_path / "features.csv").write_text("patient_id,original_shape_VoxelVolume\nP1,5\nP2,6\n")
     config = {
         "data": {"source": "features", "features": "features.csv"},
         "clinical": {"table": "clinical.csv", "columns": {"age": "baseline", "dm": "outcome"}},
+        "ingest": {"series": {"treatment_start": "start"}},
         "endpoints": {"dm": {"column": "dm"}},
         "harmonisation": {"method": "none"},
         "evaluation": {"strata": []},
@@ -64,7 +65,7 @@ def test_qc_when_nobody_is_left_then_the_page_is_written_and_the_run_ends_with_o
         )
         code, text = done.returncode, done.stdout + done.stderr
     assert code == 1, text
-    found = {"no id matches": "0 patients with data", "a row is too long": "more values in line 3"}[wrong]
+    found = {"no id matches": "0 patients with data", "no date can be read": "set clinical.date_format"}[wrong]
     [told] = [line for line in text.splitlines() if found in line]
     assert "results/cohort/qc.html" in told
     assert not {"CalledProcessError", "Traceback"} & set(re.findall(r"\w+", text))
