@@ -21,7 +21,7 @@ from metaswin.fusion.settings import FusionSettings
 from metaswin.harmonisation.fits import HarmonisationInputs, HarmonisationOutputs, harmonise
 from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.selection.fits import SelectionInputs, select_features
-from metaswin.selection.matrix import SETS as SET_NAMES
+from metaswin.selection.settings import SETS as SET_NAMES
 from metaswin.selection.settings import SelectionSettings
 from metaswin.stability.judge import judge_stability
 from metaswin.stability.settings import StabilitySettings

@@ -10,8 +10,8 @@ from metaswin.files import read_json, read_table
 from metaswin.folds.rows import Folds, leaky_training, outer_fits
 from metaswin.fusion.settings import FusionSettings
 from metaswin.selection.fits import selections
-from metaswin.selection.matrix import SETS, wide
-from metaswin.selection.settings import SelectionSettings
+from metaswin.selection.matrix import wide
+from metaswin.selection.settings import SETS, SelectionSettings
 
 SETTINGS = SelectionSettings(trees=10, keep=3)
 

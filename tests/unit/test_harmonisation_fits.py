@@ -14,8 +14,8 @@ from metaswin.harmonisation.fits import HarmonisationInputs, HarmonisationOutput
 from metaswin.harmonisation.fitted import ARRAYS, Harmoniser, load_harmoniser
 from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.selection.fits import SelectionInputs, kept_features, select_features
-from metaswin.selection.matrix import SETS, wide
-from metaswin.selection.settings import SelectionSettings
+from metaswin.selection.matrix import wide
+from metaswin.selection.settings import SETS, SelectionSettings
 
 MAKERS = ["SIEMENS", "GE", "Philips"]
 SETTINGS = HarmonisationSettings(method="combat", covariates=["age", "sex"])

@@ -11,6 +11,10 @@ from metaswin.radiomics.engine.spheres import harmonics, icosphere, spherical_pa
 from metaswin.radiomics.features import extract_features
 
 EXPECTED = json.loads(VALUES.read_text(encoding="utf-8"))
+# The patterns of twelve points are so symmetric that many values are equal but for rounding, and the 10th or 90th
+# percentile lies among them: the last bit of the processor's mathematical functions decides which values this feature
+# counts. Both results have been seen: the stored one of PyRadiomics, and this one on an AMD EPYC.
+OTHER_ROUNDING = {("twelve points", "lbp-3D-m2_firstorder_RobustMeanAbsoluteDeviation"): 0.4020858930932687}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -19,7 +23,8 @@ def test_extract_features_of_lbp3d_are_the_values_pyradiomics_gave(name: str) ->
     assert list(found) == list(EXPECTED[name])
     assert len(found) >= 3 * (18 + 16 + 5)
     for feature, value in EXPECTED[name].items():
-        assert found[feature] == pytest.approx(value, rel=1e-6, abs=1e-9, nan_ok=True), feature
+        allowed = [value, OTHER_ROUNDING.get((name, feature), value)]
+        assert any(found[feature] == pytest.approx(v, rel=1e-6, abs=1e-9, nan_ok=True) for v in allowed), feature
 
 
 def test_icosphere_has_its_points_on_the_sphere_each_once() -> None:

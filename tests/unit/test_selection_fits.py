@@ -13,8 +13,8 @@ from metaswin.folds.rows import Folds, all_fits, leaky_training
 from metaswin.harmonisation.fits import fit_harmoniser
 from metaswin.harmonisation.settings import HarmonisationSettings
 from metaswin.selection.fits import SelectionInputs, fit_table, kept_features, select_features, selections
-from metaswin.selection.matrix import SETS, wide
-from metaswin.selection.settings import SelectionSettings
+from metaswin.selection.matrix import wide
+from metaswin.selection.settings import SETS, SelectionSettings
 
 SETTINGS = SelectionSettings(trees=10, keep=3)
 N, K = 40, 4
