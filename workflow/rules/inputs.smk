@@ -1,4 +1,5 @@
 # Input functions: who is there, and where what a rule reads lies. They stand apart from the rules that use them.
+import time
 from functools import lru_cache
 
 from metaswin.organs.batches import batches
@@ -150,3 +151,16 @@ def labelled_table(name):
     kind, _, endpoint = Path(name).stem.partition("-")
     labels = {"endpoint": endpoint or "all", "table": kind.replace("_", " ")}
     return report(results(f"report/tables/{name}"), caption="../report/table.rst", category="Tables", labels=labels)
+
+
+def plan_patients(inputs, outputs, settings, log):
+    """Write the planned patients, or end the run with one message that names the page."""
+    from metaswin.files import write_text
+    from metaswin.qc.gate import pass_gate
+    from metaswin.qc.settings import QcSettings
+
+    try:
+        pass_gate(dict(inputs.items()), dict(outputs.items()), QcSettings(**settings))
+    except UserError as error:
+        write_text(log, f"{time.strftime('%F %T')} ERROR {error}\n")
+        raise WorkflowError(f"The quality control ends the run. Open {inputs.page}") from None

@@ -1,5 +1,4 @@
 # Everything that is wrong with the data, on one page, before any long computation.
-import time
 
 from metaswin.folds.settings import LEAST_FOLDS
 
@@ -71,15 +70,7 @@ checkpoint build_cohort:
     message:
         "Plan the patients after the quality control, or end the run"
     run:
-        from metaswin.files import write_text
-        from metaswin.qc.gate import pass_gate
-        from metaswin.qc.settings import QcSettings
-
-        try:
-            pass_gate(dict(input.items()), dict(output.items()), QcSettings(**params.settings))
-        except UserError as error:
-            write_text(log[0], f"{time.strftime('%F %T')} ERROR {error}\n")
-            raise WorkflowError(f"The quality control ends the run. Open {input.page}") from None
+        plan_patients(input, output, params.settings, log[0])
 
 
 rule qc:
