@@ -133,7 +133,7 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
 
 
 def no_outcome() -> pd.DataFrame:
-    """`Outcome.table` of nobody."""
+    """Return an `Outcome.table` without rows."""
     return _frame({}, {}, {}, {}, {})
 
 
@@ -145,7 +145,7 @@ def counts(
     Parameters
     ----------
     table : DataFrame
-        Rows of `Outcome.table` that count.
+        Rows of `Outcome.table` to count.
     problems : iterable of Problem
         Those that exclude patients from this endpoint count as `left_out`; others are ignored.
     name, endpoint

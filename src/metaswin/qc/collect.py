@@ -61,8 +61,8 @@ def collect(
     Parameters
     ----------
     inputs : mapping
-        ``patients, problems, choice, clinical, outcomes`` (of `metaswin.ingest.cohort.build_cohort`) and, with
-        DICOM, ``series`` (the public index).
+        ``patients, problems, choice, clinical, outcomes`` (of `metaswin.ingest.cohort.match_patients`). With DICOM
+        also ``series``, the public index.
     clinical, endpoints : settings
     single_column_auc : float
         A predictor that alone ranks events above non-events with a higher AUC is told.

@@ -32,7 +32,7 @@ def stops(problems: "pd.DataFrame") -> "pd.Series":
 
 
 def ends(problems: "pd.DataFrame") -> "pd.DataFrame":
-    """The problems that end every run: no table that can be read, nobody left."""
+    """Return the problems that end every run: a table that cannot be read, or no patient left."""
     return problems[problems["code"].isin(ENDS)]
 
 

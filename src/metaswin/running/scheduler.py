@@ -18,8 +18,8 @@ def lift_default_rate_limit(scheduler: Any, version: str) -> None:
     ----------
     scheduler : snakemake.scheduling.job_scheduler.JobScheduler
     version : str
-        Of Snakemake. Under any other version than `TESTED` nothing is changed: the run is as correct, and its main
-        process needs more time where thousands of jobs wait.
+        Version of Snakemake. Under any other version than `TESTED` nothing is changed. The results are the same; the
+        main process may need more time where thousands of jobs wait.
     """
     if version.startswith(TESTED):
         limiter = scheduler.job_rate_limiter
