@@ -18,26 +18,26 @@ def answer(endpoint: Endpoint) -> list[tuple[str, str]]:
 
 
 def volume_statement(endpoint: Endpoint) -> str:
-    """Whether volume alone is as good, in one sentence; empty where there is no volume arm."""
+    """Compare the headline arm with tumour volume alone, in words; empty where there is no volume arm."""
     volume = endpoint.volume()
     if volume is None:
         return ""
     found = endpoint.difference(*volume)
     if found.low is None:
-        return f"Whether tumour volume alone is as good cannot be said: {found.why}."
+        return f"The headline arm cannot be compared with tumour volume alone: {found.why}."
     interval = f"{found.signed}, {found.signed_interval}"
     if found.low > 0:
         return f"The headline arm is better than tumour volume alone (difference in AUC {interval})."
     if found.high < 0:
         return f"Tumour volume alone is better than the headline arm (difference in AUC {interval})."
     return (
-        f"Tumour volume alone is as good: the interval of the difference in AUC holds 0 ({interval}), so these data do "
-        "not show that images, clinical data and networks add anything to it. That is no proof that they are equal."
+        f"Tumour volume alone is not shown to be worse: the interval of the difference in AUC contains 0 ({interval}). "
+        "These data do not show that images, clinical data and networks add anything to it, nor that they are equal."
     )
 
 
 def volume_suffices(endpoint: Endpoint) -> bool:
-    """Whether tumour volume alone is as good as the headline or better, by the interval of the difference."""
+    """Whether the headline arm is not shown to be better than tumour volume, by the interval of the difference."""
     volume = endpoint.volume()
     if volume is None:
         return False
@@ -91,8 +91,7 @@ def _verdict(endpoint: Endpoint, control: tuple[str, str]) -> tuple[str, str]:
         return "cannot be compared", f"difference not estimable: {found.why}"
     if found.low is None or found.high is None:
         return "cannot be told apart", f"difference {found.signed}, interval not estimable: {found.why}"
-    same = "is as good" if control[0] == "volume" else "is not shown to be worse"
-    verdict = "is worse" if found.low > 0 else "is better" if found.high < 0 else same
+    verdict = "is worse" if found.low > 0 else "is better" if found.high < 0 else "is not shown to be worse"
     return verdict, f"difference {found.signed}, {found.signed_interval}"
 
 
@@ -109,7 +108,7 @@ def _trusted(endpoint: Endpoint) -> str:
         what = "events" if n["events"] <= n["nonevents"] else "non-events"
         doubts.append(f"fewer than {FIRM_EVENTS} {what} give no firm answer")
     if auc.low is not None and auc.low <= 0.5:
-        doubts.append("the interval holds .5, the AUC of a coin")
+        doubts.append("the interval contains .5")
     if auc.value is not None and auc.low is None:
         doubts.append(f"the interval is not estimable ({auc.why})")
     if endpoint.facts["warnings"]:
@@ -125,13 +124,13 @@ def _control_doubts(endpoint: Endpoint) -> list[str]:
     table = made(endpoint)
     permuted = table[(table["control"] == "permuted") & (table["arm"] == endpoint.headline)]
     if any(p is not None and p >= 0.05 for p in numbers(permuted.get("p", []))):
-        doubts.append("models of a permuted outcome do as well by chance")
+        doubts.append("the AUC is not shown to be higher than with a permuted outcome")
     shuffled = table[(table["control"] == "shuffled") & (table["arm"] == "radiomics")]
     for row in shuffled.to_dict("records"):
         low, high = number(row["difference_low"]), number(row["difference_high"])
         if low is not None and high is not None and low <= 0 <= high:
             doubts.append(
-                "radiomics does as well with its voxels shuffled, so it reads size and brightness, not texture"
+                "radiomics is not shown to be better than with its voxels shuffled, so texture is not shown to matter"
             )
     return doubts
 
