@@ -21,10 +21,12 @@ import pandas as pd
 import SimpleITK as sitk
 
 from metaswin.files import read_table
+from metaswin.folds.rows import Folds
 from metaswin.radiomics.settings import RadiomicsSettings
 from metaswin.regions.settings import RegionsSettings
 from metaswin.stability.judge import measured, stability_table
 from metaswin.stability.patient import perturb_patient
+from metaswin.stability.perturb import RANDOM
 from metaswin.stability.settings import StabilitySettings
 
 SETTINGS, REGIONS, SEED = StabilitySettings(), RegionsSettings(), 20250828
@@ -37,7 +39,10 @@ def main() -> int:
     parser.add_argument("results", type=Path)
     parser.add_argument("--patients", type=int, default=20)
     parser.add_argument("--all-images", action="store_true")
+    parser.add_argument("--designs", type=int, nargs="+", metavar="MASKS")
     arguments = parser.parse_args()
+    if arguments.designs:
+        return compare_designs(arguments.results, arguments.designs)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     patients = sorted(path.parent.name for path in (arguments.results / "regions").glob("*/regions.json"))
     patients = [name for name in patients if (arguments.results / f"regions/{name}/ct.nii.gz").stat().st_size]
@@ -66,6 +71,33 @@ def main() -> int:
     missing = int((table[NUMBERS].isna() != theirs[NUMBERS].isna()).to_numpy().sum())
     print(f"{apart.size} values compared, largest difference {np.nanmax(apart):.1e}, missing on one side {missing}")
     return int(np.nanmax(apart) > 1e-6 or missing > 0 or not table["kept"].equals(theirs["kept"]))
+
+
+def compare_designs(results: Path, designs: list[int]) -> int:
+    """Print how often fewer random masks of the same patients lead to other decisions."""
+    perturbed = read_table(results / "features/perturbed.parquet")
+    training = Folds.of(read_table(next((results / "folds").glob("*.parquet"))), 0).training()
+    numbers = sorted(perturbed.loc[perturbed["kind"] == RANDOM, "number"].unique())
+
+    def decisions(chosen: list[int]) -> pd.Series:
+        rows = perturbed[(perturbed["kind"] != RANDOM) | perturbed["number"].isin(chosen)].copy()
+        random = rows["kind"] == RANDOM
+        rows.loc[random, "number"] = rows.loc[random, "number"].map(chosen.index)
+        settings = StabilitySettings(perturbations=len(chosen))
+        table = stability_table(measured(rows, len(chosen)), training, settings)
+        return table.set_index(["fit", "set", "feature"])["kept"]
+
+    half = len(numbers) // 2
+    every = decisions(numbers)
+    pairs = {f"{len(numbers)} and the first {n}": (every, decisions(numbers[:n])) for n in designs}
+    pairs[f"two draws of {half}"] = (decisions(numbers[:half]), decisions(numbers[half : 2 * half]))
+    for name, (first, second) in pairs.items():
+        first, second = first.align(second, join="inner")
+        print(
+            f"{name}: {len(first)} decisions, same {np.mean(first == second):.2%}, kept by the first only "
+            f"{np.mean(first & ~second):.2%}, by the second only {np.mean(~first & second):.2%}"
+        )
+    return 0
 
 
 def judged(results: Path, patients: list[str], radiomics: RadiomicsSettings) -> pd.DataFrame:

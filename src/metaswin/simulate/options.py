@@ -114,7 +114,7 @@ PRESETS: dict[str, dict] = {
     # A risk strong and frequent enough that a few dozen patients show it; volume alone holds little of it.
     "demo": {
         "prevalence": 0.6,
-        "coefficients": {"texture": 1.5, "volume": 0.3, "peritumoral": 0.7, "nodes": 0.9},
+        "coefficients": {"texture": 2.5, "volume": 0.3, "peritumoral": 1.0, "nodes": 0.9},
     },
 }
 

@@ -17,7 +17,7 @@ class StabilitySettings(Settings):
 
     enabled: bool = True
     patients: int = Field(default=50, ge=2)
-    perturbations: int = Field(default=10, ge=2)
+    perturbations: int = Field(default=3, ge=2)
     shift: float = Field(default=1.0, ge=0)
     noise: float = Field(default=1.0, ge=0)
     smoothness: float = Field(default=5.0, gt=0)
