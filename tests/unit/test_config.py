@@ -11,6 +11,7 @@ from metaswin.config.model import Config
 from metaswin.config.read import read_config
 from metaswin.config.removed import REMOVED
 from metaswin.errors import UserError
+from metaswin.running.input_files import check_files
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def clinical_only(tmp_path):
 
 def messages(raw):
     with pytest.raises(UserError) as caught:
-        load(raw)
+        load(raw, check_files)
     return str(caught.value)
 
 
@@ -44,11 +45,11 @@ def test_schema_file_when_compared_then_it_is_what_the_models_generate(repositor
 @pytest.mark.parametrize("example", ["radcure-clinical", "soft-tissue-sarcoma", "head-and-neck"])
 def test_example_when_loaded_without_its_data_then_it_is_consistent(repository, example):
     raw = read_config(repository / f"config/examples/{example}.yaml")
-    assert load(raw, check_data=False).data.source in ("clinical", "dicom")
+    assert load(raw).data.source in ("clinical", "dicom")
 
 
 def test_demo_when_loaded_then_it_is_consistent(repository):
-    assert load(read_config(repository / "config/demo.yaml"), check_data=False).endpoints
+    assert load(read_config(repository / "config/demo.yaml")).endpoints
 
 
 def test_load_when_nothing_is_set_then_says_how_to_begin():
@@ -63,7 +64,7 @@ def test_load_when_there_are_two_folds_then_three_are_asked_for(clinical_only):
 
 
 def test_load_when_valid_then_returns_the_config(clinical_only):
-    assert load(clinical_only).clinical.columns["Age"].role == "baseline"
+    assert load(clinical_only, check_files).clinical.columns["Age"].role == "baseline"
 
 
 def test_load_when_keys_are_unknown_then_all_are_told_with_suggestions(clinical_only):
@@ -124,7 +125,7 @@ def test_load_when_paths_are_absent_then_keys_and_paths_are_named(clinical_only,
 def test_load_when_root_is_given_then_relative_paths_start_there(clinical_only, tmp_path):
     clinical_only["data"]["root"] = str(tmp_path)
     clinical_only["clinical"]["table"] = "clinical.csv"
-    assert Path(load(clinical_only).clinical.table) == tmp_path / "clinical.csv"
+    assert Path(load(clinical_only, check_files).clinical.table) == tmp_path / "clinical.csv"
 
 
 def test_load_when_strata_have_no_role_then_it_is_told(clinical_only):
@@ -156,11 +157,11 @@ def test_load_when_radiomics_names_a_ring_nobody_makes_then_it_is_told(repositor
     raw = read_config(repository / "config/demo.yaml")
     raw["radiomics"] = {"regions": ["tumor", "ring_0_5mm"]}
     with pytest.raises(UserError, match=r"radiomics\.regions: nobody makes 'ring_0_5mm'; did you mean 'ring_0_10mm'"):
-        load(raw, check_data=False)
+        load(raw)
 
 
 def test_load_when_organs_are_named_that_the_thresholds_do_not_make_then_it_is_told(repository):
     raw = read_config(repository / "config/demo.yaml")
     raw["patches"] = {**raw["patches"], "organ_groups": {"jaw": ["mandible"]}}
     with pytest.raises(UserError, match=r"organ_groups\.jaw: organs\.backend threshold does not make 'mandible'"):
-        load(raw, check_data=False)
+        load(raw)

@@ -31,7 +31,7 @@ def test_batches_when_more_permutations_are_asked_for_then_full_ones_stay():
 
 def example(repository: Path, name: str, **changes) -> Config:
     raw = yaml.safe_load((repository / f"config/{name}.yaml").read_text())
-    return load({**raw, **changes}, check_data=False)
+    return load({**raw, **changes})
 
 
 def test_reasons_when_images_are_there_then_none(repository):

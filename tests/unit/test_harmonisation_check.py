@@ -28,7 +28,7 @@ def messages(harmonisation, source="dicom"):
     if source == "clinical":
         raw["fusion"] = {"modalities": ["clinical"]}
     try:
-        load(raw, check_data=False)
+        load(raw)
     except UserError as error:
         return str(error)
     return "fine"

@@ -14,6 +14,7 @@ from metaswin.ingest.ids import alike, same_but_writing
 from metaswin.ingest.pseudonyms import Pseudonyms, pseudonym_places, read_map, read_pseudonyms
 from metaswin.ingest.settings import DataSettings
 from metaswin.ingest.sheets import read_feature_ids, read_sheet
+from metaswin.running.input_files import check_files
 
 KEY = "a secret of more than thirty-two characters"
 
@@ -57,7 +58,7 @@ def test_key_when_it_is_the_users_then_other_studies_have_the_same_names_and_a_b
     assert read_pseudonyms(pseudonym_places(settings, "p")).of("A") == Pseudonyms(KEY).of("A")
     raw = {"data": {"source": "clinical", "pseudonyms": True, "pseudonym_key": "nowhere"}, "clinical": {"table": "x"}}
     with pytest.raises(UserError, match=r"data\.pseudonym_key: no file nowhere"):
-        load({**raw, "endpoints": {"dm": {"column": "dm"}}, "fusion": {"modalities": ["clinical"]}})
+        load({**raw, "endpoints": {"dm": {"column": "dm"}}, "fusion": {"modalities": ["clinical"]}}, check_files)
 
 
 def test_ways_in_when_pseudonyms_are_on_then_all_map_an_id_alike_and_any_id_is_usable(tmp_path):

@@ -16,6 +16,7 @@ from metaswin.predict.clinical import prepare_clinical
 from metaswin.predict.combine import not_predicted, prediction_table
 from metaswin.predict.config import TABLE, merged, prediction_config
 from metaswin.predict.workflow import told
+from metaswin.running.input_files import check_files
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +123,12 @@ def test_config_when_derived_then_it_is_valid_knows_no_outcome_and_keeps_the_ord
         list(config["patches"]["organ_groups"]) == ["bone", "air", "zinc"]
         or "zinc" in config["patches"]["organ_groups"]
     )
-    loaded = load(config)
+    loaded = load(config, check_files)
     assert (loaded.data.source, loaded.clinical.table, loaded.endpoints) == ("features", TABLE, {})
 
 
 def test_config_when_no_data_are_given_then_the_clinical_table_alone_is_read(frozen, table):
-    loaded = load(prediction_config(frozen.read(), None, table, ["patient_id", "age", "sex"]))
+    loaded = load(prediction_config(frozen.read(), None, table, ["patient_id", "age", "sex"]), check_files)
     assert loaded.data.source == "clinical"
 
 

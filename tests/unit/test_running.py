@@ -259,7 +259,7 @@ def test_init_when_called_then_the_configuration_is_commented_and_valid_and_neve
         assert main(["init", str(tmp_path / example), "--example", example]) == 0
     text = (tmp_path / "head-and-neck/metaswin.yaml").read_text()
     assert text.startswith("# The configuration of this folder")
-    assert load(read_config(tmp_path / "head-and-neck/metaswin.yaml"), check_data=False).data.source == "dicom"
+    assert load(read_config(tmp_path / "head-and-neck/metaswin.yaml")).data.source == "dicom"
     (tmp_path / "all-settings/metaswin.yaml").write_text("mine")
     assert main(["init", str(tmp_path / "all-settings")]) == 1
     assert (tmp_path / "all-settings/metaswin.yaml").read_text() == "mine"

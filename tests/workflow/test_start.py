@@ -60,7 +60,7 @@ def test_config_when_it_has_several_mistakes_then_all_are_told_before_anything_r
 
 def stand_in(folder: Path, configs: list[Path]) -> None:
     """What a configuration names, as far as the check before a run looks at it."""
-    config = load(read_configs(configs), check_data=False)
+    config = load(read_configs(configs))
     names = {config.clinical.id, *config.clinical.columns, config.ingest.series.treatment_start}
     for endpoint in config.endpoints.values():
         names |= {*endpoint.columns, endpoint.start}

@@ -10,11 +10,12 @@ from metaswin.errors import UserError
 from metaswin.folds.fits import all_fits, fit_name, outer_fits
 from metaswin.ingest.pseudonyms import pseudonym_places
 from metaswin.provenance import code_version
+from metaswin.running.input_files import check_files
 from metaswin.running.owner import hold, is_mine, live_owner
 from metaswin.running.scheduler import lift_default_rate_limit
 
 try:
-    CONFIG = load(config, check_data=workflow.is_main_process)
+    CONFIG = load(config, check_files if workflow.is_main_process else None)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -10,6 +10,7 @@ from metaswin.clinical.table import STAGE, ClinicalTable, matches
 from metaswin.errors import suggestion
 from metaswin.problems import Problem
 
+UNKNOWN = "unknown"  # level of a category that is missing
 # Units that a column may be in instead of its own: factor → what it suggests.
 UNITS = {12: "months", 52.18: "weeks", 365.25: "days", 10: "tenths of the unit", 1000: "thousandths of the unit"}
 FAR = 20.0  # interquartile ranges from the median: a mistake of unit or digits, whatever the distribution
@@ -144,3 +145,8 @@ def _units_off(
 
 def _warning(patient: str, code: str, found: str, expected: str, action: str, private: str = "") -> Problem:
     return Problem(patient, STAGE, code, found, expected, action, excludes=False, private=private)
+
+
+def normalised(column: pd.Series) -> list[str]:
+    """Values of a category trimmed and case-folded; ``unknown`` where missing or empty."""
+    return [UNKNOWN if pd.isna(value) else str(value).strip().casefold() or UNKNOWN for value in column]

@@ -1,9 +1,7 @@
-"""Mistakes of a configuration that no single setting shows: what one section says of another, and of the files."""
-
-from pathlib import Path
+"""Mistakes of a configuration that no single setting shows: what one section says of another."""
 
 from metaswin.config.model import Config
-from metaswin.errors import UserError, suggestion
+from metaswin.errors import suggestion
 
 WAY_IN = {"dicom": "dicom", "nifti": "sheet", "features": "features"}
 
@@ -16,7 +14,7 @@ def check_consistency(config: Config) -> list[str]:
     from metaswin.stability.check import check_stability
     from metaswin.survival.arms import check_hazard_arms
 
-    messages = [f"data.{key} is not set, but {why}; give its path" for key, why in _needed(config).items() if
+    messages = [f"data.{key} is not set, but {why}; give its path" for key, why in needed_paths(config).items() if
                 getattr(config.data, key) is None]  # fmt: skip
     if config.clinical.table is None:
         messages.append("clinical.table is not set; give the path of the clinical table (CSV)")
@@ -28,15 +26,11 @@ def check_consistency(config: Config) -> list[str]:
     messages += _check_roles(config)
     if config.data.source in ("dicom", "nifti"):
         messages += _check_regions(config) + _check_organs(config) + check_stability(config)
-    if config.data.source == "dicom" and config.ingest.tumor_source == "nnunet":
-        from metaswin.images.model_folder import check_model_folder
-
-        messages += check_model_folder(config.images.nnunet)
     messages += check_harmonisation(config) + check_arms(config)
     return messages + check_hazard_arms(config) + check_evaluation(config)
 
 
-def _needed(config: Config) -> dict[str, str]:
+def needed_paths(config: Config) -> dict[str, str]:
     """Paths of `data` that this configuration needs → why."""
     source = config.data.source
     needed = {WAY_IN[source]: f"data.source is {source}"} if source in WAY_IN else {}
@@ -113,54 +107,3 @@ def _check_organs(config: Config) -> list[str]:
         for setting, name in named
         if name not in known
     ]
-
-
-def check_files(config: Config) -> list[str]:
-    """Messages on paths that do not exist and columns that the clinical table does not have."""
-    messages = []
-    for key in _needed(config):
-        path = getattr(config.data, key)
-        if path is None:
-            continue
-        there = Path(path).is_dir() if key == "dicom" else Path(path).is_file()
-        if not there:
-            kind = "folder" if key == "dicom" else "file"
-            messages.append(f"data.{key}: no {kind} {path} (looked from {Path.cwd()})")
-    key = config.data.pseudonym_key
-    if config.data.pseudonyms and key is not None and not Path(key).is_file():
-        messages.append(f"data.pseudonym_key: no file {key} (looked from {Path.cwd()})")
-    if config.data.source in ("dicom", "nifti") and config.organs.backend == "totalsegmentator":
-        from metaswin.organs.weights import missing_weights
-
-        messages += missing_weights(config.organs.totalsegmentator)
-    weights = config.deep.pretrained if config.deep.enabled else None
-    if weights is not None and not Path(weights).is_file():
-        messages.append(f"deep.pretrained: no file {config.deep.pretrained} (looked from {Path.cwd()})")
-    if config.predict.bundle is not None:
-        from metaswin.bundle.manifest import tampering
-
-        # The clinical table is made during the run; `metaswin predict` has looked at the one that it is made of.
-        return messages + tampering(Path(config.predict.bundle))
-    if config.clinical.table is None:
-        return messages
-    from metaswin.clinical.table import read_rows
-
-    try:
-        header, _ = read_rows(config.clinical.table)
-    except UserError as error:
-        return [*messages, str(error)]
-    wanted_columns: list[tuple[str, list[str | None]]] = [
-        ("clinical.id", [config.clinical.id]),
-        ("clinical.columns", list(config.clinical.columns)),
-        *((f"cohort.{key}", list(getattr(config.cohort, key))) for key in type(config.cohort).model_fields),
-        ("ingest.series.treatment_start", [config.ingest.series.treatment_start]),
-    ]
-    for name, endpoint in config.endpoints.items():
-        wanted_columns.append((f"endpoints.{name}", [*endpoint.columns, endpoint.start]))
-    for title, names in wanted_columns:
-        for name in names:
-            if name is not None and name.strip() not in header:
-                messages.append(
-                    f"{title}: {config.clinical.table} has no column {name!r}{suggestion(name.strip(), header)}"
-                )
-    return messages

@@ -1,13 +1,13 @@
 """Load and check a configuration: every mistake is told at once, before anything runs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from metaswin.config.check import check_consistency, check_files
+from metaswin.config.check import check_consistency
 from metaswin.config.model import Config
 from metaswin.config.removed import REMOVED
 from metaswin.errors import UserError, several, suggestion
@@ -22,15 +22,15 @@ NO_DATA = """No data set yet.
   config/examples/ holds three complete ones."""
 
 
-def load(raw: Mapping[str, Any], check_data: bool = True) -> Config:
+def load(raw: Mapping[str, Any], check_files: Callable[[Config], list[str]] | None = None) -> Config:
     """Make a checked `Config` of a mapping (as read from YAML).
 
     Parameters
     ----------
     raw : mapping
         The configuration; missing keys take their defaults.
-    check_data : bool
-        Whether to look at the files the configuration names too (the header of the clinical table).
+    check_files : callable, optional
+        Gives messages on the files that the configuration names; `metaswin.running.input_files.check_files`.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def load(raw: Mapping[str, Any], check_data: bool = True) -> Config:
         raise UserError(NO_DATA)
     config = _with_root(config)
     messages = check_consistency(config)
-    if check_data:
+    if check_files is not None:
         messages += check_files(config)
     if messages:
         raise several("The configuration has mistakes:", messages)

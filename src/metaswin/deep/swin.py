@@ -31,13 +31,13 @@ def last_tokens(swin: SwinTransformer, patches: torch.Tensor) -> torch.Tensor:
     tokens = move(swin.patch_embed(patches).flatten(2).transpose(1, 2), where.first).contiguous()
     for layer, stage in zip(layers, where.stages, strict=True):
         for block, place in zip(layer.blocks, stage.blocks, strict=True):
-            tokens = _block(block, move(tokens, place.before), place)
+            tokens = _one_block(block, move(tokens, place.before), place)
         children = move(tokens, stage.merge).view(len(tokens), -1, 8 * tokens.shape[2])
         tokens = layer.downsample.reduction(layer.downsample.norm(children))
     return tokens
 
 
-def _block(block: SwinTransformerBlock, tokens: torch.Tensor, place: BlockPlaces) -> torch.Tensor:
+def _one_block(block: SwinTransformerBlock, tokens: torch.Tensor, place: BlockPlaces) -> torch.Tensor:
     attention = block.attn
     windowed = move(block.norm1(tokens), place.windows)
     joined = attention.qkv(windowed).view(len(tokens), -1, place.window, 3 * tokens.shape[2])

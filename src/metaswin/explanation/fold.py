@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metaswin.clinical.predictors import UNKNOWN, normalised
 from metaswin.explanation.players import SHOWN, column_players, modality_of, modality_players
 from metaswin.explanation.settings import ExplanationSettings
 from metaswin.explanation.shapley import Shares, exact_shares, logit_of, sampled_shares
 from metaswin.files import read_json, read_table, write_table
 from metaswin.folds.rows import Folds
-from metaswin.fusion.encode import UNKNOWN, CategoryColumn, RegionFlag, normalised
+from metaswin.fusion.encode import CategoryColumn, RegionFlag
 from metaswin.fusion.modalities import SourceFiles, load_sources
 from metaswin.fusion.store import FittedArm, load_arm
 

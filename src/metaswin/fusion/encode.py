@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metaswin.clinical.predictors import UNKNOWN, normalised
+
 # Scaled values are cut here (standard deviations), so that one odd test row cannot dominate a prediction.
 LIMIT = 5.0
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -165,11 +166,6 @@ def fit_encoder(train: pd.DataFrame, kinds: Mapping[str, str], min_rows: int) ->
                 regions.setdefault(name.partition("__")[0], []).append(name)
     flags = [RegionFlag(region, tuple(names)) for region, names in sorted(regions.items())]
     return BlockEncoder((*columns, *(flag for flag in flags if 0 < flag.of(train).mean() < 1)))
-
-
-def normalised(column: pd.Series) -> list[str]:
-    """Values of a category trimmed and case-folded; ``unknown`` where missing or empty."""
-    return [UNKNOWN if pd.isna(value) else str(value).strip().casefold() or UNKNOWN for value in column]
 
 
 def _fit_category(column: pd.Series, min_rows: int) -> CategoryColumn:

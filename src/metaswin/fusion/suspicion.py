@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from metaswin.fusion.encode import normalised
-from metaswin.fusion.thresholds import auc
+from metaswin.clinical.predictors import normalised
 from metaswin.problems import Problem
 
 
@@ -27,12 +26,12 @@ def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, f
     found = {}
     for column, kind in kinds.items():
         if kind == "category":
-            values = [auc(_rates(normalised(table[column]), label, fold), label)]
+            values = [_auc(_rates(normalised(table[column]), label, fold), label)]
         else:
             numbers = table[column].to_numpy(dtype="float64", na_value=np.nan)
             missing = np.isnan(numbers)
             filled = np.where(missing, np.median(numbers[~missing]) if not missing.all() else 0.0, numbers)
-            values = [max(value, 1 - value) for value in (auc(filled, label), auc(missing, label))]
+            values = [max(value, 1 - value) for value in (_auc(filled, label), _auc(missing, label))]
         found[column] = max(values)
     return found
 
@@ -48,6 +47,12 @@ def suspicious(column: str, limit: float) -> Problem:
         "check that it was recorded before treatment; if not, change its role in clinical.columns",
         excludes=False,
     )
+
+
+def _auc(score: np.ndarray, label: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(label, score))
 
 
 def _rates(levels: list[str], label: np.ndarray, fold: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from metaswin.clinical.predictors import UNKNOWN, normalised
 from metaswin.errors import UserError, suggestion
-from metaswin.fusion.encode import UNKNOWN, normalised
 from metaswin.harmonisation.settings import ACQUISITION
 
 

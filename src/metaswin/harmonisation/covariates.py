@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metaswin.fusion.encode import UNKNOWN, normalised
+from metaswin.clinical.predictors import UNKNOWN, normalised
 
 
 @dataclass(frozen=True)

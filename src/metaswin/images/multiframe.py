@@ -24,7 +24,7 @@ GROUPS = {
     "CTXRayDetailsSequence": {"KVP": "KVP"},
 }
 PER_FRAME, SHARED = "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"
-TAGS = [PER_FRAME, SHARED]
+FRAME_TAGS = [PER_FRAME, SHARED]
 
 
 def split_frames(image: "Dataset") -> "list[Dataset]":
@@ -43,7 +43,7 @@ def split_frames(image: "Dataset") -> "list[Dataset]":
     described = image.get(PER_FRAME)
     if not described:
         return [image]
-    pixels = _pixels(image, len(described))
+    pixels = _frame_pixels(image, len(described))
     shared = (image.get(SHARED) or [Dataset()])[0]
     common = Dataset()
     common.update({tag: element for tag, element in image.items() if element.tag not in _left_out()})
@@ -73,7 +73,7 @@ def _values(groups: "Dataset", shared: "Dataset") -> dict[str, Any]:
     return values
 
 
-def _pixels(image: "Dataset", frames: int) -> np.ndarray:
+def _frame_pixels(image: "Dataset", frames: int) -> np.ndarray:
     """Stored values, shape (frames, rows, columns)."""
     try:
         pixels = image.pixel_array
@@ -87,4 +87,4 @@ def _pixels(image: "Dataset", frames: int) -> np.ndarray:
 def _left_out() -> set[int]:
     from pydicom.datadict import tag_for_keyword
 
-    return {int(tag_for_keyword(name) or 0) for name in (*TAGS, "PixelData")}
+    return {int(tag_for_keyword(name) or 0) for name in (*FRAME_TAGS, "PixelData")}

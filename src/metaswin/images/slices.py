@@ -6,11 +6,12 @@ import numpy as np
 
 from metaswin.images.acquisition import number
 from metaswin.images.grid import Grid
-from metaswin.images.settings import ImagesSettings
 from metaswin.problems import BadData, Findings
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+    from metaswin.images.settings import ImagesSettings
 
 SAME_POSITION = 0.01  # mm: two slices closer than this lie at one position
 UNIT_TOLERANCE = 1e-3  # deviation of the direction cosines from unit, orthogonal vectors
@@ -27,7 +28,7 @@ HU_TYPES = ("", "HU", "US")  # absent, Hounsfield, unspecified (PS3.3 C.11.1.1.2
 EXPORT = "export the series again, complete and with original slices"
 
 
-def check_slices(slices: "list[Dataset]", settings: ImagesSettings, findings: Findings) -> "list[Dataset]":
+def check_slices(slices: "list[Dataset]", settings: "ImagesSettings", findings: Findings) -> "list[Dataset]":
     """Drop localizers and copies, check what every slice must have, and sort by position along the slice normal.
 
     Returns
@@ -65,7 +66,7 @@ def check_slices(slices: "list[Dataset]", settings: ImagesSettings, findings: Fi
     return images
 
 
-def slice_grid(slices: "list[Dataset]", settings: ImagesSettings) -> Grid:
+def slice_grid(slices: "list[Dataset]", settings: "ImagesSettings") -> Grid:
     """The grid of sorted slices.
 
     Raises
@@ -89,7 +90,7 @@ def slice_grid(slices: "list[Dataset]", settings: ImagesSettings) -> Grid:
     )
 
 
-def check_number(slices: int, settings: ImagesSettings) -> None:
+def check_number(slices: int, settings: "ImagesSettings") -> None:
     """Check the number of slices of a series against the smallest accepted one."""
     if slices < settings.min_slices:
         raise BadData(
@@ -199,7 +200,7 @@ def _sorted_unique(images: "list[Dataset]", findings: Findings) -> "list[Dataset
     return kept
 
 
-def slice_spacing(along: np.ndarray, settings: ImagesSettings) -> float:
+def slice_spacing(along: np.ndarray, settings: "ImagesSettings") -> float:
     """Distance (mm) of regular slices at the sorted positions `along` (mm, all different).
 
     Raises
@@ -231,7 +232,7 @@ def slice_spacing(along: np.ndarray, settings: ImagesSettings) -> float:
     return spacing
 
 
-def check_spacing(spacing: float, settings: ImagesSettings) -> None:
+def check_spacing(spacing: float, settings: "ImagesSettings") -> None:
     """Check a slice distance (mm) against the largest accepted one."""
     if spacing > settings.max_slice_spacing:
         raise BadData(

@@ -7,10 +7,10 @@ from typing import Any
 
 from metaswin import __version__
 from metaswin.bundle.load import Bundle
+from metaswin.clinical.predictors import UNKNOWN, normalised
 from metaswin.clinical.settings import ClinicalSettings
 from metaswin.clinical.table import read_clinical, read_header
 from metaswin.errors import UserError, suggestion
-from metaswin.fusion.encode import UNKNOWN, normalised
 from metaswin.predict.config import way_in
 
 LENIENT = "or give --lenient: they count as missing, and every patient concerned says so"

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from metaswin.bundle.ranges import UNITS
-from metaswin.fusion.encode import UNKNOWN, normalised
+from metaswin.clinical.predictors import UNKNOWN, normalised
 
 WORDS = {
     "pixel_spacing": "pixel spacing",

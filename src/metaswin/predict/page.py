@@ -1,7 +1,6 @@
 """One page a patient: the risk, how far to believe it, and what it rests on. Opens offline."""
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 
 from metaswin.bundle.card import SHOWN, figure
 from metaswin.bundle.load import Bundle
+from metaswin.report.environment import environment
 from metaswin.report.numbers import arm_name, count, days, part_name
 from metaswin.report.patients import embedded
 
@@ -97,11 +97,6 @@ def per_cent(share: float) -> str:
 
 
 def _template() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters |= {"per_cent": per_cent}
-    text = (resources.files("metaswin.predict") / "templates" / "patient.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text)
+    templates = environment("metaswin.predict")
+    templates.filters |= {"per_cent": per_cent}
+    return templates.get_template("patient.html.j2")

@@ -50,7 +50,7 @@ def make_qc(
 def _page(qc: Qc, settings: QcSettings) -> str:
     out = qc.problems[qc.problems["excludes"]]
     warned = qc.problems[~qc.problems["excludes"]]
-    template = environment().get_template("qc.html.j2")
+    template = environment("metaswin.qc").get_template("qc.html.j2")
     return template.render(
         qc=qc,
         stop=settings.on_problem == "stop",

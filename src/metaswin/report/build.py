@@ -20,6 +20,7 @@ from metaswin.report.methods import methods
 from metaswin.report.patients import chosen_pictures, embedded
 from metaswin.report.run_statements import conditions, statements
 from metaswin.report.settings import ReportSettings
+from metaswin.report.svg import chart_svg, scale_svg, swatch, track_svg
 from metaswin.report.views import cohort_view, endpoint_view
 
 
@@ -61,8 +62,14 @@ def build_report(
         for figure in view["figures"]:
             write_figure(figure, Path(outputs["figures"]))
     pictures = {patient: embedded(path) for patient, path in chosen_pictures(data, settings.pictures).items()}
-    templates = environment()
-    templates.globals["picture"] = lambda path: Markup(embedded(path))
+    templates = environment("metaswin.report")
+    templates.globals |= {
+        "picture": lambda path: Markup(embedded(path)),
+        "chart_svg": lambda chart: Markup(chart_svg(chart)),
+        "swatch": lambda style: Markup(swatch(style)),
+        "track": lambda forest, number: Markup(track_svg(forest, number)),
+        "scale": lambda forest: Markup(scale_svg(forest)),
+    }
     page = templates.get_template("page.html.j2").render(
         title=settings.title,
         data=data,

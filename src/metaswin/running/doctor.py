@@ -151,7 +151,7 @@ def _config(directory: Path, paths: Sequence[Path]) -> tuple["Config | None", li
         ]
     names = " ".join(map(str, paths))
     try:
-        config = load(read_configs([workflow_root() / "config/config.yaml", *paths]), check_data=False)
+        config = load(read_configs([workflow_root() / "config/config.yaml", *paths]))
     except UserError as error:
         messages = str(error).split("\n  - ")
         told = [with_lines(message, paths) for message in messages[1:]] or messages
@@ -161,8 +161,8 @@ def _config(directory: Path, paths: Sequence[Path]) -> tuple["Config | None", li
 
 def _data(config: "Config", directory: Path) -> list[Line]:
     """What the configuration names: data and clinical table, then organ weights."""
-    from metaswin.config.check import check_files
     from metaswin.organs.weights import missing_weights, required
+    from metaswin.running.input_files import check_files
 
     wanted = config.data.source in ("dicom", "nifti") and config.organs.backend == "totalsegmentator"
     settings = config.organs.totalsegmentator

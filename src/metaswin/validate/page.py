@@ -1,13 +1,13 @@
 """The external validation as one page that opens offline."""
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import pandas as pd
 
 from metaswin.bundle.card import figure
 from metaswin.bundle.load import Bundle
+from metaswin.report.environment import environment
 from metaswin.report.numbers import arm_name, count, days, number
 
 NAMES = {
@@ -33,17 +33,15 @@ def validation_page(
     metrics, calibration : DataFrame
         Tables of all endpoints and sets.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    text = (resources.files("metaswin.validate") / "templates" / "validation.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text).render(
-        endpoints=[_view(bundle, view, metrics, calibration) for view in views],
-        confidence=f"{bundle.facts['confidence']:.0%}",
-        fingerprint=bundle.fingerprint[:16],
-        version=bundle.facts["metaswin"],
+    return (
+        environment("metaswin.validate")
+        .get_template("validation.html.j2")
+        .render(
+            endpoints=[_view(bundle, view, metrics, calibration) for view in views],
+            confidence=f"{bundle.facts['confidence']:.0%}",
+            fingerprint=bundle.fingerprint[:16],
+            version=bundle.facts["metaswin"],
+        )
     )
 
 

@@ -1,0 +1,1 @@
+"""Errors, files, problems, statuses and pages: what every chapter uses."""

@@ -1,0 +1,58 @@
+"""Check the files that a configuration names, before anything runs."""
+
+from pathlib import Path
+
+from metaswin.bundle.manifest import tampering
+from metaswin.clinical.table import read_rows
+from metaswin.config.check import needed_paths
+from metaswin.config.model import Config
+from metaswin.errors import UserError, suggestion
+from metaswin.images.model_folder import check_model_folder
+from metaswin.organs.weights import missing_weights
+
+
+def check_files(config: Config) -> list[str]:
+    """Messages on paths that do not exist and columns that the clinical table does not have."""
+    messages = []
+    for key in needed_paths(config):
+        path = getattr(config.data, key)
+        if path is None:
+            continue
+        there = Path(path).is_dir() if key == "dicom" else Path(path).is_file()
+        if not there:
+            kind = "folder" if key == "dicom" else "file"
+            messages.append(f"data.{key}: no {kind} {path} (looked from {Path.cwd()})")
+    key = config.data.pseudonym_key
+    if config.data.pseudonyms and key is not None and not Path(key).is_file():
+        messages.append(f"data.pseudonym_key: no file {key} (looked from {Path.cwd()})")
+    if config.data.source in ("dicom", "nifti") and config.organs.backend == "totalsegmentator":
+        messages += missing_weights(config.organs.totalsegmentator)
+    if config.data.source == "dicom" and config.ingest.tumor_source == "nnunet":
+        messages += check_model_folder(config.images.nnunet)
+    weights = config.deep.pretrained if config.deep.enabled else None
+    if weights is not None and not Path(weights).is_file():
+        messages.append(f"deep.pretrained: no file {config.deep.pretrained} (looked from {Path.cwd()})")
+    if config.predict.bundle is not None:
+        # The clinical table is made during the run; `metaswin predict` has looked at the one that it is made of.
+        return messages + tampering(Path(config.predict.bundle))
+    if config.clinical.table is None:
+        return messages
+    try:
+        header, _ = read_rows(config.clinical.table)
+    except UserError as error:
+        return [*messages, str(error)]
+    wanted_columns: list[tuple[str, list[str | None]]] = [
+        ("clinical.id", [config.clinical.id]),
+        ("clinical.columns", list(config.clinical.columns)),
+        *((f"cohort.{key}", list(getattr(config.cohort, key))) for key in type(config.cohort).model_fields),
+        ("ingest.series.treatment_start", [config.ingest.series.treatment_start]),
+    ]
+    for name, endpoint in config.endpoints.items():
+        wanted_columns.append((f"endpoints.{name}", [*endpoint.columns, endpoint.start]))
+    for title, names in wanted_columns:
+        for name in names:
+            if name is not None and name.strip() not in header:
+                messages.append(
+                    f"{title}: {config.clinical.table} has no column {name!r}{suggestion(name.strip(), header)}"
+                )
+    return messages
