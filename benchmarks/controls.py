@@ -15,15 +15,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from metaswin.controls.refit import Refitting, permute_batch
-from metaswin.controls.settings import PermutationSettings
-from metaswin.files import write_json, write_table
-from metaswin.folds.make import make_folds
-from metaswin.folds.settings import FoldsSettings
-from metaswin.fusion.settings import FusionSettings
-from metaswin.harmonisation.settings import HarmonisationSettings
-from metaswin.selection.settings import SelectionSettings
-from metaswin.stability.settings import StabilitySettings
+from metaswin.cohort.folds import make_folds
+from metaswin.config.cohort import FoldsSettings
+from metaswin.config.evaluation import PermutationSettings
+from metaswin.config.features import HarmonisationSettings, SelectionSettings, StabilitySettings
+from metaswin.config.models import FusionSettings
+from metaswin.core.files import write_json, write_table
+from metaswin.evaluation.permutation import Refitting, permute_batch
 
 CATEGORIES = {"sex": 2, "smoking": 3, "t": 4, "n": 4, "site": 6, "hpv": 2}
 SETS = {"paper": ["age", "sex", "smoking"], "staging": ["age", *CATEGORIES]}

@@ -29,17 +29,15 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from sklearn.model_selection import StratifiedKFold
 
 import metaswin.evaluation
+from metaswin.core.files import write_json
 from metaswin.evaluation.censoring import Censoring, weights
-from metaswin.evaluation.decision import net_benefit
+from metaswin.evaluation.curves import net_benefit, reliability
 from metaswin.evaluation.delong import repeat_interval
-from metaswin.evaluation.gather import Scored
-from metaswin.evaluation.intervals import Estimate, mean_over_folds
+from metaswin.evaluation.intervals import Estimate, added_variance, by_share, mean_over_folds, share_variance
 from metaswin.evaluation.metrics import ANYTHING, BOUNDS, METRICS, fold_metrics
-from metaswin.evaluation.pairs import Pairs
-from metaswin.evaluation.reliability import reliability
-from metaswin.evaluation.share import added_variance, by_share, share_variance
-from metaswin.files import write_json
-from metaswin.fusion.thresholds import fit_threshold
+from metaswin.evaluation.predictions import Scored
+from metaswin.evaluation.strata import Pairs
+from metaswin.models.thresholds import fit_threshold
 
 FOLDS, CONFIDENCE, HORIZON, AT = 5, 0.95, 730.5, 0.2
 SLOPES, INTERCEPT = np.array([0.6, 0.5, 0.4, 0.3, 0.0, 0.0]), -1.65

@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from metaswin.cohort.folds import make_folds
+from metaswin.config.cohort import FoldsSettings
+from metaswin.config.evaluation import EvaluationSettings
+from metaswin.core.files import write_json, write_table
 from metaswin.evaluation.evaluate import evaluate
-from metaswin.evaluation.settings import EvaluationSettings
-from metaswin.files import write_json, write_table
-from metaswin.folds.make import make_folds
-from metaswin.folds.settings import FoldsSettings
 
 HORIZON = 730.5
 ARMS = [

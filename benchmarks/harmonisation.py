@@ -21,16 +21,15 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from metaswin.folds.make import make_folds
-from metaswin.folds.settings import FoldsSettings
-from metaswin.fusion.encode import fit_encoder
-from metaswin.fusion.logistic import fit_logistics
-from metaswin.fusion.settings import FusionSettings
-from metaswin.fusion.thresholds import auc
-from metaswin.harmonisation.combat import fit_combat
-from metaswin.harmonisation.settings import HarmonisationSettings
-from metaswin.selection.select import select
-from metaswin.selection.settings import SelectionSettings
+from metaswin.cohort.folds import make_folds
+from metaswin.config.cohort import FoldsSettings
+from metaswin.config.features import HarmonisationSettings, SelectionSettings
+from metaswin.config.models import FusionSettings
+from metaswin.features.combat import fit_combat
+from metaswin.features.encoder import fit_encoder
+from metaswin.features.selection import select
+from metaswin.models.classifiers import fit_logistics
+from metaswin.models.thresholds import auc
 from metaswin.simulate import risk
 from metaswin.simulate.options import PRESETS, SimulationOptions, preset_options
 from metaswin.simulate.population import STREAM_COHORT, draw_patients, draw_uniforms

@@ -75,13 +75,13 @@ def network(columns: int):
     """The stand-in for a backbone, untrained."""
     from torch import nn
 
-    from metaswin.deep.backbones import Classifier
+    from metaswin.models.backbones import Classifier
 
     return Classifier(nn.Sequential(nn.Flatten(), nn.Linear(columns, 64), nn.GELU()), 64, 0.2)
 
 
 def scores(fitted, patches) -> np.ndarray:
-    """Score of every row, as `metaswin.deep.network_file.score` defines it."""
+    """Score of every row, as `metaswin.models.deep_features.score` defines it."""
     import torch
 
     with torch.inference_mode():
@@ -92,10 +92,9 @@ def train_networks(data: dict, folder: Path, seed: int) -> dict:
     """A trained network for each fit."""
     import torch
 
-    from metaswin.deep.scratch import Scratch
-    from metaswin.deep.settings import DeepSettings
-    from metaswin.deep.train import fit
-    from metaswin.folds.rows import Folds, seed_of
+    from metaswin.cohort.folds import Folds, seed_of
+    from metaswin.config.models import DeepSettings
+    from metaswin.models.training import Scratch, fit
 
     rows, trained = Folds.of(data["folds"], 0).outer(0), {}
     for name in rows.fits:
@@ -110,7 +109,7 @@ def train_networks(data: dict, folder: Path, seed: int) -> dict:
 
 def score_table(networks: dict, data: dict, mode: str) -> pd.DataFrame:
     """The scores that `extract_deep_features` writes with a mode."""
-    from metaswin.folds.rows import Folds
+    from metaswin.cohort.folds import Folds
 
     rows = Folds.of(data["folds"], 0).outer(0)
     found = {name: scores(fitted, data["patches"]) for name, fitted in networks.items()}
@@ -122,12 +121,11 @@ def score_table(networks: dict, data: dict, mode: str) -> pd.DataFrame:
 
 def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str]) -> list[dict]:
     """Every mode on one draw."""
-    from metaswin.files import read_json, read_table, write_table
-    from metaswin.folds.rows import Place
-    from metaswin.fusion.fit import ThresholdRule
-    from metaswin.fusion.fold import FusionOutputs, train_fusion
-    from metaswin.fusion.modalities import SourceFiles
-    from metaswin.fusion.settings import FusionSettings
+    from metaswin.cohort.folds import Place
+    from metaswin.config.models import FusionSettings
+    from metaswin.core.files import read_json, read_table, write_table
+    from metaswin.features.modalities import SourceFiles
+    from metaswin.models.fusion import FusionOutputs, ThresholdRule, train_fusion
 
     data, records = draw(seed, train, columns, signal), []
     risk = pd.Series(data["risk"], index=data["folds"]["patient"])

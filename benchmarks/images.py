@@ -22,20 +22,20 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetSt
 SPACING = (0.9, 0.9, 2.0)  # mm
 STAGES = {
     "images": """
-from metaswin.images.convert import convert_patient
-from metaswin.images.settings import ImagesSettings
+from metaswin.imaging.convert import convert_patient
+from metaswin.config.imaging import ImagesSettings
 convert_patient(f"{w}/source.json", f"{w}/ct.nii.gz", f"{w}/tumor.nii.gz", f"{w}/image.json", f"{w}/status.json",
                 ImagesSettings(), f"{w}/details")
 """,
     "organs": """
-from metaswin.organs.segment import segment_patient
-from metaswin.organs.settings import OrgansSettings
+from metaswin.imaging.organs import segment_patient
+from metaswin.config.imaging import OrgansSettings
 segment_patient(f"{w}/ct.nii.gz", f"{w}/tumor.nii.gz", f"{w}/status.json", f"{w}/organs.nii.gz", f"{w}/organs.json",
                 f"{w}/organs-status.json", OrgansSettings(), f"{w}/details")
 """,
     "regions": """
-from metaswin.regions.make import regions_of_patient
-from metaswin.regions.settings import RegionsSettings
+from metaswin.imaging.regions import regions_of_patient
+from metaswin.config.imaging import RegionsSettings
 regions_of_patient(f"{w}/ct.nii.gz", f"{w}/tumor.nii.gz", f"{w}/organs.nii.gz", f"{w}/organs.json",
                    f"{w}/organs-status.json", f"{w}/crop.nii.gz", f"{w}/regions.nii.gz", f"{w}/regions.json",
                    f"{w}/regions-status.json", RegionsSettings(), f"{w}/details")

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from metaswin.deep.cache import load_patch
-from metaswin.deep.network_file import load_network, read_facts
-from metaswin.explanation.occlusion import cubes_at, occlusion_map
-from metaswin.explanation.settings import OcclusionSettings
+from metaswin.config.evaluation import OcclusionSettings
+from metaswin.evaluation.occlusion import cubes_at, occlusion_map
+from metaswin.models.deep_features import load_network, read_facts
+from metaswin.models.patches import load_patch
 
 
 def main() -> None:

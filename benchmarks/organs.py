@@ -22,7 +22,7 @@ BATCH = 20
 def own_api(images: int, size: list[int], spacing: list[float], weights: str) -> dict:
     """TotalSegmentator's API as it comes: models are loaded and workers are started for every image."""
     start = time.perf_counter()
-    from metaswin.organs.home import home
+    from metaswin.imaging.weights import home
 
     with home(Path(weights)):
         from totalsegmentator.python_api import totalsegmentator
@@ -43,8 +43,8 @@ def own_api(images: int, size: list[int], spacing: list[float], weights: str) ->
 def batch(images: int, size: list[int], spacing: list[float], weights: str) -> dict:
     """One `segmenter` for all images."""
     start = time.perf_counter()
-    from metaswin.organs.settings import TotalSegmentatorSettings
-    from metaswin.organs.totalsegmentator import segmenter
+    from metaswin.config.imaging import TotalSegmentatorSettings
+    from metaswin.imaging.totalsegmentator import segmenter
 
     with segmenter(TotalSegmentatorSettings(**SETTINGS, weights=weights)) as segment:
         loaded = time.perf_counter() - start

@@ -202,7 +202,7 @@ def first(engine: str, folder: Path) -> dict[str, Any]:
 
 def job(engine: str, folder: Path) -> dict[str, Any]:
     """The workflow's job of a patient."""
-    from metaswin.radiomics.patient import extract_patient
+    from metaswin.features.radiomics import extract_patient
     from metaswin.radiomics.settings import RadiomicsSettings
 
     inputs = {name: str(folder / f"{name}.nii.gz") for name in ("ct", "regions")}
@@ -210,7 +210,7 @@ def job(engine: str, folder: Path) -> dict[str, Any]:
     with TemporaryDirectory() as temporary:
         outputs = {"table": f"{temporary}/table.parquet", "status": f"{temporary}/status.json"}
         extract_patient(inputs, outputs, RadiomicsSettings(engine=engine), f"{temporary}/details")
-        from metaswin.files import read_table
+        from metaswin.core.files import read_table
 
         table = read_table(outputs["table"]).drop(columns=["patient", "voxels"]).set_index("region")
     return {"values": {f"{region} {name}": value for region, row in table.iterrows() for name, value in row.items()}}
@@ -230,7 +230,7 @@ def rings(engine: str, folder: Path) -> dict[str, Any]:
     labels = np.select([tumour, distance <= 10, distance <= 20], [1, 11, 12], 0).astype(np.uint8)
     if engine == "metaswin":
         from metaswin.radiomics.extract import extract
-        from metaswin.radiomics.region import cut_region
+        from metaswin.radiomics.regions import cut_region
 
         settings = RadiomicsSettings(crop="per-region")
 
@@ -264,7 +264,7 @@ def ball(engine: str, folder: Path) -> dict[str, Any]:
     from scipy import ndimage
 
     from metaswin.radiomics.extract import extract
-    from metaswin.radiomics.region import cut_region
+    from metaswin.radiomics.regions import cut_region
     from metaswin.radiomics.settings import RadiomicsSettings
 
     one_thread()

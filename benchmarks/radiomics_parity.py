@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import SimpleITK as sitk
 
-from metaswin.files import read_json, read_table, read_volume
+from metaswin.core.files import read_json, read_table, read_volume
+from metaswin.features.radiomics import compute, wanted_regions
 from metaswin.radiomics.names import enabled_features, expected_features
-from metaswin.radiomics.patient import compute, wanted_regions
 from metaswin.radiomics.settings import RadiomicsSettings
 
 RELATIVE, ABSOLUTE = 1e-6, 1e-9

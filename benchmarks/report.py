@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from evaluation import draw
 
+from metaswin.config.evaluation import EvaluationSettings
 from metaswin.config.model import Config
+from metaswin.config.report import ReportSettings
+from metaswin.core.files import read_json, write_json, write_table
+from metaswin.core.problems import public_table
 from metaswin.evaluation.evaluate import evaluate
-from metaswin.evaluation.settings import EvaluationSettings
-from metaswin.files import read_json, write_json, write_table
-from metaswin.problems import public_table
 from metaswin.report.build import build_report
 from metaswin.report.files import portable
-from metaswin.report.settings import ReportSettings
 
 PICTURE = 60_000
 

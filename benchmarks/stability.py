@@ -20,14 +20,13 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from metaswin.files import read_table
-from metaswin.folds.rows import Folds
+from metaswin.cohort.folds import Folds
+from metaswin.config.features import StabilitySettings
+from metaswin.config.imaging import RegionsSettings
+from metaswin.core.files import read_table
+from metaswin.features.perturbation import RANDOM, perturb_patient
+from metaswin.features.stability import measured, stability_table
 from metaswin.radiomics.settings import RadiomicsSettings
-from metaswin.regions.settings import RegionsSettings
-from metaswin.stability.judge import measured, stability_table
-from metaswin.stability.patient import perturb_patient
-from metaswin.stability.perturb import RANDOM
-from metaswin.stability.settings import StabilitySettings
 
 SETTINGS, REGIONS, SEED = StabilitySettings(), RegionsSettings(), 20250828
 NUMBERS = ["icc_random", "low_random", "icc_margin", "low_margin"]

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--modules", type=int, default=0, metavar="N", help="also the N slowest imports of each script")
     arguments = parser.parse_args()
-    names = arguments.only or sorted(path.stem for path in SCRIPTS.glob("*.py"))
+    names = arguments.only or sorted(path.stem for path in SCRIPTS.rglob("*.py"))
     print(f"{'script':<24}{'CPU s':>8}{'wall s':>8}{'modules':>9}")
     for name, code in {"(none)": PREAMBLE, **{name: PREAMBLE + imports(name) for name in names}}.items():
         cpu, wall, modules = min(measure(code) for _ in range(arguments.runs))
@@ -40,7 +40,7 @@ def main() -> None:
 
 def imports(name: str) -> str:
     """The import lines of a script."""
-    tree = ast.parse((SCRIPTS / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(next(SCRIPTS.rglob(f"{name}.py")).read_text(encoding="utf-8"))
     lines = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     return "\n".join(lines)
 

@@ -24,23 +24,21 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-import metaswin.survival
+import metaswin.evaluation
+from metaswin.core.files import write_json
 from metaswin.evaluation.censoring import Censoring
+from metaswin.evaluation.cumulative_incidence import gray_test
 from metaswin.evaluation.intervals import Estimate, mean_over_folds
-from metaswin.files import write_json
-from metaswin.survival.calibration import calibration_table, ranked
-from metaswin.survival.evaluate import BOUNDS
-from metaswin.survival.fold import group_thresholds
-from metaswin.survival.gather import ScoredFold, SurvivalData, risk_groups
-from metaswin.survival.gray import gray_test
-from metaswin.survival.metrics import METRICS, survival_metrics
+from metaswin.evaluation.survival import BOUNDS, METRICS, calibration_table, ranked, survival_metrics
+from metaswin.evaluation.survival_predictions import ScoredFold, SurvivalData, risk_groups
+from metaswin.models.hazard import group_thresholds
 
 FOLDS, CONFIDENCE, HORIZON = 5, 0.95, 730.5
 SLOPES = np.array([0.6, 0.5, 0.4, 0.3, 0.0, 0.0])
 METASTASIS_RATE, DEATH_RATE, LOSS_RATE = 0.11 / 365.25, 0.06 / 365.25, 0.15 / 365.25
 # Share of unknown labels at the horizon, measured over 200 cohorts.
 LOST = 0.21
-OUTPUT = Path(metaswin.survival.__file__).parent / "coverage.json"
+OUTPUT = Path(metaswin.evaluation.__file__).parent / "survival_coverage.json"
 NOBODY_LOST = Censoring(np.array([9e9]), np.array([1]))
 
 

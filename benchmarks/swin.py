@@ -4,7 +4,7 @@
 
 plain   MONAI's SwinTransformer as it is, in the loop of any tutorial: float32, AdamW, `loss.item()` at every step
 tuned   the same, in a process that keeps freed memory and flushes denormal numbers as our jobs do (CPU only)
-ours    `metaswin.deep.train.fit`
+ours    `metaswin.models.training.fit`
 
 All have the same weights to begin with, patches (random, five channels), order, augmentation, rates and head. Each
 side of a round runs in a process of its own, one after the other. The first epoch warms up; the others count. Ratios
@@ -29,7 +29,7 @@ CHANNELS, SEED = 5, 1
 
 def settings_of(case: dict):
     """The settings that all sides share."""
-    from metaswin.deep.settings import DeepSettings
+    from metaswin.config.models import DeepSettings
 
     keys = ("embed_dim", "window_size", "batch_size", "threads", "device", "epochs", "compile")
     own = {key: case[key] for key in keys}
@@ -52,7 +52,7 @@ def plain_network(settings):
     import torch
     from torch import nn
 
-    from metaswin.deep.backbones import build
+    from metaswin.models.backbones import build
 
     class Plain(nn.Module):
         def __init__(self, encoder: nn.Module) -> None:
@@ -74,8 +74,8 @@ def train_plain(case: dict, device, clock) -> list[float]:
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    from metaswin.deep.augment import augment
-    from metaswin.folds.rows import seed_of
+    from metaswin.cohort.folds import seed_of
+    from metaswin.models.augmentation import augment
 
     settings = settings_of(case)
     patches, labels = data_of(case)
@@ -107,17 +107,16 @@ def train_ours(case: dict, device, clock) -> list[float]:
     """Our training, as the job train_deep calls it; the losses of its epochs."""
     import torch
 
-    from metaswin.deep.backbones import build
-    from metaswin.deep.compute import reproducible
-    from metaswin.deep.scratch import Scratch
-    from metaswin.deep.train import fit
+    from metaswin.models.backbones import build
+    from metaswin.models.compute import reproducible
+    from metaswin.models.training import Scratch, fit
 
     class Clock(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.getMessage().startswith("epoch "):
                 clock()
 
-    logger = logging.getLogger("metaswin.deep")
+    logger = logging.getLogger("metaswin.models")
     logger.setLevel(logging.INFO)
     logger.addHandler(Clock())
     settings = settings_of(case)
@@ -132,7 +131,7 @@ def measure(side: str, case: dict) -> dict:
     """Samples a second (wall, processor), peak MB and losses of one side, in this process."""
     import torch
 
-    from metaswin.deep.compute import choose_device, keep_freed_memory
+    from metaswin.models.compute import choose_device, keep_freed_memory
 
     device = choose_device(case["device"])
     torch.set_num_threads(case["threads"])
@@ -157,8 +156,8 @@ def difference(case: dict) -> float:
     """Largest difference of the features of a batch, MONAI's and ours, in float32, over their standard deviation."""
     import torch
 
-    from metaswin.deep.backbones import build
-    from metaswin.deep.compute import choose_device
+    from metaswin.models.backbones import build
+    from metaswin.models.compute import choose_device
 
     device = choose_device(case["device"])
     patches = data_of({**case, "steps": 1})[0].float().to(device)
@@ -181,7 +180,7 @@ def device_name(device: str) -> str:
     import monai
     import torch
 
-    from metaswin.deep.compute import choose_device
+    from metaswin.models.compute import choose_device
 
     gpu = choose_device(device).type == "cuda"
     name = torch.cuda.get_device_name(0) if gpu else f"CPU ({platform.machine()}, {os.cpu_count()} cores)"

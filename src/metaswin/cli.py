@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from metaswin import __version__
-from metaswin.errors import UserError
+from metaswin.core.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,7 +43,7 @@ def _add_simulate(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_weights(commands: argparse._SubParsersAction) -> None:
-    from metaswin.organs.cli import add_parser
+    from metaswin.imaging.weights_cli import add_parser
     from metaswin.simulate.weights import add_parser as add_standins
 
     add_parser(commands)
@@ -57,8 +57,8 @@ def _add_running(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
-    from metaswin.predict.cli import add_parser
-    from metaswin.validate.cli import add_parser as add_validate
+    from metaswin.prediction.cli import add_parser
+    from metaswin.prediction.validate_cli import add_parser as add_validate
 
     add_parser(commands)
     add_validate(commands)
@@ -85,7 +85,7 @@ def _add_problems(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--private", default="private", help="its private folder")
 
     def run(arguments: argparse.Namespace) -> int:
-        from metaswin.cohort.listing import listing
+        from metaswin.cohort.used import listing
 
         print(listing(arguments.directory, arguments.results, arguments.private))
         return 0

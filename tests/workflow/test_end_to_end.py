@@ -15,7 +15,7 @@ import pytest
 from planned import rules_to_run
 
 from metaswin.cli import main
-from metaswin.controls.permute import permuted_outcome
+from metaswin.evaluation.permutation import permuted_outcome
 
 EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
 
@@ -243,7 +243,7 @@ def test_library_edit_when_touching_one_stage_then_only_what_depends_on_it_would
         )
 
     assert planned() == {}
-    path = copy / "src/metaswin/selection/select.py"
+    path = copy / "src/metaswin/features/selection.py"
     path.write_text(path.read_text() + "\n\ndef _added() -> int:\n    return 1\n")
     rules = planned()
     assert {"select_features", "train_fusion", "evaluate", "report"} <= set(rules)

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from planned import rules_to_run
 
+from metaswin.config.imaging import TotalSegmentatorSettings
 from metaswin.config.model import Config
-from metaswin.organs.catalogue import needed_models
-from metaswin.organs.settings import TotalSegmentatorSettings
+from metaswin.config.structures import needed_models
 from metaswin.simulate.weights import write_standin
 
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from planned import rules_to_run
 
-from metaswin.organs.weights import CHECKPOINT
+from metaswin.imaging.weights import CHECKPOINT
 from metaswin.simulate.weights import write_standin
 
 GATE = "results/cohort/patients.parquet"  # who is planned

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from bundle_run import fitted, freeze_run
 
-from metaswin.bundle.load import read_bundle
 from metaswin.cli import main
+from metaswin.prediction.bundle import read_bundle
 
 EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
 

@@ -7,8 +7,8 @@ import pytest
 from damage import edit_structures, files_of, rename_lesions
 from marked import MARKER, leaks, plant
 
-from metaswin.cohort.listing import listing
-from metaswin.ingest.pseudonyms import read_map
+from metaswin.cohort.pseudonyms import read_map
+from metaswin.cohort.used import listing
 
 pytestmark = pytest.mark.long
 

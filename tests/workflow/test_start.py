@@ -11,8 +11,8 @@ from planned import rules_to_run
 
 from metaswin.config.load import NO_DATA, load
 from metaswin.config.read import read_configs
-from metaswin.files import write_json
-from metaswin.organs.weights import FILES, required
+from metaswin.core.files import write_json
+from metaswin.imaging.weights import FILES, required
 
 METASWIN = [sys.executable, "-c", "import sys; from metaswin.cli import main; sys.exit(main())"]
 EXAMPLES = {

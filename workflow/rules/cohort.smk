@@ -1,3 +1,161 @@
+from metaswin.cohort.walk import folder_state
+from metaswin.config.cohort import LEAST_FOLDS
+
+# Index the DICOM folder, match it with the clinical table, choose CT and contours, label the patients.
+
+
+# The DICOM folder is no input: Snakemake would look at the folder's own time only, and walking every file whenever the
+# workflow is read is slow. `folder_state` is the names and times of the folders down to the second level, so that a new
+# patient, series or file there re-runs the index; after a change further down, or of a file in place, ask for it with
+# `--forcerun index_dicom`. The index opens only files that its cache does not know by path, size and time.
+rule index_dicom:
+    output:
+        series=results("ingest/series.parquet"),
+        private_series=private("ingest/series.parquet"),
+        problems=results("ingest/index_problems.parquet"),
+    log:
+        logs("index_dicom"),
+    benchmark:
+        benchmarks("index_dicom")
+    threads: 8
+    resources:
+        mem_mb=memory(2000),
+        runtime=60,
+        disk_mb=500,
+    params:
+        folder=CONFIG.data.dicom,
+        folder_state=lambda wildcards: folder_state(CONFIG.data.dicom),
+        patient_id=CONFIG.ingest.patient_id,
+        patient_folder_level=CONFIG.ingest.patient_folder_level,
+        cache=private("ingest/cache.parquet"),
+        details=DETAILS,
+        pseudonyms=PSEUDONYMS,
+        code=code("cohort/index_dicom"),
+    message:
+        "Index the DICOM files (headers only)"
+    script:
+        "../scripts/cohort/index_dicom.py"
+
+
+rule match_patients:
+    input:
+        unpack(cohort_inputs),
+    output:
+        patients=results("ingest/patients.parquet"),
+        problems=results("cohort/early_problems.parquet"),
+        clinical=results("cohort/clinical.parquet"),
+        outcomes=results("cohort/outcomes.parquet"),
+        choice=results("ingest/series_choice.parquet"),
+        sources=directory(private("ingest/sources")),
+    log:
+        logs("match_patients"),
+    benchmark:
+        benchmarks("match_patients")
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+        disk_mb=100,
+    params:
+        data=section("data"),
+        clinical=section("clinical"),
+        cohort=section("cohort"),
+        endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
+        ingest=section("ingest"),
+        images=section("images"),
+        details=DETAILS,
+        pseudonyms=PSEUDONYMS,
+        code=code("cohort/match_patients"),
+    message:
+        "Match images with the clinical table; choose CT and contours; label the patients"
+    script:
+        "../scripts/cohort/match_patients.py"
+
+
+rule ingest:
+    input:
+        rules.match_patients.output,
+
+
+# Everything that is wrong with the data, on one page, before any long computation.
+
+
+rule make_qc:
+    input:
+        patients=rules.match_patients.output.patients,
+        problems=rules.match_patients.output.problems,
+        clinical=rules.match_patients.output.clinical,
+        outcomes=rules.match_patients.output.outcomes,
+        choice=rules.match_patients.output.choice,
+        series=results("ingest/series.parquet") if CONFIG.data.source == "dicom" else [],
+        template=[LIBRARY / "cohort/templates/qc.html.j2", LIBRARY / "core/templates/macros.j2"],
+    output:
+        html=results("cohort/qc.html"),
+        table=results("cohort/qc.parquet"),
+        csv=results("cohort/qc.csv"),
+    log:
+        logs("make_qc"),
+    benchmark:
+        benchmarks("make_qc")
+    priority: 100
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+        disk_mb=100,
+    params:
+        clinical=section("clinical"),
+        endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
+        settings=section("qc"),
+        single_column_auc=CONFIG.fusion.flag_single_column_auc,
+        # Where nothing stops the run, an edit of folds.k is none of the cohort's business: the least k counts.
+        folds=CONFIG.folds.k if CONFIG.qc.on_problem == "stop" else LEAST_FOLDS,
+        details=DETAILS,
+        code=code("cohort/make_qc"),
+    message:
+        "Quality control of the data: results/cohort/qc.html"
+    script:
+        "../scripts/cohort/make_qc.py"
+
+
+# The only checkpoint, and the first gate: the patients that it plans, and no others, have jobs of their own. It ends the
+# run where no patient is left or, with `qc.on_problem: stop`, where the data have problems. It stands apart from the
+# page, since Snakemake deletes what a failed job has written. `run` and no script, since of a script Snakemake also shows
+# the command that failed; what is wrong stands in the log, which it shows once.
+# The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
+# so that only the patients whose JSON changed are converted again.
+checkpoint build_cohort:
+    input:
+        matched=rules.match_patients.output.patients,
+        matched_sources=rules.match_patients.output.sources,
+        problems=rules.make_qc.output.table,
+        page=rules.make_qc.output.html,
+    output:
+        patients=results("cohort/patients.parquet"),
+        sources=directory(private("sources")),
+    log:
+        logs("build_cohort"),
+    benchmark:
+        benchmarks("build_cohort")
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=10,
+        disk_mb=100,
+    params:
+        settings=section("qc"),
+    message:
+        "Plan the patients after the quality control, or end the run"
+    run:
+        plan_patients(input, output, params.settings, log[0])
+
+
+rule qc:
+    input:
+        rules.make_qc.output,
+        rules.build_cohort.output,
+
+
 # The patients used: those planned whom no stage of the images has excluded.
 
 
@@ -28,11 +186,11 @@ rule close_cohort:
         disk_mb=100,
     params:
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
-        code=code("close_cohort"),
+        code=code("cohort/close_cohort"),
     message:
         "Closing the cohort"
     script:
-        "../scripts/close_cohort.py"
+        "../scripts/cohort/close_cohort.py"
 
 
 # The second gate, before the radiomics: with `qc.on_problem: stop` it ends the run where a stage of the images excludes
@@ -60,7 +218,7 @@ rule check_images:
     message:
         "Go on after the images, or end the run"
     script:
-        "../scripts/check_images.py"
+        "../scripts/cohort/check_images.py"
 
 
 IMAGES_CHECKED = ancient(rules.check_images.output[0])
@@ -69,3 +227,39 @@ IMAGES_CHECKED = ancient(rules.check_images.output[0])
 rule cohort:
     input:
         results("cohort/used.parquet"),
+
+
+rule make_folds:
+    input:
+        used=results("cohort/used.parquet"),
+        outcomes=results("cohort/outcomes.parquet"),
+        counts=results("cohort/outcomes.json"),
+        clinical=results("cohort/clinical.parquet"),
+    output:
+        folds=results("folds/{endpoint}.parquet"),
+        facts=results("folds/{endpoint}.json"),
+    log:
+        logs("make_folds/{endpoint}"),
+    benchmark:
+        benchmarks("make_folds/{endpoint}")
+    # Too few events among the used patients are told as soon as they are known; make_qc has warned before.
+    priority: 100
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+        disk_mb=100,
+    params:
+        settings=section("folds"),
+        endpoint=lambda wildcards: section(f"endpoints.{wildcards.endpoint}"),
+        seed=CONFIG.seed,
+        code=code("cohort/make_folds"),
+    message:
+        "Folds of {wildcards.endpoint}"
+    script:
+        "../scripts/cohort/make_folds.py"
+
+
+rule folds:
+    input:
+        expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),

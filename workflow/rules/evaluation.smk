@@ -1,5 +1,7 @@
+from metaswin.config.feature_sets import clinical_sets
+from metaswin.evaluation.control_plan import joins, permutation_batches, permutes_deep, reasons
+
 # All arms of all endpoints together: performance, curves, comparisons, strata, sample size.
-from metaswin.fusion.arms import clinical_sets
 
 
 rule evaluate:
@@ -37,11 +39,11 @@ rule evaluate:
         settings=section("evaluation"),
         sets=clinical_sets(CONFIG.clinical),
         seed=CONFIG.seed,
-        code=code("evaluate"),
+        code=code("evaluation/evaluate"),
     message:
         "Evaluation of every arm"
     script:
-        "../scripts/evaluate.py"
+        "../scripts/evaluation/evaluate.py"
 
 
 rule measure_optimism:
@@ -64,14 +66,346 @@ rule measure_optimism:
         disk_mb=50,
     params:
         backbone=section("deep.backbone"),
-        code=code("measure_optimism"),
+        code=code("evaluation/measure_optimism"),
     message:
         "AUC on rows seen and not seen"
     script:
-        "../scripts/measure_optimism.py"
+        "../scripts/evaluation/measure_optimism.py"
 
 
 rule evaluation:
     input:
         rules.evaluate.output,
         rules.measure_optimism.output,
+
+
+# Time to event: what the hazard models' predictions are worth.
+if SURVIVAL:
+
+    rule evaluate_survival:
+        input:
+            predictions=every_fold(fold_folder("survival/predictions.parquet"), SURVIVAL_ENDPOINTS),
+            fits=every_fold(fold_folder("survival/fits.json"), SURVIVAL_ENDPOINTS),
+            folds=expand(results("folds/{endpoint}.parquet"), endpoint=SURVIVAL_ENDPOINTS),
+            facts=expand(results("folds/{endpoint}.json"), endpoint=SURVIVAL_ENDPOINTS),
+        output:
+            summary=results("evaluation/survival.parquet"),
+            folds=results("evaluation/survival_folds.parquet"),
+            curves=results("evaluation/survival_curves.parquet"),
+            calibration=results("evaluation/survival_calibration.parquet"),
+            tests=results("evaluation/survival_tests.parquet"),
+            facts=results("evaluation/survival.json"),
+        log:
+            logs("evaluate_survival"),
+        benchmark:
+            benchmarks("evaluate_survival")
+        threads: 1
+        resources:
+            mem_mb=memory(2000),
+            runtime=20,
+            disk_mb=100,
+        params:
+            settings=section("survival"),
+            confidence=CONFIG.evaluation.confidence,
+            code=code("evaluation/evaluate_survival"),
+        message:
+            "Evaluation of the hazard head"
+        script:
+            "../scripts/evaluation/evaluate_survival.py"
+
+
+rule survival:
+    input:
+        rules.evaluate_survival.output if SURVIVAL else [],
+
+
+# Controls through the same folds: selection before the split, radiomics of shuffled regions, permuted outcomes.
+
+CONTROLLED = CONFIG.controls
+NOT_APPLICABLE = reasons(CONFIG)
+VARIANTS = [name for name in ("leaky", "shuffled") if getattr(CONTROLLED, name) and name not in NOT_APPLICABLE]
+PERMUTATIONS = (
+    permutation_batches(CONTROLLED.permutation) if CONTROLLED.permuted and "permuted" not in NOT_APPLICABLE else {}
+)
+PERMUTES_DEEP = bool(PERMUTATIONS) and USES_DEEP and joins(CONFIG, "deep") and permutes_deep(CONFIG)
+
+
+if IMAGES:
+
+    rule extract_shuffled:
+        input:
+            ct=results("regions/{patient}/ct.nii.gz"),
+            regions=results("regions/{patient}/regions.nii.gz"),
+            facts=results("regions/{patient}/regions.json"),
+            status=results("regions/{patient}/status.json"),
+            checked=IMAGES_CHECKED,
+        output:
+            table=results("radiomics-shuffled/{patient}.parquet"),
+            status=results("radiomics-shuffled/{patient}.status.json"),
+        log:
+            logs("extract_shuffled/{patient}"),
+        benchmark:
+            benchmarks("extract_shuffled/{patient}")
+        threads: 1
+        resources:
+            mem_mb=memory(3000),
+            runtime=30,
+            disk_mb=100,
+        params:
+            settings=section("radiomics"),
+            details=DETAILS,
+            seed=CONFIG.seed,
+            code=code("evaluation/extract_shuffled"),
+        message:
+            "Radiomics of {wildcards.patient}, voxels shuffled"
+        script:
+            "../scripts/evaluation/extract_shuffled.py"
+
+    rule collect_shuffled:
+        input:
+            tables=of_planned("radiomics-shuffled/{patient}.parquet"),
+            used=results("cohort/used.parquet"),
+        output:
+            features=results("features/radiomics-shuffled.parquet"),
+        log:
+            logs("collect_shuffled"),
+        benchmark:
+            benchmarks("collect_shuffled")
+        threads: 1
+        resources:
+            mem_mb=memory(2000),
+            runtime=10,
+            disk_mb=1000,
+        params:
+            code=code("features/collect_radiomics"),
+        message:
+            "Join the radiomics of all patients, voxels shuffled"
+        script:
+            "../scripts/features/collect_radiomics.py"
+
+
+# The folds that networks are trained on with deep: once.
+rule permute_folds:
+    input:
+        folds=results("folds/{endpoint}.parquet"),
+        clinical=results("cohort/clinical.parquet"),
+    output:
+        folds=results("controls/{endpoint}/folds.parquet"),
+    log:
+        logs("permute_folds/{endpoint}"),
+    benchmark:
+        benchmarks("permute_folds/{endpoint}")
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+        disk_mb=10,
+    params:
+        settings=section("folds"),
+        seed=CONFIG.seed,
+        code=code("evaluation/permute_folds"),
+    message:
+        "Folds of {wildcards.endpoint} with a permuted outcome"
+    script:
+        "../scripts/evaluation/permute_folds.py"
+
+
+rule permute_outcome:
+    input:
+        folds=results("folds/{endpoint}.parquet"),
+        facts=results("folds/{endpoint}.json"),
+        clinical=results("cohort/clinical.parquet"),
+        used=results("cohort/used.parquet"),
+        features=results("features/radiomics.parquet") if RADIOMICS else [],
+        anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+        perturbed=results("features/perturbed.parquet") if STABILITY else [],
+        deep=(
+            first_repeat(fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet"), "as-is")
+            if PERMUTES_DEEP
+            else []
+        ),
+        deep_permuted=(
+            first_repeat(fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet"), "permuted")
+            if PERMUTES_DEEP
+            else []
+        ),
+    output:
+        permutations=results("controls/{endpoint}/permutations-{chunk}.parquet"),
+    log:
+        logs("permute_outcome/{endpoint}/{chunk}"),
+    benchmark:
+        benchmarks("permute_outcome/{endpoint}/{chunk}")
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=240,
+        disk_mb=10,
+    params:
+        permutations=lambda wildcards: PERMUTATIONS[wildcards.chunk],
+        folds=section("folds"),
+        stability=section("stability"),
+        harmonisation=section("harmonisation"),
+        selection=section("selection"),
+        fusion=section("fusion"),
+        # Their number and the size of a batch do not change a permutation.
+        permutation=CONTROLLED.permutation.model_dump(mode="json", exclude={"n", "batch"}),
+        sets=clinical_sets(CONFIG.clinical),
+        headline_head=CONFIG.evaluation.headline_head,
+        has_deep=USES_DEEP,
+        seed=CONFIG.seed,
+        code=code("evaluation/permute_outcome"),
+    message:
+        "Refit on permuted outcomes: {wildcards.endpoint}, batch {wildcards.chunk}"
+    script:
+        "../scripts/evaluation/permute_outcome.py"
+
+
+rule evaluate_controls:
+    input:
+        as_is=results("evaluation/folds.parquet"),
+        facts=results("evaluation/facts.json"),
+        folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
+        folds_facts=expand(results("folds/{endpoint}.json"), endpoint=ENDPOINTS),
+        leaky_predictions=(
+            every_fold(fold_folder("fusion/predictions.parquet"), variant="leaky") if "leaky" in VARIANTS else []
+        ),
+        leaky_fits=every_fold(fold_folder("fusion/fits.json"), variant="leaky") if "leaky" in VARIANTS else [],
+        shuffled_predictions=(
+            every_fold(fold_folder("fusion/predictions.parquet"), variant="shuffled") if "shuffled" in VARIANTS else []
+        ),
+        shuffled_fits=every_fold(fold_folder("fusion/fits.json"), variant="shuffled") if "shuffled" in VARIANTS else [],
+        permutations=expand(
+            results("controls/{endpoint}/permutations-{chunk}.parquet"), endpoint=ENDPOINTS, chunk=PERMUTATIONS
+        ),
+    output:
+        controls=results("evaluation/controls.parquet"),
+        permutations=results("evaluation/permutations.parquet"),
+    log:
+        logs("evaluate_controls"),
+    benchmark:
+        benchmarks("evaluate_controls")
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=10,
+        disk_mb=10,
+    params:
+        settings=section("controls"),
+        reasons=NOT_APPLICABLE,
+        confidence=CONFIG.evaluation.confidence,
+        penalties={
+            "network": CONFIG.fusion.network.penalties,
+            "logistic": CONFIG.fusion.logistic_penalties,
+        },
+        code=code("evaluation/evaluate_controls"),
+    message:
+        "Controls beside the run"
+    script:
+        "../scripts/evaluation/evaluate_controls.py"
+
+
+rule controls:
+    input:
+        rules.evaluate_controls.output,
+
+
+# What the headline arm's predictions rest on: Shapley values in each fold, and occlusion maps of the deep network.
+SHAP_TABLES = [f"{what}{head}" for what in ("modalities", "features") for head in ("", "_logistic")]
+MAPPED = USES_DEEP and CONFIG.explanation.maps > 0
+
+
+rule explain_fusion:
+    input:
+        folds=folds_of,
+        clinical=results("cohort/clinical.parquet"),
+        tables=tables_of(lambda fold, k: [fit_name(fold)]) if USES_RADIOMICS else [],
+        volume=repeat_folder("volume.parquet") if RADIOMICS else [],
+        deep=deep_of if USES_DEEP else [],
+        anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+        predictions=fold_folder("fusion/predictions.parquet"),
+        fits=fold_folder("fusion/fits.json"),
+        models=fold_folder("fusion/models"),
+    output:
+        modalities=fold_folder("explanation/modalities.parquet"),
+        features=fold_folder("explanation/features.parquet"),
+    log:
+        logs("explain_fusion/{endpoint}/{variant}/r{repeat}/fold-{fold}"),
+    benchmark:
+        benchmarks("explain_fusion/{endpoint}/{variant}/r{repeat}/fold-{fold}")
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+        disk_mb=20,
+    params:
+        settings=section("explanation"),
+        sets=clinical_sets(CONFIG.clinical),
+        seed=CONFIG.seed,
+        code=code("evaluation/explain_fusion"),
+    message:
+        "Explain the headline arm: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+    script:
+        "../scripts/evaluation/explain_fusion.py"
+
+
+rule collect_explanation:
+    input:
+        modalities=lambda wildcards: every_fold(fold_folder("explanation/modalities.parquet"), [wildcards.endpoint]),
+        features=lambda wildcards: every_fold(fold_folder("explanation/features.parquet"), [wildcards.endpoint]),
+    output:
+        **{name: results(f"explanation/{{endpoint}}/shap_{name}.parquet") for name in SHAP_TABLES},
+    log:
+        logs("collect_explanation/{endpoint}"),
+    benchmark:
+        benchmarks("collect_explanation/{endpoint}")
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+        disk_mb=20,
+    params:
+        code=code("evaluation/collect_explanation"),
+    message:
+        "Explanation of {wildcards.endpoint} over all folds"
+    script:
+        "../scripts/evaluation/collect_explanation.py"
+
+
+if MAPPED:
+
+    rule map_occlusion:
+        input:
+            predictions=lambda wildcards: every_fold(fold_folder("fusion/predictions.parquet"), [wildcards.endpoint]),
+            fits=lambda wildcards: every_fold(fold_folder("fusion/fits.json"), [wildcards.endpoint]),
+            folds=results("folds/{endpoint}.parquet"),
+            networks=lambda wildcards: every_fold(
+                final_folder(f"deep/{CONFIG.deep.backbone}/network.safetensors"), [wildcards.endpoint]
+            ),
+            patches=results("features/patches.safetensors"),
+        output:
+            facts=results("explanation/{endpoint}/maps.json"),
+            maps=directory(results("explanation/{endpoint}/maps")),
+        log:
+            logs("map_occlusion/{endpoint}"),
+        benchmark:
+            benchmarks("map_occlusion/{endpoint}")
+        threads: CONFIG.deep.threads
+        resources:
+            mem_mb=memory(4000),
+            runtime=120,
+            disk_mb=10,
+            gpu=1 if CONFIG.deep.device == "cuda" else 0,
+        params:
+            settings=section("explanation"),
+            deep=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
+            code=code("evaluation/map_occlusion"),
+        message:
+            "Occlusion maps of {wildcards.endpoint}"
+        script:
+            "../scripts/evaluation/map_occlusion.py"
+
+
+rule explanation:
+    input:
+        expand(results("explanation/{endpoint}/shap_{name}.parquet"), endpoint=ENDPOINTS, name=SHAP_TABLES),
+        expand(results("explanation/{endpoint}/maps.json"), endpoint=ENDPOINTS) if MAPPED else [],

@@ -41,8 +41,8 @@ rule report:
         settings=section("report"),
         config=portable(CONFIG.model_dump(mode="json")),
         benchmarks=results("benchmarks"),
-        code=code("report"),
+        code=code("report/report"),
     message:
         "Report"
     script:
-        "../scripts/report.py"
+        "../scripts/report/report.py"

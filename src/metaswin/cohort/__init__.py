@@ -1,1 +1,1 @@
-"""The patients used: exclusions, numbers of each endpoint, and their files among those of all planned patients."""
+"""Who is in the study, with which outcome and in which fold: images and clinical table found, checked and matched."""

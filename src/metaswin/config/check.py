@@ -1,18 +1,23 @@
-"""Mistakes of a configuration that no single setting shows: what one section says of another."""
+"""Mistakes of a configuration that no single setting shows: what one section says of another.
 
+Check the evaluation section of a configuration before anything runs.
+
+Check the harmonisation section of a configuration before anything runs.
+
+Check the stability section of a configuration before anything runs.
+"""
+
+from metaswin.config.evaluation import SCANNER
+from metaswin.config.features import ACQUISITION
 from metaswin.config.model import Config
-from metaswin.errors import suggestion
+from metaswin.core.errors import suggestion
 
 WAY_IN = {"dicom": "dicom", "nifti": "sheet", "features": "features"}
 
 
 def check_consistency(config: Config) -> list[str]:
     """Messages on mistakes that need no file to be seen."""
-    from metaswin.evaluation.check import check_evaluation
-    from metaswin.fusion.check import check_arms
-    from metaswin.harmonisation.check import check_harmonisation
-    from metaswin.stability.check import check_stability
-    from metaswin.survival.arms import check_hazard_arms
+    from metaswin.config.feature_sets import check_arms, check_hazard_arms
 
     messages = [f"data.{key} is not set, but {why}; give its path" for key, why in needed_paths(config).items() if
                 getattr(config.data, key) is None]  # fmt: skip
@@ -41,7 +46,6 @@ def needed_paths(config: Config) -> dict[str, str]:
 
 def _check_roles(config: Config) -> list[str]:
     """Predictors and strata must be known before the outcome; an outcome must not predict."""
-    from metaswin.evaluation.check import scanner_strata
 
     messages = []
     roles = {name.strip(): column.role for name, column in config.clinical.columns.items()}
@@ -73,7 +77,7 @@ def _check_roles(config: Config) -> list[str]:
 
 def _check_regions(config: Config) -> list[str]:
     """Regions that radiomics names but nobody makes."""
-    from metaswin.regions.settings import ring_name
+    from metaswin.config.imaging import ring_name
 
     made = ["tumor", "primary", "nodes", "rings", *(ring_name(ring) for ring in config.regions.rings)]
     unknown = [name for name in config.radiomics.regions if name not in made]
@@ -85,13 +89,13 @@ def _check_regions(config: Config) -> list[str]:
 
 def _check_organs(config: Config) -> list[str]:
     """Organs, tissues and groups that are named but that the backend does not make."""
-    from metaswin.organs.settings import TISSUES
+    from metaswin.config.imaging import TISSUES
 
     if config.organs.backend == "masks":
         return []
     made = list(TISSUES)
     if config.organs.backend == "totalsegmentator":
-        from metaswin.organs.catalogue import drawn
+        from metaswin.config.structures import drawn
 
         settings = config.organs.totalsegmentator
         made = [*(TISSUES if settings.tissues else ()), *drawn(settings.tasks, settings.structures)]
@@ -107,3 +111,85 @@ def _check_organs(config: Config) -> list[str]:
         for setting, name in named
         if name not in known
     ]
+
+
+def scanner_strata(config: "Config") -> list[str]:
+    """Strata of `evaluation.strata` that come from the images."""
+    columns = {name.strip() for name in config.clinical.columns}
+    named = [name for name in config.evaluation.strata if name.strip() in SCANNER and name.strip() not in columns]
+    return named if config.data.source in ("dicom", "nifti") else []
+
+
+def check_evaluation(config: "Config") -> list[str]:
+    """Mistakes in the confirmatory set and the bands, one message each."""
+    from metaswin.config.feature_sets import clinical_sets
+
+    settings, sets = config.evaluation, clinical_sets(config.clinical)
+    messages = []
+    if settings.confirmatory_clinical_set is not None and settings.confirmatory_clinical_set not in sets:
+        near = suggestion(settings.confirmatory_clinical_set, list(sets))
+        messages.append(
+            f"evaluation.confirmatory_clinical_set: there is no set {settings.confirmatory_clinical_set!r}{near}"
+        )
+    strata = [name.strip() for name in settings.strata]
+    return messages + [
+        f"evaluation.bands: {name!r} is not among evaluation.strata{suggestion(name, strata)}"
+        for name in settings.bands
+        if name.strip() not in strata
+    ]
+
+
+PREDICTIVE = ("baseline", "treatment")
+
+
+def check_harmonisation(config: "Config") -> list[str]:
+    """Mistakes in the batch and the covariates, one message each."""
+    settings = config.harmonisation
+    if settings.method == "none":
+        return []
+    if config.data.source == "clinical":
+        return ["harmonisation.method: data.source clinical has no features to harmonise; set it to none"]
+    acquisition = list(ACQUISITION) if config.data.source in ("dicom", "nifti") else []
+    messages = _column(config, "batch", settings.batch, acquisition)
+    for name in settings.covariates:
+        messages += _column(config, "covariates", name, [])
+        if name.strip() == settings.batch.strip():
+            messages.append(f"harmonisation.covariates: {name!r} is the batch itself; leave it out")
+    return messages
+
+
+def _column(config: "Config", key: str, name: str, others: list[str]) -> list[str]:
+    """Why a column may not be named at `key`; nothing where it may."""
+    roles = {column.strip(): settings.role for column, settings in config.clinical.columns.items()}
+    outcomes = {column.strip() for endpoint in config.endpoints.values() for column in endpoint.columns}
+    role = roles.get(name.strip())
+    if name.strip() in outcomes or role in ("outcome", "time"):
+        return [
+            f"harmonisation.{key}: {name!r} is an outcome; features harmonised with it would carry the outcome into "
+            "the models and let them look better than they are. Name columns known before it"
+        ]
+    if name.strip() in others or role in PREDICTIVE:
+        return []
+    known = [*others, *(column for column, its_role in roles.items() if its_role in PREDICTIVE)]
+    what = f"has the role {role}" if role else "has no role in clinical.columns"
+    return [f"harmonisation.{key}: {name!r} {what}, but baseline (or treatment) is needed{suggestion(name, known)}"]
+
+
+def check_stability(config: "Config") -> list[str]:
+    """Perturbations that the grid of the regions cannot show or has no room for, one message each."""
+    settings, regions = config.stability, config.regions
+    if not settings.enabled:
+        return []
+    messages = []
+    if settings.margin <= regions.spacing / 2:
+        messages.append(
+            f"stability.margin: {settings.margin:g} mm is no more than half a voxel (regions.spacing "
+            f"{regions.spacing:g} mm), so that no mask would shrink or grow; set it to {regions.spacing:g} or more"
+        )
+    if settings.reach > regions.crop_margin:
+        messages.append(
+            f"regions.crop_margin: perturbed masks reach {settings.reach:g} mm beyond the drawn ones, but the crop "
+            f"ends {regions.crop_margin:g} mm around the regions; set it to {settings.reach:g} or more, or set "
+            "stability.enabled to false"
+        )
+    return messages

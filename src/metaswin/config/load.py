@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from metaswin.config.check import check_consistency
 from metaswin.config.model import Config
-from metaswin.config.removed import REMOVED
-from metaswin.errors import UserError, several, suggestion
+from metaswin.config.read import REMOVED
+from metaswin.core.errors import UserError, several, suggestion
 
 NO_DATA = """No data set yet.
   To try metaswin on a simulated cohort:   make demo

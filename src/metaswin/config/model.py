@@ -2,30 +2,23 @@
 
 from pydantic import Field
 
-from metaswin.anatomy.settings import AnatomySettings
-from metaswin.bundle.settings import BundleSettings
-from metaswin.clinical.settings import ClinicalSettings, CohortSettings, EndpointSettings
-from metaswin.controls.settings import ControlsSettings
-from metaswin.deep.settings import DeepSettings
-from metaswin.evaluation.settings import EvaluationSettings
-from metaswin.explanation.settings import ExplanationSettings
-from metaswin.folds.settings import FoldsSettings
-from metaswin.fusion.settings import FusionSettings
-from metaswin.harmonisation.settings import HarmonisationSettings
-from metaswin.images.settings import ImagesSettings
-from metaswin.ingest.settings import DataSettings, IngestSettings
-from metaswin.organs.settings import OrgansSettings
-from metaswin.patches.settings import PatchesSettings
-from metaswin.pictures.settings import PicturesSettings
-from metaswin.predict.settings import PredictSettings
-from metaswin.qc.settings import QcSettings
+from metaswin.config.cohort import (
+    ClinicalSettings,
+    CohortSettings,
+    DataSettings,
+    EndpointSettings,
+    FoldsSettings,
+    IngestSettings,
+    QcSettings,
+)
+from metaswin.config.evaluation import ControlsSettings, EvaluationSettings, ExplanationSettings
+from metaswin.config.features import AnatomySettings, HarmonisationSettings, SelectionSettings, StabilitySettings
+from metaswin.config.imaging import ImagesSettings, OrgansSettings, PatchesSettings, PicturesSettings, RegionsSettings
+from metaswin.config.models import DeepSettings, FusionSettings, SurvivalSettings
+from metaswin.config.prediction import BundleSettings, PredictSettings
+from metaswin.config.report import ReportSettings
+from metaswin.core.settings import Settings
 from metaswin.radiomics.settings import RadiomicsSettings
-from metaswin.regions.settings import RegionsSettings
-from metaswin.report.settings import ReportSettings
-from metaswin.selection.settings import SelectionSettings
-from metaswin.settings import Settings
-from metaswin.stability.settings import StabilitySettings
-from metaswin.survival.settings import SurvivalSettings
 
 
 class OutputSettings(Settings):

@@ -1,4 +1,7 @@
-"""Read configuration files with the values that Snakemake reads; a slip is reported with file, line and column."""
+"""Read configuration files with the values that Snakemake reads; a slip is reported with file, line and column.
+
+Settings of earlier versions: what to do where a configuration still has one.
+"""
 
 import json
 import re
@@ -8,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from metaswin.errors import UserError
+from metaswin.core.errors import UserError
 
 MERGE = "tag:yaml.org,2002:merge"
 FIX = "Check the indentation, colons, quotes and brackets there"
@@ -115,3 +118,14 @@ def _line_of(keys: list[str], path: Path) -> int | None:
             break
         line, node = found[0].start_mark.line + 1, found[1]
     return line
+
+
+# A key as it is written in the configuration, ``section.key``, or one value of a key, ``section.key=value``; a removed
+# section stands for all that was in it. The text tells the user what to do. The error names the key before it.
+REMOVED = {
+    "evaluation.nri": "Delete this line: the net reclassification index misleads where models are poorly calibrated",
+    "folds.inner": "Delete this line: the other folds of the cross-validation are the inner folds",
+    "fusion.joint": "Delete this section: fine-tuning of network and fusion together did not improve the AUC",
+    "fusion.deep_score=joint": "Use cross-fitted, the default: joint fine-tuning did not improve the AUC",
+    "fusion.deep_score=inner-validation": "Use cross-fitted, the default: it fits the fusion on all training rows",
+}

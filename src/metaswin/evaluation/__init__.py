@@ -1,1 +1,1 @@
-"""Performance of every arm from out-of-fold predictions."""
+"""How good the models are, compared with what, and what their predictions rest on."""

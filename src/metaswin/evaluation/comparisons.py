@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metaswin.evaluation.decision import net_benefit
-from metaswin.evaluation.gather import EndpointData, Scored
-from metaswin.evaluation.intervals import mean_over_folds
+from metaswin.config.evaluation import EvaluationSettings
+from metaswin.evaluation.curves import net_benefit
+from metaswin.evaluation.intervals import added_variance, by_share, mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
-from metaswin.evaluation.settings import EvaluationSettings
-from metaswin.evaluation.shape import from_records
-from metaswin.evaluation.share import added_variance, by_share
+from metaswin.evaluation.predictions import EndpointData, Scored
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS, reasons, weightings
+from metaswin.evaluation.table_schema import from_records
 
 CLINICAL = "clinical:"
 UNUSABLE = "one outcome only, or a prediction is missing"
@@ -78,7 +77,7 @@ def comparison_table(
     headline) and net benefit at a threshold probability. Confirmatory are the differences in the AUC that answers the
     question, `settings.headline_head` on both sides, against `confirmatory_arms`; their p values are adjusted by
     Holm's method. Everything else is exploratory. The variance of the share of events is added where it moves the
-    metric (`metaswin.evaluation.share`).
+    metric (`metaswin.evaluation.intervals`).
     """
     thresholds = _thresholds(data, settings)
     arms = list(dict.fromkeys(arm for arm, _ in data.arms))

@@ -1,12 +1,20 @@
-"""ROC and precision-recall curves averaged over folds."""
+"""ROC and precision-recall curves averaged over folds.
+
+Net benefit of acting on predictions, and the decision curve.
+
+Reliability curve: predicted against observed risk in quantile bins.
+"""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from metaswin.evaluation.gather import EndpointData
-from metaswin.evaluation.shape import tabled
+from metaswin.evaluation.intervals import added_variance, by_share, mean_over_folds
+from metaswin.evaluation.metrics import ANYTHING
+from metaswin.evaluation.predictions import EndpointData, Scored
+from metaswin.evaluation.table_schema import from_records, tabled
 
 GRID = np.linspace(0, 1, 101)
 
@@ -76,3 +84,152 @@ def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
         tabled(rocs, data.name, {"fpr": float, "tpr": float, "tpr_sd": float, "folds": int}),
         tabled(precisions, data.name, {"recall": float, "precision": float, "precision_sd": float, "folds": int}),
     )
+
+
+LEFT_OUT = "one outcome only, or a prediction is missing"
+
+
+def net_benefit(labels: NDArray, probabilities: NDArray, weights: NDArray, thresholds: NDArray) -> NDArray:
+    """Net benefit of treating whoever is predicted at or above each threshold probability.
+
+    ``TP / n - FP / n * t / (1 - t)`` (Vickers & Elkin 2006, Med Decis Making 26:565-574), with weighted counts; the
+    inverse-probability-of-censoring weights make it the net benefit at the horizon (Vickers et al. 2008, BMC Med Inform
+    Decis Mak 8:53, with weights in place of Kaplan-Meier shares).
+
+    Parameters
+    ----------
+    labels : array of bool, shape (n,)
+    probabilities, weights : array, shape (n,)
+        Weights with a positive sum.
+    thresholds : array, shape (m,)
+        Within (0, 1).
+    """
+    order = np.argsort(probabilities, kind="stable")
+    first = np.searchsorted(probabilities[order], thresholds, side="left")
+    true, false = (
+        np.append(np.cumsum((weights * chosen)[order][::-1])[::-1], 0.0)[first] for chosen in (labels, ~labels)
+    )
+    return (true - false * thresholds / (1 - thresholds)) / weights.sum()
+
+
+def treat_all(labels: NDArray, weights: NDArray, thresholds: NDArray) -> NDArray:
+    """Net benefit of treating everybody."""
+    return net_benefit(labels, np.ones(len(labels)), weights, thresholds)
+
+
+def thresholds(limits: tuple[float, float]) -> NDArray:
+    """Threshold probabilities of the curve: every .01 from the first to the last limit."""
+    return np.round(np.arange(limits[0], limits[1] + 1e-9, 0.01), 4)
+
+
+def decision_table(data: EndpointData, limits: tuple[float, float], confidence: float) -> pd.DataFrame:
+    """Net benefit of every arm and head at each threshold probability: mean over folds, corrected interval
+    with the variance of the share of events (`metaswin.evaluation.intervals`).
+
+    Weighted as the headline is. Folds without an outcome or with missing predictions are left out; ``treat_all`` is
+    the mean over the same folds. Treating nobody has net benefit 0.
+    """
+    grid = thresholds(limits)
+    variance = data.share_variance[data.suffix]
+
+    def benefit(labels: NDArray, scores: NDArray, sample_weight: NDArray) -> NDArray:
+        return net_benefit(labels, scores, sample_weight, grid)
+
+    records = []
+    for (arm, head), folds in data.arms.items():
+        usable = [part.known for part in folds if part.usable]
+        curves = np.full((len(folds), len(grid)), np.nan)
+        slopes = curves.copy()
+        for place, rows in enumerate(usable):
+            curves[place], slopes[place] = benefit(*rows), by_share(benefit, *rows)
+        everybody = np.mean([treat_all(rows[0], rows[2], grid) for rows in usable], axis=0) if usable else grid * np.nan
+        for place, threshold in enumerate(grid):
+            added = added_variance(slopes[:, place], variance)
+            found = mean_over_folds(curves[:, place], data.ratio, confidence, LEFT_OUT, bounds=ANYTHING, added=added)
+            record = {"arm": arm, "head": head, "threshold_probability": threshold, "net_benefit": found.value}
+            limits_and_all = {"low": found.low, "high": found.high, "treat_all": everybody[place], "why": found.why}
+            records.append({**record, **limits_and_all})
+    numbers = dict.fromkeys(["threshold_probability", "net_benefit", "low", "high", "treat_all"], float)
+    return from_records(records, data.name, {**numbers, "why": "str"})
+
+
+# Fewer patients in a bin say nothing; the bins are made fewer instead.
+FEWEST = 20
+
+
+def wilson(share: float, n: float, confidence: float) -> tuple[float, float]:
+    """Interval of a share (Wilson 1927, J Am Stat Assoc 22:209-212).
+
+    Parameters
+    ----------
+    share : float
+    n : float
+        Rows; with weights their effective number.
+    confidence : float
+        Such as 0.95.
+    """
+    z = float(norm.ppf((1 + confidence) / 2))
+    middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low, high = ((middle + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
+    return float(max(low, 0.0)), float(min(high, 1.0))
+
+
+def quantile_bins(scores: NDArray, bins: int) -> NDArray:
+    """Bin 0 … bins - 1 of each score by its midrank: equal scores share a bin, so that some may be empty."""
+    return np.minimum((bins * (rankdata(scores) - 0.5) / len(scores)).astype(int), bins - 1)
+
+
+def reliability(folds: list[Scored], bins: int, confidence: float) -> pd.DataFrame:
+    """Predicted and observed risk by bin.
+
+    The bins are cut by the quantiles of each fold's predictions, since the folds' models are on scales of their own;
+    rows of the same bin are then put together over folds and repeats. The interval is Wilson's for the observed share
+    with the bin's patients counted once each (repeats show the same ones again) and, with weights, by Kish's effective
+    number, (sum w)² / sum w² (Kish 1965, Survey Sampling). It holds for these fitted models.
+
+    Parameters
+    ----------
+    folds : list of Scored
+        Usable folds of one arm and head, at least one.
+    bins : int
+        At most so many; fewer where a bin would hold less than `FEWEST` patients.
+    confidence : float
+
+    Returns
+    -------
+    DataFrame
+        ``bin`` (from 1), ``n`` (patients), ``predicted, observed, low, high, why``.
+    """
+    repeats = len({part.repeat for part in folds})
+    rows = [part.known for part in folds]
+    total = sum(len(labels) for labels, _, _ in rows) / repeats
+    bins = int(max(1, min(bins, total // FEWEST)))
+    place = np.concatenate([quantile_bins(scores, bins) for _, scores, _ in rows])
+    labels, scores, weights = (np.concatenate(column) for column in zip(*rows, strict=True))
+    records = []
+    for number in np.unique(place):
+        inside = place == number
+        w = weights[inside]
+        observed = float(np.sum(w * labels[inside]) / w.sum())
+        effective = w.sum() ** 2 / np.sum(w**2) / repeats
+        low, high = wilson(observed, effective, confidence)
+        predicted = float(np.sum(w * scores[inside]) / w.sum())
+        n = round(float(inside.sum()) / repeats)
+        found = {"bin": int(number) + 1, "n": n, "predicted": predicted, "observed": observed}
+        records.append({**found, "low": low, "high": high, "why": ""})
+    return pd.DataFrame(records)
+
+
+def calibration_table(data: EndpointData, bins: int, confidence: float) -> pd.DataFrame:
+    """The reliability curve of every arm and head, weighted as the headline is; one row with the reason where none."""
+    records = []
+    for (arm, head), folds in data.arms.items():
+        usable = [part for part in folds if part.usable]
+        key = {"arm": arm, "head": head}
+        if usable:
+            records += [{**key, **row} for row in reliability(usable, bins, confidence).to_dict("records")]
+        else:
+            missing = dict.fromkeys(["predicted", "observed", "low", "high"])
+            records.append({**key, "bin": 0, "n": 0, **missing, "why": "no fold has both outcomes and all predictions"})
+    columns = {"bin": int, "n": int, "predicted": float, "observed": float, "low": float, "high": float, "why": "str"}
+    return from_records(records, data.name, columns)

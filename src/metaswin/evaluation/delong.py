@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
-from metaswin.evaluation.gather import EndpointData, Scored
 from metaswin.evaluation.intervals import Estimate
-from metaswin.evaluation.shape import from_records
+from metaswin.evaluation.predictions import EndpointData, Scored
+from metaswin.evaluation.table_schema import from_records
 
 # Below so many events or non-events an interval from one fold's rows says too little.
 FEWEST = 10

@@ -5,17 +5,15 @@ from typing import Any
 
 import pandas as pd
 
+from metaswin.config.evaluation import EvaluationSettings
+from metaswin.core.files import read_table, write_json, write_table
 from metaswin.evaluation.comparisons import comparison_table, confirmatory_arms
-from metaswin.evaluation.curves import curve_tables
-from metaswin.evaluation.decision import decision_table
+from metaswin.evaluation.curves import calibration_table, curve_tables, decision_table
 from metaswin.evaluation.delong import delong_table
-from metaswin.evaluation.gather import ARM, EndpointData, gather
-from metaswin.evaluation.reliability import calibration_table
-from metaswin.evaluation.samplesize import sample_size_table
-from metaswin.evaluation.settings import EvaluationSettings
+from metaswin.evaluation.predictions import ARM, EndpointData, gather
+from metaswin.evaluation.sample_size import sample_size_table
 from metaswin.evaluation.strata import strata_table, stratified
 from metaswin.evaluation.summary import fold_table, summary_table
-from metaswin.files import read_table, write_json, write_table
 
 COLUMNS = [
     "endpoint", "repeat", "fold", "patient", "arm", "head", "probability", "threshold", "label", "time", "event",
@@ -35,7 +33,8 @@ def evaluate(
     Parameters
     ----------
     inputs : mapping
-        Lists ``predictions, fits, folds, facts`` (see `metaswin.evaluation.gather.gather`), ``clinical`` and ``used``.
+        Lists ``predictions, fits, folds, facts`` (see `metaswin.evaluation.predictions.gather`),
+        ``clinical`` and ``used``.
     outputs : mapping
         ``predictions, folds, summary, comparisons, strata, roc, pr, calibration, decision, delong, sample_size,
         deaths`` (Parquet) and ``facts`` (JSON).

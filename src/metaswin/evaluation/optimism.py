@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metaswin.files import read_json, read_table, write_table
-from metaswin.folds.rows import Folds, OuterFold, by_place
-from metaswin.fusion.thresholds import auc
+from metaswin.cohort.folds import Folds, OuterFold, by_place
+from metaswin.core.files import read_json, read_table, write_table
+from metaswin.models.thresholds import auc
 
 KEYS = ["endpoint", "repeat", "fold", "arm", "head"]
 AUCS = ["auc_train", "auc_inner", "auc_test"]

@@ -1,4 +1,9 @@
-"""Performance within strata: which levels there are, and a table that tells nothing of small cells."""
+"""Counts that may be told: small ones would single people out.
+
+AUC within a stratum, from pairs of patients that the same fold's model has scored.
+
+Performance within strata: which levels there are, and a table that tells nothing of small cells.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -8,12 +13,130 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metaswin.evaluation.disclosure import told
-from metaswin.evaluation.gather import EndpointData
-from metaswin.evaluation.pairs import Pairs
-from metaswin.evaluation.settings import SCANNER, EvaluationSettings
-from metaswin.evaluation.shape import from_records
+from metaswin.config.evaluation import SCANNER, EvaluationSettings
+from metaswin.evaluation.intervals import Estimate
+from metaswin.evaluation.metrics import missing_predictions
+from metaswin.evaluation.predictions import EndpointData
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS
+from metaswin.evaluation.table_schema import from_records
+
+
+def told(counts: Sequence[int], least: int, of: Sequence[int] | None = None) -> list[str]:
+    """Counts of the levels of one column as they may be shown.
+
+    A count below `least` reads ``<least``, and one whose complement is below it reads ``≥`` what it then must be.
+    Where only one count is hidden, it would follow from the others and the total: the next smallest is hidden too
+    and reads ``≥least`` (complementary suppression, Hundepool et al. 2012, Statistical Disclosure Control). Counts
+    that are all 0 say so. With `least` 1 only counts of 0 are hidden.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        One a level.
+    least : int
+    of : sequence of int or None
+        Totals that the counts are part of, where the rest must stay hidden too.
+    """
+    if not any(counts):
+        return ["0"] * len(counts)
+    totals = of if of is not None else [count + least for count in counts]
+    shown = []
+    for count, total in zip(counts, totals, strict=True):
+        if count < least:
+            shown.append(f"<{least}")
+        elif total - count < least:
+            shown.append(f"≥{max(total - least + 1, least)}")
+        else:
+            shown.append(str(count))
+    exact = [place for place, text in enumerate(shown) if text.isdigit()]
+    if len(shown) - len(exact) == 1 and exact:
+        shown[min(exact, key=lambda place: counts[place])] = f"≥{least}"
+    return shown
+
+
+class Pairs:
+    """Weighted (event, non-event) pairs within folds, for one stratum and any number of arms.
+
+    The AUC of a stratum is the weighted share of concordant pairs, summed over folds: each fold counts by its
+    pairs, and scores of two folds' models are never compared (they are on different scales; stacked scores are
+    biased, Parker et al. 2007, BMC Bioinformatics 8:326). Its interval is the percentile interval of a bootstrap
+    over patients, within events and within non-events, the same draw for all folds and repeats (Efron &
+    Tibshirani 1993, chapter 13). The models are not refitted: it holds for these fitted models.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Test rows of the stratum with known outcome: ``patient, repeat, fold, label``, indexed 0 … n-1.
+    draws : int
+        Bootstrap draws.
+    rng : numpy.random.Generator
+        Source of the draws.
+    """
+
+    def __init__(self, rows: pd.DataFrame, draws: int, rng: np.random.Generator) -> None:
+        codes, patients = pd.factorize(rows["patient"], sort=True)
+        is_event = np.zeros(len(patients), dtype=bool)
+        is_event[codes] = rows["label"].to_numpy() == 1
+        # How often each patient is drawn: patients × draws, so that taking a patient's row is one copy. The first
+        # column is the sample itself.
+        self._counts = np.ones((len(patients), draws + 1))
+        for group in (np.flatnonzero(is_event), np.flatnonzero(~is_event)):
+            if len(group):
+                drawn = rng.multinomial(len(group), np.full(len(group), 1 / len(group)), size=draws)
+                self._counts[group, 1:] = drawn.T
+        self.events, self.nonevents = int(is_event.sum()), int((~is_event).sum())
+        self._blocks = []
+        for _, block in rows.groupby(["repeat", "fold"], sort=True):
+            index = block.index.to_numpy()
+            positive = index[block["label"].to_numpy() == 1]
+            negative = index[block["label"].to_numpy() == 0]
+            if len(positive) and len(negative):
+                self._blocks.append((positive, negative))
+        self._codes = codes
+
+    def estimate(self, scores: NDArray, weights: NDArray, confidence: float) -> Estimate:
+        """AUC of one arm in the stratum with its bootstrap interval.
+
+        In O(n log n) a fold: for each event the weight of the non-events below it is a cumulative sum, for all draws
+        at once: scikit-learn would need a call a draw.
+
+        Parameters
+        ----------
+        scores, weights : array, shape (n,)
+            Predictions and weights of the rows.
+        confidence : float
+            Such as 0.95.
+        """
+        if not np.all(np.isfinite(scores)):
+            return Estimate(why=missing_predictions(scores))
+        if not np.all(np.isfinite(weights)):
+            return Estimate(why="no training row is followed as long as some test rows")
+        if not self._blocks:
+            return Estimate(why="no fold holds both an event and a non-event")
+        hits = pairs = np.zeros(self._counts.shape[1])
+        for positive, negative in self._blocks:
+            negative = negative[np.argsort(scores[negative], kind="stable")]
+            below = np.zeros((len(negative) + 1, len(hits)))
+            np.cumsum(self._drawn(negative, weights), axis=0, out=below[1:])
+            drawn = self._drawn(positive, weights)
+            less, up_to = (np.searchsorted(scores[negative], scores[positive], side=s) for s in ("left", "right"))
+            hits = hits + np.einsum("nd,nd->d", drawn, below[less] + below[up_to]) / 2
+            pairs = pairs + drawn.sum(axis=0) * below[-1]
+        value = float(min(hits[0] / pairs[0], 1.0))
+        usable = pairs[1:] > 0
+        if usable.mean() < 0.9:
+            return Estimate(value, folds=len(self._blocks), why="too few pairs to resample")
+        tail = (1 - confidence) / 2
+        drawn_values = np.minimum(hits[1:][usable] / pairs[1:][usable], 1.0)
+        if np.ptp(drawn_values) < 1e-12:
+            return Estimate(value, folds=len(self._blocks), why="all draws have the same value")
+        low, high = np.quantile(drawn_values, [tail, 1 - tail])
+        return Estimate(value, float(low), float(high), None, len(self._blocks))
+
+    def _drawn(self, rows: NDArray, weights: NDArray) -> NDArray:
+        """Weight of each row in each draw, shape (rows, draws + 1)."""
+        return self._counts[self._codes[rows]] * weights[rows, None]
+
 
 MOST_VALUES = 6
 MISSING = "missing"
@@ -84,7 +207,7 @@ def strata_table(data: EndpointData, table: pd.DataFrame, settings: EvaluationSe
     """AUC of every arm within each level of the columns of `table` (see `stratified`).
 
     Counts that would single people out are null in ``n, events, unknown`` and stand as text in ``…_shown``
-    (`metaswin.evaluation.disclosure.told`).
+    (`metaswin.evaluation.strata.told`).
     """
     by_arm = {key: _in_order(rows) for key, rows in data.predictions.groupby(["arm", "head"], sort=True)}
     reference = next(iter(by_arm.values()))

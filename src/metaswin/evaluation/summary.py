@@ -8,10 +8,9 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, brier_score_loss
 
 from metaswin.evaluation.delong import both, fold_interval
-from metaswin.evaluation.gather import ARM, EndpointData, Scored
-from metaswin.evaluation.intervals import mean_over_folds
+from metaswin.evaluation.intervals import added_variance, by_share, mean_over_folds
 from metaswin.evaluation.metrics import BOUNDS, METRICS, fold_metrics
-from metaswin.evaluation.share import added_variance, by_share
+from metaswin.evaluation.predictions import ARM, EndpointData, Scored
 
 # Metrics of `metaswin.evaluation.metrics` that move with the share of events.
 MOVED = {"pr_auc": average_precision_score, "brier": brier_score_loss}
@@ -29,7 +28,7 @@ def fold_table(data: EndpointData, confidence: float = 0.95) -> pd.DataFrame:
     """Metrics of every arm, head, repeat and fold; a missing one has its reason in the column ``<metric>_why``.
 
     ``delong_low, delong_high`` are DeLong's interval of the AUC of known outcomes, for this fold's fitted model;
-    ``<metric>_by_share`` is the change of a metric with the share of events (`metaswin.evaluation.share`).
+    ``<metric>_by_share`` is the change of a metric with the share of events (`metaswin.evaluation.intervals`).
     """
     table = pd.DataFrame([_fold_record(part, data, confidence) for part in data.scored])
     numbers = [metric + suffix for metric in METRICS for suffix in WEIGHTINGS]

@@ -22,8 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     import pandas as pd
 
     from metaswin import __version__
-    from metaswin.errors import UserError
-    from metaswin.files import atomic, write_table
+    from metaswin.core.errors import UserError
+    from metaswin.core.files import atomic, write_table
     from metaswin.radiomics.features import extract_features
     from metaswin.radiomics.parameters import read_parameters
 

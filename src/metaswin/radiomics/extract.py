@@ -1,4 +1,6 @@
-"""Features of every region, on one set of filtered images a patient, by the engine that the settings name.
+"""Features by our own engine: filters once and only where regions lie, one binning an image and region.
+
+Features of every region, on one set of filtered images a patient, by the engine that the settings name.
 
 A bare ``execute()`` of PyRadiomics crops to each mask before it filters, so that the borders of LoG and the
 scaling of Square … Exponential depend on the region. Here every filter runs once on the patient's whole crop,
@@ -7,14 +9,89 @@ unless `crop` says ``per-region``. Without filter (image type Original) both way
 
 import logging
 import time
+from collections.abc import Iterator
 
+import numpy as np
 import SimpleITK as sitk
 
-from metaswin.radiomics.names import IMAGE_TYPES, images_of, ordered
-from metaswin.radiomics.region import Region
+from metaswin.radiomics.engine import filters
+from metaswin.radiomics.engine.region import Discretisation, Place, region_features
+from metaswin.radiomics.engine.shape import shape_features
+from metaswin.radiomics.names import FEATURES, IMAGE_TYPES, enabled_features, images_of, ordered
+from metaswin.radiomics.regions import Region, levels_fit
 from metaswin.radiomics.settings import RadiomicsSettings
 
 logger = logging.getLogger("metaswin.radiomics")
+
+Box = tuple[slice, slice, slice]
+
+
+def run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings) -> Iterator[str]:
+    """Add the features of all regions image by image; yields the name of each filtered image when it is done."""
+    if not regions:
+        return
+    voxels = sitk.GetArrayFromImage(image)
+    spacing = np.array(image.GetSpacing()[::-1])
+    boxes = [region.box[::-1] for region in regions]
+    masks = [sitk.GetArrayViewFromImage(region.mask) == 1 for region in regions]
+    classes = [kind for kind in ordered(settings.feature_classes, tuple(FEATURES)) if enabled_features(kind, settings)]
+    if "shape" in classes:
+        wanted = enabled_features("shape", settings)
+        for region, mask in zip(regions, masks, strict=True):
+            values = shape_features(mask, spacing)
+            region.add("original", "shape", {name: values[name] for name in wanted})
+    classes = [kind for kind in classes if kind != "shape"]
+    if not classes:
+        return
+    wanted = {kind: enabled_features(kind, settings) for kind in classes}
+    how = Discretisation(settings.bin_width, settings.bin_count, settings.voxel_array_shift)
+    mcc = "MCC" in wanted.get("glcm", ())
+    places = [Place(mask, spacing) for mask in masks]
+    whole = _around(boxes)
+    for name, filtered in filtered_images(voxels, spacing, settings, whole):
+        for region, box, place in zip(regions, boxes, places, strict=True):
+            values = filtered[_within(box, whole)][place.mask]
+            if not levels_fit(name, values, region, settings):
+                continue
+            try:
+                found = region_features(values, place, classes, how, mcc)
+            except ValueError as error:
+                region.failures.append(f"{name}: {error}")
+                continue
+            for kind in classes:
+                region.add(name, kind, {feature: found[kind][feature] for feature in wanted[kind]})
+        yield name
+
+
+def filtered_images(
+    voxels: np.ndarray, spacing: np.ndarray, settings: RadiomicsSettings, box: Box
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and image of each filter, one at a time: made on the whole crop, given within the box."""
+    for kind in ordered(settings.image_types, IMAGE_TYPES):
+        if kind == "Original":
+            yield "original", voxels[box]
+        elif kind == "LoG":
+            yield from filters.laplacians(voxels, spacing, settings.log_sigma, box)
+        elif kind == "Wavelet":
+            yield from filters.wavelets(voxels, settings.wavelet, box)
+        elif kind == "Gradient":
+            yield "gradient", filters.gradient(voxels, spacing, box)
+        else:
+            yield kind.lower(), filters.pointwise(kind, voxels, box)
+
+
+def _around(boxes: list[Box]) -> Box:
+    """Smallest box that holds all boxes."""
+    return tuple(
+        slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)) for axis in range(3)
+    )
+
+
+def _within(box: Box, whole: Box) -> Box:
+    return tuple(
+        slice(part.start - outer.start, part.stop - outer.start) for part, outer in zip(box, whole, strict=True)
+    )
+
 
 MARGIN = 5  # voxels around a region's box in crop: per-region, PyRadiomics' padDistance
 
@@ -62,7 +139,6 @@ def _run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings, 
     """Run the engine; the names of the images made."""
     if settings.engine == "metaswin":
         from metaswin.radiomics.kernels import load_kernels
-        from metaswin.radiomics.with_engine import run
 
         load_kernels()
     else:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from metaswin.errors import UserError
+from metaswin.core.errors import UserError
 from metaswin.radiomics import prepare
 from metaswin.radiomics.engine import filters
 from metaswin.radiomics.engine.deprecated import with_deprecated
@@ -16,7 +16,7 @@ from metaswin.radiomics.engine.shape import shape_features
 from metaswin.radiomics.engine.spheres import spherical_patterns
 from metaswin.radiomics.kernels import load_kernels
 from metaswin.radiomics.parameters import Parameters, read_parameters
-from metaswin.radiomics.region import bounding_box
+from metaswin.radiomics.regions import bounding_box
 
 Box = tuple[slice, slice, slice]
 

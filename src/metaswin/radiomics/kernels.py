@@ -24,13 +24,13 @@ import numba
 import numpy as np
 import SimpleITK as sitk
 
-from metaswin.errors import UserError
-from metaswin.files import flush, write_json
+from metaswin.core.errors import UserError
+from metaswin.core.files import flush, write_json
 from metaswin.radiomics.engine.compiled import cache_kernels
+from metaswin.radiomics.extract import run
 from metaswin.radiomics.names import FEATURES, IMAGE_TYPES
-from metaswin.radiomics.region import cut_region
+from metaswin.radiomics.regions import cut_region
 from metaswin.radiomics.settings import RadiomicsSettings
-from metaswin.radiomics.with_engine import run
 
 logger = logging.getLogger("metaswin.radiomics")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from metaswin.errors import UserError, several
+from metaswin.core.errors import UserError, several
 from metaswin.radiomics.engine.deprecated import EQUAL
 from metaswin.radiomics.engine.deprecated import FEATURES as DEPRECATED
 from metaswin.radiomics.names import FEATURES

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from metaswin.errors import UserError
+from metaswin.core.errors import UserError
 
 Source = str | Path | sitk.Image
 

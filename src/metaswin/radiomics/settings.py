@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from metaswin.core.settings import Settings
 from metaswin.radiomics.names import FEATURES, IMAGE_TYPES, REFUSED_IMAGE_TYPES
-from metaswin.settings import Settings
 
 CLASSES = ["shape", "firstorder", "glcm", "glrlm", "glszm", "gldm"]
 REGIONS = ("tumor", "primary", "nodes", "rings")

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from radiomics import imageoperations
 
 from metaswin.radiomics.names import FEATURES, IMAGE_TYPES, enabled_features, ordered
-from metaswin.radiomics.region import Region, levels_fit
+from metaswin.radiomics.regions import Region, levels_fit
 from metaswin.radiomics.settings import RadiomicsSettings
 
 # What PyRadiomics raises on masks and values it cannot work with; anything else is a bug and ends the job.

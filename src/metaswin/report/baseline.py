@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from metaswin.core.formatting import plain, share
 from metaswin.report.data import Endpoint, ReportData
-from metaswin.report.numbers import plain, share
 
 MOST_LEVELS = 8
 GROUPS = {"event": 1.0, "nonevent": 0.0, "unknown": None}

@@ -1,6 +1,12 @@
-"""Build the report: one HTML file that opens offline, tables as CSV, figures as SVG and PDF."""
+"""The patient table, and the pictures that are put into the page.
 
-from collections.abc import Mapping
+What the templates show: one view of the cohort and one an endpoint.
+
+Build the report: one HTML file that opens offline, tables as CSV, figures as SVG and PDF.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,20 +14,167 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from metaswin.files import atomic, write_text
-from metaswin.report import tables, words
+from metaswin.config.report import ReportSettings
+from metaswin.core.files import atomic, write_text
+from metaswin.core.formatting import listed
+from metaswin.core.pages import environment, resource
+from metaswin.report import controls, evidence, facts, figures, notes, summary, survival, tables
+from metaswin.report.baseline import SOURCES, baseline_rows
+from metaswin.report.charts import Chart
 from metaswin.report.checklists import Checklist, filled
-from metaswin.report.data import ReportData, read_report_data
-from metaswin.report.drawing import write_figure
-from metaswin.report.environment import environment, resource
+from metaswin.report.data import Endpoint, ReportData, read_report_data
 from metaswin.report.evidence import coverage_in_time, coverage_rows
 from metaswin.report.facts import machine, settings_hash, times, versions
 from metaswin.report.methods import methods
-from metaswin.report.patients import chosen_pictures, embedded
-from metaswin.report.run_statements import conditions, statements
-from metaswin.report.settings import ReportSettings
-from metaswin.report.svg import chart_svg, scale_svg, swatch, track_svg
-from metaswin.report.views import cohort_view, endpoint_view
+from metaswin.report.notes import not_run
+from metaswin.report.statements import conditions, statements
+from metaswin.report.svg import chart_svg, scale_svg, swatch, track_svg, write_figure
+from metaswin.report.tables import patient_rows
+
+# Of all pictures together, before base64 makes them a third larger: the page stays below 15 MB.
+PICTURE_BYTES = 7_000_000
+
+
+def patients_view(endpoint: Endpoint) -> pd.DataFrame:
+    """Test predictions of the headline, with how far each is from its outcome.
+
+    `wrong` is |outcome − predicted risk|, missing where the outcome is unknown.
+    """
+    table = patient_rows(endpoint)
+    return table.assign(wrong=(table["label"].astype("float64") - table["probability"]).abs())
+
+
+def chosen_pictures(data: ReportData, most: int) -> dict[str, Path]:
+    """Pictures to show, at most `most` and `PICTURE_BYTES`; of each endpoint highest risks and most wrong first.
+
+    Parameters
+    ----------
+    data : ReportData
+    most : int
+        Patients with a picture in the page.
+    """
+    found: dict[str, Path] = {}
+    size = 0
+    for patient in _by_interest(data.endpoints):
+        path = data.pictures.get(patient)
+        if path is None or patient in found or len(found) == most:
+            continue
+        size += path.stat().st_size
+        if size > PICTURE_BYTES:
+            break
+        found[patient] = path
+    return found
+
+
+def embedded(path: Path) -> str:
+    """A picture as a data URL."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def _by_interest(endpoints: Iterable[Endpoint]) -> list[str]:
+    """Patients of all endpoints in turn, highest risk and most wrong alternately, each once."""
+    queues: list[list[Any]] = []
+    for endpoint in endpoints:
+        table = patients_view(endpoint)
+        queues.append(table["patient"].tolist())
+        queues.append(table.sort_values("wrong", ascending=False, kind="stable")["patient"].tolist())
+    longest = max(map(len, queues), default=0)
+    order = (queue[k] for k in range(longest) for queue in queues if k < len(queue))
+    return list(dict.fromkeys(order))
+
+
+MANY = 12
+
+
+def endpoint_view(
+    endpoint: Endpoint, data: ReportData, settings: ReportSettings, config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything the templates show of one endpoint.
+
+    ``figures`` are the charts that are written as files too; ``charts`` those of them that the page shows.
+    """
+    modalities = tables.modality_rows(endpoint, settings.paper)
+    arms = figures.arms_forest(endpoint)
+    charts = _charts(endpoint)
+    return {
+        "endpoint": endpoint,
+        "outcome": notes.outcome_words(endpoint),
+        "answer": summary.answer(endpoint),
+        "answer_forest": figures.answer_forest(endpoint),
+        "headline": endpoint.metric(endpoint.headline, endpoint.head),
+        "note": notes.metric_note(endpoint),
+        "label_rule": notes.label_rule(endpoint),
+        "volume_statement": summary.volume_statement(endpoint),
+        "volume_suffices": summary.volume_suffices(endpoint),
+        "baseline": baseline_rows(endpoint, data),
+        "modalities": modalities,
+        "paper": facts if any(row["paper"] for row in modalities) else None,
+        "ablation": tables.ablation_rows(endpoint),
+        "more_metrics": [name for name in tables.MORE_METRICS if endpoint.has(name)],
+        "confusion": tables.confusion(endpoint),
+        "comparisons": evidence.comparison_rows(endpoint),
+        "controls": controls.control_table(endpoint),
+        "optimism": evidence.optimism_rows(endpoint),
+        "deep_score": evidence.deep_score_note(endpoint),
+        "sample_size": evidence.sample_size_rows(endpoint),
+        "delong": evidence.delong_rows(endpoint),
+        "site": evidence.site_rows(endpoint),
+        "survival": survival.metric_rows(endpoint),
+        "survival_tests": survival.test_rows(endpoint),
+        "shap_modalities": evidence.modality_rows(endpoint),
+        "shap_features": evidence.feature_rows(endpoint, settings.selected_features),
+        "maps": data.maps.get(endpoint.name, []),
+        "not_run": not_run(endpoint, data, config),
+        "strata": tables.strata_rows(endpoint),
+        "strata_arms": [(endpoint.label(arm), head) for arm, head in tables.strata_arms(endpoint)],
+        "selected": tables.selected_features(endpoint, settings.selected_features),
+        "steps": tables.selection_steps(endpoint),
+        "stability": {row["set"]: row for row in tables.stability_rows(endpoint)},
+        "patients": patients_view(endpoint).to_dict("records"),
+        "arms": arms,
+        "charts": {kind: chart for kind, chart in charts.items() if _shown(kind, chart, endpoint)},
+        "figures": [arms, *charts.values()],
+        "training_note": notes.training_note(endpoint) if endpoint.training else "",
+        "deaths": endpoint.tables["deaths"].to_dict("records"),
+    }
+
+
+def _charts(endpoint: Endpoint) -> dict[str, Chart]:
+    found = figures.curves_of(endpoint)
+    if endpoint.training:
+        found.append(figures.training_chart(endpoint))
+    found += survival.survival_charts(endpoint)
+    permuted = controls.permutation_chart(endpoint)
+    found += [permuted] if permuted else []
+    return {chart.name.removesuffix(f"-{endpoint.name}"): chart for chart in found}
+
+
+def _shown(kind: str, chart: Chart, endpoint: Endpoint) -> bool:
+    """Whether the page shows a chart: not one of evidence that was not run."""
+    return bool(chart.series) or (kind in figures.CURVES and kind in endpoint.tables)
+
+
+def cohort_view(data: ReportData) -> dict[str, Any]:
+    """Flow, exclusions and facts of the cohort."""
+    problems = data.problems
+    left, warned = problems[problems["excludes"]], problems[~problems["excludes"]]
+    facts = []
+    for column, title in [("manufacturer", "Scanners"), ("tumor_source", "Contours")]:
+        if column in data.used:
+            counts = data.used[column].fillna("unknown").value_counts()
+            facts.append((title, listed([f"{SOURCES.get(name, name)} {n}" for name, n in counts.items()])))
+    if "volume_tumor_mm3" in data.used:
+        cubic = data.used["volume_tumor_mm3"].dropna() / 1000
+        if len(cubic):
+            low, middle, high = cubic.quantile([0.25, 0.5, 0.75])
+            facts.append(("Tumour volume", f"median {middle:.1f} cm³ (quartiles {low:.1f} to {high:.1f})"))
+    return {
+        "counts": tables.problem_counts(data),
+        "excluded": left.to_dict("records"),
+        "warnings": warned.to_dict("records"),
+        "facts": facts,
+        "many": MANY,
+    }
 
 
 def build_report(
@@ -75,7 +228,7 @@ def build_report(
         data=data,
         views=views,
         cohort=cohort_view(data),
-        limits=words.limits(data, config),
+        limits=notes.limits(data, config),
         methods=methods(data, config, run["versions"]),
         checklists=lists,
         coverage=coverage_rows(),

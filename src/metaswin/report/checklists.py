@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from metaswin.report.run_statements import Statement
+from metaswin.report.statements import Statement
 
 NAMES = ("tripod-ai", "clear", "metrics")
 
@@ -66,7 +66,7 @@ def filled(statements: Mapping[str, Statement], conditions: Mapping[str, bool]) 
     Parameters
     ----------
     statements : mapping
-        What the run says, see `metaswin.report.run_statements.statements`.
+        What the run says, see `metaswin.report.statements.statements`.
     conditions : mapping
         Whether what an item is about exists in this run; an item whose condition is False does not apply.
     """

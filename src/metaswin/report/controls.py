@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metaswin.core.formatting import HEAD_NAMES, Shown, number, p_text, reason, shown
 from metaswin.report.charts import HEAD_STYLE, MUTED, WRONG, Chart, Series, Style
 from metaswin.report.data import Endpoint
-from metaswin.report.numbers import HEAD_NAMES, Shown, number, p_text, reason, shown
 
 # In the order of the page: the name, what it is, a colour.
 CONTROLS = {

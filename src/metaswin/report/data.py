@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from metaswin.cohort.fits import left_out
+from metaswin.core.files import read_json, read_table
+from metaswin.core.formatting import Shown, arm_name, arm_order, shown, shown_value
+from metaswin.core.problems import public_table
+from metaswin.core.status import read_status
 from metaswin.evaluation.comparisons import controls
-from metaswin.files import read_json, read_table
-from metaswin.folds.fits import left_out
-from metaswin.problems import public_table
-from metaswin.report.numbers import Shown, arm_name, arm_order, shown, shown_value
-from metaswin.status import read_status
 
 # Inputs that hold tables of evidence from other stages than the evaluation.
 STABILITY = ["endpoint", "repeat", "fit", "set", "feature", "patients", "low", "judged", "kept", "reason"]

@@ -1,13 +1,16 @@
-"""Tables of evidence beside the results: comparisons, optimism, sample size, DeLong, coverage, sites."""
+"""Tables of evidence beside the results: comparisons, optimism, sample size, DeLong, coverage, sites.
+
+Explanation: SHAP by modality and by feature. Dimensions of the deep features are never shown one by one.
+"""
 
 from typing import Any
 
 import pandas as pd
 
-from metaswin.evaluation.coverage import measured_coverage
+from metaswin.core.formatting import HEAD_NAMES, Shown, number, p_text, part_name, plain, reason, shown_value
+from metaswin.evaluation.intervals import measured_coverage
+from metaswin.evaluation.survival_coverage import measured_coverage as measured_in_time
 from metaswin.report.data import Endpoint
-from metaswin.report.numbers import HEAD_NAMES, Shown, number, p_text, plain, reason, shown_value
-from metaswin.survival.coverage import measured_coverage as measured_in_time
 
 # Riley et al. 2019, Stat Med 38:1276-1296; 2020, BMJ 368:m441.
 CRITERIA = {
@@ -61,7 +64,7 @@ def deep_score_note(endpoint: Endpoint) -> str:
 def coverage_rows() -> dict[str, Any]:
     """Measured coverage of every kind of interval, with the setting it was measured in.
 
-    Besides what `metaswin.evaluation.coverage.measured_coverage` gives: ``auc``, the rows of the AUC, and ``delong``,
+    Besides what `metaswin.evaluation.intervals.measured_coverage` gives: ``auc``, the rows of the AUC, and ``delong``,
     the lowest and highest coverage of DeLong's interval of the mean true AUC of models.
     """
     found = measured_coverage()
@@ -175,3 +178,53 @@ METRIC_NAMES = {"auc": "AUC", "brier": "Brier score", "net_benefit": "Net benefi
 def _plain(value: Any, why: str | None = "") -> Shown:
     """A number without an interval."""
     return Shown(number(value), why=reason(why))
+
+
+def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Share of each modality in the headline's predictions, mean and range over folds, largest first."""
+    table = endpoint.rows(_table("shap_modalities", endpoint))
+    table = None if table is None else table[table["share"].notna()]
+    if table is None:
+        return []
+    shares = table.groupby("modality")["share"].agg(["mean", "min", "max", "size"])
+    shares = shares.sort_values("mean", ascending=False)
+    return [
+        {
+            "name": part_name(name),
+            "share": row["mean"],
+            "low": row["min"],
+            "high": row["max"],
+            "folds": int(row["size"]),
+        }
+        for name, row in shares.iterrows()
+    ]
+
+
+def feature_rows(endpoint: Endpoint, most: int) -> list[dict[str, Any]]:
+    """Features with the largest mean |SHAP|, at most `most` a modality, with the number of folds behind each."""
+    table = endpoint.rows(_table("shap_features", endpoint))
+    table = None if table is None else table[table["mean_abs"].notna()]
+    if table is None:
+        return []
+    rows = []
+    for modality, part in table.groupby("modality", sort=False):
+        part = part.sort_values(["mean_abs", "feature"], ascending=[False, True]).head(most)
+        top = part["mean_abs"].max()
+        rows += [
+            {
+                "modality": part_name(modality),
+                "feature": row["feature"],
+                "folds": int(row["folds"]),
+                "mean_abs": plain(row["mean_abs"]),
+                "sort": float(row["mean_abs"]),
+                "width": 100 * row["mean_abs"] / top if top > 0 else 0,
+                "direction": row["direction"],
+            }
+            for row in part.to_dict("records")
+        ]
+    return rows
+
+
+def _table(name: str, endpoint: Endpoint) -> str:
+    """Name of the table of the answering head."""
+    return f"{name}_logistic" if endpoint.head == "logistic" else name

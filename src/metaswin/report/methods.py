@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from metaswin.core.formatting import ARM_NAMES, arm_name, count, listed
 from metaswin.report.controls import made
 from metaswin.report.data import Endpoint, ReportData
-from metaswin.report.numbers import ARM_NAMES, arm_name, count, listed
-from metaswin.report.words import outcome_words
+from metaswin.report.notes import outcome_words
 
 DEEP_SCORES = {
     "cross-fitted": "its score entered the fusion cross-fitted within the training rows.",

@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from metaswin.core.formatting import DAYS_A_YEAR, Shown, number, numbers, p_text, shown_value
 from metaswin.report.charts import HEAD_STYLE, HEADLINE, MUTED, OTHERS, Chart, Series, Style
 from metaswin.report.data import Endpoint
 from metaswin.report.figures import nice_limit, styles
-from metaswin.report.numbers import DAYS_A_YEAR, Shown, number, numbers, p_text, shown_value
 
 METRICS = {
     "c_index": "C (cause-specific)",

@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from metaswin.core.formatting import HEAD_NAMES, shown
 from metaswin.report.baseline import baseline_rows, baseline_table
 from metaswin.report.data import Endpoint, ReportData
-from metaswin.report.numbers import HEAD_NAMES, shown
-from metaswin.report.paper import published
+from metaswin.report.facts import published
 
 METRICS = ("auc", "acc", "sen", "spe")
 MORE_METRICS = ("pr_auc", "brier", "calibration_intercept", "calibration_slope")

@@ -1,7 +1,43 @@
-"""``metaswin run``, ``init``, ``doctor`` and ``status``."""
+"""A commented configuration for a new study.
+
+``metaswin run``, ``init``, ``doctor`` and ``status``.
+"""
 
 import argparse
 from pathlib import Path
+
+from metaswin.core.errors import UserError, suggestion
+from metaswin.core.files import write_text
+from metaswin.running.places import workflow_root
+
+HEAD = """\
+# The configuration of this folder; `metaswin run` reads it by itself, plain Snakemake with `--configfile {name}`.
+# It goes on top of the defaults, which `metaswin init --example all-settings` writes down with what each means.
+# Relative paths start in this folder. Unknown keys are errors: `metaswin doctor` names them with their line.
+"""
+
+
+def write_config(folder: Path, example: str) -> Path:
+    """Write ``metaswin.yaml`` into `folder`, from an example of ``config/examples`` or from all settings.
+
+    Raises
+    ------
+    UserError
+        If there is one already, or no such example.
+    """
+    root = workflow_root() / "config"
+    texts = {path.stem: path for path in sorted((root / "examples").glob("*.yaml"))} | {
+        "all-settings": root / "config.yaml"
+    }
+    if example not in texts:
+        raise UserError(f"--example: there is no {example!r}{suggestion(example, texts)}")
+    path = folder / CONFIG
+    if path.exists():
+        raise UserError(f"{path} is there already; edit it, or name another folder")
+    text = texts[example].read_text(encoding="utf-8")
+    write_text(path, text if example == "all-settings" else HEAD.format(name=CONFIG) + text)
+    return path
+
 
 CONFIG = "metaswin.yaml"
 
@@ -39,7 +75,6 @@ def _add_init(commands: argparse._SubParsersAction) -> None:
     )
 
     def run(arguments: argparse.Namespace) -> int:
-        from metaswin.running.init import write_config
 
         path = write_config(arguments.folder, arguments.example)
         print(f"{path} written. Edit it (paths, columns, ROI names), then:")

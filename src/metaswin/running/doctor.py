@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaswin.errors import UserError
+from metaswin.core.errors import UserError
 from metaswin.running.leftovers import find_leftovers, live_snakemake
 from metaswin.running.owner import last_owner
 from metaswin.running.places import cache_problem, workflow_root
@@ -161,7 +161,7 @@ def _config(directory: Path, paths: Sequence[Path]) -> tuple["Config | None", li
 
 def _data(config: "Config", directory: Path) -> list[Line]:
     """What the configuration names: data and clinical table, then organ weights."""
-    from metaswin.organs.weights import missing_weights, required
+    from metaswin.imaging.weights import missing_weights, required
     from metaswin.running.input_files import check_files
 
     wanted = config.data.source in ("dicom", "nifti") and config.organs.backend == "totalsegmentator"

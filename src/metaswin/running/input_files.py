@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from metaswin.bundle.manifest import tampering
-from metaswin.clinical.table import read_rows
+from metaswin.cohort.clinical_table import read_rows
 from metaswin.config.check import needed_paths
 from metaswin.config.model import Config
-from metaswin.errors import UserError, suggestion
-from metaswin.images.model_folder import check_model_folder
-from metaswin.organs.weights import missing_weights
+from metaswin.core.errors import UserError, suggestion
+from metaswin.imaging.model_folder import check_model_folder
+from metaswin.imaging.weights import missing_weights
+from metaswin.prediction.bundle import tampering
 
 
 def check_files(config: Config) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metaswin.config.read import read_config
-from metaswin.errors import UserError
-from metaswin.files import write_text
+from metaswin.core.errors import UserError
+from metaswin.core.files import write_text
 from metaswin.running.cli import CONFIG
 from metaswin.running.leftovers import Leftovers, end_jobs, find_leftovers, live_snakemake, remove_interrupted, unlock
 from metaswin.running.owner import Owner, become, hold, is_elsewhere, last_owner, live_owner

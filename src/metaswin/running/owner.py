@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from metaswin.errors import UserError
-from metaswin.files import WRITE_ERRORS
+from metaswin.core.errors import UserError
+from metaswin.core.files import WRITE_ERRORS
 
 LOCK = Path(".snakemake/metaswin.lock")
 # Some network file systems know no such locks.

@@ -5,7 +5,7 @@ import sysconfig
 from pathlib import Path
 
 import metaswin
-from metaswin.errors import UserError
+from metaswin.core.errors import UserError
 
 
 def workflow_root() -> Path:

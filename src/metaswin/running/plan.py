@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from metaswin.errors import UserError
+from metaswin.core.errors import UserError
 from metaswin.running.launch import snakemake_command
 
 JOBS = re.compile(r"^Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)", re.MULTILINE)

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Simulate and print the population AUCs; with ``--hazards`` write the hazards."""
     if arguments.hazards:
         return _hazards(arguments.out)
-    from metaswin.files import read_json
+    from metaswin.core.files import read_json
     from metaswin.simulate.cohort import simulate_cohort
 
     options = options_from(arguments)
@@ -70,7 +70,7 @@ def options_from(arguments: argparse.Namespace):
     """`SimulationOptions` of the preset with what the command line changes; raises `UserError`."""
     from pydantic import ValidationError
 
-    from metaswin.errors import several
+    from metaswin.core.errors import several
     from metaswin.simulate.options import PRESETS, SimulationOptions, preset_options
 
     given = {name: value for name, value in vars(arguments).items() if value is not None}

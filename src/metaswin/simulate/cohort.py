@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 import metaswin
-from metaswin.errors import UserError
-from metaswin.files import atomic, read_json, write_json
+from metaswin.core.errors import UserError
+from metaswin.core.files import atomic, read_json, write_json
 from metaswin.simulate import clinical, risk
 from metaswin.simulate.lesions import LesionPlan
 from metaswin.simulate.options import SimulationOptions

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from metaswin.settings import Settings
+from metaswin.core.settings import Settings
 
 Site = Literal["oropharynx", "larynx", "oral cavity", "hypopharynx", "nasopharynx"]
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from metaswin.files import atomic, write_json
-from metaswin.organs.catalogue import FAST, ROUGH, Model, model
+from metaswin.config.structures import FAST, ROUGH, Model, model
+from metaswin.core.files import atomic, write_json
 
 MOST_LABELS = 24
 # What other tasks crop the image by (skull, vertebrae C1, C5, T1, T4, clavicles, brain), and the neck's own organs.
@@ -73,7 +73,7 @@ def write_standin(root: str | Path, number: int, centres: Mapping[int, float] | 
     root : path
         Folder of the weights.
     number : int
-        Dataset number, see `metaswin.organs.catalogue.WEIGHT_FOLDERS`.
+        Dataset number, see `metaswin.config.structures.WEIGHT_FOLDERS`.
     centres : mapping, optional
         Label → HU; those of `bands` when not given.
 
@@ -181,9 +181,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from metaswin.errors import UserError
-    from metaswin.organs.catalogue import needed_models
-    from metaswin.organs.settings import TotalSegmentatorSettings
+    from metaswin.config.imaging import TotalSegmentatorSettings
+    from metaswin.config.structures import needed_models
+    from metaswin.core.errors import UserError
 
     if arguments.out.exists() and any(arguments.out.iterdir()):
         raise UserError(f"--out {arguments.out} is not empty; stand-ins do not go beside true weights")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from metaswin.errors import UserError
-from metaswin.files import atomic
+from metaswin.core.errors import UserError
+from metaswin.core.files import atomic
 from metaswin.simulate.hazards.case import Hazard, finish, new_case
 from metaswin.simulate.hazards.contours import CONTOURS
 from metaswin.simulate.hazards.segmentations import SEGMENTATIONS

@@ -1,1 +1,0 @@
-"""Interpretable measures of organs and of how the tumour lies to them."""

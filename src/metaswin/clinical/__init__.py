@@ -1,1 +1,0 @@
-"""The clinical table: reading, roles of columns, labels."""

@@ -1,0 +1,211 @@
+"""Read the clinical table: every column with a role, values trimmed, problems collected.
+
+Which rows of the clinical table belong to the cohort.
+"""
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from metaswin.config.cohort import ClinicalSettings, CohortSettings, Value
+from metaswin.core.errors import UserError
+from metaswin.core.problems import Problem
+
+STAGE = "clinical"
+SHOWN = 5  # lines named
+
+
+@dataclass(frozen=True)
+class ClinicalTable:
+    """The clinical table as text, with its problems.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        Indexed by study id (str, sorted, unique). One column for each column of the file (names trimmed, the id
+        left out); values are trimmed strings or None. Values that a column's `map` names are replaced.
+    problems : list of Problem
+        Duplicated ids and the like, found while reading.
+    """
+
+    table: pd.DataFrame
+    problems: list[Problem]
+
+
+def read_header(path: str | Path) -> list[str]:
+    """Trimmed column names of the table.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, empty or not text.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+    except FileNotFoundError:
+        raise UserError(f"clinical.table: no file {path}; set it to your clinical table (CSV)") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"clinical.table: cannot read {path} as UTF-8 text ({error}); save it as CSV (UTF-8)") from None
+    if not first.strip():
+        raise UserError(f"clinical.table: {path} is empty; its first line must name the columns")
+    names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter(first)))]
+    # Spreadsheets end a line with separators of columns that once were there.
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
+    """Column names and the rows below them, all values trimmed, each row as long as the header.
+
+    What a row lacks at its end is empty; rows without any value are left out.
+
+    Raises
+    ------
+    UserError
+        As `read_header`; and where quotes are open or a row has values beyond the header's columns, with its line.
+    """
+    header = read_header(path)
+    rows, more = [], []
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter=delimiter(file.readline()), strict=True)
+            for line in lines:
+                values = [value.strip() for value in line]
+                if any(values[len(header) :]):
+                    more.append(lines.line_num + 1)
+                elif any(values):
+                    rows.append([*values, *[""] * len(header)][: len(header)])
+    except UnicodeDecodeError as error:
+        raise UserError(f"clinical.table: cannot read {path} as UTF-8 text ({error}); save it as CSV (UTF-8)") from None
+    except csv.Error as error:
+        raise UserError(
+            f"clinical.table: {path} is no CSV from line {lines.line_num + 1} or before on ({error}); mend its quotes"
+        ) from None
+    if more:
+        which = ", ".join(map(str, more[:SHOWN])) + (f" and {len(more) - SHOWN} more" if len(more) > SHOWN else "")
+        raise UserError(
+            f"clinical.table: {path} has {len(header)} columns, but more values in line {which}; "
+            "quote values that hold the separator, or name the columns"
+        )
+    return header, rows
+
+
+def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Callable[[str], str] = str) -> ClinicalTable:
+    """Read the clinical table; `pseudonym` gives what stands for a study id.
+
+    Rows with the same id are kept once when they are equal, and left out with the code ``duplicated-id``
+    otherwise.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, a column is named twice or the id column is absent.
+    """
+    header, rows = read_rows(path)
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise UserError(f"clinical.table: {path} names these columns more than once: {', '.join(twice)}")
+    identifier = settings.id.strip()
+    if identifier not in header:
+        raise UserError(f"clinical.id: {path} has no column {identifier!r}; it has {', '.join(header)}")
+    raw = pd.DataFrame(rows, columns=header, dtype=object)
+    missing = set(settings.na_values)
+    raw = raw.where(~raw.isin(missing), None)
+    for name, column in settings.columns.items():
+        if column.map and name.strip() in raw:
+            replace = {normal(key): str(value) for key, value in column.map.items()}
+            raw[name.strip()] = [replace.get(normal(value), value) for value in raw[name.strip()]]
+
+    problems = []
+    unnamed = raw[identifier].isna()
+    if unnamed.any():
+        problems.append(
+            Problem(
+                "", STAGE, "no-id", f"{int(unnamed.sum())} rows without an id", "an id in each row",
+                f"fill the column {identifier} of the clinical table", excludes=False,
+            )
+        )  # fmt: skip
+        raw = raw[~unnamed].copy()
+    raw[identifier] = raw[identifier].map(pseudonym)
+    raw = raw.drop_duplicates()
+    repeated = raw[identifier].duplicated(keep=False)
+    for patient, rows in raw[repeated].groupby(identifier):
+        problems.append(
+            Problem(
+                str(patient), STAGE, "duplicated-id", f"{len(rows)} different rows", "one row a patient",
+                "keep one of these rows in the clinical table",
+            )
+        )  # fmt: skip
+    table = raw[~repeated].set_index(identifier).sort_index()
+    table.index = table.index.astype(str)
+    table.index.name = "patient"
+    return ClinicalTable(table, problems)
+
+
+def delimiter(first_line: str) -> str:
+    """What separates the columns, by the first line."""
+    return max(",;\t", key=first_line.count)
+
+
+def normal(value: object) -> str | None:
+    """A value trimmed and case-folded for comparison; 1, 1.0 and "1.0" are the same; None stays None."""
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return None
+    text = str(value).strip().casefold()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+def matches(column: Iterable[object], values: Iterable[Value]) -> list[bool]:
+    """Which entries equal one of `values`, compared by `normal`; a missing entry matches nothing."""
+    wanted = {normal(value) for value in values}
+    return [(key := normal(entry)) is not None and key in wanted for entry in column]
+
+
+def apply_cohort(clinical: ClinicalTable, settings: CohortSettings) -> tuple[list[str], list[Problem]]:
+    """Apply `cohort.include`, `cohort.exclude` and `cohort.baseline_metastasis`.
+
+    Returns
+    -------
+    stay : list of str
+        Study ids that stay, sorted.
+    problems : list of Problem
+        One for each patient who leaves: ``baseline-metastasis``, ``excluded-by-config`` or ``not-included``, the
+        first that applies.
+    """
+    table = clinical.table
+    reasons: dict[str, Problem] = {}
+
+    def leave(mask: list[bool], code: str, column: str, expected: str, setting: str) -> None:
+        for patient, hit, value in zip(table.index, mask, table[column], strict=True):
+            if hit and patient not in reasons:
+                found = f"{column} = {'missing' if value is None else value}"
+                action = f"nothing, if that is meant; otherwise change {setting}"
+                reasons[patient] = Problem(patient, STAGE, code, found, expected, action)
+
+    for column, values in settings.baseline_metastasis.items():
+        setting = f"cohort.baseline_metastasis.{column}"
+        expected = f"no distant metastasis at baseline ({column} not in {_listed(values)})"
+        leave(matches(table[column.strip()], values), "baseline-metastasis", column.strip(), expected, setting)
+    for column, values in settings.exclude.items():
+        setting = f"cohort.exclude.{column}"
+        hits = matches(table[column.strip()], values)
+        leave(hits, "excluded-by-config", column.strip(), f"{column} not in {_listed(values)}", setting)
+    for column, values in settings.include.items():
+        hits = [not hit for hit in matches(table[column.strip()], values)]
+        setting = f"cohort.include.{column}"
+        leave(hits, "not-included", column.strip(), f"{column} in {_listed(values)}", setting)
+    stay = [patient for patient in table.index if patient not in reasons]
+    return stay, [reasons[patient] for patient in sorted(reasons)]
+
+
+def _listed(values: list) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,183 @@
+"""Every problem code of ingest: what was expected and what to do. A new code is one more line here."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from metaswin.core.problems import Problem, save_details
+
+INDEX = "index"
+INGEST = "ingest"
+
+
+class Code(NamedTuple):
+    """Texts of one code (public: no path, no UID, no ROI name) and whether it excludes the patient."""
+
+    expected: str
+    action: str
+    excludes: bool
+
+
+_FILES = "the other files are used; the private details list the paths"
+
+CODES: dict[str, Code] = {
+    # Files and folders (found while indexing).
+    "empty-file": Code("files with content", f"copy these files anew; {_FILES}", False),
+    "truncated-file": Code("whole files", f"copy these files anew; {_FILES}", False),
+    "unreadable-file": Code("readable DICOM files", f"check permissions, or copy these files anew; {_FILES}", False),
+    "unreadable-folder": Code("readable folders", f"check the folder's permissions; {_FILES}", False),
+    "undecodable-name": Code("file names in UTF-8", f"rename the files or folders; {_FILES}", False),
+    "duplicate-file": Code(
+        "each image once", "nothing: the first copy is used; remove the others to silence this", False
+    ),
+    # Who a file belongs to.
+    "no-id": Code(
+        "a patient id in each file",
+        "set PatientID, or ingest.patient_id: folder with ingest.patient_folder_level",
+        False,
+    ),
+    "unusable-id": Code(
+        "an id of letters, digits and . _ - that starts with a letter or digit",
+        "rename the patient (the private details hold a suggestion), in the images and in the clinical table",
+        False,
+    ),
+    "two-patients-in-folder": Code(
+        "one PatientID below a patient's folder", "separate the patients, or set ingest.patient_id: header", True
+    ),
+    "two-people-one-id": Code("one birth date and sex per patient id", "give the two people ids of their own", True),
+    "same-series-two-patients": Code(
+        "each image series under one patient",
+        "keep the images under one id: the same person seems to be here twice",
+        True,
+    ),
+    "same-frame-two-patients": Code(
+        "a frame of reference under one patient",
+        "check whether the same person is here under two ids: in training and test at once it would flatter the model",
+        False,
+    ),
+    "alike-ids": Code(
+        "ids that differ by more than case, leading zeros or separators",
+        "check whether the same patient is here twice; if so, keep one way of writing",
+        False,
+    ),
+    # Choice of CT and contours.
+    "no-image": Code("images of every patient of the clinical table", "add the images, or correct the id", True),
+    "no-clinical-row": Code("a clinical row for every patient with images", "add the row, or correct the id", True),
+    "no-ct": Code("a CT series", "add the CT of this patient", True),
+    "ct-after-treatment": Code(
+        "a CT on or before the start of treatment", "add the pre-treatment CT, or correct the treatment date", True
+    ),
+    "no-treatment-date": Code(
+        "a date of treatment start that can be read",
+        "fill ingest.series.treatment_start's column in clinical.date_format; the CT's date was not checked",
+        False,
+    ),
+    "no-contours": Code(
+        "a contour set as ingest.tumor_source says", "add the contours, or change ingest.tumor_source", True
+    ),
+    "no-matching-roi": Code(
+        "at least one ROI that matches ingest.rois",
+        "add a pattern to ingest.rois; the private details list the names found, the patterns tried and the nearest",
+        True,
+    ),
+    "empty-roi": Code(
+        "closed contours in the ROIs that match ingest.rois", "draw the tumour, or check the export", True
+    ),
+    "empty-roi-left-out": Code(
+        "closed contours in every matching ROI", "nothing, if the empty ROIs are leftovers or markers", False
+    ),
+    "several-rois": Code("one ROI a role", "nothing, if their union is meant; otherwise narrow ingest.rois", False),
+    "roi-in-two-roles": Code(
+        "ROI names that match one role", "narrow ingest.rois; such an ROI is taken as primary", False
+    ),
+    "several-contour-sets": Code(
+        "one contour set with a tumour",
+        "nothing, if the newest that fits the chosen CT is meant; otherwise remove the others",
+        False,
+    ),
+    "contours-without-ct": Code(
+        "contours that refer to a CT of this patient, by series or frame of reference",
+        "add the CT the contours were drawn on",
+        True,
+    ),
+    "referenced-series-absent": Code(
+        "the series the contours refer to",
+        "check that the CT is the one that was drawn on: it was found by its frame of reference",
+        False,
+    ),
+    "contours-of-other-modality": Code(
+        "contours drawn on the CT",
+        "check the alignment: the contours were drawn on another modality in the CT's frame of reference",
+        False,
+    ),
+    "contours-without-reference": Code(
+        "contours that say which images they belong to",
+        "check the CT: the only one of the same study was taken",
+        False,
+    ),
+    "contour-images-unmatched": Code(
+        "contour references to images of the CT",
+        "nothing: contours are placed by position; check them if the CT was replaced or resampled",
+        False,
+    ),
+    "mixed-series": Code(
+        "one geometry and reconstruction per series",
+        "check the choice in ingest/series_choice.parquet: the parts of the series were told apart",
+        False,
+    ),
+    # Geometry and values of the chosen CT, as its headers have them; missing, tilted or uneven slices have the codes of
+    # metaswin.core.slices.
+    "not-hu": Code("Hounsfield units", "choose the HU series, or export it with its rescale slope and intercept", True),
+    "incomplete-header": Code(
+        "position, orientation and pixel spacing in every slice", "export the series again with its whole headers", True
+    ),
+    "repeated-positions": Code(
+        "one slice a position",
+        "nothing, if they are copies: these are left out; different images at one position exclude the patient later",
+        False,
+    ),
+    "lossy-compression": Code(
+        "a CT that was never compressed with loss",
+        "export the series without lossy compression: it changes texture features; the patient goes on",
+        False,
+    ),
+    "contour-outside-image": Code(
+        "contours within the image", "check that contour and CT belong together, or draw the tumour again", True
+    ),
+    # Tables.
+    "unusable-table": Code("tables that can be read", "mend the table, or the setting that names it", False),
+    "no-patient": Code(
+        "patients with data, a row of the clinical table and an outcome",
+        "look at the codes of those left out: most often ids are written in another way, or a setting leaves them out",
+        False,
+    ),
+    # Sheets.
+    "duplicated-row": Code("one row a patient in the sheet or table", "keep one of the rows", True),
+    "missing-file": Code("files that exist and can be read", "correct the path in data.sheet, or add the file", True),
+    "no-mask": Code(
+        "a mask of the primary or of the nodes", "name one in data.sheet, or set ingest.tumor_source: nnunet", True
+    ),
+    "grid-mismatch": Code("masks on the image's grid", "resample the mask to its image", True),
+    "no-features": Code(
+        "a row of features for every patient of the clinical table", "add the row, or correct the id", True
+    ),
+}
+
+
+def problem(patient: str, code: str, found: str, private: str = "", stage: str = INGEST, hint: str = "") -> Problem:
+    """A problem of ingest; `hint` (public) is added to what to do."""
+    texts = CODES[code]
+    action = f"{texts.action}; {hint}" if hint else texts.action
+    return Problem(patient, stage, code, found, texts.expected, action, texts.excludes, private)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``, ``3 series``."""
+    return f"{number} {noun}" if number == 1 or noun.endswith("s") else f"{number} {noun}s"
+
+
+def replace_details(problems: Iterable[Problem], details: Path, stage: str) -> None:
+    """Write the private parts of `problems`; those of an earlier run of `stage` are removed first."""
+    shutil.rmtree(details / stage, ignore_errors=True)
+    save_details(problems, details)

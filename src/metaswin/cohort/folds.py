@@ -1,0 +1,328 @@
+"""Rows of one repeat: which rows each fit learns from, and which rows it scores.
+
+Stratified folds of each endpoint, see `metaswin.cohort.folds` for what the fits make of them.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metaswin.cohort.fits import all_fits, fit_name, left_out, outer_fits
+from metaswin.config.cohort import FoldsSettings
+from metaswin.core.errors import UserError
+from metaswin.core.files import read_json
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which outer fold of the run a job belongs to."""
+
+    endpoint: str
+    repeat: int
+    fold: int
+
+    def __str__(self) -> str:
+        return f"endpoint {self.endpoint}, repeat {self.repeat}, fold {self.fold}"
+
+
+Key = tuple[str, int, int]
+
+
+def by_place(fits: Sequence[str], *others: Sequence[str]) -> dict[Key, tuple[Any, ...]]:
+    """Endpoint, repeat and fold → facts of the fit, and the other files of the same outer fold.
+
+    Parameters
+    ----------
+    fits : sequence of paths
+        ``fits.json`` of outer folds: each names its place.
+    others : sequences of paths
+        Other files of the same outer folds, each in the same order as `fits`.
+    """
+    found = {}
+    for path, *rest in zip(fits, *others, strict=True):
+        facts = read_json(path)
+        found[facts["endpoint"], facts["repeat"], facts["fold"]] = (facts, *rest)
+    return found
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Rows of one repeat, sorted by patient.
+
+    Attributes
+    ----------
+    patients : list of str
+    fold : ndarray of int, shape (rows,)
+    label : ndarray of float, shape (rows,)
+        0, 1 or NaN (unknown).
+    time, event : ndarray of float, shape (rows,)
+        Days, and 0 censored, 1 metastasis, 2 death; NaN where unknown or where the endpoint has no times.
+    known : ndarray of bool, shape (rows,)
+        Rows with a known outcome: only these are learnt from. Rows with an unknown outcome are scored.
+    """
+
+    patients: list[str]
+    fold: NDArray
+    label: NDArray
+    time: NDArray
+    event: NDArray
+    known: NDArray
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, repeat: int) -> "Folds":
+        """Rows of one repeat of ``folds/<endpoint>.parquet``; rows with a label are known."""
+        rows = table[table["repeat"] == repeat].sort_values("patient")
+        label, time, event = (
+            rows[name].to_numpy(dtype="float64", na_value=np.nan) for name in ("label", "time", "event")
+        )
+        return cls(rows["patient"].tolist(), rows["fold"].to_numpy(dtype=int), label, time, event, ~np.isnan(label))
+
+    def with_followup(self) -> "Folds":
+        """The same rows for models of time to event: rows with a known time and event are known."""
+        return replace(self, known=~np.isnan(self.time) & ~np.isnan(self.event))
+
+    @property
+    def k(self) -> int:
+        """Number of folds."""
+        return int(self.fold.max()) + 1
+
+    @property
+    def labels(self) -> pd.Series:
+        """Label by patient."""
+        return pd.Series(self.label, index=pd.Index(self.patients, name="patient"))
+
+    def fitted(self, fit: str) -> NDArray:
+        """Rows that a fit learns from, as a mask."""
+        return self.known & ~np.isin(self.fold, left_out(fit))
+
+    def chosen(self, mask: NDArray) -> list[str]:
+        """Patients of a mask."""
+        return [patient for patient, inside in zip(self.patients, mask, strict=True) if inside]
+
+    def training(self, fits: Iterable[str] | None = None) -> dict[str, list[str]]:
+        """Fit → patients that it learns from; of all fits by default."""
+        return {fit: self.chosen(self.fitted(fit)) for fit in fits or all_fits(self.k)}
+
+    def outer(self, fold: int) -> "OuterFold":
+        """The same rows as one outer fold uses them."""
+        return OuterFold(self, fold)
+
+
+@dataclass(frozen=True)
+class OuterFold:
+    """Rows of one repeat as one outer fold uses them.
+
+    Attributes
+    ----------
+    folds : Folds
+    fold : int
+        The fold of the test rows.
+    """
+
+    folds: Folds
+    fold: int
+
+    @property
+    def patients(self) -> list[str]:
+        return self.folds.patients
+
+    @property
+    def label(self) -> NDArray:
+        return self.folds.label
+
+    @property
+    def time(self) -> NDArray:
+        return self.folds.time
+
+    @property
+    def event(self) -> NDArray:
+        return self.folds.event
+
+    @property
+    def fits(self) -> list[str]:
+        """Fits of this outer fold, see `outer_fits`."""
+        return outer_fits(self.fold, self.folds.k)
+
+    @property
+    def final(self) -> str:
+        """The fit that learns from all training rows and scores the test rows."""
+        return fit_name(self.fold)
+
+    @property
+    def inner(self) -> list[str]:
+        """The fits that also leave out one of the other folds."""
+        return self.fits[1:]
+
+    @property
+    def test(self) -> NDArray:
+        """Test rows, as a mask."""
+        return self.folds.fold == self.fold
+
+    @property
+    def train(self) -> NDArray:
+        """Training rows with a known outcome, as a mask."""
+        return self.fitted(self.final)
+
+    def fitted(self, fit: str) -> NDArray:
+        """Rows that a fit learns from, as a mask."""
+        return self.folds.fitted(fit)
+
+    def scored(self, fit: str) -> NDArray:
+        """Rows whose score in this outer fold comes from a fit; each row has one fit, which left it out."""
+        other = [fold for fold in left_out(fit) if fold != self.fold]
+        return self.folds.fold == (other[0] if other else self.fold)
+
+    def check_both_outcomes(self, where: str) -> None:
+        """Require events and non-events among the training rows of every fit.
+
+        Raises
+        ------
+        UserError
+            With the fit that lacks one of them.
+        """
+        for fit in self.fits:
+            check_both_outcomes(self.label[self.fitted(fit)], f"{where}, fit {fit}")
+
+
+def check_both_outcomes(label: NDArray, where: str) -> None:
+    """Require events and non-events among the labels (0 or 1) of some training rows.
+
+    Raises
+    ------
+    UserError
+        If one of them is missing.
+    """
+    for value, what in [(1, "event"), (0, "non-event")]:
+        if not (label == value).any():
+            raise UserError(
+                f"{where}: found no {what} among {len(label)} training rows with a known label, but a model needs "
+                "both; set folds.k lower (3 or more), add patients, or check the endpoint's settings"
+            )
+
+
+def seed_of(seed: int, *names: object) -> int:
+    """A seed of its own for each combination of names, from the seed of the configuration."""
+    text = "/".join(map(str, (seed, *names)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+
+
+def leaky_training(folds: Folds) -> Mapping[str, list[str]]:
+    """Fit → all patients with a known outcome, the test rows among them: wrong on purpose.
+
+    Takes the place of `Folds.training` in the leakage demonstration ``leaky`` and nowhere else. How much such a
+    selection inflates the performance: Ambroise & McLachlan 2002, PNAS 99:6562-6566.
+    """
+    return dict.fromkeys(all_fits(folds.k), folds.chosen(folds.known))
+
+
+FEW_FOLDS = 3
+
+
+def make_folds(
+    outcome: pd.DataFrame, strata: pd.DataFrame, settings: FoldsSettings, seed: int, endpoint: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Assign each patient to a fold in each repeat, by `sklearn.model_selection.StratifiedKFold`.
+
+    Rows are sorted by label, cell and patient before, so that the events of all cells together differ by at most one
+    between folds.
+
+    Parameters
+    ----------
+    outcome : DataFrame
+        Columns ``patient, label, time, event`` (see `metaswin.cohort.outcomes.Outcome`).
+    strata : DataFrame
+        Text columns to balance besides the label, indexed by patient; may have no column.
+    settings : FoldsSettings
+    seed : int
+        Each repeat is shuffled by ``seed + repeat``.
+    endpoint : str
+        For messages.
+
+    Returns
+    -------
+    folds : DataFrame
+        One row for each patient and repeat: the columns of `outcome` and ``stratum, repeat, fold``.
+    notes : list of str
+        Cells too rare to balance, and what they were merged into; a warning where there are three folds.
+
+    Raises
+    ------
+    UserError
+        If there are fewer events or non-events than folds.
+    """
+    outcome = outcome.sort_values("patient", ignore_index=True)
+    _check_counts(outcome, settings, endpoint)
+    stratum, notes = _strata(outcome, strata, settings.k)
+    if settings.k == FEW_FOLDS:
+        notes.append(
+            f"folds.k is {FEW_FOLDS}: the fits that leave out two folds see a single fold; use 5 folds or more where "
+            "the number of events allows it"
+        )
+    table = outcome.assign(stratum=stratum)
+    repeats = [
+        table.assign(repeat=repeat, fold=_split(table, settings.k, seed + repeat)) for repeat in range(settings.repeats)
+    ]
+    return pd.concat(repeats, ignore_index=True), notes
+
+
+def _label_text(outcome: pd.DataFrame) -> np.ndarray:
+    return outcome["label"].astype("string").fillna("unknown").to_numpy(dtype=str)
+
+
+def _check_counts(outcome: pd.DataFrame, settings: FoldsSettings, endpoint: str) -> None:
+    events, nonevents = int((outcome["label"] == 1).sum()), int((outcome["label"] == 0).sum())
+    for count, what in [(events, "events"), (nonevents, "non-events")]:
+        if count < settings.k:
+            one = what.removesuffix("s")
+            raise UserError(
+                f"endpoint {endpoint}: found {count} {one if count == 1 else what} among {len(outcome)} patients, "
+                f"but folds.k = {settings.k} needs at least one {one} in each fold; set folds.k lower, "
+                "check the endpoint's settings "
+                "(column, positive values, horizon), or add patients (`metaswin problems` lists who left, and why)"
+            )
+
+
+def _strata(outcome: pd.DataFrame, strata: pd.DataFrame, k: int) -> tuple[np.ndarray, list[str]]:
+    """Label × subtype cells; cells with fewer than k patients are merged within their label."""
+    label = _label_text(outcome)
+    if strata.columns.empty:
+        return label, []
+    text = strata.reindex(outcome["patient"]).astype("string").fillna("missing")
+    subtype = text.agg(lambda row: " / ".join(value.strip().casefold() for value in row), axis=1).to_numpy(dtype=str)
+    cell = np.char.add(np.char.add(label, " | "), subtype)
+    notes = []
+    for value in np.unique(label):
+        sizes = pd.Series(cell[label == value]).value_counts()
+        rare = sorted(sizes.index[sizes < k])
+        if not rare:
+            continue
+        merged = f"{value} | rare"
+        # Merging the rare cells may still leave fewer than k patients: then the next smallest cell joins them.
+        for other in sizes.drop(rare).sort_values().index:
+            if sizes[rare].sum() >= k:
+                break
+            rare.append(other)
+        cell[np.isin(cell, rare)] = merged
+        notes.append(f"label {value}: {len(rare)} subtypes with fewer than {k} patients balanced together")
+    return cell, notes
+
+
+def _split(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:
+    """Fold of each row of `table`."""
+    from sklearn.model_selection import StratifiedKFold
+
+    order = np.lexsort([table["patient"], table["stratum"], _label_text(table)])
+    fold = np.empty(len(table), dtype=int)
+    with warnings.catch_warnings():
+        # A cell may have fewer patients than folds: unknown labels, or the merged rare cells of a label.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        parts = StratifiedKFold(k, shuffle=True, random_state=seed).split(order, table["stratum"].to_numpy()[order])
+        for number, (_, test) in enumerate(parts):
+            fold[order[test]] = number
+    return fold

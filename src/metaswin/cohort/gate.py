@@ -1,0 +1,83 @@
+"""Whether the run goes on after the quality control."""
+
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from metaswin.config.cohort import QcSettings
+from metaswin.core.errors import UserError, several
+from metaswin.core.files import atomic, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Who is left out because the configuration says so; such a problem never stops a run.
+AS_CONFIGURED = {
+    "baseline-metastasis",
+    "excluded-by-config",
+    "not-included",
+    "uncertain-outcome",
+    "died-before-horizon",
+}
+# Nobody is left out, and yet the run cannot end well.
+FOR_ALL = {"too-few-events"}
+ENDS = {"unusable-table", "no-patient"}
+SHOWN = 20  # patients named a code
+
+
+def stops(problems: "pd.DataFrame") -> "pd.Series":
+    """Which problems end a run with ``qc.on_problem: stop``."""
+    left_out = problems["excludes"].astype(bool) & ~problems["code"].isin(AS_CONFIGURED)
+    return left_out | problems["code"].isin(FOR_ALL | ENDS)
+
+
+def ends(problems: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the problems that end every run: a table that cannot be read, or no patient left."""
+    return problems[problems["code"].isin(ENDS)]
+
+
+def pass_gate(inputs: Mapping[str, str], outputs: Mapping[str, str], settings: QcSettings) -> None:
+    """Copy the matched patients and their sources to where later stages read them, if the run goes on.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``problems`` (``qc.parquet``), ``page`` (``qc.html``), and what ingest wrote: ``matched`` and the folder
+        ``matched_sources``.
+    outputs : mapping
+        The copies: ``patients`` and the folder ``sources``.
+    settings : QcSettings
+        With ``on_problem: stop`` all problems that stop the run are in the message.
+
+    Raises
+    ------
+    UserError
+        Where the quality control ends the run; it names the page.
+    """
+    table, page = read_table(inputs["problems"]), inputs["page"]
+    for row in ends(table).itertuples():
+        raise UserError(f"The run ends after the quality control: {row.found}. See {page} for all problems")
+    if settings.on_problem == "stop":
+        check(table[stops(table)], f"The data have problems, and qc.on_problem is stop ({page} shows all of them):")
+    shutil.rmtree(outputs["sources"], ignore_errors=True)
+    shutil.copytree(inputs["matched_sources"], outputs["sources"])
+    with atomic(outputs["patients"]) as temporary:
+        shutil.copyfile(inputs["matched"], temporary)
+
+
+def check(problems: "pd.DataFrame", title: str) -> None:
+    """Raise one error with all `problems` (public table), by code; nothing where there are none."""
+    if len(problems):
+        raise _error(problems, title)
+
+
+def _error(problems: "pd.DataFrame", title: str) -> UserError:
+    lines = []
+    for (stage, code), rows in problems.groupby(["stage", "code"], sort=True):
+        who = [patient or "cohort" for patient in rows["patient"]]
+        names = ", ".join(who[:SHOWN]) + (f" and {len(who) - SHOWN} more" if len(who) > SHOWN else "")
+        first = rows.iloc[0]
+        lines.append(
+            f"{code} [{stage}]: {names}: found {first['found']}; expected {first['expected']}; {first['action']}"
+        )
+    return several(title, lines)

@@ -1,0 +1,248 @@
+"""Everything that ingest and the clinical table say, gathered before any long computation.
+
+Write the page and the table of the quality control.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.cohort.clinical_table import STAGE as CLINICAL
+from metaswin.cohort.gate import ends, stops
+from metaswin.cohort.outcomes import STAGE as LABEL
+from metaswin.cohort.outcomes import counts
+from metaswin.cohort.screening import column_aucs, suspicious
+from metaswin.config.cohort import ClinicalSettings, EndpointSettings, QcSettings
+from metaswin.core.files import atomic, metadata_of, read_table, write_table, write_text
+from metaswin.core.pages import environment, resource
+from metaswin.core.problems import Problem, from_table, public_table, save_details
+
+PARTS = 5  # parts of the patients among which the levels of a category are ranked, see `column_aucs`
+FEWEST = 5  # events and non-events below which one column may tell them apart by chance
+
+
+@dataclass(frozen=True)
+class Qc:
+    """What the page shows.
+
+    Attributes
+    ----------
+    problems : pandas.DataFrame
+        Public columns of the problems and `stops`, whether it ends a run with ``qc.on_problem: stop``.
+    new : list of Problem
+        Those that are found here, with their private part.
+    counts : dict
+        Numbers of patients: ``clinical, found, go_on``.
+    columns : list of dict
+        The clinical columns that may predict: ``name, role, kind, missing, levels, problems``.
+    endpoints : dict
+        Per endpoint: numbers of ``events, nonevents, unknown, left_out``.
+    series : pandas.DataFrame
+        The chosen CT of each patient with its facts, the reason, and the number of candidates; empty without DICOM.
+    """
+
+    problems: pd.DataFrame
+    new: list[Problem]
+    counts: dict[str, int]
+    columns: list[dict[str, Any]]
+    endpoints: dict[str, dict[str, int]]
+    series: pd.DataFrame
+
+
+def collect(
+    inputs: Mapping[str, Any],
+    clinical: ClinicalSettings,
+    endpoints: Mapping[str, EndpointSettings],
+    single_column_auc: float,
+    folds: int,
+) -> Qc:
+    """Gather what is known so far.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``patients, problems, choice, clinical, outcomes`` (of `metaswin.cohort.match.match_patients`). With DICOM
+        also ``series``, the public index.
+    clinical, endpoints : settings
+    single_column_auc : float
+        A predictor that alone ranks events above non-events with a higher AUC is told.
+    folds : int
+        An endpoint with fewer events or non-events is told: so many folds cannot be made.
+    """
+    early = from_table(read_table(inputs["problems"]))
+    typed = read_table(inputs["clinical"]).set_index("patient")
+    kinds = json.loads(metadata_of(inputs["clinical"])["kinds"])
+    table = read_table(inputs["outcomes"])
+    outcomes = {name: table[table["endpoint"] == name] for name in endpoints}
+    numbers = {
+        name: counts(outcomes[name], early, name, endpoint)[endpoint.deaths] for name, endpoint in endpoints.items()
+    }
+    new = _too_good(typed, kinds, outcomes, single_column_auc)
+    new += [problem for name in numbers for problem in _too_few(name, numbers[name], folds)]
+    problems = sorted([*early, *new], key=lambda item: (not item.excludes, item.patient, item.stage, item.code))
+    public = public_table(problems)
+    public["stops"] = stops(public)
+    metadata = metadata_of(inputs["patients"])
+    return Qc(
+        problems=public,
+        new=new,
+        counts={"clinical": int(metadata["clinical"]), "found": int(metadata["found"]), "go_on": len(typed)},
+        columns=_columns(typed, kinds, clinical, early),
+        endpoints=numbers,
+        series=_chosen(inputs),
+    )
+
+
+def _too_good(
+    typed: pd.DataFrame, kinds: dict[str, str], outcomes: Mapping[str, pd.DataFrame], limit: float
+) -> list[Problem]:
+    """Predictors that alone know the outcome too well, as something recorded after it does."""
+    found: dict[str, Problem] = {}
+    for table in outcomes.values():
+        known = table.dropna(subset=["label"])
+        label = known["label"].to_numpy(dtype=int)
+        if min(label.sum(), (1 - label).sum()) < FEWEST:
+            continue
+        rows = typed.loc[known["patient"]]
+        aucs = column_aucs(rows, kinds, label, np.arange(len(rows)) % PARTS)
+        found.update({name: suspicious(name, limit) for name, auc in aucs.items() if auc > limit})
+    return list(found.values())
+
+
+def _too_few(endpoint: str, counts: Mapping[str, int], folds: int) -> list[Problem]:
+    """Events or non-events that are fewer than the folds; later stages leave out more patients, never fewer."""
+    return [
+        Problem(
+            "", f"{LABEL}:{endpoint}", "too-few-events", f"{counts[kind]} {what}",
+            f"{folds} or more, one in each fold",
+            f"check the settings of endpoints.{endpoint} (column, positive values, horizon), set folds.k lower or add "
+            "patients: as it is, the run ends where folds are made",
+            excludes=False,
+        )
+        for kind, what in (("events", "with the event"), ("nonevents", "without it"))
+        if counts[kind] < folds
+    ]  # fmt: skip
+
+
+def _columns(
+    typed: pd.DataFrame, kinds: dict[str, str], clinical: ClinicalSettings, early: list[Problem]
+) -> list[dict[str, Any]]:
+    here = set(typed.index)
+    return [
+        {
+            "name": name,
+            "role": clinical.columns[name].role,
+            "kind": kind,
+            "missing": int(typed[name].isna().sum()),
+            "levels": int(typed[name].nunique()),
+            "problems": sum(_concerns(problem, name) for problem in early if problem.patient in here),
+        }
+        for name, kind in kinds.items()
+    ]
+
+
+def _concerns(problem: Problem, column: str) -> bool:
+    """Whether a problem is an odd value of a column."""
+    told = problem.found.startswith(f"{column} = ") or problem.found.endswith(f" {column}")
+    return told and problem.stage == CLINICAL and not problem.excludes
+
+
+def _chosen(inputs: Mapping[str, Any]) -> pd.DataFrame:
+    if not inputs.get("series"):
+        return pd.DataFrame()
+    choice, series = read_table(inputs["choice"]), read_table(inputs["series"])
+    ranked = choice[choice["rank"].notna()]
+    chosen = ranked[ranked["chosen"]].drop(columns="modality")
+    chosen = chosen.merge(ranked.groupby("patient").size().rename("candidates").reset_index(), on="patient")
+    return chosen.merge(series, on=["patient", "series"]).sort_values("patient", ignore_index=True)
+
+
+MANY = 12  # rows from which on a table scrolls, codes from which on the flow names the most frequent
+
+
+def make_qc(
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, str],
+    clinical: ClinicalSettings,
+    endpoints: Mapping[str, EndpointSettings],
+    settings: QcSettings,
+    single_column_auc: float,
+    folds: int,
+    details: str | Path,
+) -> None:
+    """Write ``html`` (one offline file), ``table`` (Parquet) and ``csv``.
+
+    Parameters
+    ----------
+    inputs, clinical, endpoints, single_column_auc, folds
+        See `metaswin.cohort.quality_control.collect`.
+    outputs : mapping
+        The three paths.
+    settings : QcSettings
+    details : path
+        Folder of the problems' private part.
+    """
+    qc = collect(inputs, clinical, endpoints, single_column_auc, folds)
+    save_details(qc.new, Path(details))
+    write_table(outputs["table"], qc.problems)
+    with atomic(outputs["csv"]) as temporary:
+        qc.problems.to_csv(temporary, index=False)
+    write_text(outputs["html"], _page(qc, settings))
+
+
+def _page(qc: Qc, settings: QcSettings) -> str:
+    out = qc.problems[qc.problems["excludes"]]
+    warned = qc.problems[~qc.problems["excludes"]]
+    template = environment("metaswin.cohort").get_template("qc.html.j2")
+    return template.render(
+        qc=qc,
+        stop=settings.on_problem == "stop",
+        stopping=int(qc.problems["stops"].sum()),
+        ended=ends(qc.problems).to_dict("records"),
+        out=out.to_dict("records"),
+        warned=warned.to_dict("records"),
+        codes=_by_code(qc.problems),
+        series=_series(qc.series),
+        summary=_summary(qc.series),
+        many=MANY,
+        style=resource("report.css"),
+        script=resource("report.js"),
+    )
+
+
+def _by_code(problems: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row a code: how many patients, what is expected, what to do; excluding codes first."""
+    groups = problems.groupby(["excludes", "stage", "code"], sort=False)
+    rows = [
+        {
+            "excludes": bool(excludes), "stage": stage, "code": code, "patients": len(set(rows["patient"]) - {""}),
+            "stops": bool(rows["stops"].any()), **rows.iloc[0][["found", "expected", "action"]],
+        }
+        for (excludes, stage, code), rows in groups
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: (not row["excludes"], -row["patients"], row["code"]))
+
+
+def _series(series: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the table of chosen CTs; what is unknown is None."""
+    return series.astype(object).where(series.notna(), None).to_dict("records")
+
+
+def _summary(series: pd.DataFrame) -> list[tuple[str, list[tuple[str, int]]]]:
+    """How often each manufacturer, kernel and slice distance was chosen, the most frequent first."""
+    if series.empty:
+        return []
+    distances = series["slice_spacing"].map(lambda value: "unknown" if pd.isna(value) else f"{value:g} mm")
+    facts = [
+        ("Manufacturer", series["manufacturer"]),
+        ("Model", series["model"]),
+        ("Kernel", series["kernel"]),
+        ("Slice distance", distances),
+    ]
+    counts = [(name, column.replace("", "unknown").fillna("unknown").value_counts()) for name, column in facts]
+    return [(name, list(found.items())[:6]) for name, found in counts]

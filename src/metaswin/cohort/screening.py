@@ -1,0 +1,70 @@
+"""Find single columns that tell the outcome too well to have been known before it."""
+
+import numpy as np
+import pandas as pd
+
+from metaswin.cohort.predictors import normalised
+from metaswin.core.problems import Problem
+
+
+def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, fold: np.ndarray) -> dict[str, float]:
+    """AUC of each column alone on training rows.
+
+    A numeric column is ranked as it is, whichever direction is better; that a value is missing counts as a
+    predictor of its own. The levels of a category are ranked by their share of events in the other folds, so
+    that many rare levels do not look like knowledge.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Training rows.
+    kinds : dict
+        Column → ``numeric``, ``log`` or ``category``.
+    label, fold : ndarray of shape (rows,)
+        0 or 1, both present, and the fold of each training row.
+    """
+    found = {}
+    for column, kind in kinds.items():
+        if kind == "category":
+            values = [_auc(_rates(normalised(table[column]), label, fold), label)]
+        else:
+            numbers = table[column].to_numpy(dtype="float64", na_value=np.nan)
+            missing = np.isnan(numbers)
+            filled = np.where(missing, np.median(numbers[~missing]) if not missing.all() else 0.0, numbers)
+            values = [max(value, 1 - value) for value in (_auc(filled, label), _auc(missing, label))]
+        found[column] = max(values)
+    return found
+
+
+def suspicious(column: str, limit: float) -> Problem:
+    """Warning of a column beyond the limit."""
+    return Problem(
+        "",
+        "fusion",
+        "single-column-auc",
+        f"the column {column} alone tells events from non-events with an AUC above {limit:g}",
+        "no single column that knows the outcome",
+        "check that it was recorded before treatment; if not, change its role in clinical.columns",
+        excludes=False,
+    )
+
+
+def _auc(score: np.ndarray, label: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(label, score))
+
+
+def _rates(levels: list[str], label: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Share of events of each row's level among the rows of the other folds, drawn to the overall share."""
+    names = np.array(levels, dtype=object)
+    rates = np.empty(len(label))
+    for j in np.unique(fold):
+        out, rest = fold == j, fold != j
+        counts = (
+            pd.DataFrame({"level": names[rest], "label": label[rest]}).groupby("level")["label"].agg(["sum", "size"])
+        )
+        overall = label[rest].mean()
+        shares = (counts["sum"] + overall) / (counts["size"] + 1)
+        rates[out] = pd.Series(names[out]).map(shares).fillna(overall).to_numpy(dtype="float64")
+    return rates

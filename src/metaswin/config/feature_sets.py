@@ -1,0 +1,255 @@
+"""Arms: which modalities are joined and compared.
+
+Check the fusion section of a configuration before anything runs.
+
+Arms of the hazard head: the headline, tumour volume and each clinical set.
+"""
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal
+
+from metaswin.config.cohort import ClinicalSettings
+from metaswin.config.models import MODALITIES, FusionSettings
+from metaswin.core.errors import UserError
+
+if TYPE_CHECKING:
+    from metaswin.config.model import Config
+
+
+CLINICAL = "clinical:"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm joins.
+
+    Attributes
+    ----------
+    name : str
+        ``radiomics``, ``clinical+radiomics``, ``volume``, ``clinical:<set>``.
+    blocks : tuple of str
+        ``clinical:<set>``, ``radiomics``, ``peri_radiomics``, ``deep``, ``volume``, in this order.
+    """
+
+    name: str
+    blocks: tuple[str, ...]
+
+
+def clinical_sets(settings: ClinicalSettings) -> dict[str, list[str]]:
+    """Named clinical sets; without any in the config, all baseline columns make the set ``baseline``."""
+    if settings.sets:
+        return {name: list(columns) for name, columns in settings.sets.items()}
+    baseline = [name for name, column in settings.columns.items() if column.role == "baseline"]
+    return {"baseline": baseline} if baseline else {}
+
+
+def default_set(settings: FusionSettings, sets: Collection[str]) -> str | None:
+    """The set of the modality ``clinical``."""
+    return settings.clinical_set or next(iter(sets), None)
+
+
+def expand_arms(
+    settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
+) -> list[Arm]:
+    """Arms to fit, each once.
+
+    Parameters
+    ----------
+    settings : FusionSettings
+    modalities : sequence of str
+        Modalities of `MODALITIES` that the data have; only those that `settings` asks for are used.
+    sets : collection of str
+        Names of the clinical sets, in the config's order.
+    has_volume : bool
+        Whether tumour volumes are known.
+
+    Returns
+    -------
+    list of Arm
+        The modality ``clinical`` alone is named ``clinical:<set>``. Arms that join the same are one: with two
+        modalities "all" is their pair, and with one it is that modality.
+
+    Raises
+    ------
+    UserError
+        If `settings` names an arm that cannot be made of these data.
+    """
+    names = arm_names(settings, modalities, sets, has_volume)
+    arms = {arm.blocks: arm for arm in (parse_arm(name, settings, modalities, sets, has_volume) for name in names)}
+    return list(arms.values())
+
+
+def headline(settings: FusionSettings, arms: Sequence[Arm], modalities: Sequence[str], sets: Collection[str]) -> Arm:
+    """The arm that answers the question: the one of `arms` that joins what ``headline_arm`` names.
+
+    Raises
+    ------
+    UserError
+        If it is not among `arms`.
+    """
+    wanted = parse_arm(settings.headline_arm, settings, modalities, sets, has_volume=True).blocks
+    for arm in arms:
+        if arm.blocks == wanted:
+            return arm
+    raise UserError(
+        f"fusion.headline_arm: {settings.headline_arm!r} is not among the arms of this run; choose one of "
+        f"{', '.join(arm.name for arm in arms)}"
+    )
+
+
+def used_modalities(settings: FusionSettings, modalities: Sequence[str]) -> list[str]:
+    """Modalities that the data have and the settings ask for, in the order of `MODALITIES`."""
+    return [modality for modality in MODALITIES if modality in modalities and modality in settings.modalities]
+
+
+def arm_names(
+    settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
+) -> list[str]:
+    """Names of the arms before those that join the same are made one."""
+    if settings.arms != "auto":
+        return list(settings.arms)
+    used = used_modalities(settings, modalities)
+    names = [*used, *("+".join(pair) for pair in combinations(used, 2)), *(["all"] if used else [])]
+    if "anatomy" in modalities and "anatomy" not in used:
+        names.append("anatomy")
+    if has_volume:
+        names.append("volume")
+    if "clinical" in used:
+        names += [CLINICAL + name for name in sets]
+    return names
+
+
+def parse_arm(
+    name: str, settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
+) -> Arm:
+    """The arm a name means, see `expand_arms`; a `UserError` where there is no such arm."""
+    used = used_modalities(settings, modalities)
+    standard = default_set(settings, sets)
+    blocks = set()
+    for part in used if name.strip() == "all" else [part.strip() for part in name.split("+")]:
+        known = [*MODALITIES, "volume", "all", *(CLINICAL + key for key in sets)]
+        if part not in known or part == "all":
+            raise UserError(f"fusion: unknown arm {name!r}: there is no {part!r}{suggestion(part, known)}")
+        if part.split(":")[0] not in [*modalities, *(["volume"] if has_volume else [])]:
+            have = [*modalities, *(["volume"] if has_volume else [])]
+            raise UserError(f"fusion: the arm {name!r} needs {part}, but these data have {', '.join(have) or 'none'}")
+        blocks.add(f"{CLINICAL}{standard}" if part == "clinical" else part)
+    if not blocks:
+        raise UserError(f"fusion: the arm {name!r} has no modality; fusion.modalities has none that these data have")
+    ordered = tuple(sorted(blocks, key=_order))
+    short = ["clinical" if block == f"{CLINICAL}{standard}" else block for block in ordered]
+    return Arm("+".join(short) if len(ordered) > 1 else ordered[0], ordered)
+
+
+def _order(block: str) -> tuple[int, str]:
+    return [*MODALITIES, "volume"].index(block.split(":")[0]), block
+
+
+def suggestion(word: str, known: Collection[str]) -> str:
+    """``; did you mean …?`` when something near is known, else what is known."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known) or 'none'}"
+
+
+def check_arms(config: "Config") -> list[str]:
+    """Mistakes in the arms and clinical sets of a configuration, one message each."""
+    settings, sets = config.fusion, clinical_sets(config.clinical)
+    messages = [
+        f"clinical.sets: the name {name!r} holds one of + : = /; use letters, digits, - and _"
+        for name in sets
+        if set(name) & set("+:=/")
+    ]
+    if settings.clinical_set is not None and settings.clinical_set not in sets:
+        return [
+            *messages,
+            f"fusion.clinical_set: there is no set {settings.clinical_set!r}{suggestion(settings.clinical_set, sets)}",
+        ]
+    modalities, has_volume = available(config), config.data.source != "clinical"
+    if not used_modalities(settings, modalities) and settings.arms == "auto" and not has_volume:
+        return [
+            *messages,
+            f"fusion.modalities: data.source {config.data.source} has {', '.join(modalities) or 'none'} "
+            f"(found {', '.join(settings.modalities) or 'none'}); add one of these",
+        ]
+    arms = []
+    for name in arm_names(settings, modalities, sets, has_volume):
+        try:
+            arms.append(parse_arm(name, settings, modalities, sets, has_volume))
+        except UserError as error:
+            messages.append(str(error))
+    if not arms and not messages:
+        messages.append("fusion.arms: the list is empty; name at least one arm, or auto")
+    if not messages:
+        try:
+            headline(settings, arms, modalities, sets)
+        except UserError as error:
+            messages.append(str(error))
+    return messages
+
+
+def available(config: "Config") -> list[str]:
+    """Modalities the data source can have; rings of an imported table of features are seen in the table only."""
+    images = config.data.source in ("dicom", "nifti")
+    rings = bool(config.regions.rings) and any(name.startswith("ring") for name in config.radiomics.regions)
+    has = {
+        "clinical": bool(clinical_sets(config.clinical)),
+        "radiomics": config.data.source == "features" or (images and "tumor" in config.radiomics.regions),
+        "peri_radiomics": config.data.source == "features" or (images and rings),
+        "deep": images and config.deep.enabled,
+        "anatomy": images and config.anatomy.enabled,
+    }
+    return [modality for modality in MODALITIES if has[modality]]
+
+
+def hazard_arms(
+    wanted: Literal["auto"] | Sequence[str],
+    fusion: FusionSettings,
+    modalities: Sequence[str],
+    sets: Collection[str],
+    has_volume: bool,
+) -> list[Arm]:
+    """Arms that the hazard head fits, each once.
+
+    Parameters
+    ----------
+    wanted : "auto" or sequence of str
+        ``survival.arms``.
+    fusion, modalities, sets, has_volume
+        See `metaswin.config.feature_sets.expand_arms`.
+
+    Raises
+    ------
+    UserError
+        If an arm cannot be made of these data.
+    """
+    names = list(wanted) if wanted != "auto" else _standard(fusion, modalities, sets, has_volume)
+    return expand_arms(fusion.model_copy(update={"arms": names}), modalities, sets, has_volume)
+
+
+def check_hazard_arms(config: "Config") -> list[str]:
+    """Mistakes in ``survival.arms``, one message each."""
+    settings = config.survival
+    if not settings.enabled or settings.arms == "auto":
+        return []
+    if not settings.arms:
+        return ["survival.arms: the list is empty; name at least one arm, or auto"]
+    sets, has_volume = clinical_sets(config.clinical), config.data.source != "clinical"
+    messages = []
+    for name in settings.arms:
+        try:
+            parse_arm(name, config.fusion, available(config), sets, has_volume)
+        except UserError as error:
+            messages.append(str(error).replace("fusion:", "survival.arms:", 1))
+    return messages
+
+
+def _standard(fusion: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool) -> list[str]:
+    clinical = "clinical" in used_modalities(fusion, modalities)
+    return [
+        fusion.headline_arm,
+        *(["volume"] if has_volume else []),
+        *(CLINICAL + name for name in sets if clinical),
+    ]

@@ -1,0 +1,110 @@
+"""Problems found in the data: collected for the whole cohort in one table, never one exception at a time."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metaswin.core.files import write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with one patient's data.
+
+    Attributes
+    ----------
+    patient : str
+        Study id; empty where the problem concerns the whole cohort.
+    stage : str
+        Stage that found it (``ingest``, ``clinical``, ``images``, ``organs``, ``regions``, ``radiomics``, …).
+    code : str
+        Short kebab-case code, stable between versions, such as ``empty-mask``.
+    found, expected, action : str
+        What was found, what was expected, what to do next. Public: they never name a path, a UID, an ROI or
+        anything else that identifies a person beyond the study id.
+    excludes : bool
+        Whether the patient leaves the cohort; False for a warning.
+    private : str
+        What only the local user may read (paths, ROI names as found). It goes into `private/`, see `save_details`.
+    """
+
+    patient: str
+    stage: str
+    code: str
+    found: str
+    expected: str
+    action: str
+    excludes: bool = True
+    private: str = ""
+
+    def __str__(self) -> str:
+        who = self.patient or "cohort"
+        return f"{who} [{self.stage}: {self.code}] found {self.found}; expected {self.expected}; {self.action}"
+
+
+class BadData(Exception):
+    """Data of one patient that cannot be used: `metaswin.core.status.patient_job` makes it the patient's status.
+
+    Parameters are those of `Problem`; patient and stage are added by the job.
+    """
+
+    def __init__(self, code: str, found: str, expected: str, action: str, private: str = "") -> None:
+        super().__init__(f"{code}: found {found}; expected {expected}; {action}")
+        self.facts = {"code": code, "found": found, "expected": expected, "action": action, "private": private}
+
+
+@dataclass
+class Findings:
+    """What a stage notices about one patient and survives; it collects the warnings of one job."""
+
+    patient: str
+    stage: str
+    warnings: list[Problem] = field(default_factory=list)
+
+    def warn(self, code: str, found: str, expected: str, action: str, private: str = "") -> None:
+        """Note a warning; the patient goes on."""
+        self.warnings.append(Problem(self.patient, self.stage, code, found, expected, action, False, private))
+
+
+PUBLIC_COLUMNS = ["patient", "stage", "code", "found", "expected", "action", "excludes", "detail"]
+
+
+def save_details(problems: Iterable[Problem], directory: Path) -> None:
+    """Write the private part of each problem to ``directory/<stage>/<patient or 'cohort'>.json``.
+
+    `directory` lies in the private zone. The public table points at these files by stage and study id.
+    """
+    grouped: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for problem in problems:
+        if problem.private:
+            key = (problem.stage, problem.patient or "cohort")
+            grouped.setdefault(key, []).append({"code": problem.code, "private": problem.private})
+    for (stage, patient), details in grouped.items():
+        write_json(Path(directory) / stage / f"{patient}.json", details)
+
+
+def public_table(problems: Iterable[Problem]) -> "pd.DataFrame":
+    """Table of problems without their private part; `detail` names the file in `private/details` that holds it."""
+    import pandas as pd
+
+    rows = []
+    for problem in problems:
+        row = asdict(problem)
+        private = row.pop("private")
+        row["detail"] = f"{problem.stage}/{problem.patient or 'cohort'}.json" if private else ""
+        rows.append(row)
+    text = [column for column in PUBLIC_COLUMNS if column != "excludes"]
+    return pd.DataFrame(rows, columns=PUBLIC_COLUMNS).astype({**dict.fromkeys(text, "str"), "excludes": bool})
+
+
+def from_table(table: "pd.DataFrame") -> list[Problem]:
+    """The problems of a public table; their private part stays in `private/`, with a note of where."""
+    problems = []
+    for row in table.to_dict("records"):
+        detail = row.pop("detail")
+        problems.append(Problem(**row, private=f"see private/details/{detail}" if detail else ""))
+    return problems

@@ -1,1 +1,0 @@
-"""3D Swin Transformer and conventional backbones: training, resuming, deep features."""

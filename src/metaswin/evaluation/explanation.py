@@ -1,0 +1,272 @@
+"""One fold's explanation: the work of rule ``explain_fusion``.
+
+One endpoint's explanation over all folds: the work of rule ``collect_explanation``.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.cohort.folds import Folds
+from metaswin.cohort.predictors import UNKNOWN, normalised
+from metaswin.config.evaluation import ExplanationSettings
+from metaswin.core.files import read_json, read_table, write_table
+from metaswin.evaluation.shapley import (
+    SHOWN,
+    Shares,
+    column_players,
+    exact_shares,
+    logit_of,
+    modality_of,
+    modality_players,
+    sampled_shares,
+)
+from metaswin.features.encoder import CategoryColumn, RegionFlag
+from metaswin.features.modalities import SourceFiles, load_sources
+from metaswin.models.fusion import FittedArm, load_arm
+
+# Permutations of a head without interactions: one is exact.
+PERMUTATIONS = {"logistic": 1}
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class ExplanationInputs:
+    """Files that `explain_fold` reads beside the sources: folds, and the output of `train_fusion`."""
+
+    folds: str
+    predictions: str
+    fits: str
+    models: str
+
+
+def explain_fold(
+    inputs: ExplanationInputs,
+    files: SourceFiles,
+    modalities: str,
+    features: str,
+    sets: Mapping[str, list[str]],
+    settings: ExplanationSettings,
+    seed: int,
+) -> None:
+    """Shapley values of the headline arm's heads on held-out rows of one outer fold, with training rows as background.
+
+    Nothing is fitted, and labels only tell which rows have one. Writes long tables with ``repeat, fold``: `modalities`
+    (`patient, head, modality, contribution, base, logit`) and `features` (`patient, head, modality, feature, value,
+    level, contribution`: the columns of the modalities in `SHOWN` alone).
+
+    Parameters
+    ----------
+    inputs : ExplanationInputs
+    files : SourceFiles
+        Those of `metaswin.models.fusion.train_fusion`; of the tables of features only those of the final fit.
+    modalities, features : str
+        Written.
+    sets, settings, seed
+
+    Raises
+    ------
+    RuntimeError
+        If the logit explained is not the one that predicted.
+    """
+    fits = read_json(inputs.fits)
+    repeat, fold = fits["repeat"], fits["fold"]
+    rows = Folds.of(read_table(inputs.folds), repeat).outer(fold)
+    sources = load_sources(rows.patients, files, sets)
+    arm = load_arm(inputs.models, fits["headline"])
+    tables = {block: sources.table(block, rows.final)[0] for block in arm.encoders}
+    encoded = np.concatenate([encoder.transform(tables[block]) for block, encoder in arm.encoders.items()], axis=1)
+    rng = np.random.default_rng([seed, repeat, fold, zlib.crc32(b"explanation")])
+    background = encoded[_sampled(rows.train, settings.background, rng)]
+    held_out = _sampled(rows.test, settings.patients, rng)
+    patients = [rows.patients[row] for row in held_out]
+    _check(arm, encoded[held_out], patients, read_table(inputs.predictions))
+
+    values = {block: table.iloc[held_out] for block, table in tables.items()}
+    place = {"repeat": repeat, "fold": fold}
+    of_modalities, of_features = [], []
+    for name, head in arm.heads.items():
+        logit = logit_of(head, _widths(arm))
+        explained = encoded[held_out], background
+        exact = exact_shares(logit, *explained, modality_players(arm.encoders))
+        of_modalities.append(_modality_table(arm, exact, logit(encoded[held_out]), patients).assign(head=name, **place))
+        players = column_players(arm.encoders)
+        orders = PERMUTATIONS.get(name, settings.permutations)
+        sampled = sampled_shares(logit, *explained, players, orders, int(rng.integers(2**31)))
+        of_features.append(_feature_table(arm, sampled, values, patients).assign(head=name, **place))
+    write_table(modalities, pd.concat(of_modalities, ignore_index=True))
+    write_table(features, pd.concat(of_features, ignore_index=True))
+
+
+def _sampled(chosen: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of the chosen rows in their order, at most so many of them, drawn at random."""
+    positions = np.flatnonzero(chosen)
+    return positions if len(positions) <= most else np.sort(rng.choice(positions, most, replace=False))
+
+
+def _widths(arm: FittedArm) -> list[int]:
+    return [len(encoder.outputs) for encoder in arm.encoders.values()]
+
+
+def _check(arm: FittedArm, encoded: np.ndarray, patients: list[str], predictions: pd.DataFrame) -> None:
+    """Explain nothing but the predictions of this fold."""
+    chosen = predictions[(predictions["arm"] == arm.name) & predictions["patient"].isin(patients)]
+    for name, head in arm.heads.items():
+        logits = head.model.logits(np.split(encoded, np.cumsum(_widths(arm))[:-1], axis=1))[0]
+        wanted = chosen[chosen["head"] == name].set_index("patient")["probability"].reindex(patients)
+        worst = np.abs(head.recalibration.probability(logits) - wanted.to_numpy(dtype="float64")).max()
+        if not worst <= TOLERANCE:
+            raise RuntimeError(f"{arm.name}, {name}: the fitted arm gives other predictions than those of this fold")
+
+
+def _modality_table(arm: FittedArm, shares: Shares, logits: np.ndarray, patients: list[str]) -> pd.DataFrame:
+    """A modality without a column contributes nothing."""
+    position = {name: i for i, (name,) in enumerate(shares.players.names)}
+    nothing = np.zeros(len(patients))
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "patient": patients,
+                    "modality": modality,
+                    "contribution": shares.values[:, position[modality]] if modality in position else nothing,
+                    "base": shares.base,
+                    "logit": logits,
+                }
+            )
+            for modality in dict.fromkeys(map(modality_of, arm.encoders))
+        ],
+        ignore_index=True,
+    )
+
+
+def _feature_table(
+    arm: FittedArm, shares: Shares, tables: Mapping[str, pd.DataFrame], patients: list[str]
+) -> pd.DataFrame:
+    """Contribution of each column that is shown, with the patient's value or, of a category, its level."""
+    columns = {
+        (modality_of(block), column.name): (column, tables[block])
+        for block, encoder in arm.encoders.items()
+        for column in encoder.columns
+    }
+    parts = [pd.DataFrame(_blank(0))]
+    for i, player in enumerate(shares.players.names):
+        if player[0] not in SHOWN:
+            continue
+        column, table = columns[player]
+        facts: dict[str, Any] = _blank(len(patients)) | {"patient": patients, "modality": player[0]}
+        facts |= {"feature": player[1], "contribution": shares.values[:, i]}
+        if isinstance(column, RegionFlag):
+            facts["value"] = column.of(table)[:, 0]
+        elif isinstance(column, CategoryColumn):
+            facts["level"] = [x if x in column.levels else UNKNOWN for x in normalised(table[column.name])]
+        else:
+            facts["value"] = table[column.name].to_numpy(dtype="float64", na_value=np.nan)
+        parts.append(pd.DataFrame(facts))
+    return pd.concat([part.astype(_TYPES) for part in parts], ignore_index=True)
+
+
+_TYPES = {"patient": "str", "modality": "str", "feature": "str", "value": "float64", "level": "str",
+          "contribution": "float64"}  # fmt: skip
+
+
+def _blank(rows: int) -> dict[str, Any]:
+    return {name: [np.nan if kind == "float64" else None] * rows for name, kind in _TYPES.items()}
+
+
+# Below this mean rank correlation of value and contribution no direction is claimed.
+CLEAR = 0.3
+FOLD = ["repeat", "fold"]
+
+
+def collect_explanation(modalities: Sequence[str], features: Sequence[str], outputs: Mapping[str, str]) -> None:
+    """Join the folds of one endpoint.
+
+    Parameters
+    ----------
+    modalities, features : sequence of path
+        Tables of `metaswin.evaluation.explanation.explain_fold`.
+    outputs : mapping
+        ``modalities, features`` (head ``network``), ``modalities_logistic, features_logistic``.
+    """
+    of_modalities, of_features = (
+        pd.concat(map(read_table, paths), ignore_index=True) for paths in (modalities, features)
+    )
+    for head, ending in [("network", ""), ("logistic", "_logistic")]:
+        chosen = of_modalities[of_modalities["head"] == head]
+        write_table(outputs[f"modalities{ending}"], pool_modalities(chosen))
+        write_table(outputs[f"features{ending}"], pool_features(of_features[of_features["head"] == head]))
+
+
+def pool_modalities(contributions: pd.DataFrame) -> pd.DataFrame:
+    """Mean |contribution| of each modality over the held-out rows of each fold, and its share of their sum.
+
+    Returns
+    -------
+    DataFrame
+        ``repeat, fold, modality, mean_abs, share, patients``; `share` is missing where all contribute nothing.
+    """
+    size = contributions.assign(mean_abs=contributions["contribution"].abs())
+    pooled = size.groupby([*FOLD, "modality"], sort=False)["mean_abs"].agg(["mean", "size"]).reset_index()
+    pooled = pooled.rename(columns={"mean": "mean_abs", "size": "patients"})
+    total = pooled.groupby(FOLD)["mean_abs"].transform("sum")
+    pooled["share"] = (pooled["mean_abs"] / total).where(total > 0)
+    return pooled[[*FOLD, "modality", "mean_abs", "share", "patients"]]
+
+
+def pool_features(contributions: pd.DataFrame) -> pd.DataFrame:
+    """Each column over the folds in whose model it is, largest first within its modality.
+
+    Returns
+    -------
+    DataFrame
+        ``modality, feature, folds, mean_abs, direction``: `folds` is the number of folds behind the row, `mean_abs`
+        the mean over these folds of the mean |contribution|. `direction` says in words where contributions are high:
+        of a number by the mean rank correlation of value and contribution within folds, of a category by the level
+        with the highest mean.
+    """
+    rows = [
+        {
+            "modality": modality,
+            "feature": feature,
+            "folds": part[FOLD].drop_duplicates().shape[0],
+            "mean_abs": part["contribution"].abs().groupby([part["repeat"], part["fold"]]).mean().mean(),
+            "direction": _direction(part),
+        }
+        for (modality, feature), part in contributions.groupby(["modality", "feature"], sort=False)
+    ]
+    table = pd.DataFrame(rows, columns=["modality", "feature", "folds", "mean_abs", "direction"])
+    order = list(dict.fromkeys(table["modality"]))
+    table = table.sort_values(
+        ["modality", "mean_abs", "feature"],
+        ascending=[True, False, True],
+        key=lambda column: column.map(order.index) if column.name == "modality" else column,
+        ignore_index=True,
+    )
+    return table.astype({"modality": "str", "feature": "str", "direction": "str"})
+
+
+def _direction(part: pd.DataFrame) -> str:
+    if part["level"].notna().any():
+        means = part.groupby("level")["contribution"].mean()
+        return f"highest for {means.idxmax()}" if np.ptp(means) > 0 else "none"
+    found = [_rank_correlation(fold) for _, fold in part.groupby(FOLD)]
+    known = [value for value in found if value is not None]
+    mean = float(np.mean(known)) if known else 0.0
+    if not known or not part["contribution"].abs().max() > 0:
+        return "none"
+    if abs(mean) < CLEAR:
+        return "mixed"
+    return "higher raises the risk" if mean > 0 else "higher lowers the risk"
+
+
+def _rank_correlation(fold: pd.DataFrame) -> float | None:
+    """Spearman's correlation of value and contribution; None where one of them does not vary."""
+    known = fold[fold["value"].notna()]
+    if known["value"].nunique() < 2 or known["contribution"].nunique() < 2:
+        return None
+    return float(np.corrcoef(known["value"].rank(), known["contribution"].rank())[0, 1])

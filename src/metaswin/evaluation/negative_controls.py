@@ -1,0 +1,280 @@
+"""What was refitted in a control and what was not, in words.
+
+Every control beside the run: AUC, difference, p.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.config.evaluation import ControlsSettings, PermutationSettings
+from metaswin.core.files import read_json, read_table, write_table
+from metaswin.evaluation.censoring import weighted_auc
+from metaswin.evaluation.intervals import mean_over_folds
+from metaswin.evaluation.predictions import EndpointData, gather
+
+LEAKY = (
+    "Wrong on purpose: features were selected before the split, on all rows and labels, the test rows among them; "
+    "fusion as in the run. What such a mistake would have reported."
+)
+SHUFFLED = (
+    "Radiomics of regions whose voxels are shuffled: same histogram and shape, no texture. Selection and fusion are "
+    "refitted; clinical columns and the deep score are those of the run."
+)
+FEWEST = 200
+
+
+def left_out(control: str, settings: ControlsSettings, reasons: Mapping[str, str]) -> str:
+    """Why a control was not run: the data cannot have it, or the user left it out."""
+    if control in reasons:
+        return f"not applicable: {reasons[control]}"
+    if not getattr(settings, control):
+        return f"left out by the setting controls.{control}: false"
+    raise ValueError(f"the control {control} should have been run")
+
+
+def permuted_note(
+    arm: str, head: str, n: int, settings: PermutationSettings, penalties: Mapping[str, Sequence[float]]
+) -> str:
+    """What the permutations of an arm refit."""
+    fewer = f" ({FEWEST} or more are asked for)" if n < FEWEST else ""
+    text = f"The outcome was permuted {n} times{fewer}; label, time and event move together. Refitted each time"
+    text += ", in the first repeat: folds"
+    if "radiomics" in arm:
+        text += f", selection ({settings.trees} trees)"
+    text += f", encoding and the {head} head "
+    if settings.penalty == "chosen":
+        text += "with its penalty, in inner folds. "
+    else:
+        text += f"at one penalty ({middle(penalties[head]):g}). "
+    if "deep" in arm.split("+"):
+        text += (
+            "The deep networks were trained on one permuted outcome, the first, and their scores serve in all: "
+            "p is approximate. "
+        )
+    return text + "The range holds the permutations; p is that of the refit."
+
+
+def middle(penalties: Sequence[float]) -> float:
+    """The penalty that stands for all where none is chosen."""
+    return sorted(penalties)[len(penalties) // 2]
+
+
+COLUMNS = [
+    "endpoint", "control", "arm", "head", "auc", "auc_low", "auc_high", "auc_why", "as_is", "difference",
+    "difference_low", "difference_high", "difference_why", "refit", "p", "n", "note",
+]  # fmt: skip
+NUMBERS = [
+    "auc", "auc_low", "auc_high", "as_is", "difference", "difference_low", "difference_high", "refit", "p"
+]  # fmt: skip
+ARM = ["arm", "head"]
+FOLD = ["repeat", "fold"]
+VARIANTS = {"leaky": LEAKY, "shuffled": SHUFFLED}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What the run says of one endpoint.
+
+    Attributes
+    ----------
+    name, headline : str
+    folds : DataFrame
+        ``arm, head, repeat, fold, auc`` of the run, with the weighting that answers the question: by inverse
+        probability of censoring at a horizon.
+    """
+
+    name: str
+    headline: str
+    folds: pd.DataFrame
+
+    def mean(self, arm: str, head: str) -> float:
+        """AUC of an arm in the run."""
+        chosen = (self.folds["arm"] == arm) & (self.folds["head"] == head)
+        return float(self.folds.loc[chosen, "auc"].mean())
+
+
+def evaluate_controls(
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, str],
+    settings: ControlsSettings,
+    reasons: Mapping[str, str],
+    confidence: float,
+    penalties: Mapping[str, Sequence[float]],
+) -> None:
+    """Write ``controls.parquet`` and ``permutations.parquet``.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``as_is`` and ``facts``: ``folds.parquet`` and ``facts.json`` of the evaluation; lists ``folds`` and
+        ``folds_facts`` of the endpoints; lists ``leaky_predictions, leaky_fits, shuffled_predictions,
+        shuffled_fits, permutations``, empty for controls that were not run.
+    outputs : mapping
+        ``controls, permutations``.
+    settings : ControlsSettings
+    reasons : mapping
+        Control → why it was not run, for those that these data or this configuration cannot have.
+    confidence : float
+    penalties : mapping
+        Head → penalties of the run.
+    """
+    endpoints = _endpoints(read_json(inputs["facts"]), read_table(inputs["as_is"]))
+    batches = [read_table(path) for path in inputs["permutations"]]
+    permutations = pd.concat(batches, ignore_index=True) if batches else _no_permutations()
+    records = []
+    for control in VARIANTS:
+        data = {}
+        if inputs[f"{control}_predictions"]:
+            gathered = gather(
+                inputs[f"{control}_predictions"],
+                inputs[f"{control}_fits"],
+                inputs["folds"],
+                inputs["folds_facts"],
+            )
+            data = {one.name: one for one in gathered}
+        for endpoint in endpoints:
+            if endpoint.name in data:
+                records += variant_records(control, endpoint, data[endpoint.name], confidence)
+            else:
+                records.append(_missing(control, endpoint, left_out(control, settings, reasons)))
+    for endpoint in endpoints:
+        rows = permutations[permutations["endpoint"] == endpoint.name]
+        if len(rows):
+            records += permuted_records(endpoint, rows, settings, confidence, penalties)
+        else:
+            records.append(_missing("permuted", endpoint, left_out("permuted", settings, reasons)))
+    table = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, "float64") | {"n": "Int64"})
+    write_table(outputs["controls"], table)
+    write_table(outputs["permutations"], permutations)
+
+
+def variant_records(control: str, endpoint: Endpoint, data: EndpointData, confidence: float) -> list[dict[str, Any]]:
+    """Leaky or shuffled beside the run: the folds are the same, so that differences are taken fold by fold.
+
+    Intervals and p of the difference (as-is minus control) are those of the corrected resampled t-test, see
+    `metaswin.evaluation.intervals.mean_over_folds`.
+    """
+    records = []
+    for (arm, head), rows in _fold_aucs(data).groupby(ARM, sort=True):
+        ours = endpoint.folds[(endpoint.folds["arm"] == arm) & (endpoint.folds["head"] == head)]
+        both = ours.merge(rows, on=FOLD, suffixes=("_run", "_control"), validate="one_to_one")
+        missing = "not estimable in some folds"
+        found = mean_over_folds(both["auc_control"].to_numpy(), data.ratio, confidence, missing)
+        between = (both["auc_run"] - both["auc_control"]).to_numpy()
+        difference = mean_over_folds(between, data.ratio, confidence, missing, signed=True)
+        records.append(
+            {
+                "endpoint": endpoint.name,
+                "control": control,
+                "arm": arm,
+                "head": head,
+                "auc": found.value,
+                "auc_low": found.low,
+                "auc_high": found.high,
+                "auc_why": found.why,
+                "as_is": endpoint.mean(arm, head),
+                "difference": difference.value,
+                "difference_low": difference.low,
+                "difference_high": difference.high,
+                "difference_why": difference.why,
+                "p": difference.p,
+                "note": VARIANTS[control],
+            }
+        )
+    return records
+
+
+def permuted_records(
+    endpoint: Endpoint,
+    rows: pd.DataFrame,
+    settings: ControlsSettings,
+    confidence: float,
+    penalties: Mapping[str, Sequence[float]],
+) -> list[dict[str, Any]]:
+    """Permuted outcomes beside the run: mean and range of their AUCs, and p of the refitted unpermuted outcome.
+
+    p = (1 + number of permutations that score as high or higher) / (1 + permutations): never 0 (Phipson & Smyth
+    2010, Stat Appl Genet Mol Biol 9:39).
+    """
+    records = []
+    for (arm, head), found in rows.groupby(ARM, sort=True):
+        observed = float(found.loc[found["permutation"] == 0, "auc"].iloc[0])
+        null = found.loc[found["permutation"] > 0, "auc"].to_numpy()
+        null = null[np.isfinite(null)]
+        record = {
+            "endpoint": endpoint.name,
+            "control": "permuted",
+            "arm": arm,
+            "head": head,
+            "as_is": endpoint.mean(arm, head),
+            "refit": observed,
+            "difference_why": "p compares the refit with the permutations",
+            "n": len(null),
+            "note": permuted_note(arm, head, len(null), settings.permutation, penalties),
+        }
+        if not len(null) or not np.isfinite(observed):
+            why = "the AUC is not estimable in any fold"
+            records.append({**record, "auc_why": why, "difference_why": why})
+            continue
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(null, [tail, 1 - tail])
+        mean = float(null.mean())
+        records.append(
+            {
+                **record,
+                "auc": mean,
+                "auc_low": float(low),
+                "auc_high": float(high),
+                "auc_why": "",
+                "difference": record["as_is"] - mean,
+                "p": permutation_p(observed, null),
+            }
+        )
+    return records
+
+
+def permutation_p(observed: float, null: np.ndarray) -> float:
+    """Share of permutations that score as high, the observed one counted among them."""
+    # Sums of the folds' AUCs in another order differ in the last digits.
+    return float((1 + np.sum(null >= observed - 1e-12)) / (1 + len(null)))
+
+
+def _endpoints(facts: Mapping[str, Any], folds: pd.DataFrame) -> list[Endpoint]:
+    endpoints = []
+    for fact in facts["endpoints"]:
+        column = "auc_ipcw" if fact["weighting"] == "ipcw" else "auc"
+        rows = folds.loc[folds["endpoint"] == fact["name"], [*ARM, *FOLD, column]]
+        endpoints.append(Endpoint(fact["name"], fact["headline"], rows.rename(columns={column: "auc"})))
+    return endpoints
+
+
+def _fold_aucs(data: EndpointData) -> pd.DataFrame:
+    """AUC of every arm, head and fold of a control, with the answering weighting."""
+    records = [
+        (one.arm, one.head, one.repeat, one.fold, weighted_auc(one.label, one.probability, one.weight))
+        for one in data.scored
+    ]
+    return pd.DataFrame(records, columns=[*ARM, *FOLD, "auc"])
+
+
+def _missing(control: str, endpoint: Endpoint, why: str) -> dict[str, Any]:
+    """The row of a control that was not run: the headline arm, without numbers."""
+    return {
+        "endpoint": endpoint.name,
+        "control": control,
+        "arm": endpoint.headline,
+        "head": "network",
+        "auc_why": why,
+        "difference_why": why,
+        "note": why,
+    }
+
+
+def _no_permutations() -> pd.DataFrame:
+    return pd.DataFrame(columns=["endpoint", "permutation", "arm", "head", "auc"]).astype(
+        {"endpoint": "str", "permutation": "int64", "arm": "str", "head": "str", "auc": "float64"}
+    )

@@ -1,0 +1,296 @@
+"""Occlusion: how the score of a network changes where a part of the patch is hidden (Zeiler and Fergus 2014, ECCV).
+
+A map over the CT of a patch: three planes, contours of tumour and ring, a scale of colours.
+
+Whose network is looked at: the patients of the highest risk, and those it was most wrong about.
+
+Occlusion maps of one endpoint: the work of rule ``map_occlusion``.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import ndimage
+
+from metaswin.cohort.folds import Folds, by_place
+from metaswin.config.evaluation import ExplanationSettings, OcclusionSettings
+from metaswin.config.models import DeepSettings
+from metaswin.core.files import read_table, write_json
+from metaswin.imaging.canvas import (
+    AXES,
+    GAP,
+    HEAD,
+    PIXELS,
+    ROW,
+    WIDTH,
+    Canvas,
+    Colour,
+    Line,
+    draw_legend,
+    label_panel,
+    outline,
+    panel_box,
+)
+from metaswin.imaging.qc_image import PRIMARY, RINGS
+from metaswin.models.backbones import Classifier
+from metaswin.models.compute import own_device, reproducible
+from metaswin.models.deep_features import load_network, read_facts, score
+from metaswin.models.memory import patients_with_patch
+from metaswin.models.patches import load_patch
+
+PLAIN = 0.5  # the middle of the CT's window
+
+
+def occlusion_map(network: Classifier, patch: torch.Tensor, spacing: float, settings: OcclusionSettings) -> np.ndarray:
+    """Fall of the logit where a cube is hidden: positive where what is there raises the risk.
+
+    A voxel has the mean over the cubes that hide it, each weighted by how near the voxel is to the cube's middle: with
+    steps of half a cube this is the linear interpolation between the middles.
+
+    Parameters
+    ----------
+    network : Classifier
+        Ready to predict.
+    patch : Tensor, shape (channel, x, y, z)
+        Channels CT (0…1 within the window), tumour, ring, organ groups; see `metaswin.imaging.patches`.
+    spacing : float
+        Edge of a voxel (mm).
+    settings : OcclusionSettings
+
+    Returns
+    -------
+    ndarray of float64, shape (x, y, z)
+        NaN where no cube was tried: only those that meet tumour or ring are.
+    """
+    device = next(network.parameters()).device
+    cubes = cubes_at(patch, spacing, settings)
+    total, weights = np.zeros(patch.shape[1:]), np.zeros(patch.shape[1:])
+    with torch.inference_mode():
+        patch = patch.to(device, torch.float32)
+        whole = float(network(patch[None])[0])
+        for first in range(0, len(cubes), settings.batch_size):
+            batch = cubes[first : first + settings.batch_size]
+            hidden = torch.stack([_hidden(patch, cube, settings.hide) for cube in batch])
+            for cube, logit in zip(batch, network(hidden)[0].tolist(), strict=True):
+                weight = _nearness([s.stop - s.start for s in cube])
+                total[cube] += weight * (whole - logit)
+                weights[cube] += weight
+    return np.divide(total, weights, out=np.full(total.shape, np.nan), where=weights > 0)
+
+
+def cubes_at(patch: torch.Tensor, spacing: float, settings: OcclusionSettings) -> list[tuple[slice, slice, slice]]:
+    """Cubes in steps over the patch, up to its last voxel, that meet tumour or ring."""
+    edge = max(1, round(settings.cube / spacing))
+    step = max(1, round(settings.step / spacing))
+    lesion = (patch[1:3] > 0).any(dim=0).numpy()
+    starts = [sorted({*range(0, max(n - edge, 0), step), max(n - edge, 0)}) for n in lesion.shape]
+    cubes = [tuple(slice(start, start + edge) for start in corner) for corner in product(*starts)]
+    return [cube for cube in cubes if lesion[cube].any()]
+
+
+def _nearness(edges: list[int]) -> np.ndarray:
+    """Product of a hat along each axis, above 0 everywhere within the cube."""
+    hats = [1 - np.abs((np.arange(n) + 0.5) * 2 / n - 1) for n in edges]
+    return np.einsum("i,j,k->ijk", *hats)
+
+
+def _hidden(patch: torch.Tensor, cube: tuple[slice, slice, slice], hide: str) -> torch.Tensor:
+    changed = patch.clone()
+    if hide == "all":
+        changed[(slice(1, None), *cube)] = 0.0
+    changed[(0, *cube)] = PLAIN
+    return changed
+
+
+# Purple to orange, told apart with any colour blindness (ColorBrewer's PuOr, Brewer and Harrower), outer steps first.
+LOWERS: list[Colour] = [(94, 60, 153), (128, 105, 180), (178, 171, 210)]
+RAISES: list[Colour] = [(253, 184, 99), (240, 140, 40), (230, 97, 1)]
+TINTS = [*LOWERS, *RAISES]
+OPACITY = [0.75, 0.6, 0.45, 0.45, 0.6, 0.75]
+EDGES = np.array([-2 / 3, -1 / 3, -0.08, 0.08, 1 / 3, 2 / 3])  # of the largest effect; nothing is drawn in between
+BAR = 30  # height of the scale of colours in pixels
+
+
+def draw_map(effect: np.ndarray, patch: np.ndarray, spacing: float, title: str, note: str) -> Canvas:
+    """Planes through the voxel of the tumour with the largest effect.
+
+    Parameters
+    ----------
+    effect : ndarray, shape (x, y, z)
+        See `metaswin.evaluation.occlusion.occlusion_map`; on the patch's grid, whose axes are the patient's (LPS).
+    patch : ndarray, shape (channel, x, y, z)
+        CT (0…1), tumour and ring first.
+    spacing : float
+        Edge of a voxel (mm).
+    title, note : str
+        Words above the panels, left and right.
+    """
+    size = effect.shape[0]
+    seen = np.where((patch[1] > 0.5) & np.isfinite(effect), np.abs(effect), -1.0)
+    centre = np.unravel_index(int(np.argmax(seen)), effect.shape)
+    largest = float(np.nanmax(np.abs(effect))) if np.isfinite(effect).any() else 0.0
+    canvas = Canvas(WIDTH, HEAD + PIXELS + GAP + ROW + BAR, [PRIMARY, RINGS[0]], TINTS, OPACITY)
+    for position, plane in enumerate(AXES):
+        box = panel_box(position)
+        ct, tumor, ring = (_plane(channel, centre, plane) for channel in patch[:3])
+        canvas.grey[box] = np.rint(np.clip(_enlarged(ct, 1), 0, 1) * 255).astype(np.uint8)
+        canvas.tint[box] = _tint(_plane(effect, centre, plane), largest)
+        canvas.line[box][outline(_enlarged(ring, 1) > 0.5, Line(2, dotted=True))] = 2
+        canvas.line[box][outline(_enlarged(tumor, 1) > 0.5, Line(1, width=2))] = 1
+        label_panel(canvas, position, plane, size * spacing / PIXELS)
+    canvas.write_words(4, HEAD // 2, title)
+    canvas.write_words(WIDTH - 4, HEAD // 2, note, "rm")
+    top = HEAD + PIXELS + GAP
+    draw_legend(canvas, top, [("tumour", Line(1, width=2)), ("ring", Line(2, dotted=True))])
+    _draw_bar(canvas, top + ROW, largest)
+    return canvas
+
+
+def _plane(volume: np.ndarray, centre: tuple[int, ...], plane: str) -> np.ndarray:
+    """Rows and columns of a plane, seen as in `metaswin.imaging.canvas`; z runs upwards."""
+    x, y, z = centre
+    return {"axial": volume[:, :, z].T, "coronal": volume[:, y, ::-1].T, "sagittal": volume[x, :, ::-1].T}[plane]
+
+
+def _enlarged(plane: np.ndarray, order: int) -> np.ndarray:
+    """A plane at the panel's size; pixel edges stay where voxel edges are."""
+    return ndimage.zoom(plane, PIXELS / plane.shape[0], order=order, mode="nearest", grid_mode=True)
+
+
+def _tint(effect: np.ndarray, largest: float) -> np.ndarray:
+    """Number of the tint of each pixel, 0 where the effect is small or was not tried."""
+    if largest == 0:
+        return np.zeros((PIXELS, PIXELS), dtype=np.uint8)
+    tried = _enlarged(np.isfinite(effect).astype(float), 0) > 0.5
+    share = _enlarged(np.nan_to_num(effect) / largest, 1)
+    # Bins 0…6; the middle one, 3, is left plain.
+    numbers = np.array([1, 2, 3, 0, 4, 5, 6], dtype=np.uint8)
+    return np.where(tried, numbers[np.digitize(share, EDGES)], 0)
+
+
+def _draw_bar(canvas: Canvas, top: int, largest: float) -> None:
+    """The scale: what colours mean in units of the logit."""
+    width, height = 52, 10
+    left = WIDTH // 2 - 7 * width // 2
+    canvas.grey[top : top + height, left : left + 7 * width] = 128
+    for place, number in enumerate((1, 2, 3, 0, 4, 5, 6)):
+        canvas.tint[top : top + height, left + place * width : left + (place + 1) * width] = number
+    for place, share in [(0, -1), (1, -2 / 3), (2, -1 / 3), (3.5, 0), (5, 1 / 3), (6, 2 / 3), (7, 1)]:
+        words = f"{share * largest:+.2g}" if share else "0"
+        canvas.write_words(left + round(place * width), top + height + 9, words, "mm")
+    canvas.write_words(left - 8, top + height // 2, "lowers the risk", "rm")
+    canvas.write_words(left + 7 * width + 8, top + height // 2, "raises the risk (logit)", "lm")
+
+
+HIGHEST, WRONG = "highest risk", "most wrong"
+
+
+def choose_patients(predictions: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most `most` patients, half of them (rounded up) for their risk, the others for the error.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Test predictions of one arm and head in one repeat, one row a patient: ``patient, probability, label`` (0, 1
+        or missing).
+    most : int
+
+    Returns
+    -------
+    DataFrame
+        Those rows, highest risk first, then by the distance of the prediction from the outcome; new column `why`.
+        Nobody is there twice; a patient of unknown outcome is never called wrong.
+    """
+    ranked = predictions.sort_values(["probability", "patient"], ascending=[False, True])
+    high = ranked.head((most + 1) // 2)
+    error = (predictions["label"].astype("float64") - predictions["probability"]).abs()
+    rest = predictions.assign(error=error)[error.notna() & ~predictions["patient"].isin(high["patient"])]
+    wrong = rest.sort_values(["error", "patient"], ascending=[False, True]).head(most - len(high))
+    return pd.concat([high.assign(why=HIGHEST), wrong.drop(columns="error").assign(why=WRONG)], ignore_index=True)
+
+
+REPEAT = 0
+CLASSIFIER = "network"
+
+
+def map_occlusion(
+    inputs: Mapping[str, Any], facts: str | Path, folder: str | Path, settings: ExplanationSettings, deep: DeepSettings
+) -> None:
+    """Map what the deep network looks at in the patients that the headline arm calls riskiest or is most wrong about.
+
+    Every patient is looked at by the network of the fold that holds the patient out, in the first repeat.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``folds, patches``; the lists ``predictions, fits, networks`` (one for each outer fold, in the same order).
+    facts : path
+        Written: ``maps.json``.
+    folder : path
+        Folder of the pictures.
+    settings : ExplanationSettings
+    deep : DeepSettings
+        `device` and `threads` are read.
+    """
+    found = by_place(inputs["fits"], inputs["predictions"], inputs["networks"])
+    found = {fold: files for (_, repeat, fold), files in found.items() if repeat == REPEAT}
+    headline = found[0][0]["headline"]
+    tables = {fold: predictions for fold, (_, predictions, _) in found.items()}
+    predicted = _predicted(tables, headline, Folds.of(read_table(inputs["folds"]), REPEAT).labels)
+    with_patch = predicted["patient"].isin(patients_with_patch(inputs["patches"]))
+    chosen = choose_patients(predicted[with_patch], settings.maps)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    entries = []
+    with own_device(deep.device) as device, reproducible(deep.threads, device):
+        for row in chosen.to_dict("records"):
+            path = found[int(row["fold"])][2]
+            spacing = float(read_facts(path)["patches"]["spacing"])
+            network = load_network(path, device)
+            patch = load_patch(inputs["patches"], row["patient"]).float()
+            effect = occlusion_map(network, patch, spacing, settings.occlusion)
+            label = None if pd.isna(row["label"]) else int(row["label"])
+            name = f"{row['patient']}.png"
+            outcome = {None: "outcome unknown", 0: "no metastasis", 1: "metastasis"}[label]
+            draw_map(
+                effect,
+                patch.numpy(),
+                spacing,
+                f"{row['patient']}: {row['why']}",
+                f"predicted {row['probability']:.0%}, {outcome}; fall of the logit where a cube is hidden",
+            ).save(Path(folder) / name)
+            entries.append(
+                {
+                    "patient": row["patient"],
+                    "file": f"{Path(folder).name}/{name}",
+                    "why": row["why"],
+                    "probability": float(row["probability"]),
+                    "label": label,
+                    "repeat": REPEAT,
+                    "fold": int(row["fold"]),
+                    "score": score(network, patch)[0],
+                    "largest_fall": _largest(effect),
+                    "largest_rise": _largest(-effect),
+                }
+            )
+    write_json(facts, {"arm": headline, "head": CLASSIFIER, "hidden": settings.occlusion.hide, "maps": entries})
+
+
+def _predicted(paths: Mapping[int, str], arm: str, labels: pd.Series) -> pd.DataFrame:
+    """Test predictions of the headline arm in the first repeat: ``patient, probability, label, fold``."""
+    parts = []
+    for fold, path in paths.items():
+        table = read_table(path)
+        own = table[(table["arm"] == arm) & (table["head"] == CLASSIFIER) & (table["part"] == "test")]
+        parts.append(own[["patient", "probability"]].assign(fold=fold))
+    predicted = pd.concat(parts, ignore_index=True).dropna(subset="probability")
+    return predicted.assign(label=labels.reindex(predicted["patient"]).to_numpy())
+
+
+def _largest(effect: np.ndarray) -> float | None:
+    """The largest value of a map; None where nothing was tried."""
+    return float(np.nanmax(effect)) if np.isfinite(effect).any() else None

@@ -1,0 +1,314 @@
+"""Permuted outcomes and the folds made of them.
+
+Refit selection, fusion and all table arms on a permuted outcome.
+"""
+
+import logging
+import time
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from metaswin.cohort.folds import Folds, OuterFold, make_folds
+from metaswin.config.cohort import FoldsSettings
+from metaswin.config.evaluation import PermutationSettings
+from metaswin.config.feature_sets import Arm, expand_arms, headline
+from metaswin.config.features import SETS, HarmonisationSettings, SelectionSettings, StabilitySettings
+from metaswin.config.models import FusionSettings
+from metaswin.core.errors import UserError
+from metaswin.core.files import read_json, read_table, write_table
+from metaswin.evaluation.censoring import answering_weights, weighted_auc
+from metaswin.evaluation.negative_controls import middle
+from metaswin.features.fit_tables import fit_table, kept_features, selections
+from metaswin.features.harmonisation import fit_harmoniser, patient_rows
+from metaswin.features.modalities import Blocks, SourceFiles, Sources, load_sources
+from metaswin.features.selection import tumor_volume, wide
+from metaswin.features.stability import Measured, measured, stability_table
+from metaswin.models.fusion import ThresholdRule, fit_head, head_fits
+
+OUTCOME = ["label", "time", "event"]
+TRAINED = 1  # the permutation that networks are trained on, with deep: once
+
+
+def permuted_outcome(outcome: pd.DataFrame, seed: int, endpoint: str, permutation: int) -> pd.DataFrame:
+    """Give each patient's label, time and event together to another patient.
+
+    Parameters
+    ----------
+    outcome : DataFrame
+        ``patient, label, time, event``.
+    seed : int
+        Seed of the configuration.
+    endpoint : str
+    permutation : int
+        0 leaves the outcome as it is; from 1 on each number is a permutation of its own, whatever others are made.
+    """
+    outcome = outcome.sort_values("patient", ignore_index=True)
+    if permutation == 0:
+        return outcome
+    random = np.random.default_rng([seed, zlib.crc32(endpoint.encode()), permutation])
+    moved = outcome[OUTCOME].iloc[random.permutation(len(outcome))].reset_index(drop=True)
+    return pd.concat([outcome[["patient"]], moved], axis="columns")
+
+
+def permuted_folds(
+    folds: pd.DataFrame,
+    clinical: pd.DataFrame,
+    settings: FoldsSettings,
+    seed: int,
+    endpoint: str,
+    permutation: int,
+) -> pd.DataFrame:
+    """Folds of the first repeat, made anew from the permuted outcome.
+
+    Folds are stratified by label, so that a label that moves alone would leave folds without events. Making folds is
+    a part of what is refitted instead: then the whole analysis is one function of patients' data and outcomes, and
+    its permutation test is exact (Ojala & Garriga 2010, JMLR 11:1833-1863, test 1).
+
+    Parameters
+    ----------
+    folds : DataFrame
+        ``folds/<endpoint>.parquet``: who takes part and with which outcome.
+    clinical : DataFrame
+        The clinical table, indexed by patient; it holds the columns `settings.stratify`, which do not move.
+    settings, seed, endpoint, permutation
+        See `metaswin.cohort.folds.make_folds` and `permuted_outcome`. Permutation 0 gives the run's own folds.
+
+    Raises
+    ------
+    UserError
+        If a training set has too few events; with strata that may happen in one permutation and not in another.
+    """
+    outcome = folds.loc[folds["repeat"] == folds["repeat"].min(), ["patient", *OUTCOME]]
+    permuted = permuted_outcome(outcome, seed, endpoint, permutation)
+    once = settings.model_copy(update={"repeats": 1})
+    return make_folds(permuted, clinical[settings.stratify], once, seed, endpoint)[0]
+
+
+logger = logging.getLogger("metaswin.evaluation")
+
+COLUMNS = ["endpoint", "permutation", "arm", "head", "auc"]
+
+
+@dataclass(frozen=True)
+class Refitting:
+    """Settings of what is refitted.
+
+    Attributes
+    ----------
+    folds, harmonisation, selection, fusion, permutation
+        Settings of the stages and of the permutations.
+    seed : int
+    headline_head : str
+        The head that answers: of the headline arm it is refitted whatever the heads of the permutations are.
+    has_deep : bool
+        Whether the run has arms with `deep`.
+    stability
+        Settings of that stage.
+    """
+
+    folds: FoldsSettings
+    harmonisation: HarmonisationSettings
+    selection: SelectionSettings
+    fusion: FusionSettings
+    permutation: PermutationSettings
+    seed: int
+    headline_head: str
+    has_deep: bool
+    stability: StabilitySettings
+
+
+@dataclass(frozen=True)
+class Study:
+    """One endpoint's data, read once for many permutations.
+
+    Attributes
+    ----------
+    endpoint : str
+    horizon : float or None
+        Days; None for a plain column.
+    folds, clinical : DataFrame
+        ``folds/<endpoint>.parquet`` and the clinical table, indexed by patient.
+    features : dict
+        Set → matrix of all features, of the sets that the data have.
+    batches : DataFrame or None
+        Batch and covariates of harmonisation, where it is switched on.
+    sources : Sources
+        What predicts, without features as a fit sees them and without deep score.
+    deep, deep_permuted : list of Series
+        Deep scores by patient, one a fold of the first repeat: of the run, and of networks trained on a permuted
+        outcome; empty where there are none.
+    perturbed : dict or None
+        Features of perturbed masks by set, where features are judged by their stability.
+    """
+
+    endpoint: str
+    horizon: float | None
+    folds: pd.DataFrame
+    clinical: pd.DataFrame
+    features: dict[str, pd.DataFrame]
+    batches: pd.DataFrame | None
+    sources: Sources
+    deep: list[pd.Series]
+    deep_permuted: list[pd.Series]
+    perturbed: dict[str, Measured] | None = None
+
+    def deep_score(self, fold: int, permutation: int) -> pd.Series | None:
+        """Deep scores that a fold of a permutation uses."""
+        scores = self.deep if permutation == 0 else self.deep_permuted
+        return scores[fold] if scores else None
+
+
+def permute_batch(
+    inputs: Mapping[str, str | Sequence[str]],
+    output: str,
+    endpoint: str,
+    sets: Mapping[str, list[str]],
+    permutations: Sequence[int],
+    settings: Refitting,
+) -> None:
+    """Refit some permutations of one endpoint; write ``endpoint, permutation, arm, head, auc``.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Paths ``folds, facts, clinical, used``, ``features`` and ``perturbed`` (or empty), and the lists ``deep,
+        deep_permuted``.
+    output : str
+    endpoint : str
+    sets : mapping
+        Clinical set → columns.
+    permutations : sequence of int
+        Which ones; 0 is the unpermuted outcome.
+    settings : Refitting
+    """
+    study = load_study(inputs, endpoint, sets, settings)
+    tables = [permutation_table(study, number, settings) for number in permutations]
+    write_table(output, pd.concat(tables, ignore_index=True))
+
+
+def load_study(
+    inputs: Mapping[str, str | Sequence[str]], endpoint: str, sets: Mapping[str, list[str]], settings: Refitting
+) -> Study:
+    """Read what `permute_batch` names."""
+    folds = read_table(inputs["folds"])
+    patients = sorted(folds["patient"].unique())
+    used, clinical = read_table(inputs["used"]), read_table(inputs["clinical"])
+    sources = load_sources(patients, SourceFiles(inputs["clinical"], {}, anatomy=inputs["anatomy"] or None), sets)
+    features, batches = {}, None
+    if inputs["features"]:
+        long = read_table(inputs["features"])
+        matrices = {name: wide(long, name, patients) for name in SETS}
+        features = {name: matrix for name, matrix in matrices.items() if len(matrix.columns)}
+        volume = tumor_volume(used, long)
+        sources = replace(
+            sources,
+            volume=volume.reindex(patients) if len(volume) else None,
+            candidates={name: len(matrix.columns) for name, matrix in features.items()},
+        )
+        if settings.harmonisation.method != "none":
+            batches = patient_rows(used, clinical, settings.harmonisation).reindex(patients)
+    index = pd.Index(patients, name="patient")
+    deep, deep_permuted = (
+        [read_table(path, ["patient", "score"]).set_index("patient")["score"].reindex(index) for path in inputs[name]]
+        for name in ("deep", "deep_permuted")
+    )
+    horizon = read_json(inputs["facts"])["endpoint"].get("horizon_days")
+    perturbed = None
+    if inputs.get("perturbed"):
+        perturbed = measured(read_table(inputs["perturbed"]), settings.stability.perturbations)
+    return Study(
+        endpoint,
+        horizon,
+        folds,
+        clinical.set_index("patient"),
+        features,
+        batches,
+        sources,
+        deep,
+        deep_permuted,
+        perturbed,
+    )
+
+
+def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd.DataFrame:
+    """AUC of every arm and head on one permuted outcome: its mean over the folds, missing where not estimable."""
+    start = time.perf_counter()
+    arms = table_arms(study, settings)
+    keys = [(arm.name, head) for arm, heads in arms.items() for head in heads]
+    try:
+        folds = permuted_folds(study.folds, study.clinical, settings.folds, settings.seed, study.endpoint, permutation)
+        found = [_fold_aucs(study, folds, fold, permutation, arms, settings) for fold in range(settings.folds.k)]
+    except UserError as error:
+        logger.warning("permutation %d is not estimable: %s", permutation, error)
+        found = []
+    means = {key: [values[key] for values in found if np.isfinite(values[key])] for key in keys}
+    records = [(study.endpoint, permutation, *key, np.mean(means[key]) if means[key] else np.nan) for key in keys]
+    logger.info("permutation %d: %d arms, %.1f s", permutation, len(arms), time.perf_counter() - start)
+    return pd.DataFrame(records, columns=COLUMNS).astype({"auc": "float64"})
+
+
+def table_arms(study: Study, settings: Refitting) -> dict[Arm, list[str]]:
+    """Arms of the run and the heads to refit, without arms that need deep scores where no network is permuted."""
+    sources = study.sources
+    modalities = [*sources.modalities, *(["deep"] if settings.has_deep else [])]
+    arms = expand_arms(settings.fusion, modalities, sources.sets, sources.volume is not None)
+    answer = headline(settings.fusion, arms, modalities, sources.sets)
+    heads = settings.permutation.heads
+    found = {arm: [*heads, *({settings.headline_head} - set(heads))] if arm == answer else heads for arm in arms}
+    return {arm: heads for arm, heads in found.items() if "deep" not in arm.blocks or study.deep_permuted}
+
+
+def _fold_aucs(
+    study: Study, folds: pd.DataFrame, fold: int, permutation: int, arms: Mapping[Arm, list[str]], settings: Refitting
+) -> dict[tuple[str, str], float]:
+    """AUC of every arm and head in one fold."""
+    rows = Folds.of(folds, 0).outer(fold)
+    rows.check_both_outcomes(f"permutation {permutation}, fold {fold}")
+    chosen = settings.permutation.penalty == "chosen"
+    fits = rows.fits if chosen else [rows.final]
+    used = {name for arm in arms for name in arm.blocks if name in study.features}
+    sources = replace(
+        study.sources, deep=study.deep_score(fold, permutation), tables=_tables(study, rows, fits, used, settings)
+    )
+    encoded = Blocks(sources, rows, settings.fusion.category_min_rows)
+    table = folds.sort_values("patient")
+    test = table[rows.test]
+    weight = answering_weights(test, table[~rows.test], study.horizon)
+    found = {}
+    for arm, heads in arms.items():
+        matrices = encoded.matrices(arm.blocks, fits)
+        fitters = head_fits(arm, settings.fusion, [settings.seed, 0, fold])
+        for head in heads:
+            fit, penalties = fitters[head]
+            if chosen:
+                fitted = fit_head(fit, matrices, rows, penalties, ThresholdRule(), settings.fusion.recalibrate)
+                score = fitted.probability[rows.test]
+            else:
+                train = [block[rows.train] for block in matrices[rows.final]]
+                model = fit(train, rows.label[rows.train], [middle(penalties)], rows.final)
+                score = model.logits([block[rows.test] for block in matrices[rows.final]])[0]
+            found[arm.name, head] = weighted_auc(rows.label[rows.test], score, weight)
+    return found
+
+
+def _tables(
+    study: Study, rows: OuterFold, fits: Sequence[str], wanted: Collection[str], settings: Refitting
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Features as some fits see them, as `select_features` makes them; nothing is written."""
+    training = rows.folds.training(fits)
+    features = {name: matrix for name, matrix in study.features.items() if name in wanted}
+    harmoniser = None
+    if study.batches is not None:
+        harmoniser, _ = fit_harmoniser(features, training, study.batches, settings.harmonisation)
+    stable = None if study.perturbed is None else stability_table(study.perturbed, training, settings.stability)
+    forest = settings.selection.model_copy(update={"trees": settings.permutation.trees})
+    selection = selections(features, rows.folds.labels, training, forest, settings.seed, harmoniser, stable)
+    return {
+        (fit, name): fit_table(matrix, kept_features(selection, fit, name), fit, name, harmoniser)
+        for fit in fits
+        for name, matrix in features.items()
+    }

@@ -1,0 +1,267 @@
+"""Concordance of a risk with the order in which metastases happen, deaths as competing events.
+
+Calibration at the horizon: predicted risks against Aalen-Johansen estimates in groups of like risk.
+
+What is measured in one fold's test rows: concordance, AUC, Brier score and calibration at the horizon.
+
+Evaluate the hazard head of every endpoint that has one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from metaswin.cohort.outcomes import CENSORED, DEATH, METASTASIS
+from metaswin.config.models import SurvivalSettings
+from metaswin.core.files import write_json, write_table
+from metaswin.evaluation.censoring import Censoring, weights
+from metaswin.evaluation.cumulative_incidence import cumulative_incidence, curve_table, gray_test, interval
+from metaswin.evaluation.intervals import mean_over_folds
+from metaswin.evaluation.metrics import Value, missing_predictions
+from metaswin.evaluation.survival_predictions import SurvivalData, gather
+
+
+def concordance_index(risk: NDArray, time: NDArray, event: NDArray, horizon: float, censoring: Censoring) -> Value:
+    """Cause-specific C-index of metastases up to the horizon (Wolbers et al. 2009, Epidemiology 20:555-561; 2014,
+    Biostatistics 15:526-539).
+
+    The probability that of two patients the one who has a metastasis first, within the horizon, has the higher risk; a
+    patient who dies without metastasis never has one. For a metastasis of patient i on day T_i a patient j counts who
+
+    - is known to be free of both events after T_i, with weight 1 / G(T_i-)²;
+    - died without metastasis on or before T_i, with weight 1 / (G(T_i-) G(T_j-)),
+
+    where G(t-) is the probability of not being lost before t. Equal risks count one half. Two metastases on one
+    day are not compared; somebody lost on day T_i was seen after it, as in `metaswin.evaluation.censoring`.
+
+    Parameters
+    ----------
+    risk : ndarray of shape (n,)
+        Higher means earlier or likelier metastasis.
+    time, event : ndarray of shape (n,)
+        Days to the first event or to loss; 0 lost, 1 metastasis, 2 death.
+    horizon : float
+        Days.
+    censoring : Censoring
+        Fitted on the fold's training rows.
+    """
+    first = np.flatnonzero((event == METASTASIS) & (time <= horizon))
+    if len(first) == 0:
+        return Value(why="no metastasis within the horizon in the fold's test rows")
+    seen = censoring.before(time)
+    if not np.all(seen[first] > 0):
+        return Value(why="no training row is followed as long as some test rows")
+    start = time[first, None]
+    free = (time > start) | ((time == start) & (event == CENSORED))
+    died = (event == DEATH) & (time <= start)
+    own = 1 / seen[first, None]
+    theirs = np.divide(1.0, seen, out=np.zeros(len(seen)), where=seen > 0)
+    weight = free * own**2 + died * own * theirs
+    total = float(weight.sum())
+    if total == 0:
+        return Value(why="no patient to compare a metastasis with in the fold's test rows")
+    higher, equal = risk[first, None] > risk, risk[first, None] == risk
+    return Value(float(np.sum(weight * (higher + 0.5 * equal)) / total))
+
+
+COLUMNS = ["endpoint", "arm", "bin", "n", "predicted", "observed", "low", "high", "why"]
+
+
+def calibration_table(data: SurvivalData, bins: int, confidence: float) -> pd.DataFrame:
+    """Mean predicted risk and observed incidence at the horizon by quantile of risk, for every arm.
+
+    Patients are ranked within their fold; the rows of one bin are pooled over the folds of a repeat. With several
+    repeats estimates are averaged, and so is their variance: the repeats hold the same patients, so the mean is no
+    more certain than that.
+    """
+    records = []
+    for arm in data.arms:
+        repeats = [ranked(data.pooled(arm, repeat), bins) for repeat in data.repeats]
+        for number in range(bins):
+            chosen = [rows[rows["bin"] == number] for rows in repeats]
+            found = _bin(chosen, data.horizon, confidence, data.why)
+            records.append({"endpoint": data.name, "arm": arm, "bin": number + 1, **found})
+    types = dict.fromkeys(["predicted", "observed", "low", "high"], "float64")
+    return pd.DataFrame(records, columns=COLUMNS).astype({**types, "bin": "int64", "n": "int64"})
+
+
+def ranked(rows: pd.DataFrame, bins: int) -> pd.DataFrame:
+    """Bin of each row by its rank within its fold; equal risks fall into the same bin."""
+    share = rows.groupby("fold")["risk"].transform(lambda risk: (rankdata(risk) - 0.5) / len(risk))
+    number = np.floor(share * bins).clip(upper=bins - 1)
+    return rows.assign(bin=number.where(rows["risk"].notna(), -1).astype("int64"))
+
+
+def _bin(chosen: list[pd.DataFrame], horizon: float, confidence: float, why: str) -> dict:
+    n = round(float(np.mean([len(rows) for rows in chosen])))
+    if not n:
+        return {"n": 0, "why": why or "no patients in the group"}
+    filled = [rows for rows in chosen if len(rows)]
+    predicted = float(np.mean([rows["risk"].mean() for rows in filled]))
+    estimates = [
+        cumulative_incidence(
+            rows["time"].to_numpy(), rows["event"].to_numpy(), METASTASIS, np.array([horizon]), confidence
+        )
+        for rows in filled
+    ]
+    observed = float(np.mean([found.value[0] for found in estimates]))
+    if np.isnan(observed):
+        return {"n": n, "predicted": predicted, "why": "nobody in the group is followed to the horizon"}
+    error = float(np.sqrt(np.mean([found.variance[0] for found in estimates])))
+    low, high = interval(np.array([observed]), np.array([error]), confidence)
+    if not np.isfinite(low[0]):
+        why = "all or none have had a metastasis: no interval"
+    return {"n": n, "predicted": predicted, "observed": observed, "low": low[0], "high": high[0], "why": why}
+
+
+METRICS = ("c_index", "auc_t", "brier_t", "observed_expected")
+
+
+def survival_metrics(
+    risk: NDArray, time: NDArray, event: NDArray, label: NDArray, horizon: float, censoring: Censoring
+) -> dict[str, Value]:
+    """Metrics of the risk of metastasis by the horizon, one for each of `METRICS`.
+
+    - ``c_index``: `metaswin.evaluation.survival.concordance_index`.
+    - ``auc_t``: cumulative/dynamic AUC at the horizon, patients who died before it as controls, inverse-probability-
+      of-censoring weights (Blanche et al. 2013, Stat Med 32:5381-5397).
+    - ``brier_t``: mean of (y - risk)² with the same weights over their sum (Schoop et al. 2011, Biom J 53:88-112).
+    - ``observed_expected``: Aalen-Johansen estimate at the horizon over the mean risk of all test rows.
+
+    Parameters
+    ----------
+    risk, time, event, label : ndarray of shape (n,)
+        Label at the horizon: 0, 1 or NaN for unknown.
+    horizon : float
+        Days.
+    censoring : Censoring
+        Fitted on the fold's training rows.
+    """
+    if len(risk) == 0:
+        return dict.fromkeys(METRICS, Value(why="no test rows with known follow-up"))
+    if not np.all(np.isfinite(risk)):
+        return dict.fromkeys(METRICS, Value(why=missing_predictions(risk)))
+    return {
+        "c_index": concordance_index(risk, time, event, horizon, censoring),
+        **_at_horizon(risk, label, weights(label, time, horizon, censoring)),
+        "observed_expected": _observed_expected(risk, time, event, horizon),
+    }
+
+
+def _at_horizon(risk: NDArray, label: NDArray, weight: NDArray) -> dict[str, Value]:
+    known = ~np.isnan(label)
+    y, p, w = label[known] == 1, risk[known], weight[known]
+    if not np.all(np.isfinite(w)):
+        return dict.fromkeys(("auc_t", "brier_t"), Value(why="no training row is followed as long as some test rows"))
+    if not known.any():
+        return dict.fromkeys(("auc_t", "brier_t"), Value(why="no known outcome in the fold's test rows"))
+    if y.any() and not y.all():
+        auc = Value(float(roc_auc_score(y, p, sample_weight=w)))
+    else:
+        auc = Value(why=f"{'nobody without' if y.any() else 'no'} metastasis at the horizon in the fold's test rows")
+    return {"auc_t": auc, "brier_t": Value(float(brier_score_loss(y, p, sample_weight=w)))}
+
+
+def _observed_expected(risk: NDArray, time: NDArray, event: NDArray, horizon: float) -> Value:
+    observed = cumulative_incidence(time, event, METASTASIS, np.array([horizon]), 0.95).value[0]
+    if np.isnan(observed):
+        return Value(why="no test row is followed to the horizon")
+    return Value(float(observed / np.mean(risk)))
+
+
+BOUNDS = {"observed_expected": (0.0, np.inf)}
+
+
+def evaluate_survival(
+    inputs: Mapping[str, Sequence[str]], outputs: Mapping[str, str], settings: SurvivalSettings, confidence: float
+) -> None:
+    """Write all tables of the evaluation in time.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Lists ``predictions, fits, folds, facts``, see `metaswin.evaluation.survival_predictions.gather`.
+    outputs : mapping
+        ``summary, folds, curves, calibration, tests`` (Parquet) and ``facts`` (JSON).
+    settings : SurvivalSettings
+    confidence : float
+        Of all intervals, such as 0.95.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in outputs if name != "facts"}
+    facts = []
+    for data in gather(inputs["predictions"], inputs["fits"], inputs["folds"], inputs["facts"]):
+        folds = fold_table(data)
+        tables["folds"].append(folds)
+        tables["summary"].append(summary_table(data, folds, confidence))
+        tables["curves"].append(curve_table(data, settings.groups, confidence))
+        tables["calibration"].append(calibration_table(data, settings.calibration_bins, confidence))
+        tables["tests"].append(gray_table(data))
+        facts.append(_facts(data))
+    for name, parts in tables.items():
+        write_table(outputs[name], pd.concat(parts, ignore_index=True))
+    write_json(outputs["facts"], {"confidence": confidence, "groups": settings.groups, "endpoints": facts})
+
+
+def fold_table(data: SurvivalData) -> pd.DataFrame:
+    """Every metric of every arm, repeat and fold: ``endpoint, arm, repeat, fold, metric, value, why``."""
+    records = []
+    for part in data.folds:
+        columns = (part.rows[name].to_numpy() for name in ("time", "event", "label"))
+        time, event, label = columns
+        for arm in data.arms:
+            found = survival_metrics(part.risks[arm], time, event, label, data.horizon, part.censoring)
+            base = {"endpoint": data.name, "arm": arm, "repeat": part.repeat, "fold": part.fold}
+            for metric, value in found.items():
+                records.append({**base, "metric": metric, "value": value.value, "why": part.why or value.why})
+    return pd.DataFrame(records).astype({"value": "float64"})
+
+
+def summary_table(data: SurvivalData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Mean over folds of each metric with the corrected interval: ``value, low, high, folds, why``."""
+    records = []
+    for arm in data.arms:
+        for metric in METRICS:
+            rows = folds[(folds["arm"] == arm) & (folds["metric"] == metric)]
+            why = "; ".join(sorted(set(rows["why"]) - {""}))
+            found = asdict(
+                mean_over_folds(rows["value"].to_numpy(), data.ratio, confidence, why, bounds=BOUNDS.get(metric))
+            )
+            kept = {name: found[name] for name in ("value", "low", "high", "folds", "why")}
+            records.append({"endpoint": data.name, "arm": arm, "metric": metric, **kept})
+    return pd.DataFrame(records).astype(dict.fromkeys(["value", "low", "high"], "float64"))
+
+
+def gray_table(data: SurvivalData) -> pd.DataFrame:
+    """Gray's test of the incidence of DM between risk groups, for every arm and repeat (repeats are not pooled).
+
+    A patient's group comes from a model that did not see the patient; but the folds' models share patients, so the
+    groups are not independent of each other as the test assumes.
+    """
+    records = []
+    for arm in data.arms:
+        for repeat in data.repeats:
+            rows = data.pooled(arm, repeat)
+            rows = rows[rows["group"] >= 0]
+            result = asdict(
+                gray_test(rows["time"].to_numpy(), rows["event"].to_numpy(), rows["group"].to_numpy(), METASTASIS)
+            )
+            result["why"] = data.why or result["why"]
+            base = {"endpoint": data.name, "arm": arm, "test": "gray", "repeat": repeat}
+            records.append({**base, "groups": int(rows["group"].nunique()), **result})
+    return pd.DataFrame(records).astype(dict.fromkeys(["statistic", "df", "p"], "float64"))
+
+
+def _facts(data: SurvivalData) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "horizon_days": data.horizon,
+        "headline": data.headline,
+        "arms": data.arms,
+        "training": data.training,
+    }

@@ -1,0 +1,1 @@
+"""Which numbers describe each patient: radiomics, anatomy, stability, harmonisation, selection, fit tables."""

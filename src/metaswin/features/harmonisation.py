@@ -1,0 +1,238 @@
+"""What the harmonisation of the fits has learned: applied to any row, saved and loaded.
+
+Harmonisation in every fit of a repeat, both feature sets.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from metaswin.cohort.folds import Folds
+from metaswin.config.features import SETS, HarmonisationSettings
+from metaswin.core.errors import UserError, suggestion
+from metaswin.core.files import atomic, read_json, read_table, write_json, write_table
+from metaswin.features.batches import codes_of, find_column, levels_of
+from metaswin.features.combat import Combat, Covariates, fit_combat, fit_covariates
+from metaswin.features.selection import wide
+
+ARRAYS = ("alpha", "sigma", "beta", "gamma", "delta")
+
+
+@dataclass(frozen=True)
+class Harmoniser:
+    """Harmonisation of some fits, both feature sets.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Index patient: ``batch`` (level, None where missing) and the raw columns of the covariates, of all patients.
+    features : dict
+        Set → features that were fitted, in the order of the arrays.
+    batches : dict
+        Fit → levels of the batch with a fit, in the order of the arrays.
+    covariates : dict
+        Fit → coding of the covariates.
+    fits : dict
+        (Fit, set) → fit.
+    """
+
+    rows: pd.DataFrame
+    features: dict[str, tuple[str, ...]]
+    batches: dict[str, tuple[str, ...]]
+    covariates: dict[str, Covariates]
+    fits: dict[tuple[str, str], Combat]
+
+    def apply(self, matrix: pd.DataFrame, fit: str, feature_set: str) -> pd.DataFrame:
+        """Harmonised values of any rows by one fit and set.
+
+        Parameters
+        ----------
+        matrix : DataFrame
+            Index patient, columns features, see `metaswin.features.selection.wide`. Columns that were not fitted stay
+            as they are, and so do rows of a batch without a fit.
+        fit, feature_set : str
+        """
+        features = list(self.features[feature_set])
+        rows = self.rows.reindex(matrix.index)
+        batch = codes_of(rows["batch"], self.batches[fit]).to_numpy()
+        values = matrix.reindex(columns=features).to_numpy(dtype=float)
+        values = self.fits[fit, feature_set].apply(values, batch, self.covariates[fit].transform(rows))
+        fitted = pd.DataFrame(values, index=matrix.index, columns=features)
+        others = matrix[matrix.columns.difference(features)]
+        return pd.concat([fitted, others], axis="columns")[matrix.columns]
+
+
+def patient_rows(used: pd.DataFrame, clinical: pd.DataFrame, settings: HarmonisationSettings) -> pd.DataFrame:
+    """Batch and covariates of each patient, as `Harmoniser.rows` holds them.
+
+    Parameters
+    ----------
+    used, clinical : DataFrame
+        ``cohort/used.parquet`` and ``cohort/clinical.parquet``.
+    settings : HarmonisationSettings
+
+    Raises
+    ------
+    UserError
+        If there is no such column among those known before the outcome.
+    """
+    named = {column.strip(): column for column in clinical.columns.drop("patient")}
+    for name in settings.covariates:
+        if name.strip() not in named:
+            raise UserError(
+                f"harmonisation.covariates: {name!r} is no baseline or treatment column of the clinical table; only "
+                f"these are known before the outcome{suggestion(name.strip(), named)}"
+            )
+    rows = clinical.set_index("patient")[[named[name.strip()] for name in settings.covariates]]
+    rows.columns = settings.covariates
+    return rows.assign(batch=levels_of(find_column(settings.batch, used, clinical)).reindex(rows.index))
+
+
+def save_harmoniser(
+    facts: str, values: str, harmoniser: Harmoniser, settings: HarmonisationSettings, facts_of: Mapping[str, Any]
+) -> None:
+    """Write the facts (JSON: `facts_of` each fit, and how the arrays are read) and the arrays (safetensors)."""
+    tensors = {
+        f"{fit}/{feature_set}/{name}": np.ascontiguousarray(getattr(combat, name), dtype=np.float64)
+        for (fit, feature_set), combat in harmoniser.fits.items()
+        for name in ARRAYS
+    }
+    with atomic(values) as temporary:
+        save_file(tensors, temporary)
+    fits = {
+        fit: {**facts_of[fit], "fitted": list(levels), "covariates": harmoniser.covariates[fit].as_json()}
+        for fit, levels in harmoniser.batches.items()
+    }
+    features = {feature_set: list(names) for feature_set, names in harmoniser.features.items()}
+    write_json(facts, {"settings": settings.model_dump(mode="json"), "features": features, "fits": fits})
+
+
+def load_harmoniser(facts: str | None, values: str | None, used: str, clinical: str | None) -> Harmoniser | None:
+    """Load what `save_harmoniser` wrote; batch and covariates of the patients come from the tables of the cohort.
+
+    Parameters
+    ----------
+    facts, values : str or None
+        The JSON and the arrays; None where nothing is harmonised.
+    used, clinical : str
+        ``cohort/used.parquet`` and ``cohort/clinical.parquet``, or such tables of new patients.
+    """
+    if facts is None:
+        return None
+    raw, tensors = read_json(facts), load_file(values)
+    settings = HarmonisationSettings(**raw["settings"])
+    fits = {
+        (fit, feature_set): Combat(**{name: tensors[f"{fit}/{feature_set}/{name}"] for name in ARRAYS})
+        for fit in raw["fits"]
+        for feature_set in raw["features"]
+    }
+    return Harmoniser(
+        patient_rows(read_table(used), read_table(clinical), settings),
+        {feature_set: tuple(names) for feature_set, names in raw["features"].items()},
+        {fit: tuple(own["fitted"]) for fit, own in raw["fits"].items()},
+        {fit: Covariates.from_json(own["covariates"]) for fit, own in raw["fits"].items()},
+        fits,
+    )
+
+
+logger = logging.getLogger("metaswin.features")
+
+
+@dataclass(frozen=True)
+class HarmonisationInputs:
+    """Files that `harmonise` reads: the long table of features, folds, used patients and the clinical table."""
+
+    features: str
+    folds: str
+    used: str
+    clinical: str
+
+
+@dataclass(frozen=True)
+class HarmonisationOutputs:
+    """Files that `harmonise` writes: ``facts`` (JSON), ``values`` (safetensors), ``rows`` (Parquet, see `states`)."""
+
+    facts: str
+    values: str
+    rows: str
+
+
+def harmonise(
+    inputs: HarmonisationInputs, outputs: HarmonisationOutputs, repeat: int, settings: HarmonisationSettings
+) -> None:
+    """Fit ComBat on the training rows of every fit of a repeat, and write it."""
+    folds = Folds.of(read_table(inputs.folds), repeat)
+    rows = patient_rows(read_table(inputs.used), read_table(inputs.clinical), settings).reindex(folds.patients)
+    long = read_table(inputs.features)
+    matrices = {feature_set: wide(long, feature_set, folds.patients) for feature_set in SETS}
+    harmoniser, facts = fit_harmoniser(matrices, folds.training(), rows, settings)
+    save_harmoniser(outputs.facts, outputs.values, harmoniser, settings, facts)
+    write_table(outputs.rows, states(harmoniser, folds.training()))
+
+
+def fit_harmoniser(
+    matrices: Mapping[str, pd.DataFrame],
+    training: Mapping[str, Sequence[str]],
+    rows: pd.DataFrame,
+    settings: HarmonisationSettings,
+) -> tuple[Harmoniser, dict[str, Any]]:
+    """Harmonisation of some fits, and facts to report about each; read from training rows alone.
+
+    Parameters
+    ----------
+    matrices : mapping
+        Set → matrix of all features, see `metaswin.features.selection.wide`.
+    training : mapping
+        Fit → patients that it learns from.
+    rows : DataFrame
+        Batch and covariates, see `metaswin.features.harmonisation.patient_rows`.
+    settings : HarmonisationSettings
+    """
+    batches, covariates, fits, facts = {}, {}, {}, {}
+    for fit, train in training.items():
+        own = rows.loc[list(train)]
+        counts = own["batch"].value_counts().sort_index()
+        batches[fit] = tuple(counts.index[counts >= settings.min_batch])
+        covariates[fit] = fit_covariates(own, settings.covariates)
+        batch = codes_of(own["batch"], batches[fit]).to_numpy()
+        coded = covariates[fit].transform(own)
+        facts[fit] = {
+            "training": len(train),
+            "batches": {str(level): int(count) for level, count in counts.items()},
+            "without_batch": int(own["batch"].isna().sum()),
+            "sets": {},
+        }
+        for feature_set, matrix in matrices.items():
+            values = matrix.loc[list(train)].to_numpy(dtype=float)
+            combat = fit_combat(values, batch, len(batches[fit]), coded, settings.min_batch)
+            fits[fit, feature_set] = combat
+            left = Counter(reason for reason in combat.why if reason)
+            facts[fit]["sets"][feature_set] = {
+                "harmonised": len(combat.why) - left.total(),
+                "left_alone": dict(sorted(left.items())),
+            }
+            logger.info("%s, %s: %s", fit, feature_set, facts[fit]["sets"][feature_set])
+    names = {feature_set: tuple(matrix.columns) for feature_set, matrix in matrices.items()}
+    return Harmoniser(rows, names, batches, covariates, fits), facts
+
+
+def states(harmoniser: Harmoniser, training: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """State of each patient in each fit: ``fit, patient, training, batch, state``.
+
+    `state` is ``harmonised``, or why the row is left alone: ``few`` (its batch has too few training patients),
+    ``unseen`` (no training patient is of its batch), ``missing`` (no batch is known).
+    """
+    tables = []
+    for fit, train in training.items():
+        batch = harmoniser.rows["batch"]
+        fitted, seen = batch.isin(harmoniser.batches[fit]), batch.isin(batch.loc[list(train)].dropna())
+        state = pd.Series("unseen", index=batch.index).mask(seen, "few").mask(fitted, "harmonised")
+        table = pd.DataFrame({"batch": batch.astype("str"), "state": state.mask(batch.isna(), "missing")})
+        tables.append(table.assign(fit=fit, training=table.index.isin(train)).reset_index())
+    return pd.concat(tables, ignore_index=True)[["fit", "patient", "training", "batch", "state"]]

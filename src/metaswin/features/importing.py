@@ -1,0 +1,175 @@
+"""A ready table of features as the way in: the same long table that extraction gives."""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metaswin.core.errors import UserError, several
+from metaswin.core.files import read_table, write_table
+from metaswin.core.problems import Problem, public_table, save_details
+from metaswin.radiomics.settings import REGIONS, RING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STAGE = "radiomics"
+ID = "patient_id"
+
+
+def import_features(
+    table: str, used: str, features: str, problems: str, details: str | Path, pseudonym: Callable[[str], str] = str
+) -> None:
+    """Bring a user's table (one row a patient, columns ``<region>__<feature>``) into the long form.
+
+    Parameters
+    ----------
+    table : str
+        CSV or Parquet; columns without ``__`` belong to region ``tumor``.
+    used : str
+        Parquet with the column ``patient``: the cohort.
+    features, problems : str
+        Outputs: the long table (``patient, region, voxels``, features; NaN where a region has no such feature)
+        and the table of problems.
+    details : str or Path
+        Folder of private details.
+    pseudonym : callable
+        Gives what stands for a study id.
+
+    Raises
+    ------
+    UserError
+        With everything that is wrong with the table.
+    """
+    cohort = read_table(used, columns=["patient"])["patient"].tolist()
+    wide, unused = read_wide(table, cohort, pseudonym)
+    found = missing_and_unused(wide, cohort, unused)
+    save_details(found, Path(details))
+    write_table(features, to_long(wide), {"engine": "imported"})
+    write_table(problems, public_table(found))
+
+
+def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = str) -> tuple["pd.DataFrame", list[str]]:
+    """Read and check a user's table.
+
+    Returns
+    -------
+    wide : DataFrame
+        Rows of the cohort's patients; index ``patient`` (text), columns ``<region>__<feature>`` as float64.
+        Infinite values count as missing.
+    unused : list of str
+        Ids of the other rows.
+
+    Raises
+    ------
+    UserError
+        With every unreadable, duplicated or non-numeric part at once.
+    """
+    import numpy as np
+    import pandas as pd
+
+    raw = _read(path)
+    ids = raw.pop(ID).astype("str").str.strip().fillna("").map(pseudonym)
+    unused = sorted(ids[~ids.isin(cohort)])
+    raw, ids = raw[ids.isin(cohort)], ids[ids.isin(cohort)]
+    messages = []
+    if twice := sorted(set(ids[ids.duplicated()])):
+        messages.append(f"{len(twice)} ids in more than one row ({_some(twice)}); keep one row a patient")
+    if raw.columns.empty:
+        messages.append(f"no column beside {ID}; give one column a feature")
+    columns: dict[str, pd.Series] = {}
+    for name in raw.columns:
+        full = name.strip() if "__" in name else f"tumor__{name.strip()}"
+        region, _, feature = full.partition("__")
+        if not feature or not (region in REGIONS[:3] or RING.fullmatch(region)):
+            messages.append(
+                f"column {name!r}: expected <region>__<feature> with region tumor, primary, nodes or ring_<from>_<to>mm"
+            )
+        elif full in columns:
+            messages.append(f"feature {full!r} is in more than one column; keep one")
+        values = pd.to_numeric(raw[name], errors="coerce")
+        if (odd := raw[name][values.isna() & raw[name].notna()]).size:
+            messages.append(f"column {name!r}: {odd.size} values are no numbers, such as {str(odd.iloc[0])!r}")
+        columns[full] = values.astype("float64").replace([np.inf, -np.inf], np.nan)
+    if messages:
+        raise several(f"The table of features {path} has mistakes:", messages)
+    return pd.DataFrame(columns).set_index(pd.Index(ids, name="patient")), unused
+
+
+def missing_and_unused(wide: "pd.DataFrame", cohort: list[str], unused: list[str]) -> list[Problem]:
+    """Patients without any value, and rows of nobody in the cohort; nobody is excluded for it here."""
+    problems = [
+        Problem(
+            patient,
+            STAGE,
+            "no-feature-values",
+            found="no value in the table of features",
+            expected="values of the patient's regions",
+            action="complete the row; until then its features are imputed by training medians, with a flag",
+            excludes=False,
+        )
+        for patient in sorted(set(cohort) - set(wide.dropna(how="all").index))
+    ]
+    if unused:
+        problems.append(
+            Problem(
+                "",
+                STAGE,
+                "unused-feature-rows",
+                found=f"{len(unused)} rows of the table of features whose id is not in the cohort",
+                expected="ids of the cohort",
+                action=f"compare {ID} with the ids of the clinical table and with the exclusions",
+                excludes=False,
+                private=f"unused ids: {', '.join(unused)}",
+            )
+        )
+    return problems
+
+
+def to_long(wide: "pd.DataFrame") -> "pd.DataFrame":
+    """Rows ``patient, region, voxels``, features, sorted; a region without any value has no row."""
+    import pandas as pd
+
+    parts = []
+    for region in sorted({name.partition("__")[0] for name in wide.columns}):
+        part = wide[[name for name in wide.columns if name.startswith(f"{region}__")]]
+        part = part.rename(columns=lambda name: name.partition("__")[2]).dropna(how="all")
+        parts.append(part.reset_index().assign(region=region))
+    long = pd.concat(parts, ignore_index=True)
+    features = [name for name in long.columns if name not in ("patient", "region")]
+    long = long.assign(voxels=pd.array([None] * len(long), dtype="Int64"))
+    return long[["patient", "region", "voxels", *features]].sort_values(["patient", "region"], ignore_index=True)
+
+
+def _read(path: str) -> "pd.DataFrame":
+    """The raw table; its column names are checked here, since pandas renames doubles."""
+    import pandas as pd
+
+    try:
+        if str(path).lower().endswith((".parquet", ".pq")):
+            raw = pd.read_parquet(path)
+            names = [str(name) for name in raw.columns]
+        else:
+            header = pd.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig", keep_default_na=False)
+            names = header.iloc[0].tolist()
+            raw = pd.read_csv(
+                path, header=None, skiprows=1, names=range(len(names)), index_col=False, encoding="utf-8-sig",
+                dtype={names.index(ID): str} if ID in names else None, low_memory=False,
+            )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise UserError(f"data.features: cannot read {path} ({error}); give a CSV (UTF-8, commas) or Parquet") from None
+    messages = []
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        messages.append(f"columns named twice: {_some(twice)}; name each once")
+    if ID not in names:
+        near = difflib.get_close_matches(ID, names, n=1)
+        hint = f"rename {near[0]!r}" if near else f"found {_some(names)}"
+        messages.append(f"no column {ID!r}; {hint}")
+    if messages:
+        raise several(f"The table of features {path} has mistakes:", messages)
+    return raw.set_axis(names, axis="columns")
+
+
+def _some(names: list[str], shown: int = 5) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -1,0 +1,226 @@
+"""Raw columns of each modality, before they are encoded.
+
+Modalities encoded in each fit of an outer fold.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.cohort.folds import OuterFold
+from metaswin.config.feature_sets import CLINICAL
+from metaswin.config.features import SETS
+from metaswin.core.errors import several
+from metaswin.core.files import read_table
+from metaswin.features.encoder import BlockEncoder, fit_encoder
+from metaswin.features.selection import CANDIDATES, VOLUME
+
+PREDICTIVE = ("baseline", "treatment")
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Files that hold what may predict; None where the run does not have one.
+
+    Attributes
+    ----------
+    clinical : str
+        ``cohort/clinical.parquet``.
+    tables : dict
+        (Fit, set) → features as that fit sees them, see `metaswin.features.fit_tables.fit_table`.
+    volume, anatomy : str or None
+        Tumour volumes, and measures of the organs.
+    deep : str or None
+        ``features.parquet`` of the outer fold's networks.
+    """
+
+    clinical: str
+    tables: Mapping[tuple[str, str], str]
+    volume: str | None = None
+    anatomy: str | None = None
+    deep: str | None = None
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any], fits: Sequence[str]) -> "SourceFiles":
+        """The files among the inputs of a rule, whose ``tables`` are the sets of each fit in order.
+
+        An input that the run does not have is an empty list.
+        """
+        tables = dict(zip(product(fits, SETS), inputs["tables"], strict=True)) if inputs["tables"] else {}
+        others = {name: inputs.get(name) or None for name in ("volume", "anatomy", "deep")}
+        return cls(inputs["clinical"], tables, **others)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything that may predict, one row for each patient.
+
+    Attributes
+    ----------
+    patients : list of str
+    sets : dict
+        Clinical set → columns.
+    clinical : DataFrame
+        Indexed by patient.
+    kinds : dict
+        Clinical column → ``numeric`` or ``category``.
+    tables : dict
+        (Fit, set) → features as that fit sees them; sets that the data have.
+    candidates : dict
+        Set → number of features before selection; sets that the data have.
+    deep, volume : Series or None
+        Score (logit) and tumour volume (mm³).
+    anatomy : DataFrame or None
+        Measures of the organs, see `metaswin.features.anatomy`.
+    """
+
+    patients: list[str]
+    sets: dict[str, list[str]]
+    clinical: pd.DataFrame
+    kinds: dict[str, str]
+    tables: dict[tuple[str, str], pd.DataFrame]
+    candidates: dict[str, int]
+    deep: pd.Series | None
+    volume: pd.Series | None
+    anatomy: pd.DataFrame | None = None
+
+    @property
+    def modalities(self) -> list[str]:
+        """Modalities these data have."""
+        return [
+            *(["clinical"] if self.sets else []),
+            *self.candidates,
+            *(["deep"] if self.deep is not None else []),
+            *(["anatomy"] if self.anatomy is not None else []),
+        ]
+
+    def table(self, block: str, fit: str) -> tuple[pd.DataFrame, dict[str, str]]:
+        """Raw columns of a block for all patients, and their kinds (see `metaswin.features.encoder.fit_encoder`).
+
+        Only the tables of features differ between fits. Deep scores are the same in every fit of an outer fold: a
+        training row's score comes from a network that did not see the row (``in-sample``: that saw it). But the scores
+        of the rows that ``without-1-3`` learns from come from networks that saw fold 3, and for outer fold 1 that fit
+        then predicts the rows of fold 3. Through the few weights of the classifier, inner out-of-fold predictions with
+        `deep` depend mildly on the labels they are compared with. A network for every three folds would undo this. Test
+        rows are never concerned.
+        """
+        if block.startswith(CLINICAL):
+            columns = self.sets[block.removeprefix(CLINICAL)]
+            return self.clinical[columns], {column: self.kinds[column] for column in columns}
+        if block == "volume":
+            return self.volume.to_frame(VOLUME), {VOLUME: "log"}
+        if block == "anatomy":
+            return self.anatomy, dict.fromkeys(self.anatomy.columns, "numeric")
+        if block == "deep":
+            return self.deep.to_frame("deep_score"), {"deep_score": "numeric"}
+        table = self.tables[fit, block]
+        return table, dict.fromkeys(table.columns, "feature")
+
+    def chosen_among(self, block: str, columns: Sequence[str]) -> int:
+        """Columns among which a block was chosen: all features before selection, otherwise its encoded `columns`."""
+        return self.candidates.get(block, len(columns))
+
+
+def load_sources(patients: Sequence[str], files: SourceFiles, sets: Mapping[str, list[str]]) -> Sources:
+    """Read what predicts.
+
+    Parameters
+    ----------
+    patients : sequence of str
+        Rows, in this order; a patient that a table lacks has missing values there.
+    files : SourceFiles
+    sets : mapping
+        Clinical set → columns.
+
+    Raises
+    ------
+    UserError
+        If a set names a column that may not predict.
+    """
+    index = pd.Index(patients, name="patient")
+    clinical, kinds, columns = _clinical(files.clinical, sets)
+    candidates = {name: _candidates(path) for (_, name), path in files.tables.items()}
+    candidates = {name: candidates[name] for name in SETS if candidates.get(name)}
+
+    def by_patient(path: str, wanted: list[str] | None = None) -> pd.DataFrame:
+        return read_table(path, wanted).set_index("patient").reindex(index)
+
+    tables = {key: by_patient(path) for key, path in files.tables.items() if key[1] in candidates}
+    deep = by_patient(files.deep, ["patient", "score"])["score"] if files.deep else None
+    volume = by_patient(files.volume)[VOLUME] if files.volume else None
+    return Sources(
+        list(patients),
+        columns,
+        clinical.reindex(index),
+        kinds,
+        tables,
+        candidates,
+        deep,
+        None if volume is None or volume.isna().all() else volume,
+        by_patient(files.anatomy) if files.anatomy else None,
+    )
+
+
+def _candidates(table: str) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_schema(table).metadata[CANDIDATES.encode()])
+
+
+def _clinical(path: str, sets: Mapping[str, list[str]]) -> tuple[pd.DataFrame, dict[str, str], dict[str, list[str]]]:
+    """The clinical table, kinds of its columns, and the sets with names as in the table."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(path).metadata
+    roles, kinds = (json.loads(metadata[key.encode()]) for key in ("roles", "kinds"))
+    named = {column.strip(): column for column in kinds}
+    messages = [
+        f"clinical.sets.{name}: the column {column!r} may not predict: it has "
+        + (f"the role {roles[column]}" if column in roles else "no role that may predict")
+        + "; give it the role baseline (or treatment) if it is known before treatment, or take it out of the set"
+        for name, columns in sets.items()
+        for column in columns
+        if roles.get(named.get(column.strip(), column)) not in PREDICTIVE
+    ]
+    if messages:
+        raise several("The clinical sets have mistakes:", messages)
+    columns = {name: [named[column.strip()] for column in columns] for name, columns in sets.items()}
+    return read_table(path).set_index("patient"), kinds, columns
+
+
+class Blocks:
+    """Encoded modalities of the rows of an outer fold; each is encoded once in each fit.
+
+    Parameters
+    ----------
+    sources : Sources
+        Raw columns of the same rows.
+    rows : OuterFold
+        Rows to learn from and to encode.
+    min_rows : int
+        See `metaswin.features.encoder.fit_encoder`.
+    """
+
+    def __init__(self, sources: Sources, rows: OuterFold, min_rows: int) -> None:
+        self.sources, self.rows, self.min_rows = sources, rows, min_rows
+        self._encoded: dict[tuple[str, str], tuple[BlockEncoder, np.ndarray]] = {}
+
+    def encoder(self, block: str) -> BlockEncoder:
+        """Encoder of a block, fitted on all training rows."""
+        return self._of(block, self.rows.final)[0]
+
+    def matrices(self, blocks: Sequence[str], fits: Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
+        """Fit → encoded blocks of all rows; `fits` are all fits of the outer fold by default."""
+        return {fit: [self._of(block, fit)[1] for block in blocks] for fit in fits or self.rows.fits}
+
+    def _of(self, block: str, fit: str) -> tuple[BlockEncoder, np.ndarray]:
+        if (block, fit) not in self._encoded:
+            table, kinds = self.sources.table(block, fit)
+            encoder = fit_encoder(table[self.rows.fitted(fit)], kinds, self.min_rows)
+            self._encoded[block, fit] = encoder, encoder.transform(table)
+        return self._encoded[block, fit]

@@ -1,0 +1,27 @@
+"""One table of the perturbed features out of those of all patients."""
+
+import logging
+from collections.abc import Sequence
+
+import pandas as pd
+
+from metaswin.cohort.used import of_used, patient_of
+from metaswin.core.files import read_table, write_json, write_table
+
+# Columns before the features.
+HEAD = {"patient": "str", "region": "str", "kind": "str", "number": "int64", "voxels": "int64"}
+
+logger = logging.getLogger("metaswin.features")
+
+
+def collect_stability(tables: Sequence[str], used: str, output: str, facts: str) -> None:
+    """Join the tables of the used patients, sorted by patient, region, kind and number.
+
+    `facts` is written: how many patients were ``drawn``, and study ids of those ``lost``, who were excluded since.
+    """
+    parts = {patient: read_table(path) for patient, path in of_used(tables, used).items()}
+    lost = sorted({patient_of(path) for path in tables} - set(parts))
+    logger.info("%d patients drawn, %d of them excluded since", len(tables), len(lost))
+    joined = pd.concat(parts.values() or [read_table(tables[0])], ignore_index=True)
+    write_table(output, joined.sort_values(list(HEAD)[:4], ignore_index=True))
+    write_json(facts, {"drawn": len(tables), "lost": lost})

@@ -1,1 +1,0 @@
-"""Stratified cross-validation folds per endpoint."""

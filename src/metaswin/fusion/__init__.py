@@ -1,1 +1,0 @@
-"""Modalities, arms and the networks that join them."""

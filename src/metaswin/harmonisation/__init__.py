@@ -1,1 +1,0 @@
-"""Harmonisation of radiomics features between batches (ComBat), and how the batches go with the outcome."""

@@ -1,1 +1,0 @@
-"""CT in HU and tumour masks as NIfTI on the CT's own grid."""

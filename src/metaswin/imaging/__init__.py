@@ -1,0 +1,1 @@
+"""What each patient looks like: CT and masks as volumes, organs, regions, patches, QC images, export."""

@@ -1,0 +1,51 @@
+"""Read one DICOM file; whatever is wrong with it becomes the patient's problem, with the path in the private part."""
+
+from pathlib import Path
+
+import pydicom
+from pydicom.config import IGNORE, settings
+
+from metaswin.core.problems import BadData
+
+# pydicom warns with the offending value in the text; logs are public, so odd values are read without a word.
+settings.reading_validation_mode = IGNORE
+
+
+def read_dicom(path: str | Path, tags: list[str]) -> pydicom.Dataset:
+    """Read the elements `tags` (keywords) of a DICOM file.
+
+    Raises
+    ------
+    BadData
+        ``file-missing`` or ``file-unreadable``.
+    """
+    try:
+        return pydicom.dcmread(path, specific_tags=tags)
+    except FileNotFoundError:
+        raise missing(path) from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise unreadable(path, error) from error
+
+
+def missing(path: str | Path) -> BadData:
+    """The problem of a file that was there when the data were indexed."""
+    return BadData(
+        "file-missing",
+        "a file that is no longer there",
+        "every file of the chosen series",
+        "restore the file, or index the data again",
+        f"no file {path}",
+    )
+
+
+def unreadable(path: str | Path, error: Exception) -> BadData:
+    """The problem of a file that cannot be read."""
+    return BadData(
+        "file-unreadable",
+        f"a file that cannot be read ({type(error).__name__})",
+        "a complete file of its format",
+        "copy or export the file again",
+        f"{path}: {error}",
+    )

@@ -1,0 +1,196 @@
+"""A structure to write.
+
+SNOMED codes of exported structures.
+
+Structures as a DICOM segmentation.
+
+Write one patient's tumour, rings and organs as DICOM SEG and RTSTRUCT: the work of rule ``export_dicom``.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from pydicom.sr.codedict import codes as pydicom_codes
+from pydicom.sr.coding import Code
+
+from metaswin import __version__
+from metaswin.core.errors import UserError
+from metaswin.core.files import atomic, read_json, read_volume
+from metaswin.core.grid import Grid
+from metaswin.core.status import read_status
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A named mask on the CT's grid (bool; slices, rows, columns); `kind` is tumor, ring or organ."""
+
+    name: str
+    kind: str
+    mask: np.ndarray
+
+
+ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
+TISSUE = Code("85756007", "SCT", "Tissue")
+ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+NEOPLASM = Code("108369006", "SCT", "Neoplasm")
+PREFIX = "SegmentedProperty"
+
+
+@cache
+def _known() -> dict[str, tuple[Code, Code]]:
+    """TotalSegmentator's own table: structure → category and type."""
+    text = (resources.files("totalsegmentator") / "resources/totalsegmentator_snomed_mapping.csv").read_text("utf-8")
+    return {
+        row["Structure"]: tuple(
+            Code(
+                *(
+                    row[f"{PREFIX}{part}CodeSequence.{key}"]
+                    for key in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+                )
+            )
+            for part in ("Category", "Type")
+        )
+        for row in csv.DictReader(text.splitlines())
+    }
+
+
+def codes(name: str, kind: str) -> tuple[Code, Code]:
+    """Category and type of a structure: TotalSegmentator's where it has them, neoplasm for tumours, else tissue."""
+    if kind == "tumor":
+        return ABNORMAL, NEOPLASM
+    return _known().get(name, (ANATOMY, TISSUE))
+
+
+def segmentation(slices: list[pydicom.Dataset], structures: list[Structure]) -> pydicom.Dataset:
+    """A binary SEG that references the CT's slices and carries its patient and study.
+
+    Structures may overlap; slices without any segment are left out.
+
+    Parameters
+    ----------
+    slices : list of Dataset
+        The CT's slices, in the order of the masks' first axis.
+    structures : list of Structure
+        At least one.
+    """
+    import highdicom
+
+    algorithms = {"tumor": ("MANUAL", None)}
+    for kind, family in [
+        ("organ", pydicom_codes.DCM.ArtificialIntelligence),
+        ("ring", pydicom_codes.DCM.ImageProcessing),
+    ]:
+        identification = highdicom.AlgorithmIdentificationSequence(f"metaswin {kind}", family, __version__)
+        algorithms[kind] = ("AUTOMATIC", identification)
+    descriptions = []
+    for number, structure in enumerate(structures, start=1):
+        category, kind = codes(structure.name, structure.kind)
+        algorithm, identification = algorithms[structure.kind]
+        descriptions.append(
+            highdicom.seg.SegmentDescription(number, structure.name, category, kind, algorithm, identification)
+        )
+    return highdicom.seg.Segmentation(
+        source_images=slices,
+        pixel_array=np.stack([structure.mask for structure in structures], axis=-1).astype(np.uint8),
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=descriptions,
+        series_instance_uid=highdicom.UID(),
+        series_number=9001,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer="metaswin",
+        manufacturer_model_name="metaswin",
+        software_versions=__version__,
+        device_serial_number="0",
+        series_description="metaswin: tumour, rings and organs",
+        omit_empty_frames=True,
+    )
+
+
+LESIONS = {"primary": 1, "nodes": 2}
+
+
+def export_patient(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+    """Write both files; they are empty where an earlier stage has excluded the patient.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``source`` (the private record), ``ct, tumor`` (stage images), ``organs, names`` (stage organs), ``regions,
+        region_facts, status`` (stage regions).
+    outputs : mapping
+        ``seg`` and ``rtstruct``, below ``private/``.
+
+    Raises
+    ------
+    UserError
+        If the CT's files are no longer those that were converted.
+    """
+    from metaswin.imaging.export_rtstruct import structure_set
+
+    if not read_status(inputs["status"]).ok:
+        for path in outputs.values():
+            with atomic(path) as temporary:
+                temporary.touch()
+        return
+    grid = Grid.of(read_volume(inputs["ct"]))
+    slices = ordered_slices(read_json(inputs["source"])["ct"], grid)
+    structures = read_structures(inputs, grid)
+    for path, dataset in [
+        (outputs["seg"], segmentation(slices, structures)),
+        (outputs["rtstruct"], structure_set(slices, structures, grid)),
+    ]:
+        with atomic(path) as temporary:
+            dataset.save_as(temporary, enforce_file_format=True)
+
+
+def ordered_slices(paths: list[str], grid: Grid) -> list[pydicom.Dataset]:
+    """Datasets of the CT's slices (without pixels) in the order of the converted volume's slices.
+
+    Raises
+    ------
+    UserError
+        If a slice lies off the grid, or one is missing.
+    """
+    found: dict[int, pydicom.Dataset] = {}
+    for number, path in enumerate(paths, start=1):
+        try:
+            data = pydicom.dcmread(path, stop_before_pixels=True)
+            position = np.array([data.ImagePositionPatient], dtype=float)
+        except (OSError, AttributeError, pydicom.errors.InvalidDicomError) as error:
+            raise UserError(
+                f"export: file {number} of the CT's {len(paths)} cannot be read ({type(error).__name__}); restore it: "
+                "private/sources lists them"
+            ) from None
+        index = grid.indices(position)[0]
+        if np.abs(index - np.round(index)).max() < 0.1 and np.abs(index[:2]).max() < 0.1:
+            found[round(index[2])] = data
+    if sorted(found) != list(range(grid.size[2])):
+        raise UserError(
+            f"export: {len(found)} of {grid.size[2]} slices of the converted CT found among {len(paths)} files; the "
+            "files have changed since: run the stage images again"
+        )
+    return [found[index] for index in range(grid.size[2])]
+
+
+def read_structures(inputs: Mapping[str, str], grid: Grid) -> list[Structure]:
+    """Every structure with a voxel, on the CT's grid: lesions as drawn, rings (nearest voxel), organs."""
+    tumor = sitk.GetArrayFromImage(read_volume(inputs["tumor"]))
+    found = [Structure(name, "tumor", tumor == label) for name, label in LESIONS.items()]
+    regions = read_volume(inputs["regions"])
+    reference = grid.image(np.zeros(grid.shape, dtype=np.uint8))
+    onto = sitk.GetArrayFromImage(sitk.Resample(regions, reference, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
+    rings = {
+        name: labels for name, labels in read_json(inputs["region_facts"])["labels"].items() if name.startswith("ring_")
+    }
+    found += [Structure(name, "ring", np.isin(onto, labels)) for name, labels in rings.items()]
+    organs = sitk.GetArrayFromImage(read_volume(inputs["organs"]))
+    labels = read_json(inputs["names"])["labels"]
+    found += [Structure(name, "organ", organs == label) for name, label in labels.items() if name != "outside"]
+    return [structure for structure in found if structure.mask.any()]

@@ -1,0 +1,283 @@
+"""Where the patch lies: its centre, what of the lesion it holds, and resampling onto it.
+
+One patient's multi-channel patch: CT, tumour, ring and organ groups.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from metaswin.config.imaging import PatchesSettings
+from metaswin.core.errors import UserError
+from metaswin.core.files import read_json, read_volume, write_volume
+from metaswin.core.problems import BadData, Findings
+from metaswin.core.status import passed_on, patient_job, read_status
+from metaswin.imaging.organ_masks import labels_of
+
+# FWHM of a Gaussian in units of its standard deviation, 2 √(2 ln 2).
+FWHM = 2.354820045
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """A cube of `size` voxels of `spacing` mm around `centre` (LPS, mm), its axes those of the patient.
+
+    Whatever the direction of the CT, x runs from right to left, y from front to back, z upwards.
+    """
+
+    centre: tuple[float, float, float]
+    size: int
+    spacing: float
+
+    @property
+    def side(self) -> float:
+        """Length of an edge in mm."""
+        return self.size * self.spacing
+
+    def image(self) -> sitk.Image:
+        """An empty image on the grid."""
+        image = sitk.Image([self.size] * 3, sitk.sitkUInt8)
+        image.SetSpacing([self.spacing] * 3)
+        image.SetOrigin([value - (self.size - 1) / 2 * self.spacing for value in self.centre])
+        return image
+
+    def fraction_inside(self, points: np.ndarray) -> float:
+        """Fraction of `points` (n × 3, LPS mm) within the cube."""
+        return float((np.abs(points - np.asarray(self.centre)) <= self.side / 2).all(axis=1).mean())
+
+
+def voxel_points(image: sitk.Image, mask: np.ndarray) -> np.ndarray:
+    """Centres (n × 3, LPS mm) of the voxels set in `mask` (z, y, x) on the grid of `image`."""
+    indices = np.argwhere(mask)[:, ::-1]
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    return np.array(image.GetOrigin()) + (indices * np.array(image.GetSpacing())) @ direction.T
+
+
+def largest_component(mask: np.ndarray) -> np.ndarray:
+    """The largest face-connected part of `mask`; the first one where several are as large."""
+    from scipy import ndimage
+
+    parts, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return parts == sizes.argmax()
+
+
+def choose_centre(main: np.ndarray, lesions: np.ndarray, voxel: np.ndarray, side: float) -> tuple[float, float, float]:
+    """Centre of the patch (LPS, mm).
+
+    The middle of all lesions' bounding box where that box fits in the patch; otherwise the middle of the main
+    lesion's box where this one fits; otherwise the main lesion's centroid.
+
+    Parameters
+    ----------
+    main, lesions : ndarray, shape (n, 3)
+        Voxel centres of the main lesion and of all lesions (LPS, mm).
+    voxel : ndarray, shape (3,)
+        Extent of one voxel along the patient's axes (mm).
+    side : float
+        Edge of the patch (mm).
+    """
+    for points in (lesions, main):
+        low, high = points.min(axis=0) - voxel / 2, points.max(axis=0) + voxel / 2
+        if (high - low <= side).all():
+            return tuple(((low + high) / 2).tolist())
+    return tuple(main.mean(axis=0).tolist())
+
+
+def voxel_extent(image: sitk.Image) -> np.ndarray:
+    """Extent of one voxel along the patient's axes (mm); larger than the spacing where the grid is oblique."""
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    return np.abs(direction) @ np.array(image.GetSpacing())
+
+
+def resample(image: sitk.Image, grid: PatchGrid, outside: float) -> np.ndarray:
+    """Values of `image` on `grid`, float32 (z, y, x): one linear interpolation, `outside` beyond the image.
+
+    Along axes finer than the patch the image is smoothed first, with a variance of ((t/s)² - 1) / (8 ln 2)
+    voxels² for spacings s (image) and t (patch), so that nothing aliases (Cardoso et al., "Scale factor point
+    spread function matching", MICCAI 2015, eq. 6).
+    """
+    from scipy import ndimage
+
+    ratio = grid.spacing / np.array(image.GetSpacing())
+    sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / FWHM
+    box = _crop(image, grid, margin=np.ceil(4 * sigma).astype(int) + 2)
+    if box is None:
+        return np.full([grid.size] * 3, outside, dtype=np.float32)
+    values = sitk.GetArrayFromImage(box).astype(np.float32)
+    smooth = sitk.GetImageFromArray(ndimage.gaussian_filter(values, sigma[::-1], mode="nearest"))
+    smooth.CopyInformation(box)
+    moved = sitk.Resample(smooth, grid.image(), sitk.Transform(), sitk.sitkLinear, outside, sitk.sitkFloat32)
+    return sitk.GetArrayFromImage(moved)
+
+
+def _crop(image: sitk.Image, grid: PatchGrid, margin: np.ndarray) -> sitk.Image | None:
+    """The part of `image` the patch can see and `margin` voxels (x, y, z) more; None where they do not meet."""
+    reach = grid.side / 2
+    corners = np.array(
+        [
+            image.TransformPhysicalPointToContinuousIndex(
+                [c + sign * reach for c, sign in zip(grid.centre, signs, strict=True)]
+            )
+            for signs in product((-1, 1), repeat=3)
+        ]
+    )
+    start = np.maximum(np.floor(corners.min(axis=0)).astype(int) - margin, 0)
+    stop = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + margin + 1, image.GetSize())
+    if (start >= stop).any():
+        return None
+    return sitk.RegionOfInterest(image, (stop - start).tolist(), start.tolist())
+
+
+STAGE = "patches"
+PRIMARY, NODES = 1, 2
+AIR = -1024.0  # HU outside the CT
+WHOLE = 0.995  # below this fraction of a lesion within the patch there is a warning
+
+
+def make_patch(
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    settings: PatchesSettings,
+    details: str | Path,
+    threads: int = 1,
+) -> None:
+    """Cut one patient's patch and write it with its status.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``ct, tumor`` (stage images), ``organs, organ_facts`` (stage organs), ``regions, region_facts, status``
+        (stage regions).
+    outputs : mapping
+        ``patch`` (4D NIfTI x, y, z, channel; float32) and ``status``. The patch is empty for an excluded patient.
+    settings, details, threads
+        Settings of patches, folder of private details, threads of the filters.
+
+    Raises
+    ------
+    UserError
+        If `settings.organ_groups` names an organ that the organs' backend does not give.
+    """
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    if passed_on(inputs["status"], STAGE, outputs["status"], [outputs["patch"]], details):
+        return
+    patient = read_status(inputs["status"]).patient
+    with patient_job(patient, STAGE, outputs["status"], [outputs["patch"]], details) as findings:
+        tumor = read_volume(inputs["tumor"])
+        grid = place(tumor, settings, findings)
+        organ_facts = read_json(inputs["organ_facts"])
+        groups = organ_labels(settings.organ_groups, organ_facts, findings)
+        rings = ring_labels(read_json(inputs["region_facts"])["labels"])
+        organs = read_volume(inputs["organs"])
+        channels = [
+            windowed(resample(read_volume(inputs["ct"]), grid, AIR), settings.window),
+            occupancy(tumor, [PRIMARY, NODES], grid),
+            occupancy(read_volume(inputs["regions"]), rings, grid),
+            *(occupancy(organs, labels, grid) for labels in groups.values()),
+        ]
+        write_volume(outputs["patch"], stack(channels, grid))
+
+
+def place(tumor: sitk.Image, settings: PatchesSettings, findings: Findings) -> PatchGrid:
+    """The patch's grid around the main lesion: the primary, or the largest node where there is no primary.
+
+    Raises
+    ------
+    BadData
+        Where `tumor` (1 primary, 2 nodes) is empty.
+    """
+    labels = sitk.GetArrayViewFromImage(tumor)
+    lesions = labels > 0
+    if not lesions.any():
+        raise BadData(
+            "empty-mask", "a tumour mask without a voxel", "at least one voxel of tumour", "look at the contours"
+        )
+    primary = labels == PRIMARY
+    main = voxel_points(tumor, primary if primary.any() else largest_component(labels == NODES))
+    lesions = voxel_points(tumor, lesions)
+    side = settings.size * settings.spacing
+    centre = choose_centre(main, lesions, voxel_extent(tumor), side)
+    grid = PatchGrid(centre, settings.size, settings.spacing)
+    inside_main, inside_all = grid.fraction_inside(main), grid.fraction_inside(lesions)
+    enlarge = "enlarge patches.size or patches.spacing, or accept that the network does not see the rest"
+    if inside_main < WHOLE:
+        what = "primary" if primary.any() else "largest node"
+        findings.warn(
+            "lesion-larger-than-patch",
+            f"{inside_main:.0%} of the {what} within the patch of {side:g} mm",
+            "all of it",
+            enlarge,
+        )
+    elif inside_all < WHOLE:
+        findings.warn(
+            "nodes-outside-patch",
+            f"{inside_all:.0%} of the tumour volume (primary and nodes) within the patch of {side:g} mm",
+            "all of it",
+            enlarge,
+        )
+    return grid
+
+
+def organ_labels(groups: Mapping[str, list[str]], facts: Mapping, findings: Findings) -> dict[str, list[int]]:
+    """Labels of each organ group. `facts` is ``organs.json``.
+
+    With the backend `masks` a patient may lack an organ: that is a warning. Every other backend gives the same
+    names for everyone, so an unknown name is a mistake in the configuration.
+    """
+    found = {organ: labels_of(organ, facts) for organs in groups.values() for organ in organs}
+    unknown = sorted(organ for organ, labels in found.items() if labels is None)
+    if unknown and facts["backend"] != "masks":
+        raise UserError(
+            f"patches.organ_groups names {', '.join(unknown)}, but the organs' backend {facts['backend']} gives "
+            f"{', '.join(sorted({*facts['labels'], *facts.get('groups', {})}))}; name one of these"
+        )
+    if unknown:
+        findings.warn(
+            "organ-missing",
+            f"no mask of {', '.join(unknown)}",
+            "a mask of every organ in patches.organ_groups",
+            "add the mask, or accept an empty channel",
+        )
+    return {group: [label for organ in organs for label in found[organ] or []] for group, organs in groups.items()}
+
+
+def ring_labels(labels: Mapping[str, list[int]]) -> list[int]:
+    """Labels of all rings together, out of the `labels` of ``regions.json``."""
+    return sorted({label for name, values in labels.items() if name.startswith("ring_") for label in values})
+
+
+def windowed(hu: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """HU clipped to the window and scaled to 0…1."""
+    low, high = window
+    return (np.clip(hu, low, high) - low) / (high - low)
+
+
+def occupancy(labels: sitk.Image, wanted: list[int], grid: PatchGrid) -> np.ndarray:
+    """Fraction (0…1) of each patch voxel that lies in the `wanted` labels, float32 (z, y, x).
+
+    A fraction keeps what is thinner than a voxel of the patch, which the nearest label would drop.
+    """
+    if not wanted:
+        return np.zeros([grid.size] * 3, dtype=np.float32)
+    mask = np.isin(sitk.GetArrayViewFromImage(labels), wanted)
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    image.CopyInformation(labels)
+    return np.clip(resample(image, grid, 0.0), 0.0, 1.0)
+
+
+def stack(channels: list[np.ndarray], grid: PatchGrid) -> sitk.Image:
+    """Channels (z, y, x) as one 4D image (x, y, z, channel) on the grid."""
+    images = []
+    for channel in channels:
+        image = sitk.GetImageFromArray(channel.astype(np.float32))
+        image.CopyInformation(grid.image())
+        images.append(image)
+    return sitk.JoinSeries(images)

@@ -1,0 +1,118 @@
+"""Tumour masks out of a DICOM segmentation (SEG)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metaswin.core.grid import CORNER_TOLERANCE, Grid
+from metaswin.core.problems import BadData, Findings
+from metaswin.imaging.contours import frame_mismatch
+from metaswin.imaging.dicom import missing, unreadable
+
+
+def read_seg(
+    path: str | Path,
+    roles: dict[str, Sequence[int]],
+    grid: Grid,
+    findings: Findings,
+    threshold: float = 0.5,
+    frame: str | None = None,
+) -> dict[str, np.ndarray]:
+    """Masks of the segments of each role on `grid`: binary, fractional or label map.
+
+    A SEG on the voxels of the CT (all of them or some slices, in any order) is copied; one on other voxels is
+    resampled to the nearest with a warning.
+
+    Parameters
+    ----------
+    roles : dict of str to sequence of int
+        Segment numbers of each role.
+    grid : Grid
+        The CT's grid.
+    threshold : float
+        Share of a fractional segmentation's maximum from which on a voxel counts.
+    frame : str or None
+        The CT's frame of reference; another one of the segmentation is told.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape (slices, rows, columns)
+
+    Raises
+    ------
+    BadData
+        ``file-missing``, ``file-unreadable`` or ``roi-missing``.
+    """
+    import highdicom
+    import SimpleITK as sitk
+
+    wanted = sorted({number for numbers in roles.values() for number in numbers})
+    try:
+        segmentation = highdicom.seg.segread(path)
+        present = set(segmentation.segment_numbers)
+        if set(wanted) <= present:
+            volume = segmentation.get_volume(segment_numbers=wanted)
+    except FileNotFoundError:
+        raise missing(path) from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise unreadable(path, error) from error
+    if not set(wanted) <= present:
+        raise BadData(
+            "roi-missing",
+            "a segmentation without the chosen segments",
+            "the segments that were indexed",
+            "index the data again",
+            f"{path}: wanted {wanted}, there are {sorted(present)}",
+        )
+    frame_mismatch([str(segmentation.get("FrameOfReferenceUID") or "")], frame, findings)
+    # highdicom counts slice, row, column; the grid column, row, slice.
+    own = Grid(
+        size=tuple(int(n) for n in volume.spatial_shape[::-1]),
+        spacing=tuple(float(s) for s in volume.spacing[::-1]),
+        origin=tuple(float(p) for p in volume.position),
+        direction=tuple(float(d) for d in np.asarray(volume.direction)[:, ::-1].ravel()),
+    )
+    if not _same_voxels(own, grid):
+        findings.warn(
+            "seg-resampled",
+            f"a segmentation on another grid: {own}",
+            f"the CT's grid: {grid}",
+            "check one case by eye: it is resampled to the nearest voxel",
+        )
+    target = grid.image(np.zeros(grid.shape, dtype=np.uint8))
+    masks = {}
+    for role, numbers in roles.items():
+        chosen = volume.array[..., [wanted.index(number) for number in numbers]]
+        mask = np.ascontiguousarray((chosen >= threshold).any(axis=-1), dtype=np.uint8)
+        _tell_outside(role, own, mask, grid, findings)
+        resampled = sitk.Resample(own.image(mask), target, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+        masks[role] = sitk.GetArrayFromImage(resampled).astype(bool)
+    return masks
+
+
+def _tell_outside(role: str, own: Grid, mask: np.ndarray, grid: Grid, findings: Findings) -> None:
+    """Warn of voxels whose centre lies outside the CT: resampling drops them without a word."""
+    indices = grid.indices(own.points(np.argwhere(mask)[:, ::-1]))
+    outside = int(((indices < -0.5) | (indices > np.array(grid.size) - 0.5)).any(axis=1).sum())
+    if outside:
+        findings.warn(
+            "seg-outside-image",
+            f"{outside} of {len(indices)} voxels of the {role} outside the image",
+            "a segmentation within the image",
+            "check that segmentation and CT belong together: what lies outside is left out",
+        )
+
+
+def _same_voxels(own: Grid, grid: Grid) -> bool:
+    """Whether every voxel of `own` is a voxel of `grid`'s lattice (which may be larger, or flipped)."""
+    steps = np.vstack([np.zeros(3), np.eye(3)])
+    indices = grid.indices(own.points(steps))
+    steps = np.abs(indices[1:] - indices[0])
+    unit = np.sort(steps, axis=1)
+    return bool(
+        np.abs(indices - np.rint(indices)).max() <= CORNER_TOLERANCE
+        and np.abs(unit - [0, 0, 1]).max() <= CORNER_TOLERANCE
+    )

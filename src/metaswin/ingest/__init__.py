@@ -1,1 +1,0 @@
-"""Index DICOM folders, choose each patient's CT and contours, build the cohort."""

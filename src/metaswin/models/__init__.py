@@ -1,0 +1,1 @@
+"""What is fitted: deep networks, fusion of modalities, hazard models."""

@@ -1,0 +1,213 @@
+"""The networks: MONAI's Swin Transformer, ResNet and DenseNet in 3D, each with one classification head.
+
+Swin weights from a file, such as MONAI's self-supervised checkpoints.
+"""
+
+import re
+from pathlib import Path
+
+import torch
+import torch.nn.functional as functional
+from monai.networks.nets import DenseNet121, resnet10, resnet18, resnet34
+from monai.networks.nets.swin_unetr import SwinTransformer
+from safetensors.torch import load_file
+from torch import nn
+
+from metaswin.config.models import DeepSettings
+from metaswin.core.errors import UserError
+from metaswin.core.files import file_hash
+from metaswin.models.swin import last_tokens
+
+RESNETS = {10: resnet10, 18: resnet18, 34: resnet34}
+
+
+class Classifier(nn.Module):
+    """An encoder, and one logit from its pooled features.
+
+    The features are standardised by a batch normalisation without weights before the linear layer (as He et al.
+    2022, Masked Autoencoders, do): patients differ by a tenth of the features' common part, and without it a Swin
+    learns nothing from small cohorts in hundreds of steps. `prior` is the log-odds of the training rows'
+    prevalence, which the logit starts from.
+    """
+
+    prior: torch.Tensor
+
+    def __init__(self, encoder: nn.Module, width: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("prior", torch.zeros(()))
+        self.standardise = nn.BatchNorm1d(width, affine=False)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, 1)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (n) and features (n, width) of patches (n, channel, x, y, z)."""
+        features = self.encoder(patches)
+        return self.prior + self.head(self.dropout(self.standardise(features))).squeeze(1), features
+
+
+class SwinEncoder(nn.Module):
+    """MONAI's 3D Swin Transformer; its last stage normalised and averaged over all tokens (Liu et al. 2021, 3.1)."""
+
+    def __init__(self, channels: int, embed_dim: int, window_size: int) -> None:
+        super().__init__()
+        self.swin = SwinTransformer(
+            in_chans=channels,
+            embed_dim=embed_dim,
+            window_size=(window_size,) * 3,
+            patch_size=(2, 2, 2),
+            depths=(2, 2, 2, 2),
+            num_heads=(3, 6, 12, 24),
+        )
+        self.width = 16 * embed_dim
+        self.norm = nn.LayerNorm(self.width)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        return self.norm(last_tokens(self.swin, patches)).mean(dim=1)
+
+
+class GlobalMean(nn.Module):
+    """Mean over all voxels; unlike adaptive pooling its gradient is reproducible on a GPU too."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.mean(dim=(2, 3, 4))
+
+
+def build(backbone: str, settings: DeepSettings, channels: int) -> Classifier:
+    """An untrained network, initialised from torch's global generator.
+
+    Parameters
+    ----------
+    backbone : str
+        ``swin``, ``resnet`` or ``densenet``.
+    settings : DeepSettings
+        ``embed_dim, window_size, resnet_depth, dropout`` are read.
+    channels : int
+        Channels of the patches.
+    """
+    if backbone == "swin":
+        encoder: nn.Module = SwinEncoder(channels, settings.embed_dim, settings.window_size)
+        width = encoder.width
+    elif backbone == "resnet":
+        # Stride 2 in the first layer, as in He et al. 2016; MONAI's default of 1 costs eight times as much.
+        encoder = RESNETS[settings.resnet_depth](
+            spatial_dims=3, n_input_channels=channels, conv1_t_stride=2, feed_forward=False
+        )
+        encoder.avgpool = GlobalMean()
+        width = 512
+    elif backbone == "densenet":
+        network = DenseNet121(spatial_dims=3, in_channels=channels, out_channels=1)
+        width = network.class_layers.out.in_features
+        encoder = nn.Sequential(network.features, nn.ReLU(), GlobalMean())
+    else:
+        raise ValueError(f"unknown backbone {backbone}")
+    return Classifier(encoder, width, settings.dropout)
+
+
+# Wrappers seen around and before the encoder's keys: DataParallel, SwinUNETR, the self-supervised head, ours.
+CONTAINERS = ("state_dict", "model", "model_state_dict", "network")
+PREFIXES = re.compile(r"^((module|model|encoder|student|backbone|swin|swinViT|swin_vit)\.)+")
+FIRST = "patch_embed.proj.weight"
+BIASES = "relative_position_bias_table"
+INDEX = "relative_position_index"
+
+
+def load_pretrained(swin: nn.Module, path: str | Path) -> dict[str, object]:
+    """Copy the weights of `path` into MONAI's SwinTransformer `swin`.
+
+    Reads torch checkpoints (weights only, never code) and safetensors: MONAI's ``model_swinvit.pt`` (keys
+    ``module.…``, ``mlp.fc1``), a SwinUNETR (``swinViT.…``, its decoder is left out) or a plain state. Two kinds of
+    weights are adapted where their shape differs: the first layer, trained on other channels, gives the mean over
+    its channels to the CT channel while tumour, ring and organs keep their own initial weights; tables of
+    relative positions of another window size are interpolated linearly.
+
+    Returns
+    -------
+    dict
+        ``matched`` (copied as they are), ``adapted``, ``total`` (of `swin`), ``unused`` (of the file), ``sha256``.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or none of its weights fits.
+    """
+    found = {_our_key(key): value for key, value in _read(Path(path)).items()}
+    own = {key: value for key, value in swin.state_dict().items() if not key.endswith(INDEX)}
+    matched, adapted = {}, {}
+    for key, target in own.items():
+        value = found.get(key)
+        if value is None:
+            continue
+        if value.shape == target.shape:
+            matched[key] = value
+        elif (fitted := _adapt(key, value, target)) is not None:
+            adapted[key] = fitted
+    # Tables of relative positions have the same shape whatever the width: alone they are no match.
+    if all(key.endswith(BIASES) for key in matched):
+        raise UserError(_nothing_fits(found, own))
+    swin.load_state_dict({**swin.state_dict(), **matched, **adapted})
+    unused = [key for key in found if key not in matched and key not in adapted and not key.endswith(INDEX)]
+    return {
+        "matched": len(matched),
+        "adapted": len(adapted),
+        "total": len(own),
+        "unused": len(unused),
+        "sha256": file_hash(path),
+    }
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler meets
+        raise UserError(
+            f"deep.pretrained: the file cannot be read as weights ({type(error).__name__}); expected a torch "
+            "checkpoint of tensors and plain values only, or safetensors"
+        ) from None
+    while container := _container(content):
+        content = content[container]
+    if not isinstance(content, dict):
+        raise UserError("deep.pretrained: the file holds no dictionary of weights; expected a state_dict")
+    return {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _container(content: object) -> str | None:
+    """Name of the dictionary within `content` that holds the weights, if they are not at its top."""
+    if not isinstance(content, dict):
+        return None
+    return next((key for key in CONTAINERS if isinstance(content.get(key), dict)), None)
+
+
+def _our_key(key: str) -> str:
+    key = PREFIXES.sub("", key)
+    return key.replace("mlp.fc1.", "mlp.linear1.").replace("mlp.fc2.", "mlp.linear2.")
+
+
+def _adapt(key: str, value: torch.Tensor, target: torch.Tensor) -> torch.Tensor | None:
+    """`value` brought to the shape of `target`, or None where there is no sense in it."""
+    if key == FIRST and value.shape[0] == target.shape[0] and value.shape[2:] == target.shape[2:]:
+        adapted = target.clone()
+        adapted[:, 0] = value.mean(dim=1)
+        return adapted
+    if key.endswith(BIASES) and value.ndim == 2 and value.shape[1] == target.shape[1]:
+        old, new = round(len(value) ** (1 / 3)), round(len(target) ** (1 / 3))
+        if old**3 == len(value):
+            volume = value.float().T.reshape(1, -1, old, old, old)
+            moved = functional.interpolate(volume, size=(new,) * 3, mode="trilinear", align_corners=True)
+            return moved.reshape(value.shape[1], -1).T.contiguous()
+    return None
+
+
+def _nothing_fits(found: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> str:
+    common = sum(key in own for key in found)
+    message = f"deep.pretrained: none of its {len(found)} weights fits the {len(own)} of the Swin Transformer"
+    if FIRST in found:
+        return (
+            f"{message}: its embed_dim is {len(found[FIRST])}, deep.embed_dim is {len(own[FIRST])}; "
+            "set deep.embed_dim to the file's, or take another file"
+        )
+    return f"{message} ({common} names in common); expected keys such as module.{FIRST} or swinViT.{FIRST}"

@@ -1,0 +1,349 @@
+"""Fit one head of one arm in one fold: penalty, recalibration and threshold on inner out-of-fold predictions.
+
+Save fitted arms and load them again: safetensors for weights, JSON for the rest, no pickle.
+
+Fit every arm of one outer fold.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from metaswin.cohort.folds import Folds, OuterFold, Place
+from metaswin.cohort.screening import column_aucs, suspicious
+from metaswin.config.feature_sets import Arm, expand_arms, headline
+from metaswin.config.models import FusionSettings
+from metaswin.core.files import atomic, read_json, read_table, write_json, write_table
+from metaswin.core.problems import public_table
+from metaswin.features.encoder import BlockEncoder
+from metaswin.features.modalities import Blocks, SourceFiles, Sources, load_sources
+from metaswin.models.classifiers import Logistics, Networks, fit_logistics, network_fitter
+from metaswin.models.thresholds import Recalibration, auc, fit_recalibration, fit_threshold
+
+
+class Model(Protocol):
+    """Fitted heads, one a penalty."""
+
+    weights: dict[str, np.ndarray]
+
+    def logits(self, blocks: Sequence[np.ndarray]) -> np.ndarray: ...
+
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+# Fits a head for each penalty: encoded modalities, labels, penalties, name of the fit.
+FitHead = Callable[[Sequence[np.ndarray], np.ndarray, Sequence[float], str], AnyModel]
+
+
+@dataclass(frozen=True)
+class ThresholdRule:
+    """How the threshold is chosen, see `metaswin.models.thresholds.fit_threshold`."""
+
+    rule: Literal["youden", "sensitivity"] = "youden"
+    sensitivity: float = 0.8
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """A fitted head.
+
+    Attributes
+    ----------
+    model : Model
+        Fitted on all training rows, one penalty.
+    penalty : float
+    recalibration : Recalibration
+    threshold : float
+        Of recalibrated probabilities.
+    probability : ndarray of shape (rows,)
+        Recalibrated: inner out-of-fold for training rows, of `model` for test rows.
+    auc_inner : float or None
+        Mean over inner folds of the AUC of inner out-of-fold predictions.
+    auc_train : float
+        Of `model` on the rows it was fitted on: far above `auc_inner` where it over-fits.
+    """
+
+    model: Model
+    penalty: float
+    recalibration: Recalibration
+    threshold: float
+    probability: np.ndarray
+    auc_inner: float | None
+    auc_train: float | None
+
+
+def fit_head(
+    fit: FitHead,
+    blocks: Mapping[str, Sequence[np.ndarray]],
+    rows: OuterFold,
+    penalties: Sequence[float],
+    rule: ThresholdRule,
+    recalibrate: bool,
+) -> HeadFit:
+    """Fit a head in every fit of an outer fold.
+
+    Each inner fit is made for every penalty and predicts the other fold that it leaves out. The penalty with the
+    lowest log loss of these predictions is fitted on all training rows. Recalibration and threshold are fitted on
+    the same predictions. (They are chosen among a few penalties by their own log loss, so they are very slightly
+    optimistic; test rows are not touched.)
+
+    Parameters
+    ----------
+    fit : callable
+        Fits the head, see `FitHead`.
+    blocks : mapping
+        Fit → encoded modalities of all rows, encoded as that fit's training rows say.
+    rows, penalties, rule, recalibrate
+    """
+    penalties = sorted(penalties)
+    inner = np.full((len(penalties), len(rows.label)), np.nan)
+    for name in rows.inner:
+        fitted, scored = rows.fitted(name), rows.scored(name)
+        model = fit([block[fitted] for block in blocks[name]], rows.label[fitted], penalties, name)
+        inner[:, scored] = model.logits([block[scored] for block in blocks[name]])
+
+    train, label = rows.train, rows.label[rows.train]
+    losses = np.logaddexp(0, (1 - 2 * label) * inner[:, train]).mean(axis=1)
+    best = int(np.argmin(losses))
+    logits = inner[best]
+    final = blocks[rows.final]
+    model = fit([block[train] for block in final], label, [penalties[best]], rows.final)
+    logits[rows.test] = model.logits([block[rows.test] for block in final])[0]
+
+    recalibration = fit_recalibration(logits[train], label) if recalibrate else Recalibration()
+    probability = recalibration.probability(logits)
+    within = [auc(logits[chosen], rows.label[chosen]) for chosen in (train & rows.scored(name) for name in rows.inner)]
+    estimable = [value for value in within if value is not None]
+    return HeadFit(
+        model,
+        penalties[best],
+        recalibration,
+        fit_threshold(probability[train], label, rule.rule, rule.sensitivity),
+        probability,
+        float(np.mean(estimable)) if estimable else None,
+        auc(model.logits([block[train] for block in final])[0], label),
+    )
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head ready to predict; positive means probability >= threshold."""
+
+    model: Model
+    recalibration: Recalibration
+    threshold: float
+
+
+@dataclass(frozen=True)
+class FittedArm:
+    """An arm ready to predict.
+
+    Attributes
+    ----------
+    name : str
+    encoders : dict
+        Block → encoder, in the order in which the heads take them.
+    heads : dict
+        ``network`` and ``logistic``.
+    """
+
+    name: str
+    encoders: dict[str, BlockEncoder]
+    heads: dict[str, FittedHead]
+
+    def predict(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:
+        """Probability of DM by head, each of shape (rows,).
+
+        Parameters
+        ----------
+        tables : mapping
+            Block → raw columns, see `metaswin.features.modalities.Sources.table`; the same rows in each.
+        """
+        blocks = [encoder.transform(tables[block]) for block, encoder in self.encoders.items()]
+        return {name: head.recalibration.probability(head.model.logits(blocks)[0]) for name, head in self.heads.items()}
+
+
+def arm_file(folder: str | Path, name: str) -> Path:
+    """Path of an arm's file without its ending; ``:`` is no letter of a file name on every system."""
+    return Path(folder) / name.replace(":", "=")
+
+
+def save_arm(folder: str | Path, arm: FittedArm) -> None:
+    """Write ``<arm>.safetensors`` and ``<arm>.json`` below `folder`."""
+    path = arm_file(folder, arm.name)
+    tensors = {
+        f"{head}.{name}": np.ascontiguousarray(array)
+        for head, fitted in arm.heads.items()
+        for name, array in fitted.model.weights.items()
+    }
+    with atomic(f"{path}.safetensors") as temporary:
+        save_file(tensors, temporary)
+    write_json(
+        f"{path}.json",
+        {
+            "name": arm.name,
+            # A list, since JSON objects are written with sorted keys and the order of the blocks counts.
+            "blocks": [
+                {"block": block, "width": len(encoder.outputs), "columns": encoder.as_json()}
+                for block, encoder in arm.encoders.items()
+            ],
+            "heads": {
+                name: {"recalibration": asdict(head.recalibration), "threshold": head.threshold}
+                for name, head in arm.heads.items()
+            },
+        },
+    )
+
+
+def load_arm(folder: str | Path, name: str) -> FittedArm:
+    """Load an arm written by `save_arm`."""
+    path = arm_file(folder, name)
+    raw, tensors = read_json(f"{path}.json"), load_file(f"{path}.safetensors")
+    widths = tuple(block["width"] for block in raw["blocks"])
+    heads = {}
+    for head, facts in raw["heads"].items():
+        weights = {key.removeprefix(f"{head}."): value for key, value in tensors.items() if key.startswith(f"{head}.")}
+        model = Networks(widths, weights) if head == "network" else Logistics(weights)
+        heads[head] = FittedHead(model, Recalibration(**facts["recalibration"]), facts["threshold"])
+    encoders = {block["block"]: BlockEncoder.from_json(block["columns"]) for block in raw["blocks"]}
+    return FittedArm(raw["name"], encoders, heads)
+
+
+logger = logging.getLogger("metaswin.models")
+
+
+@dataclass(frozen=True)
+class FusionOutputs:
+    """Files that `train_fusion` writes: ``predictions`` (Parquet), ``fits`` (JSON) and the folder ``models``."""
+
+    predictions: str
+    fits: str
+    models: str
+
+
+def train_fusion(
+    folds: str,
+    files: SourceFiles,
+    outputs: FusionOutputs,
+    place: Place,
+    sets: Mapping[str, list[str]],
+    settings: FusionSettings,
+    rule: ThresholdRule,
+    seed: int,
+    using: Collection[str] = (),
+) -> None:
+    """Fit all arms of one outer fold with both heads; write predictions, facts of the fits and the fitted arms.
+
+    Parameters
+    ----------
+    folds : str
+        ``folds/<endpoint>.parquet``.
+    files : SourceFiles
+    outputs : FusionOutputs
+    place : Place
+    sets : mapping
+        Clinical set → columns.
+    settings, rule, seed
+    using : collection of str
+        Only arms that join one of these; all arms where it is empty. The controls leave out what they do not change.
+
+    Raises
+    ------
+    UserError
+        For sets or arms that these data cannot serve, or training rows with one outcome only.
+    """
+    rows = Folds.of(read_table(folds), place.repeat).outer(place.fold)
+    rows.check_both_outcomes(str(place))
+    sources = load_sources(rows.patients, files, sets)
+    arms = expand_arms(settings, sources.modalities, sources.sets, sources.volume is not None)
+    answer = headline(settings, arms, sources.modalities, sources.sets)
+    arms = [arm for arm in arms if not using or set(using) & set(arm.blocks)]
+    blocks = sorted({block for arm in arms for block in arm.blocks})
+    limit = settings.flag_single_column_auc
+    # The score of a network that has seen the row knows the outcome: no discovery.
+    checked = [block for block in blocks if not (block == "deep" and settings.deep_score == "in-sample")]
+    flagged = {block: _flagged(sources, block, rows, limit) if block in checked else [] for block in blocks}
+    encoded = Blocks(sources, rows, settings.category_min_rows)
+
+    seeds = [seed, place.repeat, place.fold]
+    fits: dict[str, dict[str, Any]] = {}
+    tables = []
+    for arm in arms:
+        start = time.perf_counter()
+        matrices = encoded.matrices(arm.blocks)
+        heads = {
+            name: fit_head(fit, matrices, rows, penalties, rule, settings.recalibrate)
+            for name, (fit, penalties) in head_fits(arm, settings, seeds).items()
+        }
+        encoders = {block: encoded.encoder(block) for block in arm.blocks}
+        facts = {
+            "columns": [name for encoder in encoders.values() for name in encoder.outputs],
+            "candidates": sum(sources.chosen_among(block, encoders[block].outputs) for block in arm.blocks),
+            "columns_flagged": [entry for block in arm.blocks for entry in flagged[block]],
+            "n_train": int(rows.train.sum()),
+            "events_train": int(rows.label[rows.train].sum()),
+        }
+        fits[arm.name] = {name: facts | _facts(head) for name, head in heads.items()}
+        tables += [_predictions(arm, name, head, rows) for name, head in heads.items()]
+        fitted = {name: FittedHead(head.model, head.recalibration, head.threshold) for name, head in heads.items()}
+        save_arm(outputs.models, FittedArm(arm.name, encoders, fitted))
+        logger.info("%s: %d columns, %.1f s", arm.name, len(facts["columns"]), time.perf_counter() - start)
+
+    warnings = [suspicious(entry["column"], limit) for block in blocks for entry in flagged[block]]
+    for warning in warnings:
+        logger.warning("%s", warning)
+    write_table(outputs.predictions, pd.concat(tables, ignore_index=True))
+    write_json(
+        outputs.fits,
+        {
+            **asdict(place),
+            "headline": answer.name,
+            "deep_score": settings.deep_score if "deep" in blocks else None,
+            "modalities": [name for name in sources.modalities if name in settings.modalities],
+            "arms": fits,
+            "warnings": public_table(dict.fromkeys(warnings)).to_dict("records"),
+        },
+    )
+
+
+def _flagged(sources: Sources, block: str, rows: OuterFold, limit: float) -> list[dict[str, Any]]:
+    """Columns of a block whose AUC on the training rows is beyond the limit."""
+    table, kinds = sources.table(block, rows.final)
+    train = rows.train
+    aucs = column_aucs(table[train], kinds, rows.label[train], rows.folds.fold[train])
+    return [{"column": column, "auc": value} for column, value in aucs.items() if value > limit]
+
+
+def head_fits(arm: Arm, settings: FusionSettings, seeds: Sequence[int]) -> dict[str, tuple[FitHead, list[float]]]:
+    """How each head of an arm is fitted, and its penalties; `seeds` are those of the run, repeat and fold."""
+
+    def logistic(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], fit: str) -> Logistics:
+        return fit_logistics(blocks, label, penalties)
+
+    return {
+        "network": (network_fitter(arm.name, settings.network, seeds), settings.network.penalties),
+        "logistic": (logistic, settings.logistic_penalties),
+    }
+
+
+def _facts(head: HeadFit) -> dict[str, Any]:
+    return {
+        "threshold": head.threshold,
+        "penalty": head.penalty,
+        "recalibration": asdict(head.recalibration),
+        "auc_inner": head.auc_inner,
+        "auc_train": head.auc_train,
+    }
+
+
+def _predictions(arm: Arm, head: str, fit: HeadFit, rows: OuterFold) -> pd.DataFrame:
+    part = np.where(rows.test, "test", "inner")
+    return pd.DataFrame(
+        {"patient": rows.patients, "arm": arm.name, "head": head, "part": part, "probability": fit.probability}
+    )

@@ -1,0 +1,341 @@
+"""Save fitted hazard heads: safetensors for weights, JSON for the rest, no pickle.
+
+Fit the hazard head of every arm of one outer fold.
+"""
+
+import logging
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from metaswin.cohort.folds import Folds, OuterFold, Place
+from metaswin.cohort.outcomes import CENSORED, DEATH, METASTASIS
+from metaswin.config.feature_sets import Arm, hazard_arms, parse_arm
+from metaswin.config.models import FusionSettings, SurvivalSettings
+from metaswin.core.files import atomic, read_table, write_json, write_table
+from metaswin.features.encoder import BlockEncoder
+from metaswin.features.modalities import Blocks, SourceFiles, load_sources
+from metaswin.models.classifiers import drawn_seed
+from metaswin.models.fusion import arm_file
+from metaswin.models.hazard_network import (
+    HazardNetworks,
+    fit_hazards,
+    incidence,
+    interval_cuts,
+    negative_log_likelihood,
+    states,
+)
+
+
+@dataclass(frozen=True)
+class FittedHazard:
+    """A fitted hazard head of one arm.
+
+    Attributes
+    ----------
+    name : str
+        Arm.
+    encoders : dict
+        Block → encoder, in the order in which the network takes them.
+    model : HazardNetworks
+        One penalty.
+    cuts : ndarray of shape (T,)
+        Ends of the intervals, days.
+    horizon : float
+        Days; one of `cuts`.
+    thresholds : tuple of float
+        Limits of the risk groups, ascending: a group holds risks at or above its lower limit.
+    """
+
+    name: str
+    encoders: dict[str, BlockEncoder]
+    model: HazardNetworks
+    cuts: NDArray
+    horizon: float
+    thresholds: tuple[float, ...]
+
+
+def incidence_at(incidence: NDArray, cuts: NDArray, days: NDArray) -> NDArray:
+    """Cumulative incidence between cuts, on a straight line within each interval from 0 at day 0.
+
+    Parameters
+    ----------
+    incidence : ndarray, shape (rows, T)
+        At `cuts`.
+    cuts, days : ndarray, shapes (T,) and (m,)
+        Days must not lie beyond the last cut.
+
+    Returns
+    -------
+    ndarray, shape (rows, m)
+    """
+    if np.max(days, initial=0.0) > cuts[-1]:
+        raise ValueError(f"day {np.max(days):g} lies beyond the last cut {cuts[-1]:g}")
+    ends = np.concatenate([[0.0], cuts])
+    values = np.concatenate([np.zeros((len(incidence), 1)), incidence], axis=1)
+    upper = np.clip(np.searchsorted(ends, days, side="left"), 1, len(cuts))
+    share = (days - ends[upper - 1]) / (ends[upper] - ends[upper - 1])
+    return values[:, upper - 1] * (1 - share) + values[:, upper] * share
+
+
+def save_hazard(folder: str | Path, fitted: FittedHazard) -> None:
+    """Write ``<arm>.safetensors`` and ``<arm>.json`` below `folder`."""
+    path = arm_file(folder, fitted.name)
+    tensors = {name: np.ascontiguousarray(array) for name, array in fitted.model.weights.items()}
+    with atomic(f"{path}.safetensors") as temporary:
+        save_file(tensors, temporary)
+    write_json(
+        f"{path}.json",
+        {
+            "name": fitted.name,
+            # A list, since JSON objects are written with sorted keys and the order of the blocks counts.
+            "blocks": [
+                {"block": block, "width": len(encoder.outputs), "columns": encoder.as_json()}
+                for block, encoder in fitted.encoders.items()
+            ],
+            "cuts": fitted.cuts.tolist(),
+            "horizon": fitted.horizon,
+            "thresholds": list(fitted.thresholds),
+        },
+    )
+
+
+logger = logging.getLogger("metaswin.models")
+
+
+@dataclass(frozen=True)
+class HazardFit:
+    """A fitted hazard head with its predictions.
+
+    Attributes
+    ----------
+    model : HazardNetworks
+        Fitted on all training rows, one penalty.
+    penalty : float
+    loss_inner : float
+        Negative log-likelihood a row of inner out-of-fold predictions.
+    cuts, times : ndarray
+        Ends of the intervals of `model`, and those of them up to the horizon.
+    metastasis, death : ndarray of shape (rows, len(times))
+        Cumulative incidence at `times`: inner out-of-fold for training rows, of `model` for test rows. The last
+        column is the risk at the horizon.
+    """
+
+    model: HazardNetworks
+    penalty: float
+    loss_inner: float
+    cuts: NDArray
+    times: NDArray
+    metastasis: NDArray
+    death: NDArray
+
+
+@dataclass(frozen=True)
+class HazardOutputs:
+    """Files that `train_hazard` writes: ``predictions`` (Parquet), ``fits`` (JSON) and the folder ``models``."""
+
+    predictions: str
+    fits: str
+    models: str
+
+
+def train_hazard(
+    folds: str,
+    files: SourceFiles,
+    outputs: HazardOutputs,
+    place: Place,
+    horizon: float,
+    sets: Mapping[str, list[str]],
+    settings: SurvivalSettings,
+    fusion: FusionSettings,
+    seed: int,
+) -> None:
+    """Fit the hazard head of every arm; write predictions, facts of the fits and the fitted heads.
+
+    Where the training rows cannot tell a risk at the horizon, predictions are missing and the facts say why.
+
+    Parameters
+    ----------
+    folds : str
+        ``folds/<endpoint>.parquet``.
+    files : SourceFiles
+    outputs : HazardOutputs
+    place : Place
+    horizon : float
+        Days.
+    sets : mapping
+        Clinical set → columns.
+    settings, fusion, seed
+        `fusion` says what the arms are made of.
+
+    Raises
+    ------
+    UserError
+        For sets or arms that these data cannot serve.
+    """
+    rows = Folds.of(read_table(folds), place.repeat).with_followup().outer(place.fold)
+    sources = load_sources(rows.patients, files, sets)
+    has_volume = sources.volume is not None
+    arms = hazard_arms(settings.arms, fusion, sources.modalities, sources.sets, has_volume)
+    answer = parse_arm(fusion.headline_arm, fusion, sources.modalities, sources.sets, has_volume)
+    why = why_not(rows, horizon)
+    Path(outputs.models).mkdir(parents=True, exist_ok=True)
+    if why:
+        logger.warning("not estimable: %s", why)
+    encoded = Blocks(sources, rows, fusion.category_min_rows)
+    tables, fits = [], {}
+    for arm in arms:
+        if why:
+            tables.append(_missing(arm, rows))
+            fits[arm.name] = {}
+            continue
+        start = time.perf_counter()
+        seeds = [seed, place.repeat, place.fold]
+        fit = fit_hazard(arm.name, encoded.matrices(arm.blocks), rows, horizon, settings, seeds)
+        thresholds = group_thresholds(fit.metastasis[rows.train, -1], settings.groups)
+        encoders = {block: encoded.encoder(block) for block in arm.blocks}
+        save_hazard(outputs.models, FittedHazard(arm.name, encoders, fit.model, fit.cuts, horizon, thresholds))
+        tables.append(_predictions(arm, fit, rows))
+        fits[arm.name] = _facts(encoders, fit, thresholds)
+        logger.info("%s: %.1f s", arm.name, time.perf_counter() - start)
+    write_table(outputs.predictions, pd.concat(tables, ignore_index=True))
+    write_json(
+        outputs.fits,
+        {
+            **asdict(place),
+            "headline": answer.name,
+            "horizon_days": horizon,
+            "why": why,
+            "rows": _counts(rows, horizon),
+            "arms": fits,
+        },
+    )
+
+
+def why_not(rows: OuterFold, horizon: float) -> str:
+    """Why these training rows cannot teach a risk at the horizon; empty where they can."""
+    for fit in rows.fits:
+        chosen = rows.fitted(fit)
+        where = "the training rows" if fit == rows.final else f"the training rows of fit {fit}"
+        if not (rows.event[chosen] == METASTASIS).any():
+            return f"no metastasis in {where}"
+        if not (rows.time[chosen] >= horizon).any():
+            return f"none of {where} is followed to the horizon of {horizon:g} days"
+    return ""
+
+
+def fit_hazard(
+    name: str,
+    blocks: Mapping[str, Sequence[NDArray]],
+    rows: OuterFold,
+    horizon: float,
+    settings: SurvivalSettings,
+    seeds: Sequence[int],
+) -> HazardFit:
+    """Fit one arm in every fit of an outer fold.
+
+    Each inner fit is made for every penalty and predicts the other fold that it leaves out. The penalty with the lowest
+    negative log-likelihood of these predictions is fitted on all training rows. Each fit has its own interval cuts,
+    from its training rows.
+
+    Parameters
+    ----------
+    name : str
+        Arm; its seed follows from the name, so that a fit does not depend on which others run.
+    blocks : mapping
+        Fit → encoded modalities of all rows, encoded as that fit's training rows say.
+    rows, horizon, settings, seeds
+    """
+    penalties = sorted(settings.network.penalties)
+    cuts = {
+        fit: interval_cuts(rows.time[rows.fitted(fit)], rows.event[rows.fitted(fit)], horizon, settings.intervals)
+        for fit in rows.fits
+    }
+    times = cuts[rows.final][cuts[rows.final] <= horizon]
+
+    def fitted(fit: str, wanted: Sequence[float]) -> HazardNetworks:
+        chosen = rows.fitted(fit)
+        entropy = [*seeds, zlib.crc32(name.encode()), zlib.crc32(fit.encode())]
+        return fit_hazards(
+            [block[chosen] for block in blocks[fit]],
+            states(rows.time[chosen], rows.event[chosen], cuts[fit]),
+            cuts[fit],
+            wanted,
+            settings.network,
+            drawn_seed(entropy),
+        )
+
+    shape = (len(penalties), len(rows.time), len(times))
+    losses = np.full(shape[:2], np.nan)
+    metastasis, death = np.full(shape, np.nan), np.full(shape, np.nan)
+    for fit in rows.inner:
+        scored = rows.scored(fit)
+        hazards = fitted(fit, penalties).hazards([block[scored] for block in blocks[fit]])
+        known = scored & rows.train
+        state = states(rows.time[known], rows.event[known], cuts[fit])
+        losses[:, known] = negative_log_likelihood(hazards[:, known[scored]], state)
+        for i, curves in enumerate(zip(*incidence(hazards), strict=True)):
+            for found, curve in zip((metastasis, death), curves, strict=True):
+                found[i, scored] = incidence_at(curve, cuts[fit], times)
+    mean = losses[:, rows.train].mean(axis=1)
+    best = int(np.argmin(mean))
+    model = fitted(rows.final, [penalties[best]])
+    curves = incidence(model.hazards([block[rows.test] for block in blocks[rows.final]])[0])
+    for found, curve in zip((metastasis, death), curves, strict=True):
+        found[best, rows.test] = curve[:, : len(times)]
+    cut = cuts[rows.final]
+    return HazardFit(model, penalties[best], float(mean[best]), cut, times, metastasis[best], death[best])
+
+
+def group_thresholds(risk: NDArray, groups: int) -> tuple[float, ...]:
+    """Limits of risk groups: quantiles of inner out-of-fold risks of the training rows, ascending."""
+    return tuple(float(limit) for limit in np.quantile(risk, np.arange(1, groups) / groups))
+
+
+def _predictions(arm: Arm, fit: HazardFit, rows: OuterFold) -> pd.DataFrame:
+    return _table(arm, rows).assign(
+        risk=fit.metastasis[:, -1],
+        risk_death=fit.death[:, -1],
+        cif_dm=fit.metastasis.astype("float32").tolist(),
+        cif_death=fit.death.astype("float32").tolist(),
+    )
+
+
+def _missing(arm: Arm, rows: OuterFold) -> pd.DataFrame:
+    nothing = [[] for _ in rows.patients]
+    return _table(arm, rows).assign(risk=np.nan, risk_death=np.nan, cif_dm=nothing, cif_death=nothing)
+
+
+def _table(arm: Arm, rows: OuterFold) -> pd.DataFrame:
+    part = np.where(rows.test, "test", "inner")
+    return pd.DataFrame({"patient": rows.patients, "arm": arm.name, "part": part})
+
+
+def _facts(encoders: Mapping[str, BlockEncoder], fit: HazardFit, thresholds: Sequence[float]) -> dict[str, Any]:
+    return {
+        "columns": [name for encoder in encoders.values() for name in encoder.outputs],
+        "cuts": fit.cuts.tolist(),
+        "times": fit.times.tolist(),
+        "penalty": fit.penalty,
+        "loss_inner": fit.loss_inner,
+        "thresholds": list(thresholds),
+    }
+
+
+def _counts(rows: OuterFold, horizon: float) -> dict[str, int]:
+    """What the training rows hold."""
+    time, event = rows.time[rows.train], rows.event[rows.train]
+    return {
+        "train": len(time),
+        "metastases": int(np.sum(event == METASTASIS)),
+        "deaths": int(np.sum(event == DEATH)),
+        "lost_before_horizon": int(np.sum((event == CENSORED) & (time < horizon))),
+    }

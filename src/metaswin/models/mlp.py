@@ -1,0 +1,189 @@
+"""What the fusion network and the hazard network share: encoders, hidden layer, linear path, and training.
+
+All members of all ensembles run side by side as one batched network: weights have a leading axis, the members.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import erf
+
+from metaswin.config.models import NetworkSettings
+
+if TYPE_CHECKING:
+    import torch
+
+# A modality of at most so many columns, such as the deep score, enters the hidden layer as it is.
+DIRECT = 2
+
+
+def parts(widths: Sequence[int]) -> list[tuple[str, slice]]:
+    """Name of each modality's encoder and its columns among all inputs."""
+    ends = np.cumsum(widths).tolist()
+    return [(f"encoder{i}", slice(end - width, end)) for i, (width, end) in enumerate(zip(widths, ends, strict=True))]
+
+
+def block_scales(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """Factor of each column, float32: a modality is divided by the root of its total variance where that is above 1."""
+    factors = [1 / max(1.0, float(block.var(axis=0).sum())) ** 0.5 for block in blocks]
+    return np.repeat(factors, [block.shape[1] for block in blocks]).astype("float32")
+
+
+def scaled(blocks: Sequence[np.ndarray], scale: np.ndarray) -> "torch.Tensor":
+    """All columns side by side, scaled, as a float32 tensor."""
+    import torch
+
+    return torch.from_numpy(np.concatenate(blocks, axis=1).astype("float32")) * torch.from_numpy(scale)
+
+
+class Initial:
+    """Initial weights of all members; the same for every penalty.
+
+    Parameters
+    ----------
+    penalties : int
+        Number of penalties.
+    settings : NetworkSettings
+    generator : torch.Generator
+    """
+
+    def __init__(self, penalties: int, settings: NetworkSettings, generator: "torch.Generator") -> None:
+        self.penalties, self.settings, self.generator = penalties, settings, generator
+
+    def drawn(self, rows: int, columns: int, sd: float) -> "torch.Tensor":
+        """Normal numbers, different for each member of an ensemble."""
+        import torch
+
+        values = torch.randn((self.settings.ensemble, rows, columns), generator=self.generator) * sd
+        return values.repeat(self.penalties, 1, 1).requires_grad_()
+
+    def filled(self, columns: int, value: float = 0.0, rows: int = 1) -> "torch.Tensor":
+        """One number everywhere."""
+        import torch
+
+        return torch.full((self.penalties * self.settings.ensemble, rows, columns), value).requires_grad_()
+
+    def body(self, widths: Sequence[int]) -> dict[str, "torch.Tensor"]:
+        """Encoders and hidden layer for modalities of so many columns."""
+        encoder, hidden = self.settings.encoder_width, self.settings.hidden_width
+        weights, joined = {}, 0
+        for name, part in parts(widths):
+            width = part.stop - part.start
+            if width > DIRECT:
+                # Block scaling gives a modality a total variance of at most 1, whatever its width.
+                weights[f"{name}.weight"] = self.drawn(width, encoder, 0.5)
+                weights[f"{name}.bias"] = self.filled(encoder)
+            joined += encoder if width > DIRECT else width
+        weights["hidden.weight"] = self.drawn(joined, hidden, max(joined, 1) ** -0.5)
+        weights["hidden.bias"] = self.filled(hidden)
+        return weights
+
+    def output(self, columns: int) -> "torch.Tensor":
+        """From the hidden layer to so many outputs."""
+        hidden = self.settings.hidden_width
+        return self.drawn(hidden, columns, 0.5 * hidden**-0.5)
+
+
+def member_hidden(
+    inputs: "torch.Tensor", weights: Mapping[str, "torch.Tensor"], widths: Sequence[int], dropped: Callable
+) -> "torch.Tensor":
+    """Hidden values (members, rows, units) of all members, differentiable.
+
+    Parameters
+    ----------
+    inputs : torch.Tensor of shape (rows, columns)
+        Encoded modalities, scaled.
+    weights : mapping of str to torch.Tensor
+        With one leading axis, the members.
+    widths : sequence of int
+        Columns of each modality.
+    dropped : callable
+        Dropout of hidden values.
+    """
+    import torch
+    from torch.nn import functional
+
+    joined = []
+    for name, part in parts(widths):
+        columns = inputs[:, part].expand(len(weights["hidden.bias"]), -1, -1)
+        if f"{name}.weight" in weights:
+            encoded = torch.baddbmm(weights[f"{name}.bias"], columns, weights[f"{name}.weight"])
+            joined.append(dropped(functional.gelu(encoded)))
+        else:
+            joined.append(columns)
+    hidden = torch.baddbmm(weights["hidden.bias"], torch.cat(joined, dim=2), weights["hidden.weight"])
+    return dropped(functional.gelu(hidden))
+
+
+def hidden_values(inputs: np.ndarray, weights: Mapping[str, np.ndarray], widths: Sequence[int]) -> np.ndarray:
+    """The same of fitted weights, without dropout: (penalties, ensemble, rows, units)."""
+    joined = []
+    for name, part in parts(widths):
+        columns = inputs[:, part]
+        if f"{name}.weight" in weights:
+            joined.append(_gelu(columns @ weights[f"{name}.weight"] + weights[f"{name}.bias"]))
+        else:
+            joined.append(np.broadcast_to(columns, (*weights["hidden.bias"].shape[:2], *columns.shape)))
+    return _gelu(np.concatenate(joined, axis=3) @ weights["hidden.weight"] + weights["hidden.bias"])
+
+
+def train(
+    weights: Mapping[str, "torch.Tensor"],
+    loss: Callable[["slice | torch.Tensor", Callable], "torch.Tensor"],
+    rows: int,
+    penalties: Sequence[float],
+    settings: NetworkSettings,
+    generator: "torch.Generator",
+) -> dict[str, np.ndarray]:
+    """Train all members by Adam with a cosine schedule.
+
+    Members of an ensemble see different dropout, the same one for every penalty. The penalty on all weights (not
+    biases) is ``penalty / (2 rows) * |w|²``.
+
+    Parameters
+    ----------
+    weights : mapping
+        Initial weights; changed in place.
+    loss : callable
+        Mean loss of each member, shape (members,), for chosen rows and a dropout.
+    rows : int
+        Training rows; more than a batch are drawn with replacement.
+    penalties, settings, generator
+
+    Returns
+    -------
+    dict of str to ndarray
+        With the leading axes (penalties, ensemble).
+    """
+    import torch
+
+    shape = (len(penalties), settings.ensemble)
+    penalised = [array for name, array in weights.items() if name.endswith(".weight")]
+    half_precision = torch.tensor(np.repeat(penalties, settings.ensemble), dtype=torch.float32) / (2 * rows)
+
+    def dropped(values: torch.Tensor) -> torch.Tensor:
+        if settings.dropout == 0:
+            return values
+        drawn = torch.rand((settings.ensemble, *values.shape[1:]), generator=generator)
+        kept = drawn.ge(settings.dropout).float() / (1 - settings.dropout)
+        return (values.unflatten(0, shape) * kept).flatten(0, 1)
+
+    optimizer = torch.optim.Adam(weights.values(), lr=settings.learning_rate, foreach=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    for _ in range(settings.steps):
+        chosen: slice | torch.Tensor = slice(None)
+        if rows > settings.batch_size:
+            chosen = torch.randint(rows, (settings.batch_size,), generator=generator)
+        prior = sum(array.square().sum(dim=(1, 2)) for array in penalised) * half_precision
+        total = loss(chosen, dropped) + prior
+        optimizer.zero_grad()
+        # The sum over members, not the mean: each member is trained as if it were alone.
+        total.sum().backward()
+        optimizer.step()
+        schedule.step()
+    return {name: array.detach().numpy().reshape(*shape, *array.shape[1:]) for name, array in weights.items()}
+
+
+def _gelu(values: np.ndarray) -> np.ndarray:
+    return 0.5 * values * (1 + erf(values / np.sqrt(2)))

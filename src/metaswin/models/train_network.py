@@ -1,0 +1,135 @@
+"""The job train_deep: files in, files out."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import monai
+import torch
+
+from metaswin.cohort.folds import Folds, check_both_outcomes, seed_of
+from metaswin.config.imaging import PatchesSettings
+from metaswin.config.models import DeepSettings
+from metaswin.core.files import file_hash, read_json, read_table, write_json
+from metaswin.imaging.patch_file import channel_names
+from metaswin.models.backbones import build, load_pretrained
+from metaswin.models.compute import choose_device, own_device, reproducible
+from metaswin.models.deep_features import save_network
+from metaswin.models.patches import load_patches
+from metaswin.models.training import Scratch, fit
+
+logger = logging.getLogger("metaswin.models")
+
+
+def train_network(
+    patches: str,
+    folds: str,
+    outputs: Mapping[str, str],
+    scratch: str | Path,
+    place: Mapping[str, Any],
+    settings: DeepSettings,
+    patch_settings: PatchesSettings,
+    seed: int,
+    code: str = "",
+) -> None:
+    """Train the network of one fit on its training rows, whose patches alone are read.
+
+    Parameters
+    ----------
+    patches : str
+        ``features/patches.safetensors``.
+    folds : str
+        ``folds/<endpoint>.parquet``.
+    outputs : mapping
+        ``network`` (safetensors), ``training`` (JSON).
+    scratch : path
+        Folder for the training state of this job alone.
+    place : mapping
+        ``endpoint, repeat, fit, backbone``.
+    settings, patch_settings, seed
+        Settings of the network and of its patches, seed of the configuration.
+    code : str
+        Hash of the library's source: a state left by another version is not resumed from.
+    """
+    rows = Folds.of(read_table(folds), place["repeat"])
+    labels = rows.labels[rows.fitted(place["fit"])].astype(int)
+    cached = load_patches(patches, labels.index)
+    labels = labels[cached.patients]
+    where = f"endpoint {place['endpoint']}, repeat {place['repeat']}, fit {place['fit']}, patients with a patch"
+    check_both_outcomes(labels.to_numpy(), where)
+    own_seed = seed_of(seed, *(place[key] for key in ("endpoint", "repeat", "fit", "backbone")))
+    pretrained = settings.pretrained if place["backbone"] == "swin" else None
+    facts = {
+        "settings": settings_facts(settings),
+        "patches": patch_settings.model_dump(mode="json"),
+        "place": dict(place),
+        "seed": seed,
+        "labels": labels.to_dict(),
+        "values": cached.fingerprint(),
+        "pretrained": file_hash(pretrained) if pretrained else None,
+        "versions": [torch.__version__, monai.__version__],
+        "device": choose_device(settings.device).type,
+        "code": code,
+    }
+    state = Scratch(scratch, facts)
+    if _is_there(outputs, state.key):
+        logger.info("the network that is there was trained on the same: it stays")
+        return
+    channels = channel_names(patch_settings)
+    with own_device(settings.device) as device, reproducible(settings.threads, device):
+        torch.manual_seed(own_seed)
+        network = build(place["backbone"], settings, len(channels))
+        loaded = load_pretrained(network.encoder.swin, pretrained) if pretrained else None
+        if loaded:
+            logger.info("pretrained weights: %s", loaded)
+        network.to(device)
+        training = fit(network, cached.values, labels.to_numpy(), settings, own_seed, state)
+    save_network(
+        outputs["network"], network, place["backbone"], settings, patch_settings.model_dump(mode="json"), channels
+    )
+    write_json(
+        outputs["training"],
+        {
+            **dict(place),
+            "rows": len(labels),
+            "events": int(labels.sum()),
+            "epochs": len(training.losses),
+            "losses": training.losses,
+            "stopping": training.stopping,
+            "best_epoch": training.best_epoch,
+            "holdout": {
+                "rows": training.holdout_rows,
+                "events": training.holdout_events,
+                "losses": training.holdout_losses,
+            },
+            "pretrained": loaded,
+            "parameters": sum(weight.numel() for weight in network.parameters()),
+            "device": device.type,
+            "trained_on": state.key,
+            "settings_hash": hashlib.sha256(json.dumps(facts["settings"], sort_keys=True).encode()).hexdigest()[:16],
+        },
+    )
+    state.remove()
+
+
+def _is_there(outputs: Mapping[str, str], key: str) -> bool:
+    """Whether the outputs are those of a training on the same rows and settings; then they count as made now.
+
+    Snakemake leaves them in place (``update``): it plans a training wherever a patient joins, though that patient may
+    be excluded and the training rows stay what they were.
+    """
+    paths = [Path(path) for path in outputs.values()]
+    if not all(path.is_file() for path in paths) or read_json(outputs["training"]).get("trained_on") != key:
+        return False
+    for path in paths:
+        os.utime(path)
+    return True
+
+
+def settings_facts(settings: DeepSettings) -> dict:
+    """The settings that change what a training gives; the file of pretrained weights counts by its content."""
+    return settings.model_dump(mode="json", exclude={"enabled", "backbone", "pretrained", "checkpoint_every"})

@@ -1,0 +1,318 @@
+"""Training state that outlives a killed job.
+
+Train one network, so that a killed training resumes and ends as the undisturbed one does.
+"""
+
+import copy
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+from metaswin.cohort.folds import seed_of
+from metaswin.config.models import DeepSettings
+from metaswin.core.errors import UserError
+from metaswin.core.files import atomic
+from metaswin.models.augmentation import augment
+from metaswin.models.backbones import Classifier
+from metaswin.models.patches import place_patches, take_rows
+
+logger = logging.getLogger("metaswin.models")
+
+
+class Scratch:
+    """One file of training state, named by a hash of all that the training depends on.
+
+    Snakemake deletes the declared outputs of an interrupted job, so this file is not declared. A state left by other
+    settings has another name: it is never resumed from, and goes when the training of the same folder ends.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of this job alone.
+    facts : dict
+        What the training depends on; plain values.
+    """
+
+    def __init__(self, folder: str | Path, facts: dict[str, Any]) -> None:
+        self.key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+        self.path = Path(folder) / f"{self.key}.pt"
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the state by `state`: tensors and plain values."""
+        with atomic(self.path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state, or None where there is none that can be read."""
+        if not self.path.exists():
+            return None
+        try:
+            return torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises whatever its unpickler meets
+            logger.warning("the state to resume from cannot be read (%s); training starts anew", type(error).__name__)
+            return None
+
+    def remove(self) -> None:
+        """Remove every state of the folder."""
+        if self.path.parent.is_dir():
+            for file in self.path.parent.glob("*.pt"):
+                file.unlink(missing_ok=True)
+            # Only our own empty folder goes.
+            if not any(self.path.parent.iterdir()):
+                self.path.parent.rmdir()
+
+
+MAX_GRADIENT_NORM = 1.0
+
+Logits = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass
+class Training:
+    """What a training leaves besides the network's weights.
+
+    Attributes
+    ----------
+    losses, holdout_losses : list of float
+        Mean loss of each epoch; the second is empty without early stopping.
+    stopping : str
+        ``fixed`` or ``early``.
+    best_epoch : int
+        Epoch (from 1) whose weights are kept.
+    holdout_events, holdout_rows : int
+        Size of the split that early stopping looked at.
+    """
+
+    losses: list[float]
+    holdout_losses: list[float]
+    stopping: str
+    best_epoch: int
+    holdout_events: int
+    holdout_rows: int
+
+
+def early_stopping_split(labels: np.ndarray, settings: DeepSettings, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rows to train on and rows to watch, or None where the latter would hold too few events.
+
+    The split has `early_stopping_fraction` of the events and of the non-events, drawn with `seed`.
+    """
+    random = np.random.default_rng(seed)
+    watched = []
+    for value in (1, 0):
+        rows = np.flatnonzero(labels == value)
+        count = round(settings.early_stopping_fraction * len(rows))
+        if value == 1 and count < settings.early_stopping_events:
+            return None
+        watched.append(random.permutation(rows)[:count])
+    holdout = np.sort(np.concatenate(watched))
+    return np.setdiff1d(np.arange(len(labels)), holdout), holdout
+
+
+def fit(
+    network: Classifier,
+    patches: torch.Tensor,
+    labels: np.ndarray,
+    settings: DeepSettings,
+    seed: int,
+    scratch: Scratch,
+    logits: Logits | None = None,
+) -> Training:
+    """Train `network` in place, on the device it lies on.
+
+    Binary cross-entropy without class weights, so that logits stay on the scale of the prevalence, and start at
+    its log-odds. AdamW, linear warm-up, then cosine to zero; gradients clipped to norm 1. Every epoch seeds its
+    own order, augmentation and dropout, so that the state to resume from needs no generators.
+
+    Parameters
+    ----------
+    network : Classifier
+        As initialised; not changed by `seed`.
+    patches : Tensor, shape (n, channel, x, y, z)
+        Training rows only, float16 on the CPU.
+    labels : ndarray of int, shape (n,)
+        0 or 1, both present.
+    settings, seed
+        Settings and the seed of this network.
+    scratch : Scratch
+        Where the state is kept every `checkpoint_every` epochs.
+    logits : callable, optional
+        Logits (rows) of a batch of patches and their rows; the network's own without it.
+    """
+    if logits is None:
+        forward = torch.compile(network) if settings.compile else network
+
+        def logits(batch: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+            return forward(batch)[0]
+
+    split = early_stopping_split(labels, settings, seed_of(seed, "holdout"))
+    train, holdout = (np.arange(len(labels)), np.array([], dtype=int)) if split is None else split
+    target = torch.tensor(labels, dtype=torch.float32)
+    run = _Run(network, logits, patches, target, torch.from_numpy(train), settings, seed)
+    run.start(scratch.load())
+    logger.info(
+        "%d rows, %d events; %s",
+        len(train),
+        int(labels[train].sum()),
+        f"a fixed {settings.epochs} epochs" if split is None else f"early stopping on {len(holdout)} other rows",
+    )
+    while run.epoch < settings.epochs and not (split is not None and run.waited() >= settings.patience):
+        run.train_epoch()
+        if split is not None:
+            run.watch(torch.from_numpy(holdout))
+        if run.epoch % settings.checkpoint_every == 0 and run.epoch < settings.epochs:
+            scratch.save(run.state())
+        logger.info("epoch %d of %d: loss %.4f", run.epoch, settings.epochs, run.losses[-1])
+    if split is not None:
+        network.load_state_dict(run.best["weights"])
+    run.refresh_statistics()
+    return Training(
+        losses=run.losses,
+        holdout_losses=run.holdout_losses,
+        stopping="fixed" if split is None else "early",
+        best_epoch=run.epoch if split is None else run.best["epoch"],
+        holdout_events=int(labels[holdout].sum()),
+        holdout_rows=len(holdout),
+    )
+
+
+class _Run:
+    """The moving parts of one training."""
+
+    def __init__(
+        self,
+        network: Classifier,
+        logits: Logits,
+        patches: torch.Tensor,
+        labels: torch.Tensor,
+        train: torch.Tensor,
+        settings: DeepSettings,
+        seed: int,
+    ) -> None:
+        self.network, self.logits = network, logits
+        self.labels, self.train = labels, train
+        self.settings, self.seed = settings, seed
+        self.device = next(network.parameters()).device
+        self.patches, self.targets = place_patches(patches, self.device), labels.to(self.device)
+        if self.device.type == "cuda":
+            # What the tensor cores' convolutions want.
+            network.to(memory_format=torch.channels_last_3d)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        amp = settings.amp and self.device.type == "cuda"
+        # bfloat16 needs no scaling of the loss; older GPUs have float16 only.
+        kind = torch.float16 if amp and not torch.cuda.is_bf16_supported() else torch.bfloat16
+        self.autocast = torch.autocast(self.device.type, dtype=kind, enabled=amp)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=amp and kind is torch.float16)
+        self.epoch = 0
+        self.losses: list[float] = []
+        self.holdout_losses: list[float] = []
+        self.best: dict[str, Any] = {"epoch": 0, "loss": math.inf, "weights": None}
+        # At least batch_size rows a batch: a last one of a single row would upset batch normalisation.
+        self.batches = max(1, len(train) // settings.batch_size)
+
+    def start(self, state: dict[str, Any] | None) -> None:
+        """Begin at the first epoch, or where `state` ends."""
+        if state is None:
+            prevalence = float(self.labels[self.train].mean())
+            self.network.prior.fill_(math.log(prevalence / (1 - prevalence)))
+            return
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.epoch, self.best = state["epoch"], state["best"]
+        self.losses, self.holdout_losses = state["losses"], state["holdout_losses"]
+        logger.info("resumed after epoch %d", self.epoch)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "losses": self.losses,
+            "holdout_losses": self.holdout_losses,
+            "best": self.best,
+        }
+
+    def train_epoch(self) -> None:
+        seed = seed_of(self.seed, "epoch", self.epoch)
+        torch.manual_seed(seed)  # dropout
+        generator = torch.Generator().manual_seed(seed)
+        order = self.train[torch.randperm(len(self.train), generator=generator)]
+        self.network.train()
+        total = self.nothing()
+        for step, rows in enumerate(torch.tensor_split(order, self.batches)):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate(self.epoch + step / self.batches)
+            batch = augment(self.batch(rows), self.settings.augmentation, generator)
+            loss = self.loss(batch, rows)
+            self.optimizer.zero_grad()
+            self.scaler.scale(loss).backward()
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            total += loss.detach().double() * len(rows)
+        self.losses.append(total.item() / len(order))
+        self.epoch += 1
+        if not math.isfinite(self.losses[-1]):
+            raise UserError(
+                f"the loss of epoch {self.epoch} is {self.losses[-1]}, expected a finite number; lower "
+                f"deep.learning_rate (now {self.settings.learning_rate:g})"
+            )
+
+    def nothing(self) -> torch.Tensor:
+        """A sum of losses that stays on the device: the CPU waits for it once an epoch, not at every step."""
+        return torch.zeros((), dtype=torch.float64, device=self.device)
+
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+        return take_rows(self.patches, rows, self.device)
+
+    def loss(self, batch: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        with self.autocast:
+            logits = self.logits(batch, rows)
+        targets = self.targets[rows.to(self.device, non_blocking=True)]
+        return functional.binary_cross_entropy_with_logits(logits.float(), targets)
+
+    def learning_rate(self, epoch: float) -> float:
+        """Rate at a (fractional) epoch: linear warm-up, then half a cosine down to zero."""
+        warm = min(self.settings.warmup_epochs, self.settings.epochs - 1)
+        if epoch < warm:
+            return self.settings.learning_rate * (epoch + 1 / self.batches) / warm
+        done = (epoch - warm) / (self.settings.epochs - warm)
+        return self.settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    def watch(self, holdout: torch.Tensor) -> None:
+        """Loss on the rows that early stopping looks at; remembers the best weights."""
+        self.network.eval()
+        total = self.nothing()
+        with torch.inference_mode():
+            for rows in holdout.split(self.settings.batch_size):
+                total += self.loss(self.batch(rows), rows).double() * len(rows)
+        self.holdout_losses.append(total.item() / len(holdout))
+        if self.holdout_losses[-1] < self.best["loss"]:
+            weights = copy.deepcopy(self.network.state_dict())
+            self.best = {"epoch": self.epoch, "loss": self.holdout_losses[-1], "weights": weights}
+
+    def refresh_statistics(self) -> None:
+        """Set the means and variances of batch normalisation to those of the training rows under the final weights.
+
+        The running ones lag behind in trainings of few steps, by an offset of the network's own in every score.
+        """
+        batches = (self.batch(rows) for rows in torch.tensor_split(self.train, self.batches))
+        torch.optim.swa_utils.update_bn(batches, self.network)
+
+    def waited(self) -> int:
+        """Epochs since the best one."""
+        return self.epoch - self.best["epoch"]

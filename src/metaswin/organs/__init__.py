@@ -1,1 +1,0 @@
-"""Organ and tissue masks behind one interface."""

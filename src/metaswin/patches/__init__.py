@@ -1,1 +1,0 @@
-"""Multi-channel patches around the tumour."""

@@ -1,1 +1,0 @@
-"""One picture a patient: CT with contours in three planes, and what looks odd about the masks."""

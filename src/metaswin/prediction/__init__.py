@@ -1,0 +1,1 @@
+"""New patients: a finished run frozen as a bundle, predicted with it, and validated."""

@@ -1,0 +1,274 @@
+"""Which arms of a run travel: the headline, and those that stand in where a modality is missing.
+
+Study ids as keyed hashes: who was in the training cohort can be asked, not listed.
+
+The manifest of a bundle: a hash of every file, checked before anything else is read; and the bundle as one zip.
+
+Read a bundle: JSON and safetensors only, after every hash was checked.
+"""
+
+import hashlib
+import hmac
+import stat
+import zipfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.core.errors import UserError, several
+from metaswin.core.files import atomic, file_hash, read_json, write_json
+
+
+@dataclass(frozen=True)
+class BundledArm:
+    """An arm of the bundle.
+
+    Attributes
+    ----------
+    name : str
+    blocks : tuple of str
+    """
+
+    name: str
+    blocks: tuple[str, ...]
+
+    @property
+    def deep(self) -> bool:
+        """Whether the arm joins a deep score."""
+        return "deep" in self.blocks
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "blocks": list(self.blocks)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "BundledArm":
+        return cls(**{**raw, "blocks": tuple(raw["blocks"])})
+
+
+def bundled_arms(
+    headline: str, blocks: Mapping[str, Sequence[str]], inner: Mapping[str, float | None]
+) -> list[BundledArm]:
+    """The headline, then the arms that join some of its blocks, in the order in which they stand in for it.
+
+    More blocks come first; among as many, the arm with the higher AUC on inner rows left out. Test rows have no say.
+
+    Parameters
+    ----------
+    headline : str
+    blocks : mapping
+        Arm → blocks, of every fitted arm.
+    inner : mapping
+        Arm → mean AUC of inner out-of-fold predictions over the members; None where not estimable.
+    """
+
+    def order(name: str) -> tuple[Any, ...]:
+        value = inner[name]
+        return name != headline, -len(blocks[name]), 0.0 if value is None else -value, name
+
+    names = [name for name in blocks if set(blocks[name]) <= set(blocks[headline])]
+    return [BundledArm(name, tuple(blocks[name])) for name in sorted(names, key=order)]
+
+
+def stand_in(arms: Sequence[BundledArm], there: Collection[str]) -> BundledArm | None:
+    """The first arm whose blocks are all there; None where there is none."""
+    return next((arm for arm in arms if set(arm.blocks) <= set(there)), None)
+
+
+def mean_inner_auc(fits: Sequence[Mapping[str, Any]], head: str) -> dict[str, float | None]:
+    """Mean over the members of each arm's AUC on inner rows left out."""
+    found = {}
+    for name in fits[0]["arms"]:
+        values = [fit["arms"][name][head]["auc_inner"] for fit in fits]
+        known = [value for value in values if value is not None]
+        found[name] = float(np.mean(known)) if known else None
+    return found
+
+
+def id_hash(key: str, patient: str) -> str:
+    """HMAC-SHA256 of a study id, trimmed and case-folded (64 hex digits).
+
+    The key lies in the bundle: whoever has the bundle can ask for an id that they know or guess, and nobody else can.
+    """
+    return hmac.new(key.encode(), patient.strip().casefold().encode(), hashlib.sha256).hexdigest()
+
+
+def make_key(hashes: Mapping[str, str]) -> str:
+    """A key of the bundle's own, from the hashes of its other files: the same run gives the same bundle."""
+    text = "".join(f"{path} {value}\n" for path, value in sorted(hashes.items()))
+    return hashlib.sha256(f"metaswin training cohort\n{text}".encode()).hexdigest()
+
+
+def training_folds(key: str, folds: pd.DataFrame) -> dict[str, list[int]]:
+    """Hash of each patient of an endpoint → its test fold in each repeat.
+
+    Parameters
+    ----------
+    key : str
+    folds : DataFrame
+        ``folds/<endpoint>.parquet``.
+    """
+    ordered = folds.sort_values(["patient", "repeat"])
+    return {id_hash(key, patient): rows["fold"].astype(int).tolist() for patient, rows in ordered.groupby("patient")}
+
+
+def held_out(folds: Iterable[int] | None, repeat: int, fold: int) -> bool:
+    """Whether a patient with these test folds was held out of one member; who was never there was held out of all."""
+    return folds is None or list(folds)[repeat] == fold
+
+
+NAME = "manifest.json"
+STAMP = ".snakemake_timestamp"
+FORMAT = 1
+# The first day that a zip can tell: the same files make the same bytes.
+NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder` but the manifest, by its path there."""
+    return {path.relative_to(folder).as_posix(): file_hash(path) for path in _files(folder) if path != folder / NAME}
+
+
+def write_manifest(folder: Path) -> None:
+    """Seal `folder`: from now on an altered, missing or added file is noticed."""
+    write_json(folder / NAME, {"format": FORMAT, "files": file_hashes(folder)})
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of the manifest: it stands for the whole bundle, and can be told beside it."""
+    return file_hash(folder / NAME)
+
+
+def tampering(folder: Path) -> list[str]:
+    """What is wrong with a bundle, one message each; nothing else of a bundle with a message may be read."""
+    if not (folder / NAME).is_file():
+        return [f"{folder} is no bundle: it has no {NAME}; give the folder or the zip that `bundle_model` wrote"]
+    links = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_symlink()]
+    if links:
+        return [f"{folder}: {link} is a symbolic link; a bundle has none" for link in links]
+    try:
+        manifest = read_json(folder / NAME)
+        form, wanted = manifest["format"], dict(manifest["files"])
+    except (ValueError, KeyError, TypeError):
+        return [f"{folder / NAME} is no manifest of a bundle; copy the bundle anew"]
+    if form != FORMAT:
+        return [f"{folder} has the format {form}, but this version of metaswin reads {FORMAT}; see its bundle.json"]
+    found = file_hashes(folder)
+    messages = [f"{path} is missing" for path in wanted if path not in found]
+    messages += [f"{path} is not of the bundle" for path in found if path not in wanted]
+    messages += [f"{path} was altered" for path in wanted if path in found and wanted[path] != found[path]]
+    return [f"{folder}: {message}; copy the bundle anew" for message in messages]
+
+
+def pack(folder: Path, target: str | Path) -> None:
+    """Write `folder` as one zip, the same bytes for the same files."""
+    with atomic(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for path in _files(folder):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), NO_TIME)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
+            archive.writestr(entry, path.read_bytes())
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip that `pack` wrote below `folder`.
+
+    Raises
+    ------
+    UserError
+        If it is no zip, or holds a path that leads out of `folder`.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for entry in opened.infolist():
+                place = PurePosixPath(entry.filename)
+                if place.is_absolute() or ".." in place.parts or "\\" in entry.filename:
+                    raise UserError(f"{archive}: {entry.filename!r} leads out of the bundle; get the bundle anew")
+                if not entry.is_dir():
+                    with atomic(folder / place) as temporary:
+                        temporary.write_bytes(opened.read(entry))
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{archive} is no readable zip ({error}); copy the bundle anew") from None
+
+
+def _files(folder: Path) -> list[Path]:
+    """Every file below `folder` but Snakemake's mark of a folder's time."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / STAMP]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files are as they were written.
+
+    Attributes
+    ----------
+    folder : Path
+    facts : dict
+        ``bundle.json``.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+
+    @property
+    def endpoints(self) -> dict[str, dict[str, Any]]:
+        """Endpoint → what is told of it."""
+        return self.facts["endpoints"]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Settings that new patients go through."""
+        return read_json(self.folder / "config.json")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.folder)
+
+    @cached_property
+    def _training(self) -> Mapping[str, Any]:
+        return read_json(self.folder / "training.json")
+
+    def arms(self, endpoint: str) -> list[BundledArm]:
+        """Arms of an endpoint, the headline first, then those that stand in for it."""
+        return [BundledArm.from_json(raw) for raw in self.endpoints[endpoint]["arms"]]
+
+    def members(self, endpoint: str) -> list[tuple[int, int]]:
+        """Repeat and fold of each member."""
+        return [(repeat, fold) for repeat, fold in self.endpoints[endpoint]["members"]]
+
+    def member_folder(self, endpoint: str, member: tuple[int, int]) -> Path:
+        return self.folder / endpoint / f"r{member[0]}-f{member[1]}"
+
+    def ranges(self, endpoint: str) -> dict[str, Any]:
+        """Ranges and levels of the training patients."""
+        return read_json(self.folder / endpoint / "ranges.json")
+
+    def scores(self, endpoint: str) -> dict[str, Any]:
+        """Arm → how the training patients' inner cross-fitted risks lie, see `metaswin.prediction.placing`."""
+        return read_json(self.folder / endpoint / "scores.json")
+
+    def folds_of(self, endpoint: str, patient: str) -> list[int] | None:
+        """Test fold of a training patient in each repeat; None for whom the training cohort did not have."""
+        return self._training["endpoints"][endpoint].get(id_hash(self._training["key"], patient))
+
+    def blocks(self) -> set[str]:
+        """Blocks that any bundled arm joins."""
+        return {block for name in self.endpoints for arm in self.arms(name) for block in arm.blocks}
+
+
+def read_bundle(folder: str | Path) -> Bundle:
+    """Read a bundle.
+
+    Raises
+    ------
+    UserError
+        If it is none, or a file was altered.
+    """
+    folder = Path(folder)
+    messages = tampering(folder)
+    if messages:
+        raise several("The bundle cannot be used:", messages)
+    return Bundle(folder, read_json(folder / "bundle.json"))

@@ -1,0 +1,167 @@
+"""Discrimination and calibration of frozen models on patients they have not seen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from metaswin.evaluation.censoring import Censoring, weights
+from metaswin.evaluation.curves import FEWEST as FEWEST_IN_BIN
+from metaswin.evaluation.curves import reliability
+from metaswin.evaluation.metrics import Value, calibration_intercept, calibration_slope
+from metaswin.evaluation.predictions import Scored
+
+# Fewer events or non-events say too little for an interval.
+FEWEST = 10
+# A draw takes about 0.01 s: scikit-learn checks its input at every call.
+DRAWS = 1000
+COLUMNS = ["metric", "value", "low", "high", "why", "recalibrated", "recalibrated_why"]
+ONE_OUTCOME = "all outcomes are the same"
+
+Measure = Callable[[NDArray, NDArray, NDArray], Value]
+
+
+@dataclass(frozen=True)
+class External:
+    """Patients with a prediction and an outcome.
+
+    Attributes
+    ----------
+    label : ndarray of shape (n,)
+        0, 1 or NaN (unknown).
+    risk : ndarray of shape (n,)
+    weight : ndarray of shape (n,)
+        Inverse probability of censoring at a horizon; 1 of known outcomes otherwise.
+    """
+
+    label: NDArray
+    risk: NDArray
+    weight: NDArray
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, horizon: float | None) -> "External":
+        """Of a table ``risk, label, time, event``.
+
+        At a horizon the censoring distribution is fitted on these patients: that of the training cohort is not
+        theirs.
+        """
+        label = table["label"].to_numpy(dtype="float64", na_value=np.nan)
+        weight = (~np.isnan(label)).astype("float64")
+        if horizon is not None and len(table):
+            time = table["time"].to_numpy(dtype="float64")
+            weight = weights(label, time, horizon, Censoring(time, table["event"].to_numpy(dtype="int64")))
+        return cls(label, table["risk"].to_numpy(dtype="float64"), weight)
+
+    @property
+    def known(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Outcome (bool), risk and weight of the patients whose outcome is known."""
+        known = ~np.isnan(self.label) & np.isfinite(self.weight)
+        return self.label[known] == 1, self.risk[known], self.weight[known]
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        labels = self.known[0]
+        return {
+            "n": len(labels),
+            "events": int(labels.sum()),
+            "nonevents": int((~labels).sum()),
+            "unknown": len(self.label) - len(labels),
+        }
+
+    def table(self, confidence: float, seed: int) -> pd.DataFrame:
+        """Metrics with their intervals, as predicted and recalibrated in the large (see `COLUMNS`).
+
+        Recalibration in the large adds the calibration intercept to every logit (Steyerberg 2019, Clinical Prediction
+        Models, section 20.3, method 1). It is fitted on the patients it is measured on: optimistic by one parameter,
+        and it leaves ranks as they are. Intervals are percentiles of a bootstrap over patients (Efron and Tibshirani
+        1993, chapter 13), the models held fixed; the weights are not estimated anew in a draw.
+        """
+        labels, risks, weight = self.known
+        shift = calibration_intercept(labels, risks, weight) if len(labels) else Value(why="no known outcome")
+        drawn = self._drawn(seed)
+        records = []
+        for name, measure in MEASURES.items():
+            found = measure(labels, risks, weight)
+            low, high, why = (
+                _interval(measure, self.known, drawn, confidence) if found.value is not None else (None,) * 3
+            )
+            after = Value(why=shift.why)
+            if shift.value is not None:
+                after = measure(labels, expit(logit(risks) + shift.value), weight)
+            records.append((name, found.value, low, high, found.why or why or self._few(), after.value, after.why))
+        kinds = dict.fromkeys(["value", "low", "high", "recalibrated"], "float64")
+        return pd.DataFrame(records, columns=COLUMNS).astype(kinds | dict.fromkeys(["why", "recalibrated_why"], "str"))
+
+    def reliability(self, bins: int, confidence: float) -> pd.DataFrame:
+        """Predicted and observed risk by quantile of risk, with Wilson's interval; empty for too few patients."""
+        part = Scored("", "", 0, 0, self.label, self.risk, self.weight, np.nan)
+        if not part.usable or len(self.known[0]) < FEWEST_IN_BIN:
+            return pd.DataFrame(columns=["bin", "n", "predicted", "observed", "low", "high", "why"])
+        return reliability([part], bins, confidence)
+
+    def _few(self) -> str:
+        few, what = min((self.counts[name], name) for name in ("events", "nonevents"))
+        return f"no interval: {few} {what.replace('non', 'non-')}, fewer than {FEWEST}" if few < FEWEST else ""
+
+    def _drawn(self, seed: int) -> NDArray:
+        """Draws of patients (rows are draws) that hold both outcomes; none where events or non-events are few."""
+        labels = self.known[0]
+        if min(self.counts["events"], self.counts["nonevents"]) < FEWEST:
+            return np.empty((0, len(labels)), dtype=int)
+        drawn = np.random.default_rng(seed).integers(len(labels), size=(DRAWS, len(labels)))
+        both = labels[drawn].any(axis=1) & ~labels[drawn].all(axis=1)
+        return drawn[both]
+
+
+def _auc(labels: NDArray, risks: NDArray, weight: NDArray) -> Value:
+    if labels.all() or not labels.any():
+        return Value(why=ONE_OUTCOME)
+    return Value(float(roc_auc_score(labels, risks, sample_weight=weight)))
+
+
+def _pr_auc(labels: NDArray, risks: NDArray, weight: NDArray) -> Value:
+    if not labels.any():
+        return Value(why=ONE_OUTCOME)
+    return Value(float(average_precision_score(labels, risks, sample_weight=weight)))
+
+
+def _brier(labels: NDArray, risks: NDArray, weight: NDArray) -> Value:
+    if not len(labels):
+        return Value(why="no known outcome")
+    return Value(float(brier_score_loss(labels, risks, sample_weight=weight)))
+
+
+def _observed_expected(labels: NDArray, risks: NDArray, weight: NDArray) -> Value:
+    """Weighted share of events over the mean risk; above 1: risks too low."""
+    if not len(labels):
+        return Value(why="no known outcome")
+    return Value(float(np.sum(weight * labels) / np.sum(weight * risks)))
+
+
+MEASURES: dict[str, Measure] = {
+    "auc": _auc,
+    "pr_auc": _pr_auc,
+    "brier": _brier,
+    "observed_expected": _observed_expected,
+    "calibration_intercept": calibration_intercept,
+    "calibration_slope": calibration_slope,
+}
+
+
+def _interval(
+    measure: Measure, known: tuple[NDArray, NDArray, NDArray], drawn: NDArray, confidence: float
+) -> tuple[float | None, float | None, str]:
+    """Percentile interval; a draw where the measure does not exist (separation) is left out, if few are."""
+    if not len(drawn):
+        return None, None, ""
+    values = [measure(*(column[rows] for column in known)).value for rows in drawn]
+    there = [value for value in values if value is not None]
+    if len(there) < 0.95 * len(values):
+        return None, None, "no interval: not estimable in more than 5 % of the bootstrap draws"
+    low, high = np.quantile(there, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high), ""

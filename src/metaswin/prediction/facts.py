@@ -1,0 +1,192 @@
+"""What the training patients looked like: ranges, rounded outwards, and levels.
+
+What a bundle says of its run in plain values: the configuration, the clinical table it wants, internal figures.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.config.feature_sets import CLINICAL
+from metaswin.evaluation.metrics import METRICS
+from metaswin.features.encoder import CategoryColumn
+from metaswin.models.fusion import FittedArm
+from metaswin.report.files import portable
+
+# Facts of an image that are numbers, in the order in which they are told.
+NUMBERS = ("pixel_spacing", "slice_spacing", "slice_thickness", "kvp", "volume_tumor_mm3")
+TEXTS = ("manufacturer", "kernel")
+UNITS = {
+    "pixel_spacing": "mm",
+    "slice_spacing": "mm",
+    "slice_thickness": "mm",
+    "kvp": "kV",
+    "volume_tumor_mm3": "mm³",
+}
+
+
+def image_facts(used: pd.DataFrame, images: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Facts of the patients' images, one row a patient: those of `NUMBERS` and `TEXTS` that are known.
+
+    Parameters
+    ----------
+    used : DataFrame
+        ``cohort/used.parquet``.
+    images : mapping
+        Patient → contents of its ``image.json``; empty without images.
+    """
+    table = used.set_index("patient")
+    for patient, facts in images.items():
+        table.loc[patient, "pixel_spacing"] = facts["spacing"][0]
+        for name in ("slice_thickness", "kvp"):
+            table.loc[patient, name] = facts.get(name)
+    return table[[name for name in (*NUMBERS, *TEXTS) if name in table]]
+
+
+def seen(table: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Ranges of the numeric columns of `table` and levels of the others.
+
+    Ranges are rounded outwards to two significant digits. Values that have no more digits, such as ages in whole years,
+    stay as they are.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a training patient.
+    kinds : mapping
+        Column → ``numeric`` or ``category``.
+    """
+    found: dict[str, Any] = {"numbers": {}, "levels": {}}
+    for name, kind in kinds.items():
+        if kind == "numeric":
+            values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype="float64")
+            values = values[np.isfinite(values)]
+            if values.size:
+                found["numbers"][name] = outward(float(values.min()), float(values.max()))
+        else:
+            found["levels"][name] = sorted({str(value) for value in table[name].dropna()})
+    return found
+
+
+def outward(low: float, high: float) -> list[float]:
+    """Both ends rounded outwards to two significant digits."""
+    return [_rounded(low, math.floor), _rounded(high, math.ceil)]
+
+
+def _rounded(value: float, direction: Any) -> float:
+    if value == 0:
+        return 0.0
+    digits = 1 - math.floor(math.log10(abs(value)))
+    scale = 10.0**digits
+    # 0.3 * 10 is a hair above 3 in floats: that is no reason to take the next step.
+    return round(direction(round(value * scale, 9)) / scale, max(digits, 0))
+
+
+# Settings that name places of the machine it was made on.
+PLACES = [
+    ("deep", "pretrained"), ("organs", "totalsegmentator", "weights"), ("organs", "masks", "pattern"),
+    ("images", "nnunet", "model_folder"),
+]  # fmt: skip
+# Sections of the configuration that new patients go through.
+STAGES = [
+    "seed", "source", "clinical", "cohort", "endpoints", "ingest", "images", "organs", "anatomy", "regions", "pictures",
+    "radiomics", "patches", "deep",
+]  # fmt: skip
+
+
+def travelling(config: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
+    """The configuration that new patients go through, without a path, each predictor with the kind it was read as.
+
+    Parameters
+    ----------
+    config : mapping
+        All settings as plain values.
+    kinds : mapping
+        Clinical column → ``numeric`` or ``category``: with a few new rows a guess from the values may differ.
+    """
+    kept = {name: value for name, value in portable(config).items() if name in STAGES}
+    for place in PLACES:
+        kept = _without(kept, place)
+    columns = {
+        name: {**column, "kind": kinds.get(name, column["kind"])}
+        for name, column in kept["clinical"]["columns"].items()
+    }
+    return {**kept, "clinical": {**kept["clinical"], "columns": columns}}
+
+
+def clinical_columns(config: Mapping[str, Any], blocks: Iterable[str], sets: Mapping[str, Sequence[str]]) -> list[str]:
+    """Columns of the clinical table that the bundled arms join."""
+    names = [column for block in blocks if block.startswith(CLINICAL) for column in sets[block.removeprefix(CLINICAL)]]
+    known = {name.strip(): name for name in config["clinical"]["columns"]}
+    return list(dict.fromkeys(known[name.strip()] for name in names))
+
+
+def known_levels(arms: Iterable[FittedArm]) -> dict[str, list[str]]:
+    """Levels of each category that any of the fitted arms tells apart."""
+    found: dict[str, set[str]] = {}
+    for arm in arms:
+        for block, encoder in arm.encoders.items():
+            for column in encoder.columns:
+                if block.startswith(CLINICAL) and isinstance(column, CategoryColumn):
+                    found.setdefault(column.name, set()).update(column.levels)
+    return {name: sorted(levels) for name, levels in sorted(found.items())}
+
+
+def training_ranges(
+    images: pd.DataFrame, clinical: pd.DataFrame, kinds: Mapping[str, str], levels: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """Ranges and levels of the training patients' images and clinical columns.
+
+    Parameters
+    ----------
+    images, clinical : DataFrame
+        One row a training patient; `clinical` has the columns of `kinds`.
+    kinds : mapping
+        Clinical column → ``numeric`` or ``category``.
+    levels : mapping
+        Category → levels that the models know (no rarer one is told).
+    """
+    kind = {name: "numeric" for name in NUMBERS if name in images} | {n: "category" for n in TEXTS if n in images}
+    numeric = {name: kind for name, kind in kinds.items() if kind == "numeric"}
+    return {
+        "image": seen(images, kind),
+        "clinical": {"numbers": seen(clinical, numeric)["numbers"], "levels": dict(levels)},
+    }
+
+
+def internal_figures(
+    summary: pd.DataFrame, endpoint: str, arms: Sequence[str], head: str, suffix: str
+) -> dict[str, Any]:
+    """Metrics of the run for each bundled arm: ``{arm: {metric: {value, low, high, why}}}``.
+
+    `suffix` is the ending of the metrics that answer the endpoint's question.
+    """
+    rows = summary[(summary["endpoint"] == endpoint) & (summary["head"] == head)].set_index("arm")
+    found: dict[str, Any] = {}
+    for arm in arms:
+        row = rows.loc[arm]
+        found[arm] = {
+            metric: {
+                **{key: _number(row[f"{metric}{suffix}{limit}"]) for key, limit in
+                   (("value", ""), ("low", "_low"), ("high", "_high"))},
+                "why": str(row[f"{metric}{suffix}_why"]),
+            }
+            for metric in METRICS
+        }  # fmt: skip
+    return found
+
+
+def _number(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+def _without(config: dict[str, Any], place: Sequence[str]) -> dict[str, Any]:
+    first, *rest = place
+    if first not in config:
+        return config
+    if rest:
+        return {**config, first: _without(config[first], rest)}
+    return {key: value for key, value in config.items() if key != first}

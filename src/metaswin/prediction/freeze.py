@@ -1,0 +1,173 @@
+"""Freeze a finished run: the work of rule ``bundle_model``."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metaswin import __version__
+from metaswin.cohort.folds import by_place
+from metaswin.cohort.used import of_used
+from metaswin.config.prediction import BundleSettings
+from metaswin.core.files import read_json, read_table, write_json, write_text
+from metaswin.models.fusion import FittedArm, load_arm
+from metaswin.prediction.bundle import (
+    bundled_arms,
+    file_hashes,
+    make_key,
+    mean_inner_auc,
+    pack,
+    training_folds,
+    write_manifest,
+)
+from metaswin.prediction.card import card
+from metaswin.prediction.facts import (
+    clinical_columns,
+    image_facts,
+    internal_figures,
+    known_levels,
+    training_ranges,
+    travelling,
+)
+from metaswin.prediction.member import MemberFiles, freeze_member
+from metaswin.prediction.placing import cross_fitted, placing
+from metaswin.report.facts import versions
+
+OF_MEMBERS = tuple(field.name for field in fields(MemberFiles))
+
+
+def freeze(
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, str],
+    settings: BundleSettings,
+    config: Mapping[str, Any],
+    sets: Mapping[str, list[str]],
+) -> None:
+    """Write the bundle as a folder and as a zip of it.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Lists with a path for every outer fold, in the same order: ``fits`` and those of
+        `metaswin.prediction.member.MemberFiles`; lists with one for every endpoint: ``folds, facts``; ``images`` (the
+        patients' ``image.json``); paths of ``clinical, used, anatomy, summary``. An empty list stands for what the run
+        does not have.
+    outputs : mapping
+        ``folder`` and ``archive``.
+    settings : BundleSettings
+    config : mapping
+        The whole configuration as plain values.
+    sets : mapping
+        Clinical set → columns.
+    """
+    folder = Path(outputs["folder"])
+    shutil.rmtree(folder, ignore_errors=True)
+    kinds = _kinds(inputs["clinical"])
+    members = _members(inputs)
+    folds = {
+        read_json(about)["name"]: read_table(path) for path, about in zip(inputs["folds"], inputs["facts"], strict=True)
+    }
+    endpoints = {}
+    for name, table in folds.items():
+        endpoints[name] = _endpoint(folder, name, table, members[name], inputs, settings, config, sets, kinds)
+    facts = {
+        "metaswin": __version__,
+        "versions": versions(),
+        "settings": settings.model_dump(mode="json"),
+        "confidence": config["evaluation"]["confidence"],
+        "pseudonyms": config["data"]["pseudonyms"],
+        "endpoints": endpoints,
+    }
+    # Not `write_json`, which sorts keys: the order of groups of organs is that of the network's channels.
+    write_text(folder / "config.json", json.dumps(travelling(config, kinds), indent=1, allow_nan=False) + "\n")
+    write_json(folder / "bundle.json", facts)
+    write_text(folder / "CARD.md", card(facts, travelling(config, kinds)))
+    key = make_key(file_hashes(folder))
+    write_json(
+        folder / "training.json", {"key": key, "endpoints": {n: training_folds(key, t) for n, t in folds.items()}}
+    )
+    write_manifest(folder)
+    pack(folder, outputs["archive"])
+
+
+def _endpoint(
+    folder: Path,
+    name: str,
+    folds: pd.DataFrame,
+    members: Mapping[tuple[int, int], tuple[dict[str, Any], MemberFiles]],
+    inputs: Mapping[str, Any],
+    settings: BundleSettings,
+    config: Mapping[str, Any],
+    sets: Mapping[str, list[str]],
+    kinds: Mapping[str, str],
+) -> dict[str, Any]:
+    """Write the members of one endpoint and return what is told of it."""
+    fits = [fit for fit, _ in members.values()]
+    head, headline, mode = config["evaluation"]["headline_head"], fits[0]["headline"], fits[0]["deep_score"]
+    models = next(iter(members.values()))[1].models
+    blocks = {arm: list(load_arm(models, arm).encoders) for arm in fits[0]["arms"]}
+    arms = bundled_arms(headline, blocks, mean_inner_auc(fits, head))
+    shared = (inputs["clinical"], inputs["anatomy"] or None)
+    fitted: list[FittedArm] = []
+    for place, (_, files) in members.items():
+        target = folder / name / f"r{place[0]}-f{place[1]}"
+        fitted += freeze_member(target, files, folds, place, *shared, sets, arms, settings, config["seed"]).values()
+    predictions = [read_table(files.predictions) for _, files in members.values()]
+    placed = {arm.name: placing(cross_fitted(predictions, arm.name, head), settings.groups) for arm in arms}
+    write_json(folder / name / "scores.json", placed)
+
+    columns = clinical_columns(config, blocks[headline], sets)
+    own = {column: kinds[column] for column in columns}
+    trained = sorted(set(folds.loc[folds["label"].notna(), "patient"]))
+    images = {patient: read_json(path) for patient, path in of_used(inputs["images"], inputs["used"]).items()}
+    ranges = training_ranges(
+        image_facts(read_table(inputs["used"]), images).loc[trained],
+        read_table(inputs["clinical"]).set_index("patient").loc[trained, columns],
+        own,
+        known_levels(fitted),
+    )
+    write_json(folder / name / "ranges.json", ranges)
+    endpoint = config["endpoints"][name]
+    suffix = "" if endpoint.get("horizon_days") is None else "_ipcw"
+    return {
+        "settings": endpoint,
+        "headline": headline,
+        "head": head,
+        "deep_score": mode,
+        "arms": [arm.as_json() for arm in arms],
+        "members": [list(place) for place in members],
+        "columns": own,
+        **_counts(folds),
+        "internal": internal_figures(read_table(inputs["summary"]), name, [arm.name for arm in arms], head, suffix),
+    }
+
+
+def _counts(folds: pd.DataFrame) -> dict[str, int]:
+    label = folds.drop_duplicates("patient")["label"]
+    return {
+        "patients": len(label),
+        "events": int((label == 1).sum()),
+        "nonevents": int((label == 0).sum()),
+        "unknown": int(label.isna().sum()),
+    }
+
+
+def _kinds(clinical: str) -> dict[str, str]:
+    import pyarrow.parquet as pq
+
+    return json.loads(pq.read_schema(clinical).metadata[b"kinds"])
+
+
+def _members(inputs: Mapping[str, Any]) -> dict[str, dict[tuple[int, int], tuple[dict[str, Any], MemberFiles]]]:
+    """Endpoint → repeat and fold → facts of the fit, and the files of that outer fold."""
+    nothing = [None] * len(inputs["fits"])
+    found: dict[str, dict[tuple[int, int], tuple[dict[str, Any], MemberFiles]]] = {}
+    for (endpoint, *place), (fit, *files) in by_place(
+        inputs["fits"], *(inputs[name] or nothing for name in OF_MEMBERS)
+    ).items():
+        found.setdefault(endpoint, {})[tuple(place)] = (fit, MemberFiles(*files))
+    return {endpoint: dict(sorted(members.items())) for endpoint, members in found.items()}

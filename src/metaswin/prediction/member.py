@@ -1,0 +1,206 @@
+"""One fold's models, copied into the bundle with what places a new patient among their training rows."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from metaswin.cohort.fits import fit_name
+from metaswin.cohort.folds import Folds, OuterFold
+from metaswin.config.features import SETS
+from metaswin.config.prediction import BundleSettings
+from metaswin.core.files import atomic, read_json, read_table, write_json
+from metaswin.features.fit_tables import fit_table, kept_features
+from metaswin.features.harmonisation import Harmoniser, load_harmoniser
+from metaswin.features.modalities import SourceFiles, load_sources
+from metaswin.models.fusion import FittedArm, arm_file, load_arm
+from metaswin.prediction.bundle import BundledArm
+from metaswin.prediction.placing import Distance, fit_distance, measured_blocks, measured_rows
+
+DISTANCE = ("mean", "precision", "left_out")
+TOLERANCE = 1e-6
+# Files of a member.
+SELECTION, HARMONISATION, NETWORK = "selection.json", "harmonisation.json", "deep.safetensors"
+
+
+@dataclass(frozen=True)
+class MemberFiles:
+    """Files of one outer fold of the run; None for what the run does not have.
+
+    Attributes
+    ----------
+    predictions, models : str
+        What `metaswin.models.fusion.train_fusion` wrote.
+    selection, harmonisation, harmonisation_values, volume : str or None
+        Of the repeat.
+    radiomics, peri_radiomics : str or None
+        Tables of the final fit.
+    deep, network : str or None
+        Scores of the outer fold, and the network of the final fit.
+    """
+
+    predictions: str
+    models: str
+    selection: str | None = None
+    harmonisation: str | None = None
+    harmonisation_values: str | None = None
+    volume: str | None = None
+    radiomics: str | None = None
+    peri_radiomics: str | None = None
+    deep: str | None = None
+    network: str | None = None
+
+    def sources(self, clinical: str, anatomy: str | None, fit: str) -> SourceFiles:
+        """What the models of this outer fold read."""
+        tables = {(fit, name): path for name in SETS for path in [getattr(self, name)] if path}
+        return SourceFiles(clinical, tables, self.volume, anatomy, self.deep)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the training rows of one arm and member were, as numbers over all of them.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (encoded columns,)
+        The average training patient: what a contribution is measured against.
+    distance : Distance or None
+    """
+
+    mean: np.ndarray
+    distance: Distance | None
+
+
+def freeze_member(
+    folder: Path,
+    files: MemberFiles,
+    folds: pd.DataFrame,
+    place: tuple[int, int],
+    clinical: str,
+    anatomy: str | None,
+    sets: Mapping[str, list[str]],
+    arms: Sequence[BundledArm],
+    settings: BundleSettings,
+    seed: int,
+) -> dict[str, FittedArm]:
+    """Write one member below `folder` and return its arms.
+
+    Parameters
+    ----------
+    folder : Path
+    files : MemberFiles
+    folds : DataFrame
+        ``folds/<endpoint>.parquet``.
+    place : (int, int)
+        Repeat and fold.
+    clinical, anatomy : str
+        Tables that all members share.
+    sets, arms, settings, seed
+
+    Raises
+    ------
+    RuntimeError
+        If an arm does not give the test predictions of the run again.
+    """
+    rows = Folds.of(folds, place[0]).outer(place[1])
+    predictions = read_table(files.predictions)
+    sources = load_sources(rows.patients, files.sources(clinical, anatomy, rows.final), sets)
+    fitted, tensors = {}, {}
+    for arm in arms:
+        fitted[arm.name] = load_arm(files.models, arm.name)
+        tables = {block: sources.table(block, rows.final)[0] for block in arm.blocks}
+        _check(fitted[arm.name], tables, rows, predictions)
+        tensors |= _reference(fitted[arm.name], tables, rows.train, settings, [seed, *place])
+        for ending in (".json", ".safetensors"):
+            _copy(f"{arm_file(files.models, arm.name)}{ending}", f"{arm_file(folder / 'arms', arm.name)}{ending}")
+    with atomic(folder / "reference.safetensors") as temporary:
+        save_file(tensors, temporary)
+    if files.selection:
+        selection = read_table(files.selection)
+        write_json(folder / SELECTION, {name: kept_features(selection, rows.final, name) for name in SETS})
+    _write_harmonisation(folder, files, rows.final)
+    if files.network and any(arm.deep for arm in arms):
+        _copy(files.network, folder / NETWORK)
+    return fitted
+
+
+@dataclass(frozen=True)
+class FrozenFeatures:
+    """How one member turns all features of new patients into those of its final fit.
+
+    Attributes
+    ----------
+    kept : dict
+        Set → features, best rank first.
+    fit : str
+    harmoniser : Harmoniser or None
+        With the batches and covariates of the new patients.
+    """
+
+    kept: dict[str, list[str]]
+    fit: str
+    harmoniser: Harmoniser | None
+
+    @classmethod
+    def read(cls, folder: Path, fold: int, used: str, clinical: str) -> "FrozenFeatures":
+        """Read what `freeze_member` wrote; `used` and `clinical` are tables of the new patients."""
+        kept, facts = folder / SELECTION, folder / HARMONISATION
+        own = (str(facts), str(facts.with_suffix(".safetensors"))) if facts.is_file() else (None, None)
+        return cls(read_json(kept) if kept.is_file() else {}, fit_name(fold), load_harmoniser(*own, used, clinical))
+
+    def table(self, matrix: pd.DataFrame, feature_set: str) -> pd.DataFrame:
+        """Features of one set as the final fit sees them, see `metaswin.features.fit_tables.fit_table`."""
+        return fit_table(matrix, self.kept[feature_set], self.fit, feature_set, self.harmoniser)
+
+
+def read_reference(folder: Path, arm: str) -> Reference:
+    """Reference of one arm of a member."""
+    tensors = load_file(folder / "reference.safetensors")
+    numbers = {name: tensors.get(f"{arm}/distance/{name}") for name in DISTANCE}
+    return Reference(tensors[f"{arm}/mean"], None if numbers["mean"] is None else Distance(**numbers))
+
+
+def _reference(
+    arm: FittedArm, tables: dict[str, pd.DataFrame], learnt: np.ndarray, settings: BundleSettings, seed: list[int]
+) -> dict[str, np.ndarray]:
+    training = {block: table[learnt] for block, table in tables.items()}
+    encoded = [encoder.transform(training[block]) for block, encoder in arm.encoders.items()]
+    found = {f"{arm.name}/mean": np.concatenate(encoded, axis=1).mean(axis=0)}
+    if not measured_blocks(arm):
+        return found
+    distance = fit_distance(measured_rows(arm, training), settings.distance_rows, seed)
+    if distance is None:
+        return found
+    return found | {f"{arm.name}/distance/{name}": np.ascontiguousarray(getattr(distance, name)) for name in DISTANCE}
+
+
+def _check(arm: FittedArm, tables: dict[str, pd.DataFrame], rows: OuterFold, predictions: pd.DataFrame) -> None:
+    """Freeze nothing but what predicted the test rows of the run."""
+    found = arm.predict({block: table[rows.test] for block, table in tables.items()})
+    patients = [patient for patient, test in zip(rows.patients, rows.test, strict=True) if test]
+    chosen = predictions[(predictions["arm"] == arm.name) & (predictions["part"] == "test")]
+    for head, probability in found.items():
+        wanted = chosen[chosen["head"] == head].set_index("patient")["probability"].reindex(patients)
+        if not np.abs(probability - wanted.to_numpy(dtype="float64")).max(initial=0) <= TOLERANCE:
+            raise RuntimeError(f"{arm.name}, {head}: the fitted arm gives other predictions than those of its fold")
+
+
+def _write_harmonisation(folder: Path, files: MemberFiles, fit: str) -> None:
+    """The final fit alone, without the numbers of patients by batch, which nothing here reads."""
+    if files.harmonisation is None:
+        return
+    facts = read_json(files.harmonisation)
+    facts["fits"] = {fit: {name: facts["fits"][fit][name] for name in ("fitted", "covariates")}}
+    write_json(folder / HARMONISATION, facts)
+    kept = {name: array for name, array in load_file(files.harmonisation_values).items() if name.split("/")[0] == fit}
+    with atomic((folder / HARMONISATION).with_suffix(".safetensors")) as temporary:
+        save_file(kept, temporary)
+
+
+def _copy(source: str, target: str | Path) -> None:
+    with atomic(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -1,0 +1,185 @@
+"""The clinical table of the new patients: everybody found in the data or in the table has a row.
+
+What is there of each new patient, and what a model has to assume.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from metaswin.cohort.clinical_table import read_rows
+from metaswin.cohort.sheets import read_feature_ids, read_sheet
+from metaswin.config.cohort import ClinicalSettings
+from metaswin.config.feature_sets import CLINICAL, clinical_sets
+from metaswin.config.features import SETS
+from metaswin.core.files import atomic, read_table
+from metaswin.features.encoder import CategoryColumn, NumericColumn
+from metaswin.features.modalities import SourceFiles, Sources, load_sources
+from metaswin.features.selection import VOLUME, region_of, tumor_volume, wide
+from metaswin.models.fusion import FittedArm
+from metaswin.prediction.bundle import Bundle
+
+
+def prepare_clinical(
+    inputs: Mapping[str, str | None],
+    output: str,
+    settings: ClinicalSettings,
+    also: Sequence[str],
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Write the table that ingest reads; values stay as the user wrote them, but for blanks around them.
+
+    Who has data but no row gets an empty one: other arms can predict these. A column that the user's table lacks is
+    empty.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Paths of ``clinical`` (the user's table) and of ``index`` (private series of the DICOM files), ``sheet`` or
+        ``features``, where there are any.
+    output : str
+    settings : ClinicalSettings
+    also : sequence of str
+        Columns that other settings name.
+    names : mapping or None
+        Pseudonym → id, where pseudonyms stand in the index: the table holds the ids.
+    """
+    identifier = settings.id.strip()
+    header, lines = read_rows(inputs["clinical"]) if inputs.get("clinical") else ([identifier], [])
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    known = {row[identifier] for row in rows}
+    found = [(names or {}).get(patient, patient) for patient in _found(inputs)]
+    rows += [{identifier: patient} for patient in found if patient not in known]
+    wanted = [name.strip() for name in (*settings.columns, *also)]
+    columns = list(dict.fromkeys([*header, *wanted]))
+    with atomic(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _found(inputs: Mapping[str, str | None]) -> list[str]:
+    """Ids in the data, sorted."""
+    if inputs.get("index"):
+        table = read_table(inputs["index"], columns=["patient", "usable"])
+        return sorted({patient for patient in table.loc[table["usable"].astype(bool), "patient"] if patient})
+    if inputs.get("sheet"):
+        return sorted(read_sheet(inputs["sheet"]).rows)
+    if inputs.get("features"):
+        return sorted(read_feature_ids(inputs["features"])[0])
+    return []
+
+
+MEDIAN = "the training median"
+
+
+@dataclass(frozen=True)
+class NewData:
+    """Everything measured of the new patients.
+
+    Attributes
+    ----------
+    sources : Sources
+        Raw columns without what belongs to a member: no features as a fit sees them, no deep score.
+    features : dict
+        Set → matrix of all features.
+    patches : dict
+        Patient → file that holds its patch, of those who have one.
+    """
+
+    sources: Sources
+    features: dict[str, pd.DataFrame]
+    patches: Mapping[str, str]
+
+    @property
+    def patients(self) -> list[str]:
+        return self.sources.patients
+
+    def blocks(self, patient: str) -> set[str]:
+        """Blocks of which this patient has at least one value."""
+        found = {f"{CLINICAL}{name}" for name in self.sources.sets if self._any(self.clinical(name), patient)}
+        found |= {name for name, matrix in self.features.items() if self._any(matrix, patient)}
+        if self.sources.anatomy is not None and self._any(self.sources.anatomy, patient):
+            found.add("anatomy")
+        if self.sources.volume is not None and np.isfinite(self.sources.volume[patient]):
+            found.add("volume")
+        return found | ({"deep"} if patient in self.patches else set())
+
+    def clinical(self, name: str) -> pd.DataFrame:
+        """Columns of a clinical set."""
+        return self.sources.clinical[self.sources.sets[name]]
+
+    def assumed(self, arm: FittedArm, patient: str) -> list[str]:
+        """Values of this patient that the arm has to make up, and what it takes instead."""
+        found = []
+        for block, encoder in arm.encoders.items():
+            if block in SETS:
+                names = [column.name for column in encoder.columns if isinstance(column, NumericColumn)]
+                found += self._assumed_features(block, names, patient)
+            elif block == "deep":
+                found += [] if patient in self.patches else [f"deep score ({MEDIAN})"]
+            else:
+                row = self._plain(block).loc[patient]
+                found += [_assumption(column) for column in encoder.columns if pd.isna(row.get(column.name))]
+        return found
+
+    def value(self, modality: str, feature: str, patient: str) -> float | str | None:
+        """What was measured: a number, a category as it was written, or None where it is missing."""
+        table = self.features.get(modality) if modality in SETS else self._plain(modality)
+        if table is None or feature not in table or pd.isna(value := table.at[patient, feature]):
+            return None
+        return value.strip() if isinstance(value, str) else float(value)
+
+    def _plain(self, block: str) -> pd.DataFrame:
+        if block == "anatomy":
+            return self.sources.anatomy
+        return self.sources.volume.to_frame(VOLUME) if block == "volume" else self.sources.clinical
+
+    def _assumed_features(self, block: str, columns: list[str], patient: str) -> list[str]:
+        """Regions that are absent, and single features that could not be computed."""
+        matrix = self.features.get(block, pd.DataFrame(index=self.patients))
+        row = matrix.loc[patient].reindex(columns)
+        regions = dict.fromkeys(map(region_of, row.index))
+        absent = [region for region in regions if not self._any(matrix.filter(like=f"{region}__"), patient)]
+        gaps = [name for name in row.index[row.isna()] if region_of(name) not in absent]
+        return [f"{region} (the training medians of its features)" for region in absent] + [
+            f"{name} ({MEDIAN})" for name in gaps
+        ]
+
+    @staticmethod
+    def _any(table: pd.DataFrame, patient: str) -> bool:
+        return bool(table.loc[patient].notna().any())
+
+
+def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, str], bundle: Bundle) -> NewData:
+    """Read what the stages made of the new patients.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Paths of ``used, clinical`` and, with images or a table of features, ``features, anatomy``.
+    patches : mapping
+        Patient → file that holds its patch, of those who have one.
+    bundle : Bundle
+    """
+    patients = sorted(read_table(inputs["used"], columns=["patient"])["patient"])
+    blocks = bundle.blocks()
+    sets = clinical_sets(ClinicalSettings(**bundle.config["clinical"]))
+    wanted = {name: columns for name, columns in sets.items() if f"{CLINICAL}{name}" in blocks}
+    used = read_table(inputs["used"])
+    long = read_table(inputs["features"]) if inputs.get("features") else None
+    sources = load_sources(patients, SourceFiles(inputs["clinical"], {}, anatomy=inputs.get("anatomy")), wanted)
+    volume = tumor_volume(used, pd.DataFrame({"patient": [], "region": []}) if long is None else long)
+    sources = replace(sources, volume=volume.reindex(patients) if len(volume) else None)
+    features = {} if long is None else {name: wide(long, name, patients) for name in SETS if name in blocks}
+    return NewData(sources, features, patches)
+
+
+def _assumption(column: NumericColumn | CategoryColumn) -> str:
+    if isinstance(column, CategoryColumn):
+        return f"{column.name} (counted as unknown)"
+    # Whether a member also knows that it was missing differs from member to member, and is no other assumption.
+    return f"{column.name} ({MEDIAN})"

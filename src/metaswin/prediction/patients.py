@@ -1,0 +1,305 @@
+"""One patient's answer out of what the members say.
+
+Predict everybody: the work of rule ``predict_patients``.
+"""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin import __version__
+from metaswin.cohort.used import of_used
+from metaswin.config.models import DeepSettings
+from metaswin.config.prediction import PredictSettings
+from metaswin.core.errors import several
+from metaswin.core.files import atomic, read_json, read_table, write_json, write_table, write_text
+from metaswin.core.formatting import plain
+from metaswin.evaluation.cumulative_incidence import GROUP_NAMES
+from metaswin.evaluation.shapley import modality_of
+from metaswin.models.memory import patients_with_patch
+from metaswin.prediction.bundle import Bundle, BundledArm, held_out, read_bundle, stand_in
+from metaswin.prediction.call import versions_differ
+from metaswin.prediction.facts import image_facts
+from metaswin.prediction.new_data import NewData, load_new
+from metaswin.prediction.patient_page import patient_page
+from metaswin.prediction.placing import group, percentile
+from metaswin.prediction.score import Scored, clinical_warnings, image_warnings, score_members
+from metaswin.report.facts import versions
+
+COLUMNS = {
+    "endpoint": "str", "patient": "str", "risk": "float64", "spread_low": "float64", "spread_high": "float64",
+    "members": "int64", "positive_share": "float64", "group": "str", "percentile": "float64", "arm": "str",
+    "headline": "bool", "modalities": "str", "missing": "str", "assumed": "str", "training_cohort": "str",
+    "distance_percentile": "float64", "unlike_training": "bool", "warnings": "str", "why": "str",
+}  # fmt: skip
+LISTS = ("modalities", "missing", "assumed", "warnings")
+IN_TRAINING, HELD_OUT, NEW = "was in the training cohort", "held out by this member", "not in the training cohort"
+NOT_KNOWN = "cannot be compared with the training cohort: pseudonyms stand for the ids of one of them"
+
+
+def answer(
+    bundle: Bundle,
+    endpoint: str,
+    patient: str,
+    arm: BundledArm,
+    there: set[str],
+    scored: Scored,
+    warnings: Sequence[str],
+    training: str,
+    member: tuple[int, int] | None,
+) -> dict[str, Any]:
+    """Row of ``predictions.parquet``; `LISTS` are lists.
+
+    The spread between models is the range of the members' risks. It is no interval: the members share most of their
+    training patients, and all may be wrong together.
+    """
+    facts = bundle.endpoints[endpoint]
+    risks = scored.risks[(scored.risks["patient"] == patient) & (scored.risks["head"] == facts["head"])]
+    risk = float(risks["probability"].mean())
+    placed = bundle.scores(endpoint)[arm.name]
+    place = None if member else group(placed, risk)
+    apart = scored.distances.loc[scored.distances["patient"] == patient, "percentile"]
+    distance = float(np.median(apart)) if len(apart) else None
+    far = distance is not None and distance >= bundle.facts["settings"]["distance_percentile"]
+    headline = facts["headline"] == arm.name
+    wanted = next(own for own in bundle.arms(endpoint) if own.name == facts["headline"]).blocks
+    missing = [modality_of(block) for block in wanted if block not in there]
+    return {
+        "endpoint": endpoint,
+        "patient": patient,
+        "risk": risk,
+        "spread_low": None if member else float(risks["probability"].min()),
+        "spread_high": None if member else float(risks["probability"].max()),
+        "members": len(risks),
+        "positive_share": float(risks["positive"].mean()),
+        "group": None if place is None else GROUP_NAMES[bundle.facts["settings"]["groups"]][place],
+        "percentile": None if member else percentile(placed, risk),
+        "arm": arm.name,
+        "headline": headline,
+        "modalities": [modality_of(block) for block in wanted if block in there],
+        "missing": missing,
+        "assumed": scored.assumed[patient],
+        "training_cohort": training,
+        "distance_percentile": distance,
+        "unlike_training": bool(far),
+        "warnings": [*_own_warnings(headline, arm, missing, training, distance if far else None), *warnings],
+        "why": "",
+    }
+
+
+def not_predicted(endpoint: str, patient: str, why: str) -> dict[str, Any]:
+    """Row of a patient without a prediction."""
+    blank = {"str": "", "float64": None, "int64": 0, "bool": False}
+    facts = {name: blank[kind] for name, kind in COLUMNS.items()} | {"group": None, "arm": None}
+    return {**facts, **{name: [] for name in LISTS}, "endpoint": endpoint, "patient": patient, "why": why}
+
+
+def prediction_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows of `answer` and `not_predicted` as one table; lists are written with semicolons."""
+    rows = [{**record, **{name: "; ".join(record[name]) for name in LISTS}} for record in records]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return table.sort_values(["endpoint", "patient"], kind="stable", ignore_index=True)
+
+
+def membership(
+    bundle: Bundle, endpoint: str, patient: str, member: tuple[int, int] | None, pseudonyms: bool = False
+) -> str:
+    """Whether the training cohort had this id; not to be known where it is a pseudonym on one side only."""
+    if bundle.facts["pseudonyms"] != pseudonyms:
+        return NOT_KNOWN
+    folds = bundle.folds_of(endpoint, patient)
+    if folds is None:
+        return NEW
+    return HELD_OUT if member is not None and held_out(folds, *member) else IN_TRAINING
+
+
+def contributions(scored: Scored, patient: str) -> pd.DataFrame:
+    """Mean contributions over the members: ``modality, feature, contribution, members`` (that join it), largest first.
+
+    A feature that a member did not select contributes 0 there, so that a patient's contributions and the mean base add
+    up to the mean logit.
+    """
+    own = scored.shares[scored.shares["patient"] == patient]
+    count = len(own[["repeat", "fold"]].drop_duplicates())
+    grouped = own.groupby(["modality", "feature"], sort=False)["contribution"]
+    table = pd.DataFrame({"contribution": grouped.sum() / count, "members": grouped.size()}).reset_index()
+    return table.sort_values("contribution", key=lambda values: -values.abs(), kind="stable", ignore_index=True)
+
+
+def _own_warnings(
+    headline: bool,
+    arm: BundledArm,
+    missing: Sequence[str],
+    training: str,
+    far: float | None,
+) -> list[str]:
+    found = []
+    if not headline:
+        found.append(f"{', '.join(missing)} missing: predicted by the models of {arm.name} instead")
+    elif missing:
+        found.append(f"{', '.join(missing)} missing: filled as in the training run")
+    if training == IN_TRAINING:
+        found.append(f"{training}: this risk is no test of the models")
+    if training == NOT_KNOWN:
+        found.append(f"this id {training}")
+    if far is not None:
+        found.append(f"unlike the training patients: farther from them than {far:.0f} % of them are from the others")
+    return found
+
+
+logger = logging.getLogger("metaswin.prediction")
+
+TABLES = ("used", "clinical", "features", "anatomy")
+SCORES = ["endpoint", "patient", "arm", "head", "repeat", "fold", "probability", "positive"]
+NOBODY = "no arm of the bundle can do without what is missing"
+
+
+def predict_patients(
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, str],
+    settings: PredictSettings,
+    deep: DeepSettings,
+    pseudonyms: bool = False,
+) -> None:
+    """Write predictions, what they rest on, and a page a patient.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Paths of ``used, clinical, exclusions`` and, with images or features, ``features, anatomy, problems,
+        patches``; lists ``pictures, images`` (a file a planned patient).
+    outputs : mapping
+        ``table`` (Parquet), ``csv``, ``members``, ``contributions``, ``facts`` and the folder ``pages``.
+    settings : PredictSettings
+    deep : DeepSettings
+        ``device`` and ``threads``.
+    pseudonyms : bool
+        Whether pseudonyms stand for the ids.
+
+    Raises
+    ------
+    UserError
+        If the bundle was altered.
+    """
+    bundle = read_bundle(settings.bundle or "")
+    tables = {name: inputs.get(name) or None for name in TABLES}
+    patches = dict.fromkeys(patients_with_patch(inputs["patches"]), inputs["patches"]) if inputs["patches"] else {}
+    pictures = of_used((path for path in inputs["pictures"] if Path(path).stat().st_size), inputs["used"])
+    new = load_new(tables, patches, bundle)
+    images = {patient: read_json(path) for patient, path in of_used(inputs["images"], inputs["used"]).items()}
+    facts = image_facts(read_table(inputs["used"]), images)
+    noticed = _noticed(inputs)
+    members = [settings.place] if settings.place else None
+
+    records, scores, shares = [], [], []
+    pages = Path(outputs["pages"])
+    shutil.rmtree(pages, ignore_errors=True)
+    for endpoint in bundle.endpoints:
+        chosen = choose_arms(bundle, endpoint, new, settings.place)
+        left = sorted(set(new.patients) - set(chosen))
+        records += [not_predicted(endpoint, patient, NOBODY) for patient in left]
+        records += [not_predicted(endpoint, patient, why) for patient, why in sorted(_excluded(inputs).items())]
+        if not chosen:
+            continue
+        scored = score_members(bundle, endpoint, members or bundle.members(endpoint), chosen, new, tables, deep)
+        scores.append(scored.risks.assign(endpoint=endpoint)[SCORES])
+        for patient, arm in chosen.items():
+            told = _outside(bundle, endpoint, patient, new, facts, scored) + noticed.get(patient, [])
+            there = new.blocks(patient)
+            training = membership(bundle, endpoint, patient, settings.place, pseudonyms)
+            record = answer(bundle, endpoint, patient, arm, there, scored, told, training, settings.place)
+            rests_on = contributions(scored, patient)
+            rests_on["value"] = [
+                _text(new.value(row.modality, row.feature, patient)) if row.feature else ""
+                for row in rests_on.itertuples()
+            ]
+            records.append(record)
+            shares.append(rests_on.assign(endpoint=endpoint, patient=patient))
+            page = patient_page(bundle, record, rests_on, scored.risks, pictures.get(patient), settings.place)
+            write_text(pages / f"{patient}{'' if len(bundle.endpoints) == 1 else f'-{endpoint}'}.html", page)
+    if not shares:
+        raise several("Nobody could be predicted:", [f"{record['patient']}: {record['why']}" for record in records])
+    _write(outputs, bundle, settings, records, scores, shares)
+    logger.info("%d of %d predicted", sum(not record["why"] for record in records), len(records))
+
+
+def choose_arms(bundle: Bundle, endpoint: str, new: NewData, member: tuple[int, int] | None) -> dict[str, BundledArm]:
+    """Patient → arm: the headline, or the one that stands in for whom a whole modality is missing.
+
+    A single member predicts by the headline always, as the run did: it gives the out-of-fold prediction again.
+    """
+    arms = bundle.arms(endpoint)
+    if member is not None:
+        return dict.fromkeys(new.patients, arms[0])
+    found = {patient: stand_in(arms, new.blocks(patient)) for patient in new.patients}
+    return {patient: arm for patient, arm in found.items() if arm is not None}
+
+
+def _outside(
+    bundle: Bundle, endpoint: str, patient: str, new: NewData, facts: pd.DataFrame, scored: Scored
+) -> list[str]:
+    ranges = bundle.ranges(endpoint)
+    found = image_warnings(facts.loc[patient].to_dict(), ranges["image"]) if len(facts.columns) else []
+    found += clinical_warnings(new.sources.clinical.loc[patient].to_dict(), ranges["clinical"])
+    if patient in scored.unharmonised:
+        found.append("features not harmonised: no training patients of this batch, or too few")
+    return found
+
+
+def _noticed(inputs: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Warnings of the stages by patient."""
+    tables = [read_table(inputs[name]) for name in ("exclusions", "problems") if inputs.get(name)]
+    found: dict[str, list[str]] = {}
+    for row in pd.concat(tables).itertuples():
+        if not row.excludes and row.patient:
+            found.setdefault(row.patient, []).append(f"{row.stage}: found {row.found}, expected {row.expected}")
+    return found
+
+
+def _excluded(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Patients whom an earlier stage could not use → why."""
+    used = set(read_table(inputs["used"], columns=["patient"])["patient"])
+    table = read_table(inputs["exclusions"])
+    table = table[table["excludes"] & ~table["patient"].isin(["", *used])].drop_duplicates("patient")
+    return {
+        row.patient: f"{row.code}: found {row.found}; expected {row.expected}; {row.action}"
+        for row in table.itertuples()
+    }
+
+
+def _write(
+    outputs: Mapping[str, str],
+    bundle: Bundle,
+    settings: PredictSettings,
+    records: list[dict[str, Any]],
+    scores: list[pd.DataFrame],
+    shares: list[pd.DataFrame],
+) -> None:
+    table = prediction_table(records)
+    write_table(outputs["table"], table)
+    with atomic(outputs["csv"]) as temporary:
+        table.to_csv(temporary, index=False)
+    write_table(outputs["members"], pd.concat(scores, ignore_index=True))
+    columns = ["endpoint", "patient", "modality", "feature", "value", "contribution", "members"]
+    write_table(outputs["contributions"], pd.concat(shares, ignore_index=True)[columns])
+    write_json(
+        outputs["facts"],
+        {
+            "bundle": bundle.fingerprint,
+            "made_by": bundle.facts["metaswin"],
+            "metaswin": __version__,
+            "member": settings.member,
+            "versions_differ": list(versions_differ(bundle.facts["versions"], versions())),
+        },
+    )
+
+
+def _text(value: float | str | None) -> str:
+    if value is None:
+        return "missing"
+    return value if isinstance(value, str) else plain(value)

@@ -1,0 +1,262 @@
+"""Where a patient lies outside what the models saw.
+
+Every member's risk of every patient, and what it rests on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metaswin.cohort.predictors import UNKNOWN, normalised
+from metaswin.config.features import SETS
+from metaswin.config.imaging import PatchesSettings
+from metaswin.config.models import DeepSettings
+from metaswin.evaluation.shapley import column_players, exact_shares, logit_of, modality_players, sampled_shares
+from metaswin.imaging.patch_file import channel_names
+from metaswin.models.fusion import FittedArm, load_arm
+from metaswin.prediction.bundle import Bundle, BundledArm
+from metaswin.prediction.facts import UNITS
+from metaswin.prediction.member import NETWORK, FrozenFeatures, read_reference
+from metaswin.prediction.new_data import NewData
+from metaswin.prediction.placing import measured_rows
+
+WORDS = {
+    "pixel_spacing": "pixel spacing",
+    "slice_spacing": "slice spacing",
+    "slice_thickness": "slice thickness",
+    "kvp": "tube voltage",
+    "volume_tumor_mm3": "tumour volume",
+}
+
+
+def image_warnings(facts: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:
+    """Facts of an image outside the training ranges, in words.
+
+    Parameters
+    ----------
+    facts : mapping
+        Row of `metaswin.prediction.facts.image_facts`.
+    seen : mapping
+        The part ``image`` of ``ranges.json``.
+    """
+    found = []
+    for name, (low, high) in seen["numbers"].items():
+        found += _outside(WORDS[name], facts.get(name), low, high, f" {UNITS[name]}")
+    for name, levels in seen["levels"].items():
+        value = facts.get(name)
+        if pd.isna(value):
+            found.append(f"{name} not stated in the image")
+        elif str(value) not in levels:
+            found.append(f"{name} {value}: no training patient had it")
+    return found
+
+
+def clinical_warnings(row: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:
+    """Clinical values outside the training ranges and categories that no model knows, in words.
+
+    Parameters
+    ----------
+    row : mapping
+        Column → value.
+    seen : mapping
+        The part ``clinical`` of ``ranges.json``.
+    """
+    found = []
+    for name, (low, high) in seen["numbers"].items():
+        found += _outside(name, row.get(name), low, high, "")
+    for name, levels in seen["levels"].items():
+        (value,) = normalised(pd.Series([row.get(name)], dtype=object))
+        if value not in (*levels, UNKNOWN):
+            found.append(f"{name} {value}: the models do not know it and count it as unknown")
+    return found
+
+
+def _outside(what: str, value: Any, low: float, high: float, unit: str) -> list[str]:
+    if pd.isna(value) or low <= float(value) <= high:
+        return []
+    return [f"{what} {float(value):,.4g}{unit}: the training patients had {low:,g} to {high:,g}{unit}"]
+
+
+# Orders of the features that are drawn for each patient; a logistic regression has no interaction, one is exact.
+PERMUTATIONS = {"logistic": 1, "network": 2}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the members of one endpoint say of the new patients.
+
+    Attributes
+    ----------
+    risks : DataFrame
+        ``patient, arm, repeat, fold, head, probability, positive`` (at or above the member's own threshold).
+    shares : DataFrame
+        ``patient, repeat, fold, modality, feature, contribution, base``: of the logit, by the answering head;
+        ``feature`` is empty for a whole modality.
+    distances : DataFrame
+        ``patient, repeat, fold, percentile``; no rows where it cannot be measured.
+    assumed : dict
+        Patient → values that a member had to make up.
+    unharmonised : set of str
+        Patients whose features a member left as they were, though others were harmonised.
+    """
+
+    risks: pd.DataFrame
+    shares: pd.DataFrame
+    distances: pd.DataFrame
+    assumed: dict[str, list[str]]
+    unharmonised: set[str]
+
+
+def score_members(
+    bundle: Bundle,
+    endpoint: str,
+    members: Sequence[tuple[int, int]],
+    chosen: Mapping[str, BundledArm],
+    new: NewData,
+    inputs: Mapping[str, str | None],
+    deep: DeepSettings,
+) -> Scored:
+    """Run the members of one endpoint.
+
+    Parameters
+    ----------
+    bundle, endpoint
+    members : sequence of (int, int)
+        Repeat and fold.
+    chosen : mapping
+        Patient → arm that predicts it.
+    new : NewData
+    inputs : mapping
+        Paths of ``used`` and ``clinical`` of the new patients: batch and covariates of the harmonisation.
+    deep : DeepSettings
+        ``device`` and ``threads``.
+    """
+    head = bundle.endpoints[endpoint]["head"]
+    seed, patches = bundle.config["seed"], PatchesSettings(**bundle.config["patches"])
+    groups: dict[BundledArm, list[str]] = {}
+    for patient, arm in chosen.items():
+        groups.setdefault(arm, []).append(patient)
+    risks, shares, distances = [], [], []
+    assumed: dict[str, dict[str, None]] = {patient: {} for patient in chosen}
+    unharmonised: set[str] = set()
+    for member in members:
+        folder = bundle.member_folder(endpoint, member)
+        frozen = FrozenFeatures.read(folder, member[1], inputs["used"], inputs["clinical"])
+        everyone = [patient for arm, group in groups.items() if arm.deep for patient in group]
+        deep_score = deep_scores(folder / NETWORK, everyone, new.patches, patches, deep) if everyone else None
+        for arm, patients in groups.items():
+            fitted = load_arm(folder / "arms", arm.name)
+            tables = _tables(new, fitted, patients, frozen, deep_score)
+            where = {"repeat": member[0], "fold": member[1]}
+            risks.append(_risks(fitted, tables, patients).assign(arm=arm.name, **where))
+            reference = read_reference(folder, arm.name)
+            shares.append(_shares(fitted, tables, patients, head, reference.mean, seed).assign(**where))
+            if reference.distance is not None:
+                percentile = reference.distance.percentile(measured_rows(fitted, tables))
+                distances.append(pd.DataFrame({"patient": patients, "percentile": percentile}).assign(**where))
+            for patient in patients:
+                assumed[patient].update(dict.fromkeys(new.assumed(fitted, patient)))
+            if frozen.harmoniser is not None and set(SETS) & set(arm.blocks):
+                batch = frozen.harmoniser.rows["batch"].reindex(patients)
+                unharmonised |= set(batch.index[~batch.isin(frozen.harmoniser.batches[frozen.fit])])
+    nothing = pd.DataFrame(columns=["patient", "percentile", "repeat", "fold"])
+    return Scored(
+        pd.concat(risks, ignore_index=True),
+        pd.concat(shares, ignore_index=True),
+        pd.concat(distances, ignore_index=True) if distances else nothing,
+        {patient: list(values) for patient, values in assumed.items()},
+        unharmonised,
+    )
+
+
+def deep_scores(
+    network: Path,
+    patients: Sequence[str],
+    patches: Mapping[str, str],
+    made_by: PatchesSettings,
+    settings: DeepSettings,
+) -> pd.Series:
+    """Scores of the patients by one network, as `metaswin.models.deep_features` makes them; missing without a patch.
+
+    Raises
+    ------
+    RuntimeError
+        If the patches were not made as those that the network was trained on.
+    """
+    from metaswin.models.compute import own_device, reproducible
+    from metaswin.models.deep_features import load_network, read_facts, score
+    from metaswin.models.patches import load_patch
+
+    facts = read_facts(network)
+    if facts["patches"] != made_by.model_dump(mode="json") or facts["channels"] != channel_names(made_by):
+        raise RuntimeError(f"{network}: trained on other patches than those of the new patients")
+    values = dict.fromkeys(patients, np.nan)
+    with own_device(settings.device) as device, reproducible(settings.threads, device):
+        loaded = load_network(network, device)
+        for patient in patients:
+            if patient in patches:
+                values[patient] = score(loaded, load_patch(patches[patient], patient))[0]
+    return pd.Series(values, dtype="float64")
+
+
+def _tables(
+    new: NewData, fitted: FittedArm, patients: Sequence[str], frozen: FrozenFeatures, deep: pd.Series | None
+) -> dict[str, pd.DataFrame]:
+    """Raw columns of the arm's blocks for its patients."""
+    sources = replace(new.sources, deep=None if deep is None else deep.reindex(new.patients))
+    tables = {
+        block: frozen.table(new.features[block], block) if block in SETS else sources.table(block, frozen.fit)[0]
+        for block in fitted.encoders
+    }
+    return {block: table.loc[list(patients)] for block, table in tables.items()}
+
+
+def _risks(fitted: FittedArm, tables: dict[str, pd.DataFrame], patients: Sequence[str]) -> pd.DataFrame:
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "patient": patients,
+                    "head": head,
+                    "probability": probability,
+                    "positive": probability >= fitted.heads[head].threshold,
+                }
+            )
+            for head, probability in fitted.predict(tables).items()
+        ],
+        ignore_index=True,
+    )
+
+
+def _shares(
+    fitted: FittedArm,
+    tables: dict[str, pd.DataFrame],
+    patients: Sequence[str],
+    head: str,
+    mean: np.ndarray,
+    seed: int,
+) -> pd.DataFrame:
+    """Contributions of modalities (exact) and of columns, against the average training patient.
+
+    The bundle holds no training row. What is not known takes the mean of the encoded training rows: "baseline
+    Shapley" (Sundararajan and Najmi 2020, ICML, PMLR 119:9269-9278). Of a logistic regression that is the coefficient
+    times the distance from the mean, as with a background of all rows.
+    """
+    encoded = np.concatenate([encoder.transform(tables[block]) for block, encoder in fitted.encoders.items()], axis=1)
+    logit = logit_of(fitted.heads[head], [len(encoder.outputs) for encoder in fitted.encoders.values()])
+    whole = exact_shares(logit, encoded, mean[None], modality_players(fitted.encoders))
+    single = sampled_shares(logit, encoded, mean[None], column_players(fitted.encoders), PERMUTATIONS[head], seed)
+    records: list[dict[str, Any]] = []
+    for found, shown in ((whole, lambda name: True), (single, lambda name: len(name) > 1)):
+        for place, name in enumerate(found.players.names):
+            if shown(name):
+                facts = {"modality": name[0], "feature": name[1] if len(name) > 1 else "", "base": found.base}
+                records += [
+                    {"patient": patient, **facts, "contribution": float(value)}
+                    for patient, value in zip(patients, found.values[:, place], strict=True)
+                ]
+    return pd.DataFrame(records)

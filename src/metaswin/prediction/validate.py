@@ -1,0 +1,132 @@
+"""The work of ``metaswin validate``: read predictions and outcomes, write the tables and one page."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metaswin.cohort.clinical_table import read_clinical, read_header
+from metaswin.cohort.outcomes import outcome
+from metaswin.config.cohort import ClinicalSettings, EndpointSettings
+from metaswin.core.errors import UserError, several, suggestion
+from metaswin.core.files import atomic, read_table, write_json, write_table, write_text
+from metaswin.prediction.bundle import Bundle
+from metaswin.prediction.external import External
+from metaswin.prediction.patients import IN_TRAINING
+from metaswin.prediction.validation_page import validation_page
+
+BINS = 10
+EVERYBODY, HEADLINE = "everybody predicted", "predicted by the headline arm"
+
+
+def validate(
+    bundle: Bundle,
+    output: Path,
+    outcomes: Path,
+    clinical: Mapping[str, Any],
+    pseudonym: Callable[[str], str] = str,
+) -> Path:
+    """Write the external validation below ``results/validation`` of a prediction; returns the page.
+
+    Patients who were in the training cohort are left out: they would be no test.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    output : Path
+        Folder of `metaswin predict`.
+    outcomes : Path
+        Clinical table with the columns of the bundle's endpoints.
+    clinical : mapping
+        Settings of that table.
+    pseudonym : callable
+        What stands for an id in the predictions.
+
+    Raises
+    ------
+    UserError
+        With every mistake found: no predictions, columns that the endpoints need, nobody with an outcome.
+    """
+    predicted = output / "results/predictions/predictions.parquet"
+    settings = ClinicalSettings(**{**clinical, "table": str(outcomes)})
+    endpoints = {name: EndpointSettings(**facts["settings"]) for name, facts in bundle.endpoints.items()}
+    _check(predicted, outcomes, settings, endpoints)
+    rows, predictions = read_clinical(outcomes, settings, pseudonym).table, read_table(predicted)
+    views, tables, curves = [], [], []
+    for name, endpoint in endpoints.items():
+        own = predictions[predictions["endpoint"] == name].set_index("patient")
+        found = outcome(rows.reindex(sorted(set(rows.index) & set(own.index))), name, endpoint, settings)
+        joined = own.join(found.table.set_index("patient")[["label", "time", "event"]], how="left")
+        view, table, curve = _endpoint(bundle, name, endpoint, joined, set(found.table["patient"]))
+        views.append(view)
+        tables.append(table.assign(endpoint=name))
+        curves.append(curve.assign(endpoint=name))
+    if not any(view["sets"] for view in views):
+        raise several(
+            "Nobody can be validated:", [f"{view['name']}: {text}" for view in views for text in view["left"]]
+        )
+    folder = output / "results/validation"
+    metrics, calibration = pd.concat(tables, ignore_index=True), pd.concat(curves, ignore_index=True)
+    write_table(folder / "metrics.parquet", metrics)
+    with atomic(folder / "metrics.csv") as temporary:
+        metrics.to_csv(temporary, index=False)
+    write_table(folder / "calibration.parquet", calibration.astype({"why": "str"}))
+    write_json(folder / "facts.json", {"bundle": bundle.fingerprint, "endpoints": views})
+    write_text(folder / "validation.html", validation_page(bundle, views, metrics, calibration))
+    return folder / "validation.html"
+
+
+def _check(
+    predicted: Path, outcomes: Path, settings: ClinicalSettings, endpoints: Mapping[str, EndpointSettings]
+) -> None:
+    messages = []
+    if not predicted.is_file():
+        messages.append(f"no predictions at {predicted}; run `metaswin predict` first")
+    try:
+        header = read_header(outcomes)
+    except UserError as error:
+        raise several("Nothing was validated:", [*messages, str(error)]) from None
+    wanted = [settings.id, *(c for e in endpoints.values() for c in (*e.columns, e.start) if c is not None)]
+    messages += [
+        f"{outcomes} has no column {name!r}{suggestion(name.strip(), header)}"
+        for name in dict.fromkeys(wanted)
+        if name.strip() not in header
+    ]
+    if messages:
+        raise several("Nothing was validated:", messages)
+
+
+def _endpoint(
+    bundle: Bundle, name: str, endpoint: EndpointSettings, joined: pd.DataFrame, with_outcome: set[str]
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """What is told of one endpoint, its metrics and its reliability."""
+    training = joined["training_cohort"] == IN_TRAINING
+    risk, outcome_there = joined["risk"].notna(), joined.index.isin(list(with_outcome))
+    left = {
+        "were in the training cohort": training,
+        "were not predicted": ~training & ~risk,
+        "have no outcome for this endpoint": ~training & risk & ~outcome_there,
+    }
+    kept = joined[~training & risk & outcome_there]
+    sets = {EVERYBODY: kept, HEADLINE: kept[kept["headline"]]}
+    if len(sets[HEADLINE]) == len(kept):
+        del sets[EVERYBODY]
+    confidence, seed = bundle.facts["confidence"], bundle.config["seed"]
+    view: dict[str, Any] = {
+        "name": name,
+        "left": [f"{int(mask.sum())} {why}" for why, mask in left.items() if mask.any()],
+        "unlike": int(kept["unlike_training"].sum()),
+        "compared": int(kept["distance_percentile"].notna().sum()),
+        "sets": {},
+    }
+    tables, curves = [], []
+    for title, rows in sets.items():
+        external = External.of(rows, endpoint.horizon_days)
+        if not external.counts["n"]:
+            continue
+        view["sets"][title] = external.counts
+        tables.append(external.table(confidence, seed).assign(set=title))
+        curves.append(external.reliability(BINS, confidence).assign(set=title))
+    nothing = pd.DataFrame({"set": []})
+    return view, *(pd.concat(parts, ignore_index=True) if parts else nothing for parts in (tables, curves))

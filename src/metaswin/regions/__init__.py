@@ -1,1 +1,0 @@
-"""Primary, nodes, their union and peritumoral rings on one resampled grid."""

@@ -1,1 +1,0 @@
-"""Time to event: a hazard head with two causes, and its evaluation."""

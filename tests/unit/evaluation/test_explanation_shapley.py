@@ -1,0 +1,145 @@
+"""Shapley values against closed forms, shap's own explainers and brute force."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from metaswin.config.models import NetworkSettings
+from metaswin.evaluation.shapley import (
+    GroupMasker,
+    Players,
+    column_players,
+    exact_shares,
+    logit_of,
+    modality_players,
+    sampled_shares,
+)
+from metaswin.features.encoder import BlockEncoder, CategoryColumn, NumericColumn
+from metaswin.models.classifiers import Logistics, fit_networks
+from metaswin.models.fusion import FittedHead
+from metaswin.models.thresholds import Recalibration
+
+WIDTHS = [4, 3, 1]
+PLAYERS = Players.of([("a",)] * 4 + [("b",)] * 3 + [("c",)])
+SINGLE = Players.of([(str(i),) for i in range(8)])
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(5, 8)), rng.normal(1, 2, size=(20, 8))
+
+
+@pytest.fixture(scope="module")
+def linear():
+    coef = np.random.default_rng(1).normal(size=8)
+    head = FittedHead(Logistics({"coef": coef[None], "intercept": np.array([0.4])}), Recalibration(-0.3, 1.7), 0.5)
+    return 1.7 * coef, logit_of(head, WIDTHS)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A trained network with interactions of all three modalities."""
+    rng = np.random.default_rng(2)
+    blocks = [rng.normal(size=(80, width)) for width in WIDTHS]
+    label = (blocks[0][:, 0] * blocks[1][:, 0] * blocks[2][:, 0] + rng.normal(size=80) > 0).astype(float)
+    settings = NetworkSettings(steps=60, ensemble=2)
+    return logit_of(FittedHead(fit_networks(blocks, label, [0.1], settings, 5), Recalibration(0.1, 0.8), 0.5), WIDTHS)
+
+
+def brute_force(logit, row, background, players):
+    """Mean marginal contribution over all orders of the players."""
+    count = len(players.names)
+    values = np.zeros(count)
+    orders = list(permutations(range(count)))
+
+    def worth(known):
+        return logit(np.where(np.isin(players.owner, list(known)), row, background)).mean()
+
+    for order in orders:
+        known = set()
+        for player in order:
+            before = worth(known)
+            known.add(player)
+            values[player] += (worth(known) - before) / len(orders)
+    return values
+
+
+def test_modalities_when_the_model_is_linear_then_coefficient_times_distance_from_the_mean(data, linear):
+    rows, background = data
+    coef, logit = linear
+    each = coef * (rows - background.mean(axis=0))
+    wanted = np.stack([each[:, :4].sum(axis=1), each[:, 4:7].sum(axis=1), each[:, 7]], axis=1)
+    np.testing.assert_allclose(exact_shares(logit, rows, background, PLAYERS).values, wanted, atol=1e-9)
+
+
+def test_columns_when_the_model_is_linear_then_one_permutation_is_exact_and_agrees_with_shap(data, linear):
+    import shap
+
+    rows, background = data
+    coef, logit = linear
+    found = sampled_shares(logit, rows, background, SINGLE, permutations=1, seed=1)
+    np.testing.assert_allclose(found.values, coef * (rows - background.mean(axis=0)), atol=1e-9)
+    intercept = float(logit(np.zeros((1, 8)))[0])
+    theirs = shap.LinearExplainer((coef, intercept), shap.maskers.Independent(background, max_samples=99))(rows)
+    np.testing.assert_allclose(found.values, theirs.values, atol=1e-9)
+    assert found.base == pytest.approx(float(theirs.base_values[0]))
+
+
+def test_modalities_when_the_model_is_a_network_then_they_are_those_of_brute_force_and_of_shap(data, network):
+    import shap
+
+    rows, background = data
+    found = exact_shares(network, rows, background, PLAYERS).values
+    wanted = [brute_force(network, row, background, PLAYERS) for row in rows]
+    np.testing.assert_allclose(found, wanted, atol=1e-9)
+    theirs = shap.ExactExplainer(network, GroupMasker(PLAYERS, background))(rows, silent=True)
+    np.testing.assert_allclose(found, theirs.values, atol=1e-9)
+
+
+def test_columns_when_the_model_is_a_network_then_they_are_near_the_exact_ones(data, network):
+    rows, background = data
+    exact = exact_shares(network, rows, background, SINGLE).values
+    sampled = sampled_shares(network, rows, background, SINGLE, permutations=40, seed=1).values
+    assert np.abs(sampled - exact).max() < 0.1 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("way", [lambda *a: exact_shares(*a), lambda *a: sampled_shares(*a, 1, 1)])
+def test_shares_when_summed_with_the_base_then_they_are_the_logit(data, network, way):
+    rows, background = data
+    found = way(network, rows, background, PLAYERS)
+    np.testing.assert_allclose(found.base + found.values.sum(axis=1), network(rows), atol=1e-6)
+
+
+def test_modalities_when_there_is_one_then_it_takes_all(data, network):
+    rows, background = data
+    found = exact_shares(network, rows, background, Players.of([("all",)] * 8))
+    np.testing.assert_allclose(found.values[:, 0], network(rows) - found.base, atol=1e-9)
+
+
+def test_columns_when_drawn_again_with_the_same_seed_then_the_same(data, network):
+    rows, background = data
+    first, again = (sampled_shares(network, rows, background, SINGLE, 2, seed=9).values for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+ENCODERS = {
+    "clinical:paper": BlockEncoder(
+        (NumericColumn("age", False, 60, 60, 9, True), CategoryColumn("sex", ("f", "m"))),
+    ),
+    "radiomics": BlockEncoder((NumericColumn("tumor__a", False, 0, 0, 1, False),)),
+    "deep": BlockEncoder(tuple(NumericColumn(f"d{i:03d}", False, 0, 0, 1, False) for i in range(3))),
+}
+
+
+def test_players_when_columns_are_named_then_a_category_is_one_and_deep_dimensions_stay_together():
+    players = column_players(ENCODERS)
+    assert players.names == [("clinical", "age"), ("clinical", "sex"), ("radiomics", "tumor__a"), ("deep",)]
+    np.testing.assert_array_equal(players.owner, [0, 0, 1, 1, 1, 2, 3, 3, 3])
+
+
+def test_players_when_modalities_then_every_encoded_column_has_one():
+    players = modality_players(ENCODERS)
+    assert players.names == [("clinical",), ("radiomics",), ("deep",)]
+    np.testing.assert_array_equal(players.owner, [0, 0, 0, 0, 0, 1, 2, 2, 2])

@@ -1,0 +1,187 @@
+"""What a user reads before anything long runs; and the configuration that new patients go through."""
+
+import shutil
+
+import pandas as pd
+import pytest
+from bundle_run import KINDS, fitted, freeze_run
+
+from metaswin.cli import main
+from metaswin.config.cohort import ClinicalSettings
+from metaswin.config.load import load
+from metaswin.core.errors import UserError
+from metaswin.core.files import read_json, write_json, write_table
+from metaswin.prediction.bundle import write_manifest
+from metaswin.prediction.call import TABLE, merged, prediction_config
+from metaswin.prediction.cli import told
+from metaswin.prediction.new_data import prepare_clinical
+from metaswin.prediction.patients import not_predicted, prediction_table
+from metaswin.running.input_files import check_files
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("frozen")
+    return freeze_run(fitted(folder), folder)
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("patient_id,age,sex\nN1,61,F\nN2,55,m\n")
+    return path
+
+
+@pytest.fixture
+def features(tmp_path):
+    path = tmp_path / "features.csv"
+    path.write_text("patient_id,original_shape_VoxelVolume\nN1,5\n")
+    return path
+
+
+def called(capsys, *arguments):
+    """Exit status and message of `metaswin predict`."""
+    code = main(["predict", *map(str, arguments)])
+    return code, capsys.readouterr().err
+
+
+def test_call_when_everything_is_wrong_then_all_of_it_is_told_at_once(frozen, tmp_path, capsys):
+    copy = tmp_path / "bundle"
+    shutil.copytree(frozen.bundle, copy)
+    facts = read_json(copy / "bundle.json")
+    write_json(copy / "bundle.json", facts | {"metaswin": "0.0.1"})
+    write_manifest(copy)
+    (tmp_path / "bad.csv").write_text("patient_id,Age\nN1,61\n")
+    arguments = ["--bundle", copy, "--input", tmp_path / "nowhere", "--clinical", tmp_path / "bad.csv"]
+    code, text = called(capsys, *arguments, "--member", "7,7", "--output", tmp_path / "out")
+    assert code == 1
+    for words in (
+        "made by metaswin 0.0.1",
+        "--member 7,7: the bundle has 1,0",
+        "no folder or file",
+        "no column 'age'",
+        "no column 'sex'",
+        "--lenient",
+    ):
+        assert words in text
+    assert "Traceback" not in text
+    assert not (tmp_path / "out/predict.yaml").exists()
+
+
+def test_call_when_a_category_is_unknown_then_it_is_counted_and_the_nearest_is_suggested(
+    frozen, tmp_path, capsys, features
+):
+    (tmp_path / "new.csv").write_text("patient_id,age,sex\nN1,61,f \nN2,61,mm\nN3,50,mm\nN4,50,\n")
+    code, text = called(
+        capsys,
+        "--bundle",
+        frozen.bundle,
+        "--input",
+        features,
+        "--clinical",
+        tmp_path / "new.csv",
+        "--output",
+        tmp_path / "o",
+    )
+    assert code == 1
+    assert "column sex: 'mm' in 2 rows is no category that the models know; did you mean 'm'?" in text
+    assert "'f'" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--bundle", "nowhere"], "no folder or zip nowhere"),
+        (["--bundle", "."], "has no manifest.json"),
+    ],
+)
+def test_call_when_there_is_no_bundle_then_it_says_what_to_give(tmp_path, capsys, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    code, text = called(capsys, *arguments, "--output", tmp_path / "out")
+    assert code == 1
+    assert words in text
+
+
+def test_call_when_nobody_is_given_then_it_says_so(frozen, tmp_path, capsys):
+    code, text = called(capsys, "--bundle", frozen.bundle, "--output", tmp_path / "out")
+    assert code == 1
+    assert "there is nobody to predict" in text
+    (tmp_path / "none.csv").write_text("patient_id,age,sex\n")
+    _, text = called(
+        capsys, "--bundle", frozen.bundle, "--clinical", tmp_path / "none.csv", "--output", tmp_path / "out"
+    )
+    assert "has no row" in text
+
+
+def test_config_when_derived_then_it_is_valid_knows_no_outcome_and_keeps_the_order(frozen, table, features):
+    config = prediction_config(frozen.read(), features, table, ["patient_id", "age", "sex"])
+    assert set(config["clinical"]["columns"]) == {"age", "sex"}
+    assert {name: column["kind"] for name, column in config["clinical"]["columns"].items()} == {
+        name: KINDS[name] for name in ("age", "sex")
+    }
+    assert (
+        list(config["patches"]["organ_groups"]) == ["bone", "air", "zinc"]
+        or "zinc" in config["patches"]["organ_groups"]
+    )
+    loaded = load(config, check_files)
+    assert (loaded.data.source, loaded.clinical.table, loaded.endpoints) == ("features", TABLE, {})
+
+
+def test_config_when_no_data_are_given_then_the_clinical_table_alone_is_read(frozen, table):
+    loaded = load(prediction_config(frozen.read(), None, table, ["patient_id", "age", "sex"]), check_files)
+    assert loaded.data.source == "clinical"
+
+
+def test_settings_when_they_belong_to_the_models_then_all_are_refused(frozen):
+    with pytest.raises(UserError) as caught:
+        merged(frozen.read().config, {"regions": {"spacing": 2.0}, "deep": {"device": "cpu", "epochs": 3}})
+    assert "regions.spacing" in str(caught.value)
+    assert "deep.epochs" in str(caught.value)
+    assert "deep.device\n" not in str(caught.value)
+
+
+def test_settings_when_they_are_of_the_place_then_they_go_on_top(frozen):
+    own = {"ingest": {"rois": {"primary": ["mine"]}}, "clinical": {"columns": {"sex": {"map": {"1": "m"}}}}}
+    config = merged(frozen.read().config, own)
+    assert config["ingest"]["rois"]["primary"] == ["mine"]
+    assert config["ingest"]["rois"]["nodes"]
+    sex = config["clinical"]["columns"]["sex"]
+    assert (sex["role"], sex["kind"], sex["map"]) == ("baseline", "category", {"1": "m"})
+
+
+def test_table_when_prepared_then_everybody_has_a_row_and_values_stay_as_written(tmp_path, features):
+    # A separator at a row's end, and a row without any value.
+    (tmp_path / "new.csv").write_text('patient_id;age;note\nN2; 61,5 ;"a;b";\n;;\n')
+    settings = ClinicalSettings(columns={"age": "baseline", "sex": "baseline"})
+    inputs = {"clinical": str(tmp_path / "new.csv"), "features": str(features)}
+    prepare_clinical(inputs, str(tmp_path / "out.csv"), settings, ["stage"])
+    found = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
+    assert found.columns.tolist() == ["patient_id", "age", "note", "sex", "stage"]
+    assert found.to_numpy().tolist() == [["N2", "61,5", "a;b", "", ""], ["N1", "", "", "", ""]]
+
+
+def test_table_when_pseudonyms_stand_in_the_index_then_it_holds_the_ids_once(tmp_path):
+    (tmp_path / "new.csv").write_text("patient_id,age\nN1,60\n")
+    index = pd.DataFrame({"patient": ["P-1", "P-2", "P-3", ""], "usable": [True, True, False, True]})
+    write_table(tmp_path / "index.parquet", index)
+    inputs = {"clinical": str(tmp_path / "new.csv"), "index": str(tmp_path / "index.parquet")}
+    names = {"P-1": "N1", "P-2": "N2"}
+    prepare_clinical(inputs, str(tmp_path / "out.csv"), ClinicalSettings(), [], names)
+    assert pd.read_csv(tmp_path / "out.csv")["patient_id"].tolist() == ["N1", "N2"]
+
+
+def test_output_when_another_run_has_its_results_there_then_nothing_is_touched(tmp_path, frozen, table, capsys):
+    (tmp_path / "run/results/bundle").mkdir(parents=True)
+    arguments = ["--bundle", frozen.bundle, "--clinical", table]
+    code, text = called(capsys, *arguments, "--output", tmp_path / "run")
+    assert (code, "holds the results of another run" in text) == (1, True)
+    assert [path.name for path in (tmp_path / "run").rglob("*")] == ["results", "bundle"]
+
+
+def test_told_when_some_are_not_predicted_then_they_are_grouped_by_reason(tmp_path):
+    rows = [not_predicted("dm", name, why) for name, why in [("A", "no-image"), ("B", "no-image"), ("C", "no-ct")]]
+    write_table(tmp_path / "results/predictions/predictions.parquet", prediction_table(rows))
+    text = told(tmp_path)
+    assert "not predicted, dm: A, B: no-image" in text
+    assert "not predicted, dm: C: no-ct" in text
+    assert "not a medical device" in text

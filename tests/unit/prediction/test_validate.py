@@ -1,0 +1,154 @@
+"""External validation: measures against other libraries and by hand, and who is left out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from metaswin.core.errors import UserError
+from metaswin.core.files import write_table
+from metaswin.prediction import external
+from metaswin.prediction.external import External
+from metaswin.prediction.patients import COLUMNS
+from metaswin.prediction.validate import validate
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(external, "DRAWS", 100)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Two hundred patients whose risks are too low."""
+    rng = np.random.default_rng(5)
+    truth = rng.normal(size=200)
+    label = (rng.random(200) < expit(truth + 0.7)).astype(float)
+    return pd.DataFrame({"label": label, "risk": expit(0.8 * truth + rng.normal(size=200) * 0.3)})
+
+
+def test_measures_when_known_then_within_their_intervals(drawn):
+    table = External.of(drawn, None).table(0.95, seed=1).set_index("metric")
+    y, p = drawn["label"], drawn["risk"]
+    slope = LogisticRegression(C=np.inf, max_iter=1000, tol=1e-10).fit(logit(p).to_numpy()[:, None], y).coef_[0, 0]
+    wanted = {
+        "auc": roc_auc_score(y, p),
+        "pr_auc": average_precision_score(y, p),
+        "brier": brier_score_loss(y, p),
+        "observed_expected": y.sum() / p.sum(),
+        "calibration_slope": slope,
+    }
+    for name, value in wanted.items():
+        assert table.loc[name, "value"] == pytest.approx(value, abs=1e-4), name
+        assert table.loc[name, "low"] < value < table.loc[name, "high"], name
+
+
+def test_recalibration_when_in_the_large_then_expected_is_observed_and_ranks_stay(drawn):
+    table = External.of(drawn, None).table(0.95, seed=1).set_index("metric")
+    assert table.loc["calibration_intercept", "value"] > 0.3
+    assert table.loc["calibration_intercept", "recalibrated"] == pytest.approx(0, abs=1e-8)
+    assert table.loc["observed_expected", "recalibrated"] == pytest.approx(1, abs=1e-8)
+    assert table.loc["auc", "recalibrated"] == table.loc["auc", "value"]
+    assert table.loc["brier", "recalibrated"] < table.loc["brier", "value"]
+
+
+def test_interval_when_drawn_with_the_same_seed_then_it_is_the_same(drawn):
+    one, two = (External.of(drawn, None).table(0.9, seed=3) for _ in range(2))
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_interval_when_events_are_few_then_there_is_none_and_it_says_why():
+    table = pd.DataFrame({"label": [1.0] * 3 + [0.0] * 30, "risk": np.linspace(0.9, 0.1, 33)})
+    found = External.of(table, None).table(0.95, seed=1).set_index("metric")
+    assert np.isnan(found.loc["auc", "low"])
+    assert found.loc["auc", "why"] == "no interval: 3 events, fewer than 10"
+    assert found.loc["auc", "value"] == 1
+    assert "separate" in found.loc["calibration_slope", "why"]
+
+
+def test_measures_when_all_outcomes_are_the_same_then_only_what_exists_is_a_number():
+    table = pd.DataFrame({"label": [0.0, 0.0], "risk": [0.2, 0.4]})
+    found = External.of(table, None).table(0.95, seed=1).set_index("metric")
+    assert found.loc["brier", "value"] == pytest.approx(0.1)
+    assert found.loc["observed_expected", "value"] == 0
+    assert found.loc["auc", "why"] == "all outcomes are the same"
+
+
+def test_weights_when_some_are_lost_before_the_horizon_then_the_others_stand_in_for_them():
+    """Four patients: DM on day 5, lost on day 6, followed to 20, died on day 8. G(8-) = G(10-) = 2/3."""
+    table = pd.DataFrame(
+        {"label": [1, np.nan, 0, 0], "risk": [0.5] * 4, "time": [5.0, 6.0, 20.0, 8.0], "event": [1, 0, 0, 2]}
+    )
+    patients = External.of(table, 10.0)
+    np.testing.assert_allclose(patients.weight, [1, 0, 1.5, 1.5])
+    found = patients.table(0.95, seed=1).set_index("metric")
+    assert found.loc["observed_expected", "value"] == pytest.approx(1 / (0.5 * 4))
+    assert patients.counts == {"n": 3, "events": 1, "nonevents": 2, "unknown": 1}
+
+
+def test_reliability_when_patients_are_few_then_it_is_empty(drawn):
+    assert External.of(drawn.head(19), None).reliability(10, 0.95).empty
+    assert External.of(drawn, None).reliability(10, 0.95)["n"].sum() == 200
+
+
+class Told:
+    """As much of a bundle as validation asks for."""
+
+    facts = {"confidence": 0.95, "metaswin": "0.1.0"}
+    config = {"seed": 1}
+    fingerprint = "f" * 64
+
+    def __init__(self, endpoint):
+        internal = {"all": {name: {"value": 0.7, "low": 0.6, "high": 0.8, "why": ""} for name in ("auc", "brier")}}
+        facts = {"settings": endpoint, "headline": "all", "internal": internal, "patients": 60, "events": 20}
+        self.endpoints = {"dm": facts}
+
+
+def predictions(folder, rows):
+    blank = {"str": "", "float64": np.nan, "int64": 1, "bool": True}
+    table = pd.DataFrame(
+        [{**{name: blank[kind] for name, kind in COLUMNS.items()}, "endpoint": "dm", **row} for row in rows]
+    )
+    write_table(folder / "results/predictions/predictions.parquet", table)
+
+
+def test_validation_when_written_then_training_patients_are_left_out_and_the_page_has_both_figures(tmp_path):
+    rows = [
+        {"patient": f"N{i}", "risk": i / 10, "training_cohort": "not in the training cohort", "headline": i != 3,
+         "unlike_training": i == 4} for i in range(1, 9)
+    ]  # fmt: skip
+    rows += [{"patient": "T1", "risk": 0.5, "training_cohort": "was in the training cohort"}]
+    rows += [{"patient": "X1", "training_cohort": "not in the training cohort"}]
+    predictions(tmp_path, rows)
+    lines = [f"N{i},{int(i > 4)}" for i in range(1, 8)] + ["T1,1", "X1,0"]
+    (tmp_path / "outcomes.csv").write_text("patient_id,dm\n" + "\n".join(lines) + "\n")
+    page = validate(Told({"column": "dm"}), tmp_path, tmp_path / "outcomes.csv", {}).read_text()
+    metrics = pd.read_csv(tmp_path / "results/validation/metrics.csv")
+    auc = metrics[metrics["metric"] == "auc"].set_index("set")["value"]
+    assert auc.to_dict() == {"everybody predicted": 1.0, "predicted by the headline arm": 1.0}
+    for words in (
+        "1 were in the training cohort; 1 were not predicted; 1 have no outcome",
+        "7 patients, 3 events",
+        "0.700 (0.600 to 0.800)",
+        "no interval: 3 events, fewer than 10",
+        "Unlike the training patients: 1 of the",
+        "Not a medical device",
+    ):
+        assert words in page, words
+
+
+def test_validation_when_columns_or_predictions_are_missing_then_all_is_told_at_once(tmp_path):
+    (tmp_path / "outcomes.csv").write_text("id,DM\nN1,1\n")
+    with pytest.raises(UserError) as caught:
+        validate(Told({"column": "dm"}), tmp_path, tmp_path / "outcomes.csv", {})
+    for words in ("no predictions at", "no column 'patient_id'", "no column 'dm'"):
+        assert words in str(caught.value)
+
+
+def test_validation_when_nobody_is_left_then_it_says_who_and_why(tmp_path):
+    predictions(tmp_path, [{"patient": "T1", "risk": 0.5, "training_cohort": "was in the training cohort"}])
+    (tmp_path / "outcomes.csv").write_text("patient_id,dm\nT1,1\n")
+    with pytest.raises(UserError, match="dm: 1 were in the training cohort"):
+        validate(Told({"column": "dm"}), tmp_path, tmp_path / "outcomes.csv", {})

@@ -1,7 +1,0 @@
-"""End the run where a stage of the images has excluded anyone (qc.on_problem: stop)."""
-
-from metaswin.cohort.close import check_images
-from metaswin.joblog import job
-
-with job(snakemake.log[0]):
-    check_images(snakemake.input.statuses)

@@ -1,0 +1,29 @@
+"""Assign the patients of one endpoint to stratified folds."""
+
+from metaswin.cohort.folds import make_folds
+from metaswin.cohort.used import used_patients
+from metaswin.config.cohort import FoldsSettings
+from metaswin.core.files import read_json, read_table, write_json, write_table
+from metaswin.core.joblog import job
+
+with job(snakemake.log[0]):
+    endpoint = snakemake.wildcards.endpoint
+    settings = FoldsSettings(**snakemake.params.settings)
+    outcomes = read_table(snakemake.input.outcomes)
+    outcomes = outcomes[outcomes["patient"].isin(used_patients(snakemake.input.used))]
+    clinical = read_table(snakemake.input.clinical).set_index("patient")
+    folds, notes = make_folds(
+        outcomes[outcomes["endpoint"] == endpoint].drop(columns="endpoint"),
+        clinical[settings.stratify],
+        settings,
+        snakemake.params.seed,
+        endpoint,
+    )
+    write_table(snakemake.output.folds, folds)
+    facts = {
+        "name": endpoint,
+        "endpoint": snakemake.params.endpoint,
+        "notes": notes,
+        "counts": read_json(snakemake.input.counts)[endpoint],
+    }
+    write_json(snakemake.output.facts, facts)

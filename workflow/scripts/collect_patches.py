@@ -1,7 +1,0 @@
-"""Join the patches of the used patients into one file."""
-
-from metaswin.joblog import job
-from metaswin.patches.collect import collect_patches
-
-with job(snakemake.log[0]):
-    collect_patches(snakemake.input.patches, snakemake.input.used, snakemake.output.patches)

@@ -1,7 +1,0 @@
-"""Join the features of all patients into one table."""
-
-from metaswin.joblog import job
-from metaswin.radiomics.collect import collect_features
-
-with job(snakemake.log[0]):
-    collect_features(snakemake.input.tables, snakemake.input.used, snakemake.output.features)

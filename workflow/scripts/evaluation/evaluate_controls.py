@@ -1,0 +1,15 @@
+"""Put every control beside the run."""
+
+from metaswin.config.evaluation import ControlsSettings
+from metaswin.core.joblog import job
+from metaswin.evaluation.negative_controls import evaluate_controls
+
+with job(snakemake.log[0]):
+    evaluate_controls(
+        dict(snakemake.input.items()),
+        dict(snakemake.output.items()),
+        ControlsSettings(**snakemake.params.settings),
+        snakemake.params.reasons,
+        snakemake.params.confidence,
+        snakemake.params.penalties,
+    )

@@ -1,0 +1,15 @@
+"""Extract the radiomics features of one patient's shuffled regions."""
+
+from metaswin.core.joblog import job
+from metaswin.evaluation.shuffle import extract_shuffled
+from metaswin.radiomics.settings import RadiomicsSettings
+
+with job(snakemake.log[0]):
+    extract_shuffled(
+        inputs={key: snakemake.input[key] for key in ("ct", "regions", "facts", "status")},
+        outputs={"table": snakemake.output.table, "status": snakemake.output.status},
+        settings=RadiomicsSettings(**snakemake.params.settings),
+        details=snakemake.params.details,
+        seed=snakemake.params.seed,
+        threads=snakemake.threads,
+    )

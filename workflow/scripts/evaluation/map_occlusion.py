@@ -1,0 +1,17 @@
+"""Occlusion maps of the patients of the highest risk and of the most wrong predictions."""
+
+from metaswin.config.evaluation import ExplanationSettings
+from metaswin.config.models import DeepSettings
+from metaswin.core.joblog import job
+from metaswin.evaluation.occlusion import map_occlusion
+from metaswin.models.compute import keep_freed_memory
+
+with job(snakemake.log[0]):
+    keep_freed_memory()
+    map_occlusion(
+        dict(snakemake.input.items()),
+        snakemake.output.facts,
+        snakemake.output.maps,
+        ExplanationSettings(**snakemake.params.settings),
+        DeepSettings(**snakemake.params.deep),
+    )

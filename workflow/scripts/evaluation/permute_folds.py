@@ -1,0 +1,17 @@
+"""Make the folds of the permuted outcome that networks are trained on."""
+
+from metaswin.config.cohort import FoldsSettings
+from metaswin.core.files import read_table, write_table
+from metaswin.core.joblog import job
+from metaswin.evaluation.permutation import TRAINED, permuted_folds
+
+with job(snakemake.log[0]):
+    folds = permuted_folds(
+        read_table(snakemake.input.folds),
+        read_table(snakemake.input.clinical).set_index("patient"),
+        FoldsSettings(**snakemake.params.settings),
+        snakemake.params.seed,
+        snakemake.wildcards.endpoint,
+        TRAINED,
+    )
+    write_table(snakemake.output.folds, folds)

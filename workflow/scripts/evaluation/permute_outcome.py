@@ -1,0 +1,28 @@
+"""Refit all table arms on some permutations of the outcome."""
+
+from metaswin.config.cohort import FoldsSettings
+from metaswin.config.evaluation import PermutationSettings
+from metaswin.config.features import HarmonisationSettings, SelectionSettings, StabilitySettings
+from metaswin.config.models import FusionSettings
+from metaswin.core.joblog import job
+from metaswin.evaluation.permutation import Refitting, permute_batch
+
+with job(snakemake.log[0]):
+    permute_batch(
+        inputs=dict(snakemake.input.items()),
+        output=snakemake.output.permutations,
+        endpoint=snakemake.wildcards.endpoint,
+        sets=snakemake.params.sets,
+        permutations=snakemake.params.permutations,
+        settings=Refitting(
+            folds=FoldsSettings(**snakemake.params.folds),
+            harmonisation=HarmonisationSettings(**snakemake.params.harmonisation),
+            selection=SelectionSettings(**snakemake.params.selection),
+            fusion=FusionSettings(**snakemake.params.fusion),
+            permutation=PermutationSettings(**snakemake.params.permutation),
+            seed=snakemake.params.seed,
+            headline_head=snakemake.params.headline_head,
+            has_deep=snakemake.params.has_deep,
+            stability=StabilitySettings(**snakemake.params.stability),
+        ),
+    )

@@ -1,0 +1,8 @@
+"""Measure the organs of one patient and how the tumour lies to them."""
+
+from metaswin.config.features import AnatomySettings
+from metaswin.core.joblog import job
+from metaswin.features.anatomy import measure_patient
+
+with job(snakemake.log[0]):
+    measure_patient(dict(snakemake.input.items()), snakemake.output.table, AnatomySettings(**snakemake.params.settings))

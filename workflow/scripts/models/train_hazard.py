@@ -1,0 +1,22 @@
+"""Fit the hazard head of every arm of one outer fold."""
+
+from metaswin.cohort.fits import outer_fits
+from metaswin.cohort.folds import Place
+from metaswin.config.models import FusionSettings, SurvivalSettings
+from metaswin.core.joblog import job
+from metaswin.features.modalities import SourceFiles
+from metaswin.models.hazard import HazardOutputs, train_hazard
+
+with job(snakemake.log[0]):
+    fold = int(snakemake.wildcards.fold)
+    train_hazard(
+        folds=snakemake.input.folds,
+        files=SourceFiles.of(snakemake.input, outer_fits(fold, snakemake.params.k)),
+        outputs=HazardOutputs(**snakemake.output),
+        place=Place(snakemake.wildcards.endpoint, int(snakemake.wildcards.repeat), fold),
+        horizon=snakemake.params.horizon,
+        sets=snakemake.params.sets,
+        settings=SurvivalSettings(**snakemake.params.settings),
+        fusion=FusionSettings(**snakemake.params.fusion),
+        seed=snakemake.params.seed,
+    )
