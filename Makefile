@@ -60,6 +60,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/lint-imports
 	$(BIN)/metaswin simulate --out .lint/data -n 2 --matrix 48 --coverage 90 --draws 1000 > /dev/null
 	$(BIN)/snakemake --directory .lint --configfile config/demo.yaml --lint
 

@@ -2,8 +2,8 @@
 
 import copy
 
+from clinical_cohort import CONFIG, write_cohort
 from planned import rules_to_run
-from test_clinical_only import CONFIG, write_cohort
 
 
 def test_controls_when_left_out_then_nothing_of_them_runs_and_the_table_says_so(snakemake, tmp_path):

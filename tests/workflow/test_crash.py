@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from clinical_cohort import CONFIG, write_cohort
 from damage import edit_table
-from test_clinical_only import CONFIG, write_cohort
 
 from metaswin.running.leftovers import SCRIPTS
 

@@ -4,7 +4,7 @@ import copy
 import zipfile
 
 import pytest
-from test_clinical_only import CONFIG, write_cohort
+from clinical_cohort import CONFIG, write_cohort
 
 SMALL = {
     "endpoints": {"ever": {"column": "dm"}},

@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from test_clinical_only import CONFIG, write_cohort
+from clinical_cohort import CONFIG, write_cohort
 
 JOBS = 12  # two endpoints, two repeats, three folds
 

@@ -1,7 +1,4 @@
-"""Read the clinical table: every column with a role, values trimmed, problems collected.
-
-Which rows of the clinical table belong to the cohort.
-"""
+"""Read the clinical table and select the rows that belong to the cohort."""
 
 import csv
 from collections.abc import Callable, Iterable

@@ -1,7 +1,4 @@
-"""What a contour set (RTSTRUCT or DICOM SEG) holds and which images it refers to.
-
-ROI names and their roles: primary tumour, nodes, or neither.
-"""
+"""Read what an RTSTRUCT or DICOM SEG contains, and match its ROI names with roles."""
 
 import difflib
 import json

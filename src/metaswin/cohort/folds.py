@@ -1,7 +1,4 @@
-"""Rows of one repeat: which rows each fit learns from, and which rows it scores.
-
-Stratified folds of each endpoint, see `metaswin.cohort.folds` for what the fits make of them.
-"""
+"""Make stratified folds, and define which rows each fit learns from and which rows it scores."""
 
 import hashlib
 import warnings

@@ -1,7 +1,4 @@
-"""Everything that ingest and the clinical table say, gathered before any long computation.
-
-Write the page and the table of the quality control.
-"""
+"""Collect all data problems before any long computation, and write the quality control page."""
 
 import json
 from collections.abc import Mapping

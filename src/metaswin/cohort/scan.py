@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metaswin.cohort import headers
+from metaswin.cohort import contour_sets, headers
 from metaswin.cohort.headers import Header, read_header
 from metaswin.cohort.walk import FoundFile
 

@@ -1,6 +1,4 @@
-"""Group the headers of one patient's files into series and contour sets.
-
-What headers say of the geometry of a series: whether its slices stack up, and whether contours lie in it.
+"""Group DICOM headers into series and contour sets, and check their geometry.
 
 The same is checked again where pixels are read (`metaswin.core.slices`); here it is known before any long work.
 """

@@ -1,9 +1,4 @@
-"""The patients that a run uses, and their files among those of all planned patients.
-
-Close the cohort: list the used patients, and write what later stages read of them.
-
-All problems of a run as text for the local user, with what is kept private.
-"""
+"""List the patients that a run uses, and the problems of the others."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,11 +1,4 @@
-"""Mistakes of a configuration that no single setting shows: what one section says of another.
-
-Check the evaluation section of a configuration before anything runs.
-
-Check the harmonisation section of a configuration before anything runs.
-
-Check the stability section of a configuration before anything runs.
-"""
+"""Check settings against each other."""
 
 from metaswin.config.evaluation import SCANNER
 from metaswin.config.features import ACQUISITION

@@ -1,11 +1,4 @@
-"""Settings of the data source and of ingest.
-
-Settings of the clinical table, the cohort and the endpoints.
-
-Settings of the quality control.
-
-Settings of the cross-validation.
-"""
+"""Settings of the chapter cohort: data source, ingest, clinical table, endpoints, quality control and folds."""
 
 import re
 from typing import Annotated, Literal

@@ -1,9 +1,4 @@
-"""Settings of evaluation.
-
-Settings of the controls.
-
-Settings of the explanation.
-"""
+"""Settings of the chapter evaluation: metrics, negative controls and explanation."""
 
 from typing import Annotated, Literal
 

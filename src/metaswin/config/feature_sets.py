@@ -1,9 +1,4 @@
-"""Arms: which modalities are joined and compared.
-
-Check the fusion section of a configuration before anything runs.
-
-Arms of the hazard head: the headline, tumour volume and each clinical set.
-"""
+"""Arms: which modalities are joined and compared, in fusion and in the hazard models."""
 
 import difflib
 from collections.abc import Collection, Sequence

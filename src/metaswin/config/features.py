@@ -1,11 +1,4 @@
-"""Settings of the anatomy table.
-
-Settings of feature stability.
-
-Settings of harmonisation.
-
-Settings of feature selection.
-"""
+"""Settings of the chapter features: anatomy, stability, harmonisation and selection."""
 
 from typing import Literal
 

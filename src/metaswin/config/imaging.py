@@ -1,13 +1,4 @@
-"""Settings of the conversion to NIfTI.
-
-Settings of organ and tissue masks.
-
-Settings of regions.
-
-Settings of the network's input patches.
-
-Settings of the patients' pictures.
-"""
+"""Settings of the chapter imaging: conversion, organs, regions, patches and pictures."""
 
 import re
 from typing import Literal

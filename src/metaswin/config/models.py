@@ -1,9 +1,4 @@
-"""Settings of the deep networks.
-
-Settings of fusion.
-
-Settings of the time-to-event stage.
-"""
+"""Settings of the chapter models: deep networks, fusion and hazard models."""
 
 from typing import Annotated, Literal
 

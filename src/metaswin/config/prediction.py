@@ -1,7 +1,4 @@
-"""Settings of the bundle.
-
-Settings of the prediction of new patients; `metaswin predict` writes them.
-"""
+"""Settings of the chapter prediction: the bundle and the prediction of new patients."""
 
 from typing import Annotated
 

@@ -1,7 +1,4 @@
-"""Read configuration files with the values that Snakemake reads; a slip is reported with file, line and column.
-
-Settings of earlier versions: what to do where a configuration still has one.
-"""
+"""Read configuration files with the values that Snakemake reads, and report mistakes with file, line and column."""
 
 import json
 import re

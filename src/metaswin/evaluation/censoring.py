@@ -1,7 +1,4 @@
-"""Inverse-probability-of-censoring weights: known outcomes stand in for those lost before the horizon.
-
-AUC of one fold with the weighting that answers the endpoint's question.
-"""
+"""Inverse-probability-of-censoring weights, and the AUC of one fold with them."""
 
 import numpy as np
 import pandas as pd

@@ -1,9 +1,4 @@
-"""Aalen-Johansen estimate of the cumulative incidence with its variance; deterministic with ties.
-
-Gray's test: do groups differ in the cumulative incidence of one cause?
-
-Curves by risk group: cumulative incidence of both causes, and Kaplan-Meier of DM-free and of overall survival.
-"""
+"""Cumulative incidence with competing events: Aalen-Johansen estimates, Gray's test and curves by risk group."""
 
 from dataclasses import dataclass
 from functools import cached_property

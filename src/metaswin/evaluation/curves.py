@@ -1,9 +1,4 @@
-"""ROC and precision-recall curves averaged over folds.
-
-Net benefit of acting on predictions, and the decision curve.
-
-Reliability curve: predicted against observed risk in quantile bins.
-"""
+"""ROC, precision-recall, decision and calibration curves."""
 
 import numpy as np
 import pandas as pd

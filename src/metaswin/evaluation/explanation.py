@@ -1,7 +1,4 @@
-"""One fold's explanation: the work of rule ``explain_fusion``.
-
-One endpoint's explanation over all folds: the work of rule ``collect_explanation``.
-"""
+"""Explain the predictions of each fold and collect the explanations of an endpoint."""
 
 import zlib
 from collections.abc import Mapping, Sequence

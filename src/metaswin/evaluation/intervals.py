@@ -1,12 +1,8 @@
-"""Mean over folds with an interval that knows that the folds' training sets overlap.
-
-What the share of events in the cohort adds to the variance of a metric.
+"""Confidence intervals of means over folds, corrected for overlapping training sets, and their measured coverage.
 
 Folds are stratified by outcome, so that the share of events is nearly the same in each of them: the spread of the
 folds' values does not show that another cohort would have had another share. The AUC, sensitivity and specificity do
 not move with it; the Brier score, the area under the precision-recall curve and net benefit do.
-
-How often the intervals held the truth in simulation; measured by ``benchmarks/coverage.py``.
 """
 
 from collections.abc import Callable

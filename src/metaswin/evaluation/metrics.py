@@ -1,10 +1,4 @@
-"""A number, or the reason why there is none.
-
-How much of an outcome predictions explain.
-
-Calibration intercept and slope of one set of predictions.
-
-What is measured in one fold, each metric with weights: scikit-learn's metrics, and a reason where there is none.
+"""Metrics of one fold with weights, each with a reason where it cannot be estimated.
 
 A quantity that cannot be estimated is None with a reason; it is never NaN and never a number. With inverse-probability-
 of-censoring weights

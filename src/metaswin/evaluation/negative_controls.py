@@ -1,7 +1,4 @@
-"""What was refitted in a control and what was not, in words.
-
-Every control beside the run: AUC, difference, p.
-"""
+"""Compare every negative control with the run: AUC, difference and p value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

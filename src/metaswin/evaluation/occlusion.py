@@ -1,11 +1,4 @@
-"""Occlusion: how the score of a network changes where a part of the patch is hidden (Zeiler and Fergus 2014, ECCV).
-
-A map over the CT of a patch: three planes, contours of tumour and ring, a scale of colours.
-
-Whose network is looked at: the patients of the highest risk, and those it was most wrong about.
-
-Occlusion maps of one endpoint: the work of rule ``map_occlusion``.
-"""
+"""Occlusion maps: how a network's score changes where a part of the patch is hidden (Zeiler and Fergus 2014, ECCV)."""
 
 from collections.abc import Mapping
 from itertools import product

@@ -1,7 +1,4 @@
-"""Permuted outcomes and the folds made of them.
-
-Refit selection, fusion and all table arms on a permuted outcome.
-"""
+"""Permute the outcome, and refit selection and fusion on it."""
 
 import logging
 import time

@@ -1,7 +1,4 @@
-"""Who shares the credit: groups of encoded columns, known or unknown together.
-
-Shapley values on the logit scale, of modalities exactly and of columns by sampled permutations.
-"""
+"""Shapley values on the logit scale, of modalities and of single features."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

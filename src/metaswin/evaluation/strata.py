@@ -1,9 +1,4 @@
-"""Counts that may be told: small ones would single people out.
-
-AUC within a stratum, from pairs of patients that the same fold's model has scored.
-
-Performance within strata: which levels there are, and a table that tells nothing of small cells.
-"""
+"""Performance within strata, computed from pairs of patients of the same fold; small counts are suppressed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise

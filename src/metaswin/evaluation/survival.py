@@ -1,11 +1,4 @@
-"""Concordance of a risk with the order in which metastases happen, deaths as competing events.
-
-Calibration at the horizon: predicted risks against Aalen-Johansen estimates in groups of like risk.
-
-What is measured in one fold's test rows: concordance, AUC, Brier score and calibration at the horizon.
-
-Evaluate the hazard head of every endpoint that has one.
-"""
+"""Evaluate the hazard models: concordance, AUC, Brier score and calibration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

@@ -1,6 +1,4 @@
-"""Covariates of ComBat as numbers: fitted on training rows, without missing values.
-
-ComBat with parametric empirical Bayes.
+"""ComBat with parametric empirical Bayes, and its covariates.
 
 Johnson, Li & Rabinovic 2007, Biostatistics 8:118-127; for imaging features Fortin et al. 2018, NeuroImage
 167:104-120. A value of feature f of row i in batch b is

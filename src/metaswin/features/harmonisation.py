@@ -1,7 +1,4 @@
-"""What the harmonisation of the fits has learned: applied to any row, saved and loaded.
-
-Harmonisation in every fit of a repeat, both feature sets.
-"""
+"""Harmonise the features in every fit of a repeat, and apply a fitted harmonisation to any row."""
 
 import logging
 from collections import Counter

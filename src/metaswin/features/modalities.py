@@ -1,7 +1,4 @@
-"""Raw columns of each modality, before they are encoded.
-
-Modalities encoded in each fit of an outer fold.
-"""
+"""Read the columns of each modality and encode them for every fit of an outer fold."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,8 @@
-"""Perturbed masks: moved, with a noisy contour, shrunk and grown.
+"""Perturb tumour masks and compute their radiomics features.
 
 Zwanenburg et al. 2019, Sci Rep 9:614, perturb masks by translation, by growth and shrinkage, and by randomised
 contours; Teng et al. 2022, Sci Rep 12:10035, move the contour by a smooth random field. Here all of them act on the
 signed distance to the contour, so that they are in mm whatever the grid.
-
-Radiomics of one patient's perturbed masks, on filtered images that are made once.
 """
 
 import logging

@@ -1,7 +1,4 @@
-"""Radiomics of one patient: regions in, one row a region out, problems into the status.
-
-One table of features and one of problems out of those of all patients.
-"""
+"""Extract the radiomics features of one patient, and collect those of all patients in one table."""
 
 import hashlib
 import logging

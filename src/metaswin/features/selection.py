@@ -1,7 +1,4 @@
-"""Rows = patients, columns = features: the matrix of one feature set out of the long table.
-
-Select features on training rows: missing, constant, unstable, correlated, then rank by random forest.
-"""
+"""Select features on training rows: drop missing, constant, unstable and correlated ones, rank the rest by a forest."""
 
 from collections.abc import Mapping
 

@@ -1,12 +1,10 @@
-"""Intraclass correlations and their lower confidence limits, many features at once.
+"""Judge the stability of features by intraclass correlations on the training patients of each fit.
 
 Names of Shrout & Fleiss 1979, Psychol Bull 86:420-428: ICC(1,1), one-way random effects, where repeated measurements
 have no order; ICC(2,1), two-way random effects, absolute agreement of a single measurement, where each patient is
 measured under the same conditions. Limits of McGraw & Wong 1996, Psychol Methods 1:30-46 (tables 7 and 8; exact for
 the first, by Satterthwaite's approximation for the second). Koo & Li 2016, J Chiropr Med 15:155-163, advise to judge by
 the limit: .75 and more is good.
-
-Judge which features are stable, on the training patients of each fit.
 """
 
 import logging

@@ -1,11 +1,7 @@
-"""A picture as layers of palette colours: greys, a tint over them, lines over both; written as a small PNG.
+"""Draw pictures: planes of a volume, panels, outlines and text, written as a small PNG.
 
 Noise of a CT makes a PNG large. The greys are therefore written in as many steps as the size allows, smoothed where
 few steps are not enough, and what is drawn over them keeps its exact colours.
-
-Panels side by side: outlines, letters of orientation, a scale in mm, a legend below.
-
-Planes of a volume in the patient's axes, whatever the orientation of its slices.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Even-odd rasterisation of polygons, one plane or many at once.
-
-Draw contours on a CT's own grid: placed by position, every oddity counted.
-"""
+"""Draw contours on the grid of a CT by even-odd rasterisation."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,9 +1,4 @@
-"""Padding: pixels outside the reconstruction circle, stored as a value that is no HU.
-
-Multi-frame (enhanced) CT: every frame as a slice of its own.
-
-Read a CT series: HU, slices sorted by position, orientation kept, every geometric trap named.
-"""
+"""Read a CT series as a volume in HU: sorted slices, multi-frame files and padding values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,15 +1,7 @@
-"""A structure to write.
-
-SNOMED codes of exported structures.
-
-Structures as a DICOM segmentation.
-
-Write one patient's tumour, rings and organs as DICOM SEG and RTSTRUCT: the work of rule ``export_dicom``.
-"""
+"""Export the tumour, rings and organs of one patient as DICOM SEG and RTSTRUCT."""
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
@@ -24,16 +16,7 @@ from metaswin.core.errors import UserError
 from metaswin.core.files import atomic, read_json, read_volume
 from metaswin.core.grid import Grid
 from metaswin.core.status import read_status
-
-
-@dataclass(frozen=True)
-class Structure:
-    """A named mask on the CT's grid (bool; slices, rows, columns); `kind` is tumor, ring or organ."""
-
-    name: str
-    kind: str
-    mask: np.ndarray
-
+from metaswin.imaging.export_rtstruct import Structure, structure_set
 
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 TISSUE = Code("85756007", "SCT", "Tissue")
@@ -132,7 +115,6 @@ def export_patient(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Non
     UserError
         If the CT's files are no longer those that were converted.
     """
-    from metaswin.imaging.export_rtstruct import structure_set
 
     if not read_status(inputs["status"]).ok:
         for path in outputs.values():

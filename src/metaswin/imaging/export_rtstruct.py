@@ -1,5 +1,7 @@
 """Structures as an RT structure set."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -8,7 +10,6 @@ from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_
 
 from metaswin import __version__
 from metaswin.core.grid import Grid
-from metaswin.imaging.export import Structure
 
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
 # Copied from the CT, so that a viewer lays the contours over it.
@@ -19,6 +20,15 @@ IDENTITY = (
 # Colours that stay apart for colour-blind readers (Okabe & Ito 2008).
 COLOURS = [(213, 94, 0), (0, 114, 178), (0, 158, 115), (230, 159, 0), (86, 180, 233), (204, 121, 167), (240, 228, 66)]
 TYPES = {"tumor": "GTV", "ring": "CONTROL", "organ": "ORGAN"}
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A named mask on the CT's grid (bool; slices, rows, columns); `kind` is tumor, ring or organ."""
+
+    name: str
+    kind: str
+    mask: np.ndarray
 
 
 def structure_set(slices: list[Dataset], structures: list[Structure], grid: Grid) -> Dataset:

@@ -1,9 +1,4 @@
-"""What TotalSegmentator has drawn of one patient, with tissues in the rest of the volume.
-
-The backends of organ masks: each takes a `Request` and gives `Organs`.
-
-One patient's organs: the work of rule ``segment_organs``.
-"""
+"""Segment the organs of one patient with the backend that the configuration names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +12,7 @@ from metaswin.core.files import read_json, read_volume, write_json, write_volume
 from metaswin.core.grid import Grid
 from metaswin.core.problems import BadData
 from metaswin.core.status import passed_on, patient_job, read_status
-from metaswin.imaging.organ_masks import Organs, Request, resolve
+from metaswin.imaging.organ_labels import Organs, Request, resolve
 from metaswin.imaging.totalsegmentator import stored
 
 

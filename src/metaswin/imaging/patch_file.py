@@ -1,7 +1,4 @@
-"""Names of the patch's channels: jobs that read patches need no image library for them.
-
-One file of the patches of all used patients, of which a network reads those of its rows.
-"""
+"""Collect the patches of all used patients in one file, from which a network reads its rows."""
 
 import json
 import struct

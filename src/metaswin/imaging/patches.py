@@ -1,7 +1,4 @@
-"""Where the patch lies: its centre, what of the lesion it holds, and resampling onto it.
-
-One patient's multi-channel patch: CT, tumour, ring and organ groups.
-"""
+"""Make the multi-channel patch of one patient: CT, tumour, ring and organ groups."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_volume, write_volume
 from metaswin.core.problems import BadData, Findings
 from metaswin.core.status import passed_on, patient_job, read_status
-from metaswin.imaging.organ_masks import labels_of
+from metaswin.imaging.organ_labels import labels_of
 
 # FWHM of a Gaussian in units of its standard deviation, 2 √(2 ln 2).
 FWHM = 2.354820045

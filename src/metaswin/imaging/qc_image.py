@@ -1,7 +1,4 @@
-"""What looks odd about one patient's masks: for the eye of the reader, nobody is excluded for it.
-
-One patient's picture: the work of rule ``picture_patient``.
-"""
+"""Make one picture of each patient with its contours, and flag unexpected masks."""
 
 import re
 from collections.abc import Mapping, Sequence

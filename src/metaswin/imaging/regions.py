@@ -1,7 +1,4 @@
-"""Peritumoral rings: shells of physical width around all lesions.
-
-One patient's regions: the work of rule ``make_regions``.
-"""
+"""Make the regions of one patient: tumour, primary, nodes and peritumoral rings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ from metaswin.core.grid import Grid
 from metaswin.core.problems import BadData, Findings
 from metaswin.core.status import passed_on, patient_job, read_status
 from metaswin.imaging.grids import INTERPOLATORS, isotropic, resample, sub_grid
-from metaswin.imaging.organ_masks import labels_of
+from metaswin.imaging.organ_labels import labels_of
 
 FIRST_LABEL = 11
 Rings = Sequence[tuple[float, float]]

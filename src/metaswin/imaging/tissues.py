@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from metaswin.config.imaging import TISSUES, ThresholdSettings
 from metaswin.core.grid import Grid
-from metaswin.imaging.organ_masks import Organs
+from metaswin.imaging.organ_labels import Organs
 
 LABELS = {name: index for index, name in enumerate(TISSUES, start=1)}
 COARSE = 4.0  # mm: the body is found on a grid of at most this spacing

@@ -1,10 +1,8 @@
-"""Run TotalSegmentator on a CT: no telemetry, no download, no model loaded twice.
+"""Run TotalSegmentator on batches of patients without telemetry, downloads or repeated loading of models.
 
 TotalSegmentator's Python API loads its models and starts worker processes anew for every image and model, which on
 small images takes most of the time. Within `segmenter` it is given a predictor that keeps loaded models and works in
 this process.
-
-Draw the organs of a batch of patients with one load of the models: the work of rule ``predict_organs``.
 
 Every finished label map is kept at once in a store that Snakemake does not know, keyed by the image and the settings:
 what a killed job has finished is not drawn again, nor is a patient whose batch has changed.

@@ -1,7 +1,4 @@
-"""TotalSegmentator's home: a folder of its own for every process, with telemetry off.
-
-TotalSegmentator's weights: where they lie, whether they are whole, and how to get them.
-"""
+"""Locate, verify and fetch the weights of TotalSegmentator."""
 
 import json
 import os

@@ -1,7 +1,4 @@
-"""Organ volumes of one CT against published ranges: a first look at whether weights do what they should.
-
-``metaswin weights``: list, fetch, verify and check the weights that a configuration needs.
-"""
+"""The command ``metaswin weights``: list, fetch, verify and check the weights of TotalSegmentator."""
 
 import argparse
 import os

@@ -1,7 +1,4 @@
-"""The networks: MONAI's Swin Transformer, ResNet and DenseNet in 3D, each with one classification head.
-
-Swin weights from a file, such as MONAI's self-supervised checkpoints.
-"""
+"""The deep networks: MONAI's 3D Swin Transformer, ResNet and DenseNet with one classification layer."""
 
 import re
 from pathlib import Path

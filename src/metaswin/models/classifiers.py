@@ -1,6 +1,4 @@
-"""The reference head: L2-penalised logistic regression on the same encoded columns.
-
-The fusion network: one encoder a modality, joined, one hidden layer, one logit, beside a linear path.
+"""The two classifiers: a fusion network with one encoder for each modality, and logistic regression.
 
 Why it is shaped like this (a simulated cohort of 26 and of 300 training rows with 36 + 36 selected features,
 and RADCURE with 2,370 rows):

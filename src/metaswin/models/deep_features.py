@@ -1,7 +1,4 @@
-"""A trained network as one safetensors file that says how to rebuild it.
-
-The job extract_deep_features: scores and features of every patient of an outer fold.
-"""
+"""Store trained networks, and compute the deep scores and features of every patient."""
 
 import json
 from collections.abc import Mapping

@@ -1,9 +1,4 @@
-"""Fit one head of one arm in one fold: penalty, recalibration and threshold on inner out-of-fold predictions.
-
-Save fitted arms and load them again: safetensors for weights, JSON for the rest, no pickle.
-
-Fit every arm of one outer fold.
-"""
+"""Fit, store and load the classifiers of every arm of one outer fold."""
 
 import logging
 import time

@@ -1,7 +1,4 @@
-"""Save fitted hazard heads: safetensors for weights, JSON for the rest, no pickle.
-
-Fit the hazard head of every arm of one outer fold.
-"""
+"""Fit, store and load the hazard models of one outer fold."""
 
 import logging
 import time

@@ -1,6 +1,4 @@
-"""Time intervals of the hazard head, and what each row tells of each interval.
-
-The hazard network: the fusion network's body, and for each time interval the hazards of metastasis and of death.
+"""The hazard network: discrete-time hazards of metastasis and of death.
 
 In interval t the conditional probabilities of metastasis, death and neither are a multinomial logit (discrete
 hazards of competing risks; Tutz & Schmid 2016, Modeling Discrete Time-to-Event Data, chapter 8). Its two logits::

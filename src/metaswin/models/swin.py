@@ -1,9 +1,4 @@
-"""Where the tokens of a Swin Transformer lie in memory, stage by stage.
-
-Attention within windows, with a learnt bias of relative positions.
-
-MONAI's 3D Swin Transformer computed faster: its weights, its values.
-"""
+"""Compute MONAI's 3D Swin Transformer faster, with its weights and its values."""
 
 import itertools
 import math

@@ -1,7 +1,4 @@
-"""Training state that outlives a killed job.
-
-Train one network, so that a killed training resumes and ends as the undisturbed one does.
-"""
+"""Train one network; a killed training resumes and ends with the same network."""
 
 import copy
 import hashlib

@@ -1,11 +1,4 @@
-"""Which arms of a run travel: the headline, and those that stand in where a modality is missing.
-
-Study ids as keyed hashes: who was in the training cohort can be asked, not listed.
-
-The manifest of a bundle: a hash of every file, checked before anything else is read; and the bundle as one zip.
-
-Read a bundle: JSON and safetensors only, after every hash was checked.
-"""
+"""Read, write and verify a bundle: JSON and safetensors files with a hash each, packed as one zip."""
 
 import hashlib
 import hmac

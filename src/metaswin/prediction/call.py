@@ -1,7 +1,4 @@
-"""Everything that is wrong with a call of `metaswin predict`, before anything long runs.
-
-The configuration that new patients go through: the bundle's, with the paths of the new data.
-"""
+"""Check a call of ``metaswin predict``, and make the configuration of the new patients."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Run the same workflow on the new patients, and tell what came of it.
-
-``metaswin predict``: check the call, write the configuration, run the workflow.
-"""
+"""The command ``metaswin predict``: check the call, write the configuration and run the workflow."""
 
 import argparse
 import shutil

@@ -1,7 +1,4 @@
-"""What the training patients looked like: ranges, rounded outwards, and levels.
-
-What a bundle says of its run in plain values: the configuration, the clinical table it wants, internal figures.
-"""
+"""Facts of a run that its bundle carries: configuration, clinical columns, training ranges, performance."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

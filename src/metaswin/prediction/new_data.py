@@ -1,7 +1,4 @@
-"""The clinical table of the new patients: everybody found in the data or in the table has a row.
-
-What is there of each new patient, and what a model has to assume.
-"""
+"""Read the data of new patients, and find what a model has to assume where values are missing."""
 
 import csv
 from collections.abc import Mapping, Sequence

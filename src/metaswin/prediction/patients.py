@@ -1,7 +1,4 @@
-"""One patient's answer out of what the members say.
-
-Predict everybody: the work of rule ``predict_patients``.
-"""
+"""Combine the risks of the fold models to one prediction for each patient."""
 
 import logging
 import shutil

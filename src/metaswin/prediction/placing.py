@@ -1,7 +1,4 @@
-"""How far a patient lies from the training rows, against how far these lie from each other.
-
-Where a new risk stands among those of the training patients, each predicted by models that left it out.
-"""
+"""Compare a new patient with the training patients: distance of the features and percentile of the risk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

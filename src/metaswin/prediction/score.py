@@ -1,7 +1,4 @@
-"""Where a patient lies outside what the models saw.
-
-Every member's risk of every patient, and what it rests on.
-"""
+"""Compute the risk of every patient by every fold model, and warn where a patient differs from the training data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

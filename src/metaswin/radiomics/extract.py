@@ -1,6 +1,4 @@
-"""Features by our own engine: filters once and only where regions lie, one binning an image and region.
-
-Features of every region, on one set of filtered images a patient, by the engine that the settings name.
+"""Extract the features of every region of a patient from one set of filtered images.
 
 A bare ``execute()`` of PyRadiomics crops to each mask before it filters, so that the borders of LoG and the
 scaling of Square … Exponential depend on the region. Here every filter runs once on the patient's whole crop,

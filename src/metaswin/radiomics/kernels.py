@@ -21,23 +21,16 @@ from pathlib import Path
 import llvmlite
 import llvmlite.binding
 import numba
-import numpy as np
-import SimpleITK as sitk
 
 from metaswin.core.errors import UserError
 from metaswin.core.files import flush, write_json
 from metaswin.radiomics.engine.compiled import cache_kernels
-from metaswin.radiomics.extract import run
-from metaswin.radiomics.names import FEATURES, IMAGE_TYPES
-from metaswin.radiomics.regions import cut_region
-from metaswin.radiomics.settings import RadiomicsSettings
 
 logger = logging.getLogger("metaswin.radiomics")
 
 ENGINE = Path(__file__).parent / "engine"
 PART = ".compiling-"  # a folder that is not finished
 LONG = 3600  # seconds: no compilation takes so long
-SHAPE = (20, 22, 24)  # voxels (z, y, x) of the image that the kernels are compiled for
 
 
 @cache
@@ -100,7 +93,7 @@ def compile_kernels(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=PART, ignore_cleanup_errors=True) as temporary:
             own = Path(temporary) / folder.name
             own.mkdir()
-            subprocess.run([sys.executable, "-m", __name__, str(own)], check=True)
+            subprocess.run([sys.executable, "-m", "metaswin.radiomics.call_kernels", str(own)], check=True)
             for file in own.rglob("*.nb?"):
                 flush(file)  # numba takes what a power cut left short for a whole file
             try:
@@ -142,22 +135,3 @@ def _kind() -> str:
     for source in sorted(ENGINE.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
-
-
-def _call_all() -> None:
-    """Call every kernel for the types that the jobs use, on a ball of noise."""
-    grid = np.indices(SHAPE) - np.array(SHAPE).reshape(3, 1, 1, 1) / 2
-    labels = (np.square(grid).sum(0) < 49).astype(np.uint8)
-    voxels = np.random.default_rng(1).normal(0, 100, SHAPE)
-    everything = {"image_types": list(IMAGE_TYPES), "feature_classes": list(FEATURES), "omit_features": []}
-    for kind in (np.int16, np.float32):
-        image = sitk.GetImageFromArray(voxels.astype(kind))
-        for bins in ({"bin_width": 25.0}, {"bin_count": 8}):
-            settings = RadiomicsSettings(**everything, **bins)
-            for _ in run(image, [cut_region(image, labels, [1], settings)], settings):
-                pass
-
-
-if __name__ == "__main__":
-    cache_kernels(Path(sys.argv[1]))
-    _call_all()

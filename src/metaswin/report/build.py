@@ -1,9 +1,4 @@
-"""The patient table, and the pictures that are put into the page.
-
-What the templates show: one view of the cohort and one an endpoint.
-
-Build the report: one HTML file that opens offline, tables as CSV, figures as SVG and PDF.
-"""
+"""Build the report: one HTML file that opens offline, tables as CSV, figures as SVG and PDF."""
 
 import base64
 from collections.abc import Iterable, Mapping

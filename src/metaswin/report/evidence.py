@@ -1,7 +1,4 @@
-"""Tables of evidence beside the results: comparisons, optimism, sample size, DeLong, coverage, sites.
-
-Explanation: SHAP by modality and by feature. Dimensions of the deep features are never shown one by one.
-"""
+"""Tables beside the results: comparisons, optimism, sample size, coverage, sites and Shapley values."""
 
 from typing import Any
 

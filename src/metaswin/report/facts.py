@@ -1,7 +1,4 @@
-"""Facts of the run: versions, machine, settings' hash, times.
-
-Published numbers of Tong et al. 2025 (arXiv 2508.20469), shown beside this run's.
-"""
+"""Facts of the run (versions, machine, settings, times), and the numbers of Tong et al. 2025 (arXiv 2508.20469)."""
 
 import hashlib
 import json

@@ -1,7 +1,4 @@
-"""The charts of one endpoint: ROC, precision and recall, calibration, decision curves, training.
-
-Arms and controls on one scale.
-"""
+"""The charts of one endpoint: ROC, precision-recall, calibration, decision and training curves, and the forest plot."""
 
 import math
 from collections.abc import Callable, Iterable

@@ -1,7 +1,4 @@
-"""Notes and limits of the report, written from the numbers.
-
-What was not run, said plainly with the setting that left it out.
-"""
+"""Notes and limits of the report, written from the numbers and from what was not run."""
 
 from collections.abc import Mapping
 from typing import Any

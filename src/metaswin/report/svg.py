@@ -1,9 +1,7 @@
-"""Draw charts as SVG, for the page and for the files.
+"""Draw charts as SVG for the page, and as SVG and PDF files for manuscripts.
 
 In the page report.js adds the read-out and the buttons. `metaswin.report.svg` turns a file's SVG into a PDF, and
 knows the elements that are written here: ``line``, ``circle``, ``path`` of ``M``, ``L`` and ``Z``, ``text`` and ``g``.
-
-Write figures as files for a manuscript: SVG and, made from it, PDF; the same bytes for the same figure.
 """
 
 import html

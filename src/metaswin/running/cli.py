@@ -1,14 +1,11 @@
-"""A commented configuration for a new study.
-
-``metaswin run``, ``init``, ``doctor`` and ``status``.
-"""
+"""The commands ``metaswin run``, ``init``, ``doctor`` and ``status``."""
 
 import argparse
 from pathlib import Path
 
 from metaswin.core.errors import UserError, suggestion
 from metaswin.core.files import write_text
-from metaswin.running.places import workflow_root
+from metaswin.running.places import CONFIG, workflow_root
 
 HEAD = """\
 # The configuration of this folder; `metaswin run` reads it by itself, plain Snakemake with `--configfile {name}`.
@@ -37,9 +34,6 @@ def write_config(folder: Path, example: str) -> Path:
     text = texts[example].read_text(encoding="utf-8")
     write_text(path, text if example == "all-settings" else HEAD.format(name=CONFIG) + text)
     return path
-
-
-CONFIG = "metaswin.yaml"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 from metaswin.config.read import read_config
 from metaswin.core.errors import UserError
 from metaswin.core.files import write_text
-from metaswin.running.cli import CONFIG
 from metaswin.running.leftovers import Leftovers, end_jobs, find_leftovers, live_snakemake, remove_interrupted, unlock
 from metaswin.running.owner import Owner, become, hold, is_elsewhere, last_owner, live_owner
-from metaswin.running.places import cache_problem, workflow_root
+from metaswin.running.places import CONFIG, cache_problem, workflow_root
 
 ENDED = "--jobs-ended"
 PROBE = 1 << 18  # bytes

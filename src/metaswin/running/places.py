@@ -7,6 +7,8 @@ from pathlib import Path
 import metaswin
 from metaswin.core.errors import UserError
 
+CONFIG = "metaswin.yaml"
+
 
 def workflow_root() -> Path:
     """Folder of the Snakefile, with `workflow`, `config`, `profiles` and `requirements.txt` beside it.

@@ -1,6 +1,4 @@
-"""What Snakemake's own log says of a run (9.27): steps, cores, failed jobs.
-
-``metaswin status``: how far a run is, what failed, and which models will be fitted anew.
+"""The command ``metaswin status``: progress, failed jobs, and models that will be fitted again.
 
 Everything but the plan is read from files, so that it answers at once, while a run goes on or after it, on any machine
 that sees the folder.

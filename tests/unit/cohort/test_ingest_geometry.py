@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from test_ingest_choice import ct
+from ingest_series import ct
 
 from metaswin.cohort.choice import Series
 from metaswin.cohort.contour_sets import Roi

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaswin.imaging.batches import batches
-from metaswin.imaging.organ_masks import labels_of, resolve
+from metaswin.imaging.organ_labels import labels_of, resolve
 
 IDS = st.sets(st.text("ABC0123456789-", min_size=1, max_size=8), max_size=60)
 

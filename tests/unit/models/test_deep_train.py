@@ -9,70 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import deep_run
 import numpy as np
-import pandas as pd
 import pytest
-import SimpleITK as sitk
 import torch
+from deep_run import COUNT, SETTINGS, make_cohort, train
 from patch_file import collected, spoil
 
-from metaswin.config.imaging import PatchesSettings
 from metaswin.config.models import DeepSettings
 from metaswin.core.errors import UserError
-from metaswin.core.files import read_json, read_table, write_table, write_volume
+from metaswin.core.files import read_json, read_table, write_table
 from metaswin.models.backbones import build
 from metaswin.models.deep_features import extract_features, load_network, score
 from metaswin.models.patches import load_patch
-from metaswin.models.train_network import train_network
 from metaswin.models.training import Scratch, early_stopping_split, fit
-
-PATCHES = PatchesSettings(size=32, spacing=2.0, organ_groups={})
-SETTINGS = DeepSettings(embed_dim=12, epochs=4, warmup_epochs=1, threads=1, checkpoint_every=2, device="cpu")
-COUNT = 12
-
-
-def make_cohort(folder: Path) -> None:
-    """Patches of twelve patients, the last without one, and three folds of four."""
-    random = np.random.default_rng(0)
-    z, y, x = np.mgrid[:32, :32, :32] - 15.5
-    radius = np.sqrt(x**2 + y**2 + z**2)
-    labels = [index % 2 for index in range(COUNT)]
-    for index, label in enumerate(labels):
-        tumor = (radius < random.uniform(6, 10)).astype(np.float32)
-        ct = (0.3 + 0.4 * label * tumor + 0.05 * random.standard_normal(tumor.shape)).astype(np.float32)
-        channels = [ct, tumor, ((radius < 13) - tumor).astype(np.float32)]
-        write_volume(folder / f"P{index:02d}.nii.gz", sitk.JoinSeries([sitk.GetImageFromArray(c) for c in channels]))
-    (folder / f"P{COUNT - 1:02d}.nii.gz").write_bytes(b"")
-    collected(folder)
-    label = pd.array([*labels[:-2], None, labels[-1]], dtype="Int8")
-    write_table(
-        folder / "folds.parquet",
-        pd.DataFrame(
-            {
-                "patient": [f"P{index:02d}" for index in range(COUNT)],
-                "label": label,
-                "time": np.nan,
-                "event": label,
-                "repeat": 0,
-                "fold": [*[0] * 4, *[1, 1, 2, 2] * 2],
-            }
-        ),
-    )
-
-
-def train(folder: Path, out: Path, fit: str = "without-0", settings: DeepSettings = SETTINGS, seed: int = 1) -> Path:
-    """Train the network of one fit on the cohort of `folder`; the folder of its outputs."""
-    train_network(
-        str(folder / "patches.safetensors"),
-        str(folder / "folds.parquet"),
-        {"network": str(out / fit / "network.safetensors"), "training": str(out / fit / "training.json")},
-        out / "scratch" / fit,
-        {"endpoint": "dm", "repeat": 0, "fit": fit, "backbone": settings.backbone},
-        settings,
-        PATCHES,
-        seed,
-    )
-    return out / fit
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +42,7 @@ KILLED = """
 import logging, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_deep_train import train
+from deep_run import train
 
 class Kill(logging.Handler):
     def emit(self, record):
@@ -109,7 +59,7 @@ train(Path(sys.argv[2]), Path(sys.argv[3]))
 def test_train_when_killed_after_the_third_epoch_then_resumes_and_ends_bit_for_bit(
     cohort, undisturbed, tmp_path, caplog
 ):
-    arguments = [str(Path(__file__).parent), str(cohort), str(tmp_path)]
+    arguments = [str(Path(deep_run.__file__).parent), str(cohort), str(tmp_path)]
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (tmp_path / "without-0").exists()

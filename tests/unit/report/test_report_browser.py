@@ -2,9 +2,9 @@
 
 import pytest
 from browser import executable, launched, opened
+from report_page import config_of, evaluated
 from synthetic_evidence import draw_evidence, draw_maps, draw_pictures
 from synthetic_run import Plan, draw
-from test_report_page import config_of, evaluated
 
 from metaswin.config.report import ReportSettings
 from metaswin.report.build import build_report

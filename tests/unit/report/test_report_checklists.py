@@ -4,8 +4,8 @@ import json
 from importlib import resources
 
 import pytest
+from report_page import config_of, evaluated
 from synthetic_run import Plan, draw
-from test_report_page import config_of, evaluated
 
 from metaswin.report.checklists import filled
 from metaswin.report.data import read_report_data

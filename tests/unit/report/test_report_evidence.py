@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from report_page import config_of, evaluated, reported
 from synthetic_evidence import draw_evidence, draw_maps, draw_pictures
 from synthetic_run import Plan, draw
-from test_report_page import config_of, evaluated, reported
 
 from metaswin.core.files import read_table, write_table
 from metaswin.core.formatting import reason

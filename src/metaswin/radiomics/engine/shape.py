@@ -1,13 +1,9 @@
-"""Shape features of a region, PyRadiomics' definitions: surface by marching cubes, axes of the voxels' covariance.
-
-Area and volume of a region's surface by marching cubes (Lorensen and Cline 1987), and the surface's vertices.
+"""Shape features with PyRadiomics' definitions: surface mesh, axes of the voxels' covariance, and diameters.
 
 A cube has its corners at the centres of 2 × 2 × 2 voxels; corner (z, y, x) is bit 4 z + 2 y + x of its number. The
 vertices lie midway between a voxel inside and one outside. How the vertices of a cube are joined is a choice (ambiguous
 faces, polygons that are not flat); ours is the one whose areas and volumes equal PyRadiomics' for each of the 256
 cubes, which a test checks cube by cube.
-
-Largest distances between vertices of a region's surface, in space and within planes.
 
 PyRadiomics compares all pairs. The farthest pair of a plane are corners of the convex hull of its points, and the
 farthest pair in space are corners of the hulls of their planes, so that only those are compared.
