@@ -24,7 +24,7 @@ install: .venv/.installed
 	touch $@
 
 demo: install
-	$(BIN)/metaswin simulate --out demo/data -n 44 --preset demo --seed 2 --matrix 72 --coverage 96 --draws 100000 --jobs $(CORES)
+	$(BIN)/metaswin simulate --out demo/data -n 40 --preset demo --seed 1 --matrix 72 --coverage 96 --draws 100000 --jobs $(CORES)
 	$(SNAKEMAKE) --directory demo --configfile config/demo.yaml -- all
 	@echo "The report: $(CURDIR)/demo/results/report/report.html"
 

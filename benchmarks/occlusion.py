@@ -1,12 +1,12 @@
-"""Occlusion maps at two settings: how long they take, and how much alike the maps of the same patients are.
+"""Occlusion maps by one pass for each cube and by integrated gradients: seconds, and how much the maps agree.
 
 Give a trained network and the patches of patients that it has not seen, of a finished run:
 
     python benchmarks/occlusion.py --network runs/sts/results/models/…/network.safetensors \
-        --patches runs/sts/results/patches/*.nii.gz --old 20 10 --new 20 20
+        --patches runs/sts/results/features/patches.safetensors --patients STS_018 STS_025
 
-Printed for each patient: cubes and processor seconds of both maps, the rank correlation (Spearman) of the voxels of
-tumour and ring, and the distance (mm) between the two places of the largest absolute effect.
+Printed for each patient: cubes, processor seconds of both maps, the rank correlation (Spearman) of the voxels of tumour
+and ring, and the distance (mm) between the two places of the largest absolute effect.
 """
 
 import argparse
@@ -26,26 +26,25 @@ from metaswin.models.patches import load_patch
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", type=Path, required=True)
-    parser.add_argument("--patches", type=Path, nargs="+", required=True)
-    for name in ("--old", "--new"):
-        parser.add_argument(name, type=float, nargs=2, metavar=("CUBE", "STEP"), required=True, help="mm")
+    parser.add_argument("--patches", type=Path, required=True)
+    parser.add_argument("--patients", nargs="+", required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
     network = load_network(args.network)
     spacing = float(read_facts(args.network)["patches"]["spacing"])
-    settings = [OcclusionSettings(cube=cube, step=step) for cube, step in (args.old, args.new)]
-    print("patient\tcubes\tcubes\tseconds\tseconds\trank correlation\tmaxima apart (mm)")
+    settings = [OcclusionSettings(method=method) for method in ("occlusion", "gradient")]
+    print("patient\tcubes\tseconds\tseconds\trank correlation\tmaxima apart (mm)")
     rows = []
-    for path in args.patches:
-        patch = load_patch(path).half().float()
+    for patient in args.patients:
+        patch = load_patch(args.patches, patient).float()
         maps, seconds = [], []
         for choice in settings:
             start = time.process_time()
             maps.append(occlusion_map(network, patch, spacing, choice))
             seconds.append(time.process_time() - start)
-        cubes = [len(cubes_at(patch, spacing, choice)) for choice in settings]
-        rows.append((*cubes, *seconds, *_alike(*maps, (patch[1:3] > 0).any(dim=0).numpy(), spacing)))
-        print(path.name.split(".")[0], *(f"{value:.4g}" for value in rows[-1]), sep="\t", flush=True)
+        lesion = (patch[1:3] > 0).any(dim=0).numpy()
+        rows.append((len(cubes_at(patch, spacing, settings[0])), *seconds, *_alike(*maps, lesion, spacing)))
+        print(patient, *(f"{value:.4g}" for value in rows[-1]), sep="\t", flush=True)
     print("median", *(f"{value:.4g}" for value in np.median(rows, axis=0)), sep="\t")
 
 

@@ -92,9 +92,12 @@ class OcclusionSettings(Settings):
     """A cube of edge `cube` (mm) is hidden in steps of `step` (mm), wherever it meets tumour or ring.
 
     ``hide: ct`` makes the CT in the cube plain (the middle of its window) and leaves the masks as they are; ``all``
-    takes tumour, ring and organs out of the cube too.
+    takes tumour, ring and organs out of the cube too. With ``method: gradient`` integrated gradients at `steps` points
+    estimate the fall of the logit for all cubes at once; ``occlusion`` runs the network once for each cube.
     """
 
+    method: Literal["gradient", "occlusion"] = "gradient"
+    steps: int = Field(default=8, ge=1)
     cube: float = Field(default=20.0, gt=0)
     step: float = Field(default=10.0, gt=0)
     hide: Literal["ct", "all"] = "ct"

@@ -139,12 +139,15 @@ def _run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings, 
         from metaswin.radiomics.kernels import load_kernels
 
         load_kernels()
+        images = run(image, regions, settings)
     else:
-        from metaswin.radiomics.with_pyradiomics import run
+        from metaswin.radiomics import with_pyradiomics
+
+        images = with_pyradiomics.run(image, regions, settings)
 
     made = []
     start = time.perf_counter()
-    for name in run(image, regions, settings):
+    for name in images:
         made.append(name)
         now = time.perf_counter()
         logger.info("%d of %d: %s: %d regions in %.1f s", len(made), len(expected), name, len(regions), now - start)

@@ -16,13 +16,11 @@ def library(tmp_path, monkeypatch):
     root = tmp_path / "metaswin"
     (root / "images").mkdir(parents=True)
     (root / "images/__init__.py").write_text('"""Images."""\n')
-    (root / "images/convert.py").write_text(
-        "def convert():\n    from metaswin.core.files import write\n    return write\n"
-    )
+    (root / "images/convert.py").write_text("def convert():\n    from metaswin.files import write\n    return write\n")
     (root / "files.py").write_text("def write():\n    return 1\n")
     (root / "other.py").write_text("x = 1\n")
     script = tmp_path / "script.py"
-    script.write_text("from metaswin.imaging.convert import convert\nconvert()\n")
+    script.write_text("from metaswin.images.convert import convert\nconvert()\n")
     monkeypatch.setattr(provenance, "ROOT", root)
     forget()
     yield root, script

@@ -46,7 +46,9 @@ def test_reasons_when_the_clinical_table_is_all_then_radiomics_controls_cannot_b
 
 
 def test_reasons_when_features_come_as_a_table_then_nothing_can_be_shuffled(repository):
-    config = example(repository, "demo", data={"source": "features", "features": "features.csv"})
+    config = example(
+        repository, "demo", data={"source": "features", "features": "features.csv"}, fusion={"arms": "auto"}
+    )
     assert set(reasons(config)) == {"shuffled"}
 
 
@@ -54,4 +56,5 @@ def test_reasons_when_all_arms_are_deep_and_no_network_is_permuted_then_permutat
     fusion = {"arms": ["deep"], "headline_arm": "deep"}
     config = example(repository, "demo", fusion=fusion, controls={"permutation": {"deep": "none"}})
     assert "permuted" in reasons(config)
-    assert "permuted" not in reasons(example(repository, "demo", fusion=fusion))
+    permuted = {"permutation": {"deep": "once"}}
+    assert "permuted" not in reasons(example(repository, "demo", fusion=fusion, controls=permuted))

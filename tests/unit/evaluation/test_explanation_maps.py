@@ -26,7 +26,7 @@ from metaswin.models.backbones import build
 from metaswin.models.deep_features import load_network, save_network, score
 from metaswin.models.patches import load_patch
 
-OCCLUSION = OcclusionSettings(cube=8.0, step=4.0, batch_size=3)
+OCCLUSION = OcclusionSettings(cube=8.0, step=4.0, batch_size=3, method="occlusion")
 
 
 class Spots(torch.nn.Module):
@@ -46,6 +46,31 @@ def patch():
     values[0] = 0.9
     values[1, 4:12, 4:12, 4:12] = 1.0
     return values
+
+
+@pytest.mark.parametrize("hide", ["ct", "all"])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_map_when_the_network_is_linear_then_gradients_give_the_occlusion_map(patch, hide, steps):
+    exact = OCCLUSION.model_copy(update={"hide": hide})
+    fast = exact.model_copy(update={"method": "gradient", "steps": steps})
+    maps = [occlusion_map(Spots(), patch, 2.0, settings) for settings in (exact, fast)]
+    np.testing.assert_allclose(*maps, atol=1e-5)
+
+
+class Square(torch.nn.Module):
+    """Logit: the square of the CT at one voxel."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, patches):
+        return patches[:, 0, 5, 6, 7] ** 2 * self.weight, patches.flatten(1)
+
+
+def test_map_when_one_voxel_counts_by_its_square_then_midpoints_integrate_it_exactly(patch):
+    found = occlusion_map(Square(), patch, 2.0, OcclusionSettings(cube=8.0, step=4.0, steps=3))
+    assert found[5, 6, 7] == pytest.approx(0.9**2 - 0.5**2, rel=1e-5)
 
 
 def test_map_when_one_voxel_of_the_ct_counts_then_the_fall_is_where_cubes_hide_it(patch):
