@@ -78,11 +78,7 @@ class RoiSettings(Settings):
 
 
 class SeriesChoiceSettings(Settings):
-    """Choice among several CTs of a patient, after contour reference and date.
-
-    A CT that the contour refers to comes first, and CTs after the start of treatment are excluded. Among equals the CT
-    nearest before the start of treatment is taken, without that date the earliest.
-    """
+    """Choice among several CTs of a patient: referenced by the contour, dated before treatment, then these."""
 
     prefer_kernel: list[Pattern] = Field(
         default=[],
@@ -217,7 +213,7 @@ class EndpointSettings(Settings):
     )
     start: str | None = Field(default=None, description="Column with the date that dates count from.")
     event: EventSource | None = Field(default=None, description="The event; needs horizon_days and followup.")
-    death: EventSource | None = Field(default=None, description="Death, which competes with the event.")
+    death: EventSource | None = Field(default=None, description="Death before the event; settings as of event.")
     followup: str | None = Field(default=None, description="Column with the last follow-up (days, or a date).")
     deaths: Literal["nonevent", "exclude"] = Field(
         default="nonevent", description="What a death before h without DM is; exclude: the patient is left out."

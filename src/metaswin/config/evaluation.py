@@ -74,11 +74,7 @@ Heads = Annotated[list[Literal["network", "logistic"]], Field(min_length=1)]
 
 
 class PermutationSettings(Settings):
-    """Refits on permuted outcomes, cheaper than the run: the first repeat only, and as set here.
-
-    The headline arm also has the head that answers. The unpermuted outcome is refitted in the same way, and p compares
-    with that.
-    """
+    """Refits on permuted outcomes, and on the true one to compare with: the first repeat only, and as set here."""
 
     n: int = Field(default=200, ge=1, description="Number of permutations.")
     batch: int = Field(default=20, ge=1, description="Permutations per job.")
@@ -115,10 +111,7 @@ class ControlsSettings(Settings):
 
 
 class OcclusionSettings(Settings):
-    """Occlusion maps: a cube is hidden step by step, wherever it meets tumour or ring.
-
-    A map takes minutes per patient on one CPU core at the default patch.
-    """
+    """Occlusion maps: a cube is hidden step by step, wherever it meets tumour or ring."""
 
     cube: float = Field(default=20.0, gt=0, description="Edge of the cube (mm).")
     step: float = Field(
@@ -129,8 +122,8 @@ class OcclusionSettings(Settings):
     )
     hide: Literal["ct", "all"] = Field(
         default="ct",
-        description="ct: the CT in the cube becomes plain, the middle of its window; all: tumour, ring and organs "
-        "leave the cube too.",
+        description="ct: the CT in the cube becomes plain, the middle of its window, and the masks stay; all: tumour, "
+        "ring and organs leave the cube too.",
     )
     batch_size: int = Field(default=8, ge=1, description="Places of the cube that the network scores at once.")
 

@@ -8,7 +8,7 @@ from metaswin.core.settings import Settings
 
 
 class AnatomySettings(Settings):
-    """Volume (mm³), mean HU, distance to the tumour (mm) and contact with it, of organs."""
+    """Measures of organs: volume (mm³), mean HU, distance to the tumour (mm) and contact with it (mm²)."""
 
     enabled: bool = Field(default=True, description="Measure the organs; the modality anatomy is made of them.")
     structures: list[str] = Field(
@@ -24,7 +24,7 @@ class StabilitySettings(Settings):
     patients: int = Field(
         default=50,
         ge=2,
-        description="Patients whose masks are perturbed, drawn by the seed; all where there are fewer.",
+        description="Patients whose masks are perturbed, drawn by the seed; all if fewer are planned.",
     )
     perturbations: int = Field(
         default=3, ge=2, description="Random masks of each of them; docs/methods.md compares with 10."
@@ -61,7 +61,7 @@ class HarmonisationSettings(Settings):
 
     method: Literal["none", "combat"] = Field(
         default="none",
-        description="combat moves every value of each feature, so look at evaluation/site.parquet first.",
+        description="combat moves every value of each feature: look at evaluation/site.parquet first.",
     )
     batch: str = Field(
         default="manufacturer",

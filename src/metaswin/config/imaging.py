@@ -146,8 +146,8 @@ class TotalSegmentatorSettings(Settings):
     threads: int = Field(default=2, ge=1, description="CPU threads of a job.")
     weights: str = Field(
         default="weights/totalsegmentator",
-        description="Folder of the weights in TotalSegmentator's own layout, see `metaswin weights list | fetch | "
-        "verify`; nothing is downloaded during a run.",
+        description="Folder of the weights, relative to the working directory, in TotalSegmentator's own layout; see "
+        "`metaswin weights list | fetch | verify`. Nothing is downloaded during a run.",
     )
     license: str | None = Field(
         default=None, description="Number for tasks that are not openly licensed, from TotalSegmentator's authors."
@@ -178,7 +178,7 @@ class OrgansSettings(Settings):
 
     backend: Literal["threshold", "masks", "totalsegmentator"] = Field(
         default="totalsegmentator",
-        description="totalsegmentator; threshold: tissues by HU, which needs no weights; masks: your own.",
+        description="totalsegmentator: its networks; threshold: tissues by HU, needs no weights; masks: your own.",
     )
     totalsegmentator: TotalSegmentatorSettings = TotalSegmentatorSettings()
     threshold: ThresholdSettings = ThresholdSettings()

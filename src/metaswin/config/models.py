@@ -27,8 +27,8 @@ class DeepSettings(Settings):
         default=4,
         ge=2,
         description="Edge of the Swin's attention windows (tokens of 2 x 2 x 2 voxels). Windows that divide "
-        "patches.size / 2, / 4 and / 8 need no padding: 4 suits 32 and 64 voxels, 6 suits 48; MONAI's own 7 costs three "
-        "times the time of 4.",
+        "patches.size / 2, / 4 and / 8 need no padding: 4 suits 32 and 64 voxels, 6 suits 48. MONAI's own 7 takes "
+        "three times as long as 4.",
     )
     resnet_depth: Literal[10, 18, 34] = Field(default=18, description="Layers of the ResNet.")
     pretrained: str | None = Field(
@@ -37,7 +37,7 @@ class DeepSettings(Settings):
     epochs: int = Field(default=100, ge=1, description="Largest number of epochs.")
     batch_size: int = Field(default=4, ge=2, description="Patches per step.")
     learning_rate: float = Field(default=5e-4, gt=0, description="Learning rate after the warm-up.")
-    weight_decay: float = Field(default=1e-2, ge=0, description="Weight decay.")
+    weight_decay: float = Field(default=1e-2, ge=0, description="Weight decay of the optimiser.")
     warmup_epochs: int = Field(default=5, ge=0, description="Epochs in which the learning rate rises.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Dropout rate.")
     early_stopping_fraction: float = Field(
@@ -82,7 +82,7 @@ class NetworkSettings(Settings):
         description="Precisions of the Gaussian prior on all weights: the penalty is penalty / (2 n) * |w|². The one "
         "with the lowest log loss on inner out-of-fold predictions is taken.",
     )
-    learning_rate: float = Field(default=0.02, gt=0, description="Learning rate.")
+    learning_rate: float = Field(default=0.02, gt=0, description="Learning rate of the optimiser.")
     steps: int = Field(default=200, ge=1, description="Training steps.")
     batch_size: int = Field(
         default=256, ge=1, description="Rows per step; training sets of at most this size are used whole in each step."
@@ -127,7 +127,7 @@ class FusionSettings(Settings):
         default=True, description="Fit intercept and slope of the logits on inner out-of-fold predictions."
     )
     flag_single_column_auc: float = Field(
-        default=0.95, gt=0.5, le=1, description="AUC from which on a clinical column that alone reaches it is flagged."
+        default=0.95, gt=0.5, le=1, description="A column that alone has a higher AUC on the training rows is flagged."
     )
 
 

@@ -24,7 +24,7 @@ class RadiomicsSettings(Settings):
 
     engine: Literal["metaswin", "pyradiomics"] = Field(
         default="metaswin",
-        description="metaswin is the faster one of metaswin and pyradiomics; equal values, docs/radiomics.md.",
+        description="metaswin or pyradiomics: equal values, metaswin is faster (docs/radiomics.md).",
     )
     crop: Literal["patient", "per-region"] = Field(
         default="patient",
