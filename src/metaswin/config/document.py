@@ -154,8 +154,8 @@ def _comment(text: str, width: int) -> list[str]:
     return [f"# {line}" for line in _wrapped(text, width - 2)]
 
 
-def _wrapped(text: str, width: int, **options: str) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False, **options)
+def _wrapped(text: str, width: int, hanging: str = "") -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
 
 
 def _indented(lines: Iterator[str] | list[str]) -> list[str]:
@@ -170,7 +170,7 @@ def _pair(name: str, value: Any, width: int) -> list[str]:
     if isinstance(value, dict):
         inner = [line for key, each in value.items() for line in _pair(key, each, width - 2)]
     else:  # YAML reads a line break as a space
-        inner = _wrapped(_flow(value), width - 2, subsequent_indent=" ")
+        inner = _wrapped(_flow(value), width - 2, hanging=" ")
     return [f"{_flow(name)}:", *_indented(inner)]
 
 

@@ -18,8 +18,8 @@ class EvaluationSettings(Settings):
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence level of the intervals.")
     threshold: Literal["youden", "sensitivity"] = Field(
         default="youden",
-        description="Rule of the decision threshold. youden: the largest Youden index; sensitivity: the sensitivity "
-        "below.",
+        description="Rule of the decision threshold. youden: the largest Youden index; sensitivity: "
+        "evaluation.sensitivity is reached.",
     )
     sensitivity: float = Field(
         default=0.8, gt=0, lt=1, description="Sensitivity to reach, with threshold: sensitivity."
