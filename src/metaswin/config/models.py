@@ -36,7 +36,9 @@ class DeepSettings(Settings):
     )
     epochs: int = Field(default=100, ge=1, description="Largest number of epochs.")
     batch_size: int = Field(default=4, ge=2, description="Patches per step.")
-    learning_rate: float = Field(default=5e-4, gt=0, description="Learning rate after the warm-up; it then falls to zero along half a cosine.")
+    learning_rate: float = Field(
+        default=5e-4, gt=0, description="Learning rate after the warm-up; it then falls to zero along half a cosine."
+    )
     weight_decay: float = Field(default=1e-2, ge=0, description="Weight decay of the optimiser.")
     warmup_epochs: int = Field(default=5, ge=0, description="Epochs in which the learning rate rises linearly.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Dropout rate.")
