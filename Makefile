@@ -69,8 +69,9 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
+# config/config.yaml and the JSON Schema, from the settings' models.
 schema: install
-	$(BIN)/metaswin schema > workflow/schemas/config.schema.json
+	$(BIN)/metaswin schema --write
 
 # Resolve the newest versions that pyproject.toml allows and write them down without local suffixes such as +cpu.
 lock:

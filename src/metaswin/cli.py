@@ -66,11 +66,21 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 
 def _add_schema(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("schema", help="print the JSON Schema of the configuration")
+    parser.add_argument(
+        "--write", action="store_true", help="write it, and config/config.yaml with every default, into the checkout"
+    )
 
-    def run(_: argparse.Namespace) -> int:
-        from metaswin.config.load import json_schema
+    def run(arguments: argparse.Namespace) -> int:
+        from metaswin.config.document import generated_files, json_schema
+        from metaswin.core.files import write_text
+        from metaswin.running.places import workflow_root
 
-        print(json_schema(), end="")
+        if not arguments.write:
+            print(json_schema(), end="")
+            return 0
+        for path, text in generated_files().items():
+            write_text(workflow_root() / path, text)
+            print(f"{path} written")
         return 0
 
     parser.set_defaults(run=run)

@@ -22,63 +22,93 @@ Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
 class DataSettings(Settings):
-    """Where the data come from.
+    """Where the data come from."""
 
-    `source` is the way in: ``dicom`` (a folder tree), ``nifti`` (a sheet of image and mask files), ``features``
-    (a ready table of features) or ``clinical`` (the clinical table alone). Only the path of that way is read;
-    with ``ingest.tumor_source: nifti`` the masks of DICOM images come from `sheet` too.
-    Relative paths here and in `clinical.table` start at `root` (default: the working directory).
-    With `pseudonyms` a keyed hash stands for every study id outside the private folder; its key is
-    `pseudonym_key`, a text file, or is made there.
-    """
-
-    source: Literal["dicom", "nifti", "features", "clinical"] | None = None
-    root: str | None = None
-    dicom: str | None = None
-    sheet: str | None = None
-    features: str | None = None
-    pseudonyms: bool = False
-    pseudonym_key: str | None = None
+    source: Literal["dicom", "nifti", "features", "clinical"] | None = Field(
+        default=None,
+        description="The way in. dicom: a folder tree; nifti: a sheet of image and mask files; features: a ready table "
+        "of features; clinical: the clinical table alone. Only the path of this way is read.",
+    )
+    root: str | None = Field(
+        default=None,
+        description="Folder where relative paths of this section and of clinical.table start; null: the working "
+        "directory.",
+    )
+    dicom: str | None = Field(
+        default=None,
+        description="Folder tree with CT and RTSTRUCT or SEG; the names of files and their extensions do not matter.",
+    )
+    sheet: str | None = Field(
+        default=None,
+        description="CSV with the columns patient_id, image, primary and nodes, which name NIfTI files. It also gives "
+        "the masks of DICOM images with ingest.tumor_source: nifti.",
+    )
+    features: str | None = Field(
+        default=None,
+        description="CSV or Parquet with one row per patient: the columns patient_id and <region>__<feature>.",
+    )
+    pseudonyms: bool = Field(
+        default=False,
+        description="Write a keyed hash such as P-0123456789ab in place of every study id outside the private folder; "
+        "private/pseudonyms.csv says whose it is.",
+    )
+    pseudonym_key: str | None = Field(
+        default=None,
+        description="Text file with a secret of 32 characters or more; null: private/pseudonyms.key, which is made at "
+        "the first run.",
+    )
 
 
 class RoiSettings(Settings):
-    """ROI-name patterns per role: regular expressions, case ignored, matched against the whole trimmed name.
+    """ROI names of each role: regular expressions over the whole trimmed name, case ignored.
 
-    A name that matches `exclude` is never a lesion. Several matching ROIs of one role are joined. A name that
-    matches both roles is taken as primary, with a warning.
+    A name that matches both roles is taken as primary, with a warning.
     """
 
-    primary: list[Pattern] = ["gtv", "gtv[-_ ]?p.*", "gtv[-_ ]?t.*", "primary.*"]
-    nodes: list[Pattern] = ["gtv[-_ ]?n.*", "gtv[-_ ]?ln.*", "node.*"]
-    exclude: list[Pattern] = []
+    primary: list[Pattern] = Field(
+        default=["gtv", "gtv[-_ ]?p.*", "gtv[-_ ]?t.*", "primary.*"],
+        description="Primary tumour; several matching ROIs are joined. It also takes names that match nodes, with a "
+        "warning.",
+    )
+    nodes: list[Pattern] = Field(
+        default=["gtv[-_ ]?n.*", "gtv[-_ ]?ln.*", "node.*"],
+        description="Lymph nodes; several matching ROIs are joined.",
+    )
+    exclude: list[Pattern] = Field(default=[], description="Names that are never a lesion.")
 
 
 class SeriesChoiceSettings(Settings):
-    """Preferences among the CT series of a patient, applied after contour reference and date.
+    """Choice among several CTs of a patient: referenced by the contour, dated before treatment, then these."""
 
-    `prefer_kernel` are regular expressions in order of preference, matched against the whole kernel name;
-    `contrast` is ``any`` (no preference), ``prefer`` or ``avoid``. `treatment_start` names the clinical column
-    with the date (in ``clinical.date_format``) on or before which the CT must lie; CTs after it are excluded.
-    Among equals the CT nearest before the start of treatment is taken, without that date the earliest.
-    """
-
-    prefer_kernel: list[Pattern] = []
-    contrast: Literal["any", "prefer", "avoid"] = "any"
-    treatment_start: str | None = None
+    prefer_kernel: list[Pattern] = Field(
+        default=[],
+        description="Regular expressions over the whole name of the kernel, case ignored, in order of preference.",
+    )
+    contrast: Literal["any", "prefer", "avoid"] = Field(
+        default="any", description="Contrast medium; any: no preference."
+    )
+    treatment_start: str | None = Field(
+        default=None,
+        description="Clinical column with the date of the start of treatment, in clinical.date_format. Later CTs are "
+        "excluded; among equals the CT nearest before it is taken, without this column the earliest.",
+    )
 
 
 class IngestSettings(Settings):
-    """How patients, images and contours are found in the folder tree.
+    """How patients, images and contours are found in the folder tree."""
 
-    `tumor_source` says who draws the tumour: ``rtstruct`` and ``seg`` (DICOM objects of the tree), ``nifti``
-    (masks named in ``data.sheet``) or ``nnunet`` (a trained model, see ``images.nnunet``).
-    """
-
-    patient_id: Literal["header", "folder"] = "header"
-    patient_folder_level: int = Field(
-        default=1, ge=1, description="with patient_id: folder, its depth below data.dicom"
+    patient_id: Literal["header", "folder"] = Field(
+        default="header",
+        description="Where the study id stands. header: PatientID of the DICOM header; folder: the name of a folder.",
     )
-    tumor_source: Literal["rtstruct", "seg", "nifti", "nnunet"] = "rtstruct"
+    patient_folder_level: int = Field(
+        default=1, ge=1, description="Depth of that folder below data.dicom, with patient_id: folder."
+    )
+    tumor_source: Literal["rtstruct", "seg", "nifti", "nnunet"] = Field(
+        default="rtstruct",
+        description="Who draws the tumour. rtstruct and seg: DICOM objects of the tree; nifti: masks of data.sheet; "
+        "nnunet: a trained model, see images.nnunet.",
+    )
     rois: RoiSettings = RoiSettings()
     series: SeriesChoiceSettings = SeriesChoiceSettings()
 
@@ -88,35 +118,49 @@ Value = str | int | float | bool
 
 
 class ColumnSettings(Settings):
-    """Role and reading of one column.
+    """Role and reading of one column of the clinical table."""
 
-    `kind` is guessed from the values when not given. `range` (numeric columns) is what is plausible, in the
-    column's unit; a value outside is reported. `values` (categories) are those that may occur, compared trimmed and
-    case-folded. Other values are reported and treated as missing. `map` replaces raw values before anything else
-    reads them.
-    """
-
-    role: Role
-    kind: Literal["numeric", "category"] | None = None
-    range: tuple[float, float] | None = None
-    values: list[Value] = []
-    map: dict[str, str | float] = {}
+    role: Role = Field(description="What the column is used for.")
+    kind: Literal["numeric", "category"] | None = Field(default=None, description="null: guessed from the values.")
+    range: tuple[float, float] | None = Field(
+        default=None,
+        description="Plausible values of a numeric column, in the column's unit; values outside are reported.",
+    )
+    values: list[Value] = Field(
+        default=[],
+        description="Categories that may occur, compared trimmed and without case; others are reported and treated as "
+        "missing.",
+    )
+    map: dict[str, str | float] = Field(
+        default={}, description="Raw value: its replacement, before anything else reads it."
+    )
 
 
 class ClinicalSettings(Settings):
-    """The clinical table.
+    """The clinical table."""
 
-    `columns` gives each column a role; ``column: baseline`` is short for ``column: {role: baseline}``. Columns
-    not named are ignored. Only `baseline` columns, and `treatment` ones when named in a set, may predict.
-    `sets` are named lists of predictors; without any, all baseline columns make the set ``baseline``.
-    """
-
-    table: str | None = None
-    id: str = "patient_id"
-    na_values: list[str] = ["", "NA", "N/A", "nan", "NaN"]
-    date_format: str = "%Y-%m-%d"
-    columns: dict[str, ColumnSettings] = {}
-    sets: dict[str, list[str]] = {}
+    table: str | None = Field(default=None, description="CSV, UTF-8.")
+    id: str = Field(default="patient_id", description="Column with the study id.")
+    na_values: list[str] = Field(default=["", "NA", "N/A", "nan", "NaN"], description="Values that count as missing.")
+    date_format: str = Field(default="%Y-%m-%d", description="Format of dates, as in Python's strptime.")
+    columns: dict[str, ColumnSettings] = Field(
+        default={},
+        description="Name of a column: its settings, or its role alone. Columns not named are ignored. Only baseline "
+        "columns may predict, and treatment columns that a set names.",
+        examples=[
+            {
+                "age": {"role": "baseline", "kind": "numeric", "range": [18, 110]},
+                "sex": "baseline",
+                "hpv": {"role": "baseline", "values": ["negative", "positive"]},
+            }
+        ],
+    )
+    sets: dict[str, list[str]] = Field(
+        default={},
+        description="Named sets of predictors, each an arm of its own. Without any, all baseline columns make the set "
+        "baseline.",
+        examples=[{"paper": ["age", "sex", "smoking_status", "alcohol"]}],
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -129,28 +173,27 @@ class ClinicalSettings(Settings):
 
 
 class CohortSettings(Settings):
-    """Who belongs to the cohort.
+    """Who belongs to the cohort, by values of clinical columns, compared trimmed and without case."""
 
-    `include` and `exclude` map a column to the values that stay or leave, compared trimmed and case-folded.
-    `baseline_metastasis` does the same for M1 at baseline, with a code of its own.
-    """
-
-    include: dict[str, list[Value]] = {}
-    exclude: dict[str, list[Value]] = {}
-    baseline_metastasis: dict[str, list[Value]] = {}
+    include: dict[str, list[Value]] = Field(default={}, description="Column: values of patients that stay.")
+    exclude: dict[str, list[Value]] = Field(default={}, description="Column: values of patients that leave.")
+    baseline_metastasis: dict[str, list[Value]] = Field(
+        default={},
+        description="Column: values of M1 at baseline, such as { m_stage: [M1] }; these patients leave with a code of "
+        "their own.",
+    )
 
 
 class EventSource(Settings):
-    """Where an event is recorded: `column` with `positive` values, and its day (`time`, days) or `date` column.
+    """Where an event is recorded."""
 
-    Values listed in `uncertain` take the patient out of this endpoint, with a code.
-    """
-
-    column: str
-    positive: list[Value] = [1]
-    uncertain: list[Value] = []
-    time: str | None = None
-    date: str | None = None
+    column: str = Field(description="Column that says whether it happened.")
+    positive: list[Value] = Field(default=[1], description="Values that mean it did.")
+    uncertain: list[Value] = Field(
+        default=[], description="Values that take the patient out of this endpoint, with a code."
+    )
+    time: str | None = Field(default=None, description="Column with the time to the event (days).")
+    date: str | None = Field(default=None, description="Column with the date of the event, instead of time.")
 
 
 class EndpointSettings(Settings):
@@ -158,17 +201,23 @@ class EndpointSettings(Settings):
 
     With `horizon_days` = h: event = first DM in (0, h]; non-event = followed at least h without DM, or died
     before h without DM (`deaths: nonevent`; `exclude` leaves them out); lost before h = unknown.
-    Dates count from the column `start`. `followup` is the column with the last follow-up (days or date).
     """
 
-    column: str | None = None
-    positive: list[Value] = [1]
-    horizon_days: float | None = Field(default=None, gt=0)
-    start: str | None = None
-    event: EventSource | None = None
-    death: EventSource | None = None
-    followup: str | None = None
-    deaths: Literal["nonevent", "exclude"] = "nonevent"
+    column: str | None = Field(default=None, description="A plain 0/1 column; give either this or event.")
+    positive: list[Value] = Field(default=[1], description="Values of column that mean an event.")
+    horizon_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="Horizon h (days). Event: DM in (0, h]; non-event: followed for h or longer without DM, or died "
+        "before; lost before h: unknown.",
+    )
+    start: str | None = Field(default=None, description="Column with the date that dates count from.")
+    event: EventSource | None = Field(default=None, description="The event; needs horizon_days and followup.")
+    death: EventSource | None = Field(default=None, description="Death before the event; settings as of event.")
+    followup: str | None = Field(default=None, description="Column with the last follow-up (days, or a date).")
+    deaths: Literal["nonevent", "exclude"] = Field(
+        default="nonevent", description="What a death before h without DM is; exclude: the patient is left out."
+    )
 
     @model_validator(mode="after")
     def _one_kind(self):
@@ -188,29 +237,37 @@ class EndpointSettings(Settings):
 
 
 class QcSettings(Settings):
-    """What a problem of the data does.
+    """Quality control: results/cohort/qc.html tells everything before any long computation (target qc).
 
-    With ``exclude`` a patient with a problem is left out with a code, and the others go on. With ``stop`` the run ends
-    after the quality control, all problems told at once, if an endpoint has too few events for its folds or anyone
-    would be left out whom the configuration does not leave out itself; the latter again after the images are converted.
-    With ``exclude`` the page tells of too few events where there are fewer than the least number of folds, two.
+    With ``exclude`` the page tells of too few events where there are fewer than the least number of folds.
     """
 
-    on_problem: Literal["exclude", "stop"] = "exclude"
+    on_problem: Literal["exclude", "stop"] = Field(
+        default="exclude",
+        description="exclude: who has a problem is left out, with a code, and the others go on. stop: the run ends "
+        "after the quality control and after the images are converted, with all problems at once, if anyone would be "
+        "left out whom the configuration keeps, or if an endpoint has too few events for its folds.",
+    )
 
 
 LEAST_FOLDS = 3
 
 
 class FoldsSettings(Settings):
-    """Folds of the cross-validation (the paper: five, once).
+    """Folds of the cross-validation; the paper has five, once.
 
     The other folds of an outer fold are its inner folds: a fit that leaves out one of them too scores its rows. These
-    scores serve the deep score, the penalty, the recalibration and the threshold. `stratify` names baseline columns of
-    the clinical table (the tumour subtype) that folds are balanced by, besides the label. With three folds an inner fit
-    learns from a single fold, and the run warns.
+    scores serve the deep score, the penalty, the recalibration and the threshold.
     """
 
-    k: int = Field(default=5, ge=LEAST_FOLDS)
-    repeats: int = Field(default=1, ge=1)
-    stratify: list[str] = []
+    k: int = Field(
+        default=5,
+        ge=LEAST_FOLDS,
+        description="Number of folds. With three an inner fit learns from a single fold, and the run warns.",
+    )
+    repeats: int = Field(default=1, ge=1, description="Number of times the cohort is divided into folds.")
+    stratify: list[str] = Field(
+        default=[],
+        description="Baseline columns of the clinical table that folds are balanced by besides the label, such as the "
+        "site or subtype of the tumour.",
+    )

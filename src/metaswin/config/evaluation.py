@@ -13,33 +13,52 @@ Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
 class EvaluationSettings(Settings):
-    """Intervals, threshold rule, comparisons and strata.
+    """Intervals, threshold rule, comparisons and strata."""
 
-    `strata` names columns of the clinical table, or ``scanner`` (manufacturer) and ``kernel``. Cells with fewer than
-    `min_cell_events` events or non-events are not estimable, and their counts are not told. A numeric column is cut at
-    its `bands`, otherwise at its median where it has more than six values.
-    """
-
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    threshold: Literal["youden", "sensitivity"] = "youden"
-    sensitivity: float = Field(default=0.8, gt=0, lt=1, description="with threshold: sensitivity")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence level of the intervals.")
+    threshold: Literal["youden", "sensitivity"] = Field(
+        default="youden",
+        description="Rule of the decision threshold. youden: the largest Youden index; sensitivity: "
+        "evaluation.sensitivity is reached.",
+    )
+    sensitivity: float = Field(
+        default=0.8, gt=0, lt=1, description="Sensitivity to reach, with threshold: sensitivity."
+    )
     headline_head: Literal["network", "logistic"] = Field(
-        default="network", description="head of the confirmatory comparisons, on both sides"
+        default="network", description="Head of the confirmatory comparisons, on both sides."
     )
     confirmatory_clinical_set: str | None = Field(
-        default=None, description="null = the set with the most columns, the first of them"
+        default=None,
+        description="Clinical set of the confirmatory comparisons, fixed beforehand; null: the set with the most "
+        "columns, the first of them.",
     )
     net_benefit_threshold: Literal["prevalence"] | Probability = Field(
-        default="prevalence", description="threshold probability of the compared net benefit"
+        default="prevalence",
+        description="Threshold probability of the compared net benefit; prevalence: that of the training rows.",
     )
     decision_range: tuple[Probability, Probability] = Field(
-        default=(0.01, 0.5), description="first and last threshold probability of the decision curve"
+        default=(0.01, 0.5), description="First and last threshold probability of the decision curve."
     )
-    calibration_bins: int = Field(default=10, ge=2, description="at most so many quantile bins")
-    strata: list[str] = []
-    bands: dict[str, Annotated[list[float], Field(min_length=1)]] = {}
-    min_cell_events: int = Field(default=5, ge=1)
-    bootstrap: int = Field(default=500, ge=100, description="draws of the interval of a stratum")
+    calibration_bins: int = Field(
+        default=10, ge=2, description="Largest number of quantile bins; small cohorts have fewer."
+    )
+    strata: list[str] = Field(
+        default=[],
+        description="Clinical columns to evaluate by, such as the site of the tumour; with images also scanner "
+        "(manufacturer) and kernel.",
+    )
+    bands: dict[str, Annotated[list[float], Field(min_length=1)]] = Field(
+        default={},
+        description="Stratum: where it is cut, ascending, such as { age: [50, 65] }. Other numeric strata with more "
+        "than six values are cut at their median.",
+    )
+    min_cell_events: int = Field(
+        default=5,
+        ge=1,
+        description="Events and non-events that a cell needs; with fewer it is not estimable and its counts are not "
+        "told.",
+    )
+    bootstrap: int = Field(default=500, ge=100, description="Bootstrap draws of the interval of a stratum.")
 
     @model_validator(mode="after")
     def _in_order(self) -> "EvaluationSettings":
@@ -55,66 +74,81 @@ Heads = Annotated[list[Literal["network", "logistic"]], Field(min_length=1)]
 
 
 class PermutationSettings(Settings):
-    """The permuted outcome.
+    """Refits on permuted outcomes, and on the true one to compare with: the first repeat only, and as set here."""
 
-    `n` permutations, in jobs of `batch`. Each is refitted as the run is, but for what makes it affordable: the first
-    repeat only; the `heads` named, of the headline arm also the head that answers; a forest of `trees` trees; and
-    `penalty: fixed`, the middle one of the head's penalties, which needs no inner fit. ``penalty: chosen`` selects
-    and fits in every inner fit to choose the penalty as the run does. The unpermuted outcome is refitted in the
-    same way, and p compares with that. `deep: once` trains the networks of the first repeat on one permuted outcome
-    and takes their scores in all permutations; ``none`` leaves arms with `deep` out, and so do
-    `fusion.deep_score` in-sample.
-    """
-
-    n: int = Field(default=200, ge=1)
-    batch: int = Field(default=20, ge=1)
-    heads: Heads = ["logistic"]
-    penalty: Literal["fixed", "chosen"] = "fixed"
-    trees: int = Field(default=100, ge=1)
-    deep: Literal["once", "none"] = "once"
+    n: int = Field(default=200, ge=1, description="Number of permutations.")
+    batch: int = Field(default=20, ge=1, description="Permutations per job.")
+    heads: Heads = Field(
+        default=["logistic"], description="Heads of every arm; the headline arm also has evaluation.headline_head."
+    )
+    penalty: Literal["fixed", "chosen"] = Field(
+        default="fixed",
+        description="fixed: the middle one of the head's penalties, without inner fits. chosen: as in the run, by "
+        "inner fits with a selection in each, which takes k times as long.",
+    )
+    trees: int = Field(default=100, ge=1, description="Trees of the forest of the selection.")
+    deep: Literal["once", "none"] = Field(
+        default="once",
+        description="once: the networks of the first repeat are trained on one permuted outcome, as long as the run's, "
+        "and score all permutations. none: arms with deep are left out, as with fusion.deep_score: in-sample.",
+    )
 
 
 class ControlsSettings(Settings):
-    """Controls through the same folds; one that is left out is named in the report.
+    """Controls through the same folds; one that is left out is named in the report."""
 
-    `leaky` selects features before the split: wrong on purpose, to show how much that inflates. `shuffled` takes
-    the radiomics of regions whose voxels are shuffled: same histogram and shape, no texture. `permuted` refits on
-    permuted outcomes.
-    """
-
-    leaky: bool = True
-    shuffled: bool = True
-    permuted: bool = True
+    leaky: bool = Field(
+        default=True,
+        description="Select features before the split: wrong on purpose, to show how much that inflates.",
+    )
+    shuffled: bool = Field(
+        default=True,
+        description="Take the radiomics of regions whose voxels are shuffled: same histogram and shape, no texture. "
+        "This costs one more extraction.",
+    )
+    permuted: bool = Field(default=True, description="Refit on permuted outcomes.")
     permutation: PermutationSettings = PermutationSettings()
 
 
 class OcclusionSettings(Settings):
-    """A cube of edge `cube` (mm) is hidden in steps of `step` (mm), wherever it meets tumour or ring.
+    """Occlusion maps: a cube is hidden step by step, wherever it meets tumour or ring."""
 
-    ``hide: ct`` makes the CT in the cube plain (the middle of its window) and leaves the masks as they are; ``all``
-    takes tumour, ring and organs out of the cube too. With ``method: gradient`` integrated gradients at `steps` points
-    estimate the fall of the logit for all cubes at once; ``occlusion`` runs the network once for each cube.
-    """
-
-    method: Literal["gradient", "occlusion"] = "gradient"
-    steps: int = Field(default=8, ge=1)
-    cube: float = Field(default=20.0, gt=0)
-    step: float = Field(default=10.0, gt=0)
-    hide: Literal["ct", "all"] = "ct"
-    batch_size: int = Field(default=8, ge=1)
+    method: Literal["gradient", "occlusion"] = Field(
+        default="gradient",
+        description="gradient: integrated gradients estimate the effect of all places of the cube at once, in seconds; "
+        "occlusion: the network runs once for each place, which takes minutes.",
+    )
+    steps: int = Field(default=8, ge=1, description="Points at which the gradients are taken.")
+    cube: float = Field(default=20.0, gt=0, description="Edge of the cube (mm).")
+    step: float = Field(
+        default=10.0,
+        gt=0,
+        description="Distance between two places of the cube (mm).",
+    )
+    hide: Literal["ct", "all"] = Field(
+        default="ct",
+        description="ct: the CT in the cube becomes plain, the middle of its window, and the masks stay; all: tumour, "
+        "ring and organs leave the cube too.",
+    )
+    batch_size: int = Field(
+        default=8, ge=1, description="Places of the cube that the network scores at once, with method occlusion."
+    )
 
 
 class ExplanationSettings(Settings):
-    """Shapley values of the headline arm in each fold, and maps of its deep network.
+    """Shapley values of the headline arm in each fold, and maps of its deep network."""
 
-    `background` training rows stand for "not known"; at most `patients` held-out rows of a fold are explained.
-    `permutations` orders of the features (each forwards and backwards) are drawn for the values of single features;
-    those of modalities are exact. Occlusion maps are made of `maps` patients: half of them those of the highest
-    risk, half the most wrong; 0 makes none.
-    """
-
-    background: int = Field(default=100, ge=1)
-    patients: int = Field(default=200, ge=1)
-    permutations: int = Field(default=2, ge=1)
-    maps: int = Field(default=6, ge=0)
+    background: int = Field(default=100, ge=1, description='Training rows that stand for "not known".')
+    patients: int = Field(default=200, ge=1, description="Largest number of held-out rows explained in a fold.")
+    permutations: int = Field(
+        default=2,
+        ge=1,
+        description="Orders of the features, each forwards and backwards, for the values of single features; those of "
+        "modalities are exact.",
+    )
+    maps: int = Field(
+        default=6,
+        ge=0,
+        description="Patients with an occlusion map: half of the highest risk, half the most wrong; 0: none.",
+    )
     occlusion: OcclusionSettings = OcclusionSettings()

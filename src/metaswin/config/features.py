@@ -8,35 +8,43 @@ from metaswin.core.settings import Settings
 
 
 class AnatomySettings(Settings):
-    """What is measured of the organs.
+    """Measures of organs: volume (mm³), mean HU, distance to the tumour (mm) and contact with it (mm²)."""
 
-    `structures` are organs, tissues or groups of ``organs.groups``; one that a patient's organ masks do not have
-    is missing for that patient. The modality `anatomy` is made of them.
-    """
-
-    enabled: bool = True
-    structures: list[str] = ["bone", "air", "glands", "vessels", "nerves"]
+    enabled: bool = Field(default=True, description="Measure the organs; the modality anatomy is made of them.")
+    structures: list[str] = Field(
+        default=["bone", "air", "glands", "vessels", "nerves"],
+        description="Organs, tissues or groups of organs.groups; one that a patient's organ masks lack is missing.",
+    )
 
 
 class StabilitySettings(Settings):
-    """Perturbed masks of a subset of the patients, and what a feature must withstand to stay.
+    """Stability of the radiomics features under perturbed masks, judged on training rows before their selection."""
 
-    `patients` are drawn from the planned ones by the seed; all where there are fewer. Each is drawn anew
-    `perturbations` times, moved by up to `shift` (mm) along each axis and with its contour moved in and out by a
-    smooth noise of standard deviation `noise` (mm) and correlation length `smoothness` (mm); and shrunk and grown
-    by `margin` (mm). A feature stays whose lower 95 % limit of the intraclass correlation is at least `min_icc` for
-    both. Fewer than `min_patients` of them among the training rows: no feature is judged.
-    """
-
-    enabled: bool = True
-    patients: int = Field(default=50, ge=2)
-    perturbations: int = Field(default=3, ge=2)
-    shift: float = Field(default=1.0, ge=0)
-    noise: float = Field(default=1.0, ge=0)
-    smoothness: float = Field(default=5.0, gt=0)
-    margin: float = Field(default=1.0, gt=0)
-    min_icc: float = Field(default=0.75, ge=0, le=1)
-    min_patients: int = Field(default=10, ge=2)
+    enabled: bool = Field(default=True, description="Judge the features and drop the unstable ones.")
+    patients: int = Field(
+        default=50,
+        ge=2,
+        description="Patients whose masks are perturbed, drawn by the seed; all if fewer are planned.",
+    )
+    perturbations: int = Field(
+        default=3, ge=2, description="Random masks of each of them; docs/methods.md compares with 10."
+    )
+    shift: float = Field(default=1.0, ge=0, description="Largest shift of a random mask along each axis (mm).")
+    noise: float = Field(
+        default=1.0, ge=0, description="Standard deviation of the smooth noise that moves the contour in and out (mm)."
+    )
+    smoothness: float = Field(default=5.0, gt=0, description="Correlation length of that noise (mm).")
+    margin: float = Field(default=1.0, gt=0, description="Margin by which masks are also shrunk and grown (mm).")
+    min_icc: float = Field(
+        default=0.75,
+        ge=0,
+        le=1,
+        description="A feature stays if the lower 95 % limit of its intraclass correlation reaches this, for random "
+        "masks and for shrunk and grown ones.",
+    )
+    min_patients: int = Field(
+        default=10, ge=2, description="With fewer of these patients in training no feature is judged."
+    )
 
     @property
     def reach(self) -> float:
@@ -49,19 +57,27 @@ ACQUISITION = ("manufacturer", "model", "kernel", "slice_spacing", "tumor_source
 
 
 class HarmonisationSettings(Settings):
-    """ComBat of the radiomics features, fitted on the training rows of each part of a fold.
+    """ComBat of the radiomics features, fitted on the training rows of each part of a fold, before their selection."""
 
-    `batch` is a column of the used patients (``manufacturer``, ``model``, ``kernel``, ``slice_spacing``,
-    ``tumor_source``) or of the clinical table. `covariates` are baseline (or treatment) columns of the clinical
-    table whose effect stays in the features; never the outcome. A batch with fewer than `min_batch` training
-    patients is left alone, as is one that no training row has. Every value of each feature is moved, so the switch is
-    off by default: look at ``evaluation/site.parquet`` first.
-    """
-
-    method: Literal["none", "combat"] = "none"
-    batch: str = "manufacturer"
-    covariates: list[str] = []
-    min_batch: int = Field(default=8, ge=2)
+    method: Literal["none", "combat"] = Field(
+        default="none",
+        description="combat moves every value of each feature: look at evaluation/site.parquet first.",
+    )
+    batch: str = Field(
+        default="manufacturer",
+        description=f"{', '.join(ACQUISITION)}, or a column of the clinical table such as the centre.",
+    )
+    covariates: list[str] = Field(
+        default=[],
+        description="Baseline or treatment columns of the clinical table whose effect stays in the features; never the "
+        "outcome.",
+    )
+    min_batch: int = Field(
+        default=8,
+        ge=2,
+        description="Training patients that a batch needs; smaller ones, and those that no training row has, are left "
+        "alone.",
+    )
 
 
 SETS = ("radiomics", "peri_radiomics")
@@ -72,11 +88,14 @@ class SelectionSettings(Settings):
     """Selection on training rows: missing, constant, correlated, then random-forest rank.
 
     The paper reduces 1562 features to 36 by a correlation filter and a random forest; it states neither the
-    threshold of the filter nor the size of the forest. `max_missing` is a share of the training rows,
-    `max_correlation` an absolute Spearman correlation, `keep` the number of features kept of each set.
+    threshold of the filter nor the size of the forest.
     """
 
-    max_missing: float = Field(default=0.2, ge=0, le=1)
-    max_correlation: float = Field(default=0.9, gt=0, le=1)
-    trees: int = Field(default=500, ge=1)
-    keep: int = Field(default=36, ge=1)
+    max_missing: float = Field(
+        default=0.2, ge=0, le=1, description="Largest share of training rows in which a feature may be missing."
+    )
+    max_correlation: float = Field(
+        default=0.9, gt=0, le=1, description="Largest absolute Spearman correlation of two features that stay."
+    )
+    trees: int = Field(default=500, ge=1, description="Trees of the forest.")
+    keep: int = Field(default=36, ge=1, description="Features kept of each set: radiomics and peri_radiomics.")

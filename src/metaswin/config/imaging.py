@@ -1,35 +1,39 @@
 """Settings of the chapter imaging: conversion, organs, regions, patches and pictures."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from metaswin.core.settings import Settings
+from metaswin.core.settings import Device, Settings
 
 
 class NnunetSettings(Settings):
-    """A trained nnU-Net v2 model folder that draws the tumour (``ingest.tumor_source: nnunet``)."""
+    """A trained nnU-Net v2 model that draws the tumour, with ingest.tumor_source: nnunet."""
 
-    model_folder: str | None = None
-    folds: list[int] = [0]
-    checkpoint: str = "checkpoint_final.pth"
-    primary_label: int = 1
-    nodes_label: int | None = None
+    model_folder: str | None = Field(default=None, description="Folder of the trained model.")
+    folds: list[Annotated[int, Field(ge=0)]] = Field(
+        default=[0], description="Folds of the model whose networks are averaged."
+    )
+    checkpoint: str = Field(default="checkpoint_final.pth", description="File of the weights in the folder of a fold.")
+    primary_label: int = Field(default=1, ge=1, description="Label of the primary tumour.")
+    nodes_label: int | None = Field(default=None, ge=1, description="Label of the lymph nodes; null: it draws none.")
 
 
 class ImagesSettings(Settings):
-    """CT conversion.
+    """Conversion of the CT and the lesions' masks."""
 
-    `max_spacing_deviation` (mm) is the largest accepted difference of two slice distances within a series;
-    `max_slice_spacing` (mm) the largest accepted slice distance. A voxel of a fractional DICOM SEG belongs to the
-    lesion from `seg_threshold` of the segmentation's maximum on.
-    """
-
-    max_spacing_deviation: float = Field(default=0.1, gt=0)
-    max_slice_spacing: float = Field(default=6.0, gt=0)
-    min_slices: int = Field(default=5, ge=1)
-    seg_threshold: float = Field(default=0.5, gt=0, le=1)
+    max_spacing_deviation: float = Field(
+        default=0.1, gt=0, description="Largest accepted difference of two slice distances within a series (mm)."
+    )
+    max_slice_spacing: float = Field(default=6.0, gt=0, description="Largest accepted slice distance (mm).")
+    min_slices: int = Field(default=5, ge=1, description="Smallest accepted number of slices.")
+    seg_threshold: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of the maximum of a fractional DICOM SEG from which on a voxel belongs to the lesion.",
+    )
     nnunet: NnunetSettings = NnunetSettings()
 
 
@@ -64,16 +68,14 @@ GROUPS = {
 
 
 class ThresholdSettings(Settings):
-    """Limits of the `threshold` backend (HU).
+    """Tissues by HU; the body that is neither air, fat nor bone is soft tissue."""
 
-    Connected parts of air or bone smaller than `min_component_mm3` (mm³) are noise and count as soft tissue;
-    so does all of the body that is neither air, fat nor bone.
-    """
-
-    air_below: float = -400.0
-    fat: tuple[float, float] = (-190.0, -30.0)
-    bone_above: float = 200.0
-    min_component_mm3: float = Field(default=50.0, ge=0)
+    air_below: float = Field(default=-400.0, description="Upper limit of air (HU).")
+    fat: tuple[float, float] = Field(default=(-190.0, -30.0), description="Limits of fat (HU).")
+    bone_above: float = Field(default=200.0, description="Lower limit of bone (HU).")
+    min_component_mm3: float = Field(
+        default=50.0, ge=0, description="Smaller connected parts of air or bone are noise and become soft tissue (mm³)."
+    )
 
     @model_validator(mode="after")
     def _ascending(self) -> "ThresholdSettings":
@@ -84,17 +86,21 @@ class ThresholdSettings(Settings):
 
 
 class MasksSettings(Settings):
-    """The user's own organ masks: a NIfTI per organ at `pattern`, where ``{patient}`` and ``{organ}`` are filled in.
+    """Your own organ masks; where organs overlap, the first named wins."""
 
-    `rtstruct_rois` maps organ names to regular expressions of ROI names (case ignored, whole name) in the RTSTRUCT
-    that holds the tumour. Where organs overlap the first named wins. With `tissues` the rest of the body takes
-    the labels of the `threshold` backend, which the ring's cleaning needs.
-    """
-
-    pattern: str | None = None
-    organs: list[str] = []
-    rtstruct_rois: dict[str, list[str]] = {}
-    tissues: bool = True
+    pattern: str | None = Field(
+        default=None, description="Path of a NIfTI per organ, where {patient} and {organ} are filled in."
+    )
+    organs: list[str] = Field(default=[], description="Names of the organs at pattern.")
+    rtstruct_rois: dict[str, list[str]] = Field(
+        default={},
+        description="Organ: regular expressions over the whole ROI name, case ignored, in the RTSTRUCT that holds the "
+        "tumour.",
+    )
+    tissues: bool = Field(
+        default=True,
+        description="Label the rest of the body by organs.threshold; leaving bone and air out of the rings needs it.",
+    )
 
     @property
     def names(self) -> list[str]:
@@ -124,27 +130,33 @@ class MasksSettings(Settings):
 
 
 class TotalSegmentatorSettings(Settings):
-    """TotalSegmentator (Wasserthal et al. 2023, Radiol Artif Intell 5:e230024) on the CT.
-
-    `tasks` are drawn one after the other; where they overlap, the later one wins. Of the task `total` only
-    `structures` are kept (all with an empty list); with `fast` it runs at 3 mm. Tasks whose licence is not open
-    want a `license` number. `weights` is a folder (relative to the working directory) with TotalSegmentator's own
-    layout; nothing is downloaded during a run. One model load serves up to `batch_size` patients. `crop_margin`
-    (mm) cuts the CT to the tumour's box and that margin first; `tissues` label the rest of the body by HU.
-    """
+    """TotalSegmentator (Wasserthal et al. 2023, Radiol Artif Intell 5:e230024) on the CT."""
 
     tasks: list[str] = Field(
-        default=["total", "head_glands_cavities", "headneck_bones_vessels", "headneck_muscles"], min_length=1
+        default=["total", "head_glands_cavities", "headneck_bones_vessels", "headneck_muscles"],
+        min_length=1,
+        description="Tasks, one after the other; where they overlap, the later one wins. Open licence: "
+        f"{', '.join(OPEN_TASKS)}. With a license number: {', '.join(LICENSED_TASKS)}.",
     )
-    structures: list[str] = list(HEAD_AND_NECK)
-    fast: bool = False
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(default=2, ge=1)
-    weights: str = "weights/totalsegmentator"
-    license: str | None = None
-    batch_size: int = Field(default=20, ge=1)
-    crop_margin: float | None = Field(default=None, gt=0)
-    tissues: bool = True
+    structures: list[str] = Field(
+        default=list(HEAD_AND_NECK), description="Structures kept of the task total; []: all 117."
+    )
+    fast: bool = Field(default=False, description="Run the task total at 3 mm.")
+    device: Device = "auto"
+    threads: int = Field(default=2, ge=1, description="CPU threads of a job.")
+    weights: str = Field(
+        default="weights/totalsegmentator",
+        description="Folder of the weights, relative to the working directory, in TotalSegmentator's own layout; see "
+        "`metaswin weights list | fetch | verify`. Nothing is downloaded during a run.",
+    )
+    license: str | None = Field(
+        default=None, description="Number for tasks that are not openly licensed, from TotalSegmentator's authors."
+    )
+    batch_size: int = Field(default=20, ge=1, description="Patients per job, for which the models are loaded once.")
+    crop_margin: float | None = Field(
+        default=None, gt=0, description="Cut the CT to the tumour's box and this margin (mm); null: the whole CT."
+    )
+    tissues: bool = Field(default=True, description="Label the rest of the body by organs.threshold.")
 
     @model_validator(mode="after")
     def _tasks_can_run(self) -> "TotalSegmentatorSettings":
@@ -162,17 +174,20 @@ class TotalSegmentatorSettings(Settings):
 
 
 class OrgansSettings(Settings):
-    """Backend of the organ masks.
+    """Organ masks, whose labels later stages use by name."""
 
-    Later stages use its labels and the `groups` (name → names, ``*`` for any letters) by name, in
-    ``regions.ring_excludes``, ``patches.organ_groups`` and the modality `anatomy`.
-    """
-
-    backend: Literal["threshold", "masks", "totalsegmentator"] = "totalsegmentator"
+    backend: Literal["threshold", "masks", "totalsegmentator"] = Field(
+        default="totalsegmentator",
+        description="totalsegmentator: its networks; threshold: tissues by HU, needs no weights; masks: your own.",
+    )
+    totalsegmentator: TotalSegmentatorSettings = TotalSegmentatorSettings()
     threshold: ThresholdSettings = ThresholdSettings()
     masks: MasksSettings = MasksSettings()
-    totalsegmentator: TotalSegmentatorSettings = TotalSegmentatorSettings()
-    groups: dict[str, list[str]] = GROUPS
+    groups: dict[str, list[str]] = Field(
+        default=GROUPS,
+        description="Names for several organs, * for any letters; for regions.ring_excludes, patches.organ_groups and "
+        "anatomy.structures.",
+    )
 
     @model_validator(mode="after")
     def _has_masks(self) -> "OrgansSettings":
@@ -182,22 +197,25 @@ class OrgansSettings(Settings):
 
 
 class RegionsSettings(Settings):
-    """One grid a patient and the regions on it.
+    """The regions of a patient and the grid they lie on."""
 
-    `spacing` (mm) is the isotropic grid all radiomics is computed on; `crop_margin` (mm) surrounds the union of
-    all regions. Each ring is a pair of distances (mm) from any lesion: voxels farther than the first and at most as
-    far as the second; rings may overlap. `ring_excludes` are labels of the organ masks that no ring may hold. A
-    ring under `min_ring_voxels` is missing; a tumour under `min_tumor_voxels` excludes the patient.
-    """
-
-    spacing: float = Field(default=1.0, gt=0)
-    image_interpolation: Literal["bspline", "linear"] = "bspline"
-    mask_interpolation: Literal["nearest", "linear"] = "nearest"
-    crop_margin: float = Field(default=25.0, ge=0)
-    rings: list[tuple[float, float]] = [(0.0, 10.0)]
-    ring_excludes: list[str] = ["air", "bone", "outside"]
-    min_ring_voxels: int = Field(default=100, ge=1)
-    min_tumor_voxels: int = Field(default=8, ge=1)
+    spacing: float = Field(
+        default=1.0, gt=0, description="Isotropic spacing of the grid that all radiomics is computed on (mm)."
+    )
+    image_interpolation: Literal["bspline", "linear"] = Field(default="bspline", description="Resampling of the CT.")
+    mask_interpolation: Literal["nearest", "linear"] = Field(default="nearest", description="Resampling of the masks.")
+    crop_margin: float = Field(default=25.0, ge=0, description="Margin around the union of all regions (mm).")
+    rings: list[tuple[float, float]] = Field(
+        default=[(0.0, 10.0)],
+        description="Rings of voxels farther from any lesion than the first distance and at most as far as the second "
+        "(mm); they may overlap.",
+    )
+    ring_excludes: list[str] = Field(
+        default=["air", "bone", "outside"],
+        description="Organs, tissues or groups of organs.groups that no ring may hold.",
+    )
+    min_ring_voxels: int = Field(default=100, ge=1, description="A ring with fewer voxels is missing.")
+    min_tumor_voxels: int = Field(default=8, ge=1, description="A tumour with fewer voxels excludes the patient.")
 
     @field_validator("rings")
     @classmethod
@@ -223,17 +241,22 @@ def ring_name(ring: tuple[float, float]) -> str:
 
 
 class PatchesSettings(Settings):
-    """A cube of `size` voxels at `spacing` (mm) around the tumour.
+    """A cube around the tumour, the networks' input.
 
-    Channels: CT clipped to `window` (HU) and scaled to 0…1, tumour, ring, then one channel per entry of
-    `organ_groups`, which maps a channel name to organ names. All but the CT are the fraction of the voxel
-    that lies in the region.
+    Channels: CT clipped to `window` and scaled to 0…1, tumour, ring, then one channel per entry of `organ_groups`.
+    All but the CT are the fraction of the voxel that lies in the region.
     """
 
-    size: int = Field(default=64, ge=32, multiple_of=16)
-    spacing: float = Field(default=1.5, gt=0)
-    window: tuple[float, float] = (-160.0, 240.0)
-    organ_groups: dict[str, list[str]] = {"bone": ["bone"], "air": ["air"]}
+    size: int = Field(default=64, ge=32, multiple_of=16, description="Edge of the cube (voxels).")
+    spacing: float = Field(default=1.5, gt=0, description="Spacing of its voxels (mm).")
+    window: tuple[float, float] = Field(
+        default=(-160.0, 240.0), description="Limits that the CT is clipped to (HU) and scaled from to 0…1."
+    )
+    organ_groups: dict[str, list[str]] = Field(
+        default={"bone": ["bone"], "air": ["air"]},
+        description="Channel beside CT, tumour and ring: organs, tissues or groups of organs.groups. All channels but "
+        "the CT hold the fraction of the voxel that lies in the region.",
+    )
 
     @field_validator("window")
     @classmethod
@@ -252,14 +275,13 @@ class PatchesSettings(Settings):
 
 
 class PicturesSettings(Settings):
-    """The CT of the pictures in `window` (HU), with `margin` (mm) around the lesions.
+    """One picture per patient, with contours."""
 
-    `leave_out` are labels of the organ masks that are not drawn.
-    """
-
-    window: tuple[float, float] = (-160.0, 240.0)
-    margin: float = Field(default=50.0, ge=10)
-    leave_out: list[str] = ["fat", "soft_tissue", "outside"]
+    window: tuple[float, float] = Field(default=(-160.0, 240.0), description="Limits of the grey values (HU).")
+    margin: float = Field(default=50.0, ge=10, description="Margin around the lesions (mm).")
+    leave_out: list[str] = Field(
+        default=["fat", "soft_tissue", "outside"], description="Labels of the organ masks that are not drawn."
+    )
 
     @field_validator("window")
     @classmethod

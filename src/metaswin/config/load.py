@@ -1,6 +1,5 @@
 """Load and check a configuration: every mistake is told at once, before anything runs."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -62,11 +61,6 @@ def _with_root(config: Config) -> Config:
     table = config.clinical.table
     clinical = config.clinical.model_copy(update={"table": str(root / table) if table is not None else None})
     return config.model_copy(update={"data": data, "clinical": clinical})
-
-
-def json_schema() -> str:
-    """JSON Schema of the configuration, as kept in ``workflow/schemas/config.schema.json``."""
-    return json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"
 
 
 def _message(error: Mapping[str, Any]) -> str:

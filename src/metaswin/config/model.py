@@ -22,22 +22,40 @@ from metaswin.radiomics.settings import RadiomicsSettings
 
 
 class OutputSettings(Settings):
-    """Folders below the working directory: `results` may travel, `private` identifies people and stays."""
+    """Folders below the working directory (snakemake --directory)."""
 
-    results: str = "results"
-    private: str = "private"
-    logs: str = "logs"
+    results: str = Field(default="results", description="Results, which name nobody beyond the study id.")
+    private: str = Field(
+        default="private",
+        description="Paths, UIDs and ROI names as found: they identify people and never leave this folder.",
+    )
+    logs: str = Field(default="logs", description="Logs of the jobs.")
 
 
 class Config(Settings):
     """Every setting of a run."""
 
-    seed: int = Field(default=20250828, ge=0)
+    seed: int = Field(default=20250828, ge=0, description="Seed of folds, forests, networks and augmentation.")
     output: OutputSettings = OutputSettings()
     data: DataSettings = DataSettings()
     clinical: ClinicalSettings = ClinicalSettings()
     cohort: CohortSettings = CohortSettings()
-    endpoints: dict[str, EndpointSettings] = {}
+    endpoints: dict[str, EndpointSettings] = Field(
+        default={},
+        description="What is predicted. Name: a plain 0/1 column, or distant metastasis (DM) within a horizon.",
+        examples=[
+            {
+                "dm_ever": {"column": "dm"},
+                "dm_2y": {
+                    "horizon_days": 730.5,
+                    "followup": "followup_days",
+                    "event": {"column": "dm", "positive": [1], "time": "dm_days"},
+                    "death": {"column": "dead", "positive": [1], "time": "death_days"},
+                    "deaths": "nonevent",
+                },
+            }
+        ],
+    )
     ingest: IngestSettings = IngestSettings()
     qc: QcSettings = QcSettings()
     images: ImagesSettings = ImagesSettings()

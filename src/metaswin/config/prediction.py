@@ -8,35 +8,45 @@ from metaswin.core.settings import Settings
 
 
 class BundleSettings(Settings):
-    """What a frozen run says of itself, and how new patients are placed among those it was trained on.
+    """The finished run frozen to predict new patients (docs/prediction.md)."""
 
-    `licence`, `contact` and `intended_use` go onto the card. `groups` risk groups are cut at quantiles of the training
-    patients' inner cross-fitted risks. A new patient is flagged whose distance from the training rows lies beyond the
-    percentile `distance_percentile` of what these have when left out; at most `distance_rows` of them are left out in
-    turn.
-    """
-
-    licence: str = "not stated: ask whoever made this bundle"
-    contact: str = "not stated"
-    intended_use: str = "Research on cohorts like the one it was trained on. Not for decisions about patients."
-    groups: int = Field(default=3, ge=2, le=4)
-    distance_percentile: float = Field(default=97.5, gt=50, lt=100)
-    distance_rows: int = Field(default=200, ge=10)
+    licence: str = Field(default="not stated: ask whoever made this bundle", description="For the card.")
+    contact: str = Field(default="not stated", description="For the card.")
+    intended_use: str = Field(
+        default="Research on cohorts like the one it was trained on. Not for decisions about patients.",
+        description="For the card.",
+    )
+    groups: int = Field(
+        default=3,
+        ge=2,
+        le=4,
+        description="Risk groups, cut at quantiles of the training patients' inner cross-fitted risks.",
+    )
+    distance_percentile: float = Field(
+        default=97.5,
+        gt=50,
+        lt=100,
+        description="A new patient whose distance from the training rows lies beyond this percentile of theirs when "
+        "left out is flagged as unlike them.",
+    )
+    distance_rows: int = Field(
+        default=200, ge=10, description="Largest number of training rows that are left out in turn for this."
+    )
 
 
 Member = Annotated[str, Field(pattern=r"^\d+,\d+$")]
 
 
 class PredictSettings(Settings):
-    """A bundle to predict with, instead of training.
+    """Prediction of new patients instead of training; `metaswin predict` sets these."""
 
-    `clinical` is the table of the new patients as the user has it (`clinical.table` is the one made of it). `member`
-    (``repeat,fold``) predicts with the models of one fold alone; null: with all.
-    """
-
-    bundle: str | None = None
-    clinical: str | None = None
-    member: Member | None = None
+    bundle: str | None = Field(default=None, description="Folder of the bundle.")
+    clinical: str | None = Field(
+        default=None, description="The new patients' table as you have it; clinical.table is the one made of it."
+    )
+    member: Member | None = Field(
+        default=None, description='"repeat,fold": predict with the models of one fold alone; null: with all.'
+    )
 
     @property
     def place(self) -> tuple[int, int] | None:

@@ -6,13 +6,9 @@ from metaswin.core.settings import Settings
 
 
 class ReportSettings(Settings):
-    """Title and what is shown.
+    """Title of the report and what it shows."""
 
-    `selected_features` are the rows of each table of features; `paper` puts the published numbers beside this
-    run's; `pictures` is the number of patients whose picture is put into the page.
-    """
-
-    title: str = "Distant metastasis of head-and-neck cancer"
-    selected_features: int = Field(default=20, ge=1)
-    paper: bool = True
-    pictures: int = Field(default=100, ge=0)
+    title: str = Field(default="Distant metastasis of head-and-neck cancer", description="Title of the page.")
+    selected_features: int = Field(default=20, ge=1, description="Rows of each table of features.")
+    paper: bool = Field(default=True, description="Show the published numbers beside this run's.")
+    pictures: int = Field(default=100, ge=0, description="Patients whose picture is put into the page.")

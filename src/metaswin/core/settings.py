@@ -1,9 +1,17 @@
-"""The base of every settings class; each stage keeps its own in ``metaswin.<stage>.settings``."""
+"""The base of every settings class; `metaswin.config` has one module of them for each chapter."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Settings(BaseModel):
     """Settings of one stage: unknown keys are errors, values cannot change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    Field(description="Snakemake counts GPUs (--resources gpu=n) with cuda only."),
+]

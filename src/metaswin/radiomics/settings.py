@@ -16,33 +16,50 @@ RING = re.compile(r"ring_\d+(\.\d+)?_\d+(\.\d+)?mm")
 
 
 class RadiomicsSettings(Settings):
-    """Image types, feature classes and grey-level settings.
+    """Radiomics features: by default 14 of shape and 86 on each of 18 images, 1562 per region.
 
-    The defaults give 1562 features a region: 14 shape features and 86 features on each of 18 image types. They
-    are a reconstruction of the paper's count from PyRadiomics' published CT example settings; the paper does not
-    name its image types. `regions` are names of the label map; rings are ``ring_<from>_<to>mm``, and ``rings``
-    stands for all of them. `bin_width` is in HU, `log_sigma` in mm; `omit_features` are ``<class>_<feature>``.
-    `voxel_array_shift` (HU) is added before the energy features, so that no voxel of a CT is negative. A region
-    below `min_voxels`, or spanning more than `max_grey_levels` bins in an image, has no features there.
-
-    Both engines give the same values (docs/radiomics.md); ``metaswin`` is the faster one. `crop` says where filters
-    run: once on the patient's crop, or on each region's box and 5 voxels, as PyRadiomics' own ``execute()`` does it.
-    `bin_count` asks for so many bins between minimum and maximum of the region instead of bins of `bin_width`.
+    The defaults are a reconstruction of the paper's count from PyRadiomics' published CT example settings; the paper
+    does not name its image types.
     """
 
-    engine: Literal["metaswin", "pyradiomics"] = "metaswin"
-    crop: Literal["patient", "per-region"] = "patient"
-    regions: list[str] = ["tumor", "primary", "nodes", "rings"]
-    bin_width: float = Field(default=25.0, gt=0)
-    bin_count: int | None = Field(default=None, ge=1)
-    voxel_array_shift: float = 1000.0
-    image_types: list[str] = Field(default=list(IMAGE_TYPES[:7]), min_length=1)
-    log_sigma: list[Annotated[float, Field(gt=0)]] = [1.0, 2.0, 3.0, 4.0, 5.0]
-    wavelet: str = "coif1"
-    feature_classes: list[str] = Field(default=CLASSES, min_length=1)
-    omit_features: list[str] = ["glcm_SumAverage", "glcm_MCC"]
-    min_voxels: int = Field(default=8, ge=1)
-    max_grey_levels: int = Field(default=2000, ge=2)
+    engine: Literal["metaswin", "pyradiomics"] = Field(
+        default="metaswin",
+        description="metaswin or pyradiomics: equal values, metaswin is faster (docs/radiomics.md).",
+    )
+    crop: Literal["patient", "per-region"] = Field(
+        default="patient",
+        description="Where filters run. patient: once on the patient's crop; per-region: on each region's box and 5 "
+        "voxels, as PyRadiomics' own execute() does it.",
+    )
+    regions: list[str] = Field(
+        default=["tumor", "primary", "nodes", "rings"],
+        description="tumor, primary, nodes, and rings for all rings or ring_<from>_<to>mm for one.",
+    )
+    bin_width: float = Field(default=25.0, gt=0, description="Width of a bin of grey values (HU).")
+    bin_count: int | None = Field(
+        default=None,
+        ge=1,
+        description="Number of bins between minimum and maximum of the region; null: bins of bin_width.",
+    )
+    voxel_array_shift: float = Field(
+        default=1000.0,
+        description="Added before the energy features (HU), so that no voxel of a CT is negative.",
+    )
+    image_types: list[str] = Field(
+        default=list(IMAGE_TYPES[:7]), min_length=1, description=f"Any of {', '.join(IMAGE_TYPES)}."
+    )
+    log_sigma: list[Annotated[float, Field(gt=0)]] = Field(
+        default=[1.0, 2.0, 3.0, 4.0, 5.0], description="Widths of the Laplacian of Gaussian (mm)."
+    )
+    wavelet: str = Field(default="coif1", description="Any discrete wavelet of PyWavelets.")
+    feature_classes: list[str] = Field(default=CLASSES, min_length=1, description=f"Any of {', '.join(CLASSES)}.")
+    omit_features: list[str] = Field(
+        default=["glcm_SumAverage", "glcm_MCC"], description="Features left out, as <class>_<feature>."
+    )
+    min_voxels: int = Field(default=8, ge=1, description="A region with fewer voxels has no features.")
+    max_grey_levels: int = Field(
+        default=2000, ge=2, description="A region that spans more bins in an image has no features there."
+    )
 
     @field_validator("regions")
     @classmethod

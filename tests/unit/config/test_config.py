@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from metaswin.config import load as loading
-from metaswin.config.load import NO_DATA, json_schema, load
+from metaswin.config.document import generated_files
+from metaswin.config.load import NO_DATA, load
 from metaswin.config.model import Config
 from metaswin.config.read import REMOVED, read_config
 from metaswin.core.errors import UserError
@@ -37,8 +38,9 @@ def test_config_file_when_read_then_it_names_every_default_and_no_other(reposito
     assert written == Config().model_dump(mode="json")
 
 
-def test_schema_file_when_compared_then_it_is_what_the_models_generate(repository):
-    assert (repository / "workflow/schemas/config.schema.json").read_text() == json_schema(), "run `make schema`"
+@pytest.mark.parametrize("path", ["config/config.yaml", "workflow/schemas/config.schema.json"])
+def test_generated_file_when_compared_then_it_is_what_the_models_say(repository, path):
+    assert (repository / path).read_text() == generated_files()[path], "run `make schema`"
 
 
 @pytest.mark.parametrize("example", ["radcure-clinical", "soft-tissue-sarcoma", "head-and-neck"])
