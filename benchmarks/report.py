@@ -73,9 +73,9 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         inputs, outputs = draw(folder, options.patients, options.repeats, 8)
-        facts = read_json(inputs["facts"][0])
+        facts = read_json(inputs.facts[0])
         facts["counts"]["nonevent"] |= {"unknown": 0, "left_out": 0}
-        write_json(inputs["facts"][0], facts)
+        write_json(inputs.facts[0], facts)
         columns = [f"column{i}" for i in range(8)]
         evaluate(inputs, outputs, EvaluationSettings(strata=columns, bootstrap=100), {"staging": ["column0"]}, 1)
         read = report_inputs(folder, outputs, options.patients, options.pictures)
