@@ -13,6 +13,7 @@ from metaswin.config.cohort import FoldsSettings
 from metaswin.core.files import write_json, write_table, write_text
 from metaswin.core.problems import Problem, public_table
 from metaswin.evaluation.evaluate import EvaluationInputs, EvaluationOutputs
+from metaswin.report.data import ReportInputs
 
 STRENGTH = {"clinical": 0.5, "radiomics": 0.7, "peri_radiomics": 0.3, "deep": 0.8, "volume": 0.6}
 
@@ -70,18 +71,18 @@ class Run:
         return EvaluationOutputs(**tables, facts=f"{self.results}/evaluation/facts.json")
 
     @property
-    def report_inputs(self) -> dict:
-        imaging = "radiomics" in self.plan.modalities
-        return {
-            "evaluation": list(asdict(self.evaluation_outputs).values()),
-            "flow": f"{self.results}/cohort/flow.json",
-            "exclusions": f"{self.results}/cohort/exclusions.parquet",
-            "used": f"{self.results}/cohort/used.parquet",
-            "clinical": f"{self.results}/cohort/clinical.parquet",
-            "problems": f"{self.results}/features/problems.parquet" if imaging else [],
-            "selection": self._repeats("selection.parquet") if imaging else [],
-            "training": self._folds("without-{fold}/deep/swin/training.json") if "deep" in self.plan.modalities else [],
-        }
+    def report_inputs(self) -> ReportInputs:
+        imaging, deep = "radiomics" in self.plan.modalities, "deep" in self.plan.modalities
+        return ReportInputs(
+            evaluation=list(asdict(self.evaluation_outputs).values()),
+            flow=f"{self.results}/cohort/flow.json",
+            exclusions=f"{self.results}/cohort/exclusions.parquet",
+            used=f"{self.results}/cohort/used.parquet",
+            clinical=f"{self.results}/cohort/clinical.parquet",
+            problems=f"{self.results}/features/problems.parquet" if imaging else None,
+            selection=self._repeats("selection.parquet") if imaging else [],
+            training=self._folds("without-{fold}/deep/swin/training.json") if deep else [],
+        )
 
 
 def arms_of(modalities: tuple[str, ...]) -> list[str]:
