@@ -21,14 +21,14 @@ from metaswin.config.evaluation import PermutationSettings
 from metaswin.config.features import HarmonisationSettings, SelectionSettings, StabilitySettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import write_json, write_table
-from metaswin.evaluation.permutation import Refitting, permute_batch
+from metaswin.evaluation.permutation import PermutationInputs, Refitting, permute_batch
 
 CATEGORIES = {"sex": 2, "smoking": 3, "t": 4, "n": 4, "site": 6, "hpv": 2}
 SETS = {"paper": ["age", "sex", "smoking"], "staging": ["age", *CATEGORIES]}
 GROUP = 6
 
 
-def draw(folder: Path, patients: int, features: int, rng: np.random.Generator) -> dict:
+def draw(folder: Path, patients: int, features: int, rng: np.random.Generator) -> PermutationInputs:
     """Write the tables; paths as `permute_batch` reads them."""
     ids = [f"P{i:05d}" for i in range(patients)]
     label = (rng.random(patients) < 0.2).astype(int)
@@ -53,14 +53,15 @@ def draw(folder: Path, patients: int, features: int, rng: np.random.Generator) -
             write_table(folder / f"{name}.parquet", pd.DataFrame({"patient": ids, "score": rng.normal(size=patients)}))
     write_table(folder / "used.parquet", used)
     deep = [[str(folder / f"{name}.parquet")] * 5 if features else [] for name in ("deep", "permuted")]
-    return {
+    return PermutationInputs(
         **{name: str(folder / f"{name}.parquet") for name in ("folds", "clinical", "used")},
-        "facts": str(folder / "facts.json"),
-        "features": str(folder / "features.parquet") if features else [],
-        "anatomy": [],
-        "deep": deep[0],
-        "deep_permuted": deep[1],
-    }
+        facts=str(folder / "facts.json"),
+        features=str(folder / "features.parquet") if features else None,
+        anatomy=None,
+        perturbed=None,
+        deep=deep[0],
+        deep_permuted=deep[1],
+    )
 
 
 def _features(ids: list[str], region: str, count: int, rng: np.random.Generator) -> pd.DataFrame:

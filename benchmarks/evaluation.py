@@ -20,7 +20,7 @@ from metaswin.cohort.folds import make_folds
 from metaswin.config.cohort import FoldsSettings
 from metaswin.config.evaluation import EvaluationSettings
 from metaswin.core.files import write_json, write_table
-from metaswin.evaluation.evaluate import evaluate
+from metaswin.evaluation.evaluate import EvaluationInputs, EvaluationOutputs, evaluate
 
 HORIZON = 730.5
 ARMS = [
@@ -35,7 +35,7 @@ TABLES = [
 ]  # fmt: skip
 
 
-def draw(folder: Path, patients: int, repeats: int, strata: int) -> tuple[dict, dict]:
+def draw(folder: Path, patients: int, repeats: int, strata: int) -> tuple[EvaluationInputs, EvaluationOutputs]:
     """Write the inputs; returns inputs and outputs as the rule would hand them over."""
     rng = np.random.default_rng(0)
     names = [f"P{i:05d}" for i in range(patients)]
@@ -73,16 +73,16 @@ def draw(folder: Path, patients: int, repeats: int, strata: int) -> tuple[dict, 
             "endpoint": "dm", "repeat": place // 5, "fold": place % 5,
             "headline": ARMS[-2], "modalities": [], "arms": arms, "warnings": [],
         })  # fmt: skip
-    inputs = {
-        "predictions": [str(model / "predictions.parquet") for model in models],
-        "fits": [str(model / "fits.json") for model in models],
-        "folds": [str(folder / "folds/dm.parquet")],
-        "facts": [str(folder / "folds/dm.json")],
-        "clinical": str(folder / "clinical.parquet"),
-        "used": str(folder / "used.parquet"),
-    }
-    outputs = {name: str(folder / f"evaluation/{name}.parquet") for name in TABLES}
-    return inputs, {**outputs, "facts": str(folder / "evaluation/facts.json")}
+    inputs = EvaluationInputs(
+        predictions=[str(model / "predictions.parquet") for model in models],
+        fits=[str(model / "fits.json") for model in models],
+        folds=[str(folder / "folds/dm.parquet")],
+        facts=[str(folder / "folds/dm.json")],
+        clinical=str(folder / "clinical.parquet"),
+        used=str(folder / "used.parquet"),
+    )
+    tables = {name: str(folder / f"evaluation/{name}.parquet") for name in TABLES}
+    return inputs, EvaluationOutputs(**tables, facts=str(folder / "evaluation/facts.json"))
 
 
 def main() -> None:

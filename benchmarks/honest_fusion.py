@@ -125,7 +125,7 @@ def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str
     from metaswin.config.models import FusionSettings
     from metaswin.core.files import read_json, read_table, write_table
     from metaswin.features.modalities import SourceFiles
-    from metaswin.models.fusion import FusionOutputs, ThresholdRule, train_fusion
+    from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
 
     data, records = draw(seed, train, columns, signal), []
     risk = pd.Series(data["risk"], index=data["folds"]["patient"])
@@ -138,7 +138,7 @@ def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str
         for mode in modes:
             settings = FusionSettings(arms=ARMS, headline_arm=ARMS[0], deep_score=mode)
             write_table(folder / "deep.parquet", score_table(networks, data, mode))
-            outputs = FusionOutputs(*(str(folder / mode / key) for key in ("predictions", "fits", "models")))
+            outputs = FoldOutputs(*(str(folder / mode / key) for key in ("predictions", "fits", "models")))
             files = SourceFiles(str(folder / "clinical.parquet"), {}, deep=str(folder / "deep.parquet"))
             train_fusion(
                 str(folder / "folds.parquet"),

@@ -202,17 +202,18 @@ def first(engine: str, folder: Path) -> dict[str, Any]:
 
 def job(engine: str, folder: Path) -> dict[str, Any]:
     """The workflow's job of a patient."""
-    from metaswin.features.radiomics import extract_patient
+    from metaswin.features.radiomics import RadiomicsInputs, extract_patient
     from metaswin.radiomics.settings import RadiomicsSettings
 
-    inputs = {name: str(folder / f"{name}.nii.gz") for name in ("ct", "regions")}
-    inputs |= {"facts": str(folder / "regions.json"), "status": str(folder / "status.json")}
+    names = ("ct.nii.gz", "regions.nii.gz", "regions.json", "status.json")
+    inputs = RadiomicsInputs(*(folder / name for name in names))
     with TemporaryDirectory() as temporary:
-        outputs = {"table": f"{temporary}/table.parquet", "status": f"{temporary}/status.json"}
-        extract_patient(inputs, outputs, RadiomicsSettings(engine=engine), f"{temporary}/details")
+        path = f"{temporary}/table.parquet"
+        settings = RadiomicsSettings(engine=engine)
+        extract_patient(inputs, path, f"{temporary}/status.json", settings, f"{temporary}/details")
         from metaswin.core.files import read_table
 
-        table = read_table(outputs["table"]).drop(columns=["patient", "voxels"]).set_index("region")
+        table = read_table(path).drop(columns=["patient", "voxels"]).set_index("region")
     return {"values": {f"{region} {name}": value for region, row in table.iterrows() for name, value in row.items()}}
 
 

@@ -8,6 +8,7 @@ Evaluated predictions are those of ``benchmarks/evaluation.py``: one endpoint, 1
 import argparse
 import resource
 import time
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,14 +21,15 @@ from metaswin.config.model import Config
 from metaswin.config.report import ReportSettings
 from metaswin.core.files import read_json, write_json, write_table
 from metaswin.core.problems import public_table
-from metaswin.evaluation.evaluate import evaluate
-from metaswin.report.build import build_report
+from metaswin.evaluation.evaluate import EvaluationOutputs, evaluate
+from metaswin.report.build import ReportOutputs, build_report
+from metaswin.report.data import ReportInputs
 from metaswin.report.files import portable
 
 PICTURE = 60_000
 
 
-def report_inputs(folder: Path, evaluated: dict, patients: int, pictures: int) -> dict:
+def report_inputs(folder: Path, evaluated: EvaluationOutputs, patients: int, pictures: int) -> ReportInputs:
     """What the report reads beside the evaluation."""
     rng = np.random.default_rng(0)
     names = [f"P{i:05d}" for i in range(patients)]
@@ -41,17 +43,14 @@ def report_inputs(folder: Path, evaluated: dict, patients: int, pictures: int) -
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(rng.bytes(PICTURE))
         paths.append(str(path))
-    return {
-        "evaluation": list(evaluated.values()),
-        "flow": str(folder / "flow.json"),
-        "exclusions": str(folder / "exclusions.parquet"),
-        "used": str(folder / "used.parquet"),
-        "clinical": str(folder / "clinical.parquet"),
-        "problems": [],
-        "selection": [],
-        "training": [],
-        "pictures": paths,
-    }
+    return ReportInputs(
+        evaluation=list(asdict(evaluated).values()),
+        flow=str(folder / "flow.json"),
+        exclusions=str(folder / "exclusions.parquet"),
+        used=str(folder / "used.parquet"),
+        clinical=str(folder / "clinical.parquet"),
+        pictures=paths,
+    )
 
 
 def main() -> None:
@@ -73,17 +72,17 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         inputs, outputs = draw(folder, options.patients, options.repeats, 8)
-        facts = read_json(inputs["facts"][0])
+        facts = read_json(inputs.facts[0])
         facts["counts"]["nonevent"] |= {"unknown": 0, "left_out": 0}
-        write_json(inputs["facts"][0], facts)
+        write_json(inputs.facts[0], facts)
         columns = [f"column{i}" for i in range(8)]
         evaluate(inputs, outputs, EvaluationSettings(strata=columns, bootstrap=100), {"staging": ["column0"]}, 1)
         read = report_inputs(folder, outputs, options.patients, options.pictures)
-        written = {"html": folder / "report.html", "tables": folder / "tables", "figures": folder / "figures"}
+        written = ReportOutputs(folder / "report.html", folder / "tables", folder / "figures")
         started = time.perf_counter(), time.process_time()
         build_report(read, written, ReportSettings(), portable(config.model_dump(mode="json")), folder / "none")
         wall, processor = time.perf_counter() - started[0], time.process_time() - started[1]
-        size = written["html"].stat().st_size / 1e6
+        size = written.html.stat().st_size / 1e6
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{wall:.1f} s ({processor:.1f} s of processor time), {memory:.0f} MB at most, page {size:.1f} MB")
 

@@ -24,7 +24,7 @@ from metaswin.cohort.folds import Folds
 from metaswin.config.features import StabilitySettings
 from metaswin.config.imaging import RegionsSettings
 from metaswin.core.files import read_table
-from metaswin.features.perturbation import RANDOM, perturb_patient
+from metaswin.features.perturbation import RANDOM, PerturbationInputs, perturb_patient
 from metaswin.features.stability import measured, stability_table
 from metaswin.radiomics.settings import RadiomicsSettings
 
@@ -103,18 +103,23 @@ def judged(results: Path, patients: list[str], radiomics: RadiomicsSettings) -> 
     """Table of stability; prints the seconds a patient."""
     parts, seconds = [], []
     output = results.parent / "stability-benchmark.parquet"
-    outputs = {"table": str(output), "status": str(output.with_suffix(".status.json"))}
+    status = output.with_suffix(".status.json")
     for patient in [patients[0], *patients]:  # the first one loads the kernels
         regions, organs = results / "regions" / patient, results / "organs" / patient
-        inputs = {"ct": regions / "ct.nii.gz", "regions": regions / "regions.nii.gz", "facts": regions / "regions.json"}
-        inputs["status"] = regions / "status.json"
-        inputs |= {"organs": organs / "organs.nii.gz", "names": organs / "organs.json"}
+        inputs = PerturbationInputs(
+            ct=regions / "ct.nii.gz",
+            regions=regions / "regions.nii.gz",
+            facts=regions / "regions.json",
+            organs=organs / "organs.nii.gz",
+            names=organs / "organs.json",
+            status=regions / "status.json",
+        )
         start = time.process_time()
-        perturb_patient(patient, inputs, outputs, SETTINGS, radiomics, REGIONS, results.parent, SEED)
+        perturb_patient(patient, inputs, output, status, SETTINGS, radiomics, REGIONS, results.parent, SEED)
         seconds.append(time.process_time() - start)
         parts.append(read_table(output))
-    for path in outputs.values():
-        Path(path).unlink()
+    for path in (output, status):
+        path.unlink()
     voxels = pd.concat(parts[1:]).groupby("region")["voxels"].median().to_dict()
     told = f"{radiomics.engine}, {len(radiomics.image_types)} kinds of images, {len(patients)} patients"
     span = f"{np.mean(seconds[1:]):.1f} s a patient ({min(seconds[1:]):.1f}-{max(seconds[1:]):.1f})"

@@ -286,11 +286,11 @@ def labelled_table(name):
 def plan_patients(inputs, outputs, settings, log):
     """Write the planned patients, or end the run with one message that names the page."""
     from metaswin.core.files import write_text
-    from metaswin.cohort.gate import pass_gate
+    from metaswin.cohort.gate import GateInputs, pass_gate
     from metaswin.config.cohort import QcSettings
 
     try:
-        pass_gate(dict(inputs.items()), dict(outputs.items()), QcSettings(**settings))
+        pass_gate(GateInputs(**inputs), outputs.patients, outputs.sources, QcSettings(**settings))
     except UserError as error:
         write_text(log, f"{time.strftime('%F %T')} ERROR {error}\n")
         raise WorkflowError(f"The quality control ends the run. Open {inputs.page}") from None

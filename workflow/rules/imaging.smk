@@ -199,7 +199,7 @@ if CONFIG.data.source == "dicom":
             ct=results("images/{patient}/ct.nii.gz"),
             tumor=results("images/{patient}/tumor.nii.gz"),
             organs=results("organs/{patient}/organs.nii.gz"),
-            names=results("organs/{patient}/organs.json"),
+            organ_facts=results("organs/{patient}/organs.json"),
             regions=results("regions/{patient}/regions.nii.gz"),
             region_facts=results("regions/{patient}/regions.json"),
             status=results("regions/{patient}/status.json"),

@@ -1,7 +1,7 @@
 """Whether the run goes on after the quality control."""
 
 import shutil
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metaswin.config.cohort import QcSettings
@@ -36,16 +36,24 @@ def ends(problems: "pd.DataFrame") -> "pd.DataFrame":
     return problems[problems["code"].isin(ENDS)]
 
 
-def pass_gate(inputs: Mapping[str, str], outputs: Mapping[str, str], settings: QcSettings) -> None:
+@dataclass(frozen=True)
+class GateInputs:
+    """Problems and page of the quality control, the matched patients, and the folder of their sources."""
+
+    problems: str
+    page: str
+    matched: str
+    matched_sources: str
+
+
+def pass_gate(inputs: GateInputs, patients: str, sources: str, settings: QcSettings) -> None:
     """Copy the matched patients and their sources to where later stages read them, if the run goes on.
 
     Parameters
     ----------
-    inputs : mapping
-        ``problems`` (``qc.parquet``), ``page`` (``qc.html``), and what ingest wrote: ``matched`` and the folder
-        ``matched_sources``.
-    outputs : mapping
-        The copies: ``patients`` and the folder ``sources``.
+    inputs : GateInputs
+    patients, sources : str
+        The copies: a table and a folder.
     settings : QcSettings
         With ``on_problem: stop`` all problems that stop the run are in the message.
 
@@ -54,15 +62,15 @@ def pass_gate(inputs: Mapping[str, str], outputs: Mapping[str, str], settings: Q
     UserError
         Where the quality control ends the run; it names the page.
     """
-    table, page = read_table(inputs["problems"]), inputs["page"]
+    table, page = read_table(inputs.problems), inputs.page
     for row in ends(table).itertuples():
         raise UserError(f"The run ends after the quality control: {row.found}. See {page} for all problems")
     if settings.on_problem == "stop":
         check(table[stops(table)], f"The data have problems, and qc.on_problem is stop ({page} shows all of them):")
-    shutil.rmtree(outputs["sources"], ignore_errors=True)
-    shutil.copytree(inputs["matched_sources"], outputs["sources"])
-    with atomic(outputs["patients"]) as temporary:
-        shutil.copyfile(inputs["matched"], temporary)
+    shutil.rmtree(sources, ignore_errors=True)
+    shutil.copytree(inputs.matched_sources, sources)
+    with atomic(patients) as temporary:
+        shutil.copyfile(inputs.matched, temporary)
 
 
 def check(problems: "pd.DataFrame", title: str) -> None:

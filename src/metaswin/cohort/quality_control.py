@@ -51,8 +51,29 @@ class Qc:
     series: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class QcInputs:
+    """Tables of `metaswin.cohort.match.match_patients`, and with DICOM the public index ``series``, otherwise None."""
+
+    patients: str | Path
+    problems: str | Path
+    choice: str | Path
+    clinical: str | Path
+    outcomes: str | Path
+    series: str | Path | None
+
+
+@dataclass(frozen=True)
+class QcOutputs:
+    """Files of the quality control: the page (one offline file), and its problems as Parquet and as CSV."""
+
+    html: str | Path
+    table: str | Path
+    csv: str | Path
+
+
 def collect(
-    inputs: Mapping[str, Any],
+    inputs: QcInputs,
     clinical: ClinicalSettings,
     endpoints: Mapping[str, EndpointSettings],
     single_column_auc: float,
@@ -62,19 +83,17 @@ def collect(
 
     Parameters
     ----------
-    inputs : mapping
-        ``patients, problems, choice, clinical, outcomes`` (of `metaswin.cohort.match.match_patients`). With DICOM
-        also ``series``, the public index.
+    inputs : QcInputs
     clinical, endpoints : settings
     single_column_auc : float
         A predictor that alone ranks events above non-events with a higher AUC is told.
     folds : int
         An endpoint with fewer events or non-events is told: so many folds cannot be made.
     """
-    early = from_table(read_table(inputs["problems"]))
-    typed = read_table(inputs["clinical"]).set_index("patient")
-    kinds = json.loads(metadata_of(inputs["clinical"])["kinds"])
-    table = read_table(inputs["outcomes"])
+    early = from_table(read_table(inputs.problems))
+    typed = read_table(inputs.clinical).set_index("patient")
+    kinds = json.loads(metadata_of(inputs.clinical)["kinds"])
+    table = read_table(inputs.outcomes)
     outcomes = {name: table[table["endpoint"] == name] for name in endpoints}
     numbers = {
         name: counts(outcomes[name], early, name, endpoint)[endpoint.deaths] for name, endpoint in endpoints.items()
@@ -84,14 +103,14 @@ def collect(
     problems = sorted([*early, *new], key=lambda item: (not item.excludes, item.patient, item.stage, item.code))
     public = public_table(problems)
     public["stops"] = stops(public)
-    metadata = metadata_of(inputs["patients"])
+    metadata = metadata_of(inputs.patients)
     return Qc(
         problems=public,
         new=new,
         counts={"clinical": int(metadata["clinical"]), "found": int(metadata["found"]), "go_on": len(typed)},
         columns=_columns(typed, kinds, clinical, early),
         endpoints=numbers,
-        series=_chosen(inputs),
+        series=_chosen(inputs.choice, inputs.series),
     )
 
 
@@ -149,10 +168,10 @@ def _concerns(problem: Problem, column: str) -> bool:
     return told and problem.stage == CLINICAL and not problem.excludes
 
 
-def _chosen(inputs: Mapping[str, Any]) -> pd.DataFrame:
-    if not inputs.get("series"):
+def _chosen(choices: str | Path, index: str | Path | None) -> pd.DataFrame:
+    if index is None:
         return pd.DataFrame()
-    choice, series = read_table(inputs["choice"]), read_table(inputs["series"])
+    choice, series = read_table(choices), read_table(index)
     ranked = choice[choice["rank"].notna()]
     chosen = ranked[ranked["chosen"]].drop(columns="modality")
     chosen = chosen.merge(ranked.groupby("patient").size().rename("candidates").reset_index(), on="patient")
@@ -163,8 +182,8 @@ MANY = 12  # rows from which on a table scrolls, codes from which on the flow na
 
 
 def make_qc(
-    inputs: Mapping[str, Any],
-    outputs: Mapping[str, str],
+    inputs: QcInputs,
+    outputs: QcOutputs,
     clinical: ClinicalSettings,
     endpoints: Mapping[str, EndpointSettings],
     settings: QcSettings,
@@ -172,24 +191,23 @@ def make_qc(
     folds: int,
     details: str | Path,
 ) -> None:
-    """Write ``html`` (one offline file), ``table`` (Parquet) and ``csv``.
+    """Write the page and its problems.
 
     Parameters
     ----------
     inputs, clinical, endpoints, single_column_auc, folds
         See `metaswin.cohort.quality_control.collect`.
-    outputs : mapping
-        The three paths.
+    outputs : QcOutputs
     settings : QcSettings
     details : path
         Folder of the problems' private part.
     """
     qc = collect(inputs, clinical, endpoints, single_column_auc, folds)
     save_details(qc.new, Path(details))
-    write_table(outputs["table"], qc.problems)
-    with atomic(outputs["csv"]) as temporary:
+    write_table(outputs.table, qc.problems)
+    with atomic(outputs.csv) as temporary:
         qc.problems.to_csv(temporary, index=False)
-    write_text(outputs["html"], _page(qc, settings))
+    write_text(outputs.html, _page(qc, settings))
 
 
 def _page(qc: Qc, settings: QcSettings) -> str:

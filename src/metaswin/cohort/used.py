@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +56,39 @@ STOP = "The images have problems, and qc.on_problem is stop (`metaswin problems`
 WITHOUT_DATA = {"no-image", "no-features"}
 
 
-def close_cohort(
-    inputs: Mapping[str, Any], outputs: Mapping[str, str], endpoints: Mapping[str, EndpointSettings]
-) -> None:
+@dataclass(frozen=True)
+class UsedInputs:
+    """Tables of `metaswin.cohort.match.match_patients`, and files of the planned patients, none without images.
+
+    ``statuses`` are those of all stages of the images, ``regions`` each ``regions.json``, ``images`` each
+    ``image.json``.
+    """
+
+    patients: str
+    problems: str
+    outcomes: str
+    statuses: list[str]
+    regions: list[str]
+    images: list[str]
+
+
+@dataclass(frozen=True)
+class UsedOutputs:
+    """Files that `close_cohort` writes: used patients and all problems (Parquet), flow and counts (JSON)."""
+
+    used: str
+    exclusions: str
+    flow: str
+    counts: str
+
+
+def close_cohort(inputs: UsedInputs, outputs: UsedOutputs, endpoints: Mapping[str, EndpointSettings]) -> None:
     """Write the used patients, all problems, the flow and the numbers of each endpoint.
 
     Parameters
     ----------
-    inputs : mapping
-        ``patients, problems, outcomes`` of `metaswin.cohort.match.match_patients`, and with images the lists
-        ``statuses`` (all stages), ``regions`` (regions.json) and ``images`` (image.json) of the planned patients.
-    outputs : mapping
-        ``used, exclusions, flow, counts``.
+    inputs : UsedInputs
+    outputs : UsedOutputs
     endpoints : mapping
         Endpoint → settings.
 
@@ -75,24 +97,24 @@ def close_cohort(
     UserError
         If nobody is left.
     """
-    planned = sorted(read_table(inputs["patients"])["patient"])
-    early = from_table(read_table(inputs["problems"]))
-    late, excluded = stage_problems(inputs["statuses"])
+    planned = sorted(read_table(inputs.patients)["patient"])
+    early = from_table(read_table(inputs.problems))
+    late, excluded = stage_problems(inputs.statuses)
     used = [patient for patient in planned if patient not in excluded]
     problems = [*(problem for problem in early if not _superseded(problem, used, excluded)), *late]
     if not used:
         raise several("Nobody is left in the cohort:", _most_common(problems))
 
-    table = read_table(inputs["outcomes"])
+    table = read_table(inputs.outcomes)
     table = table[table["patient"].isin(used)]
     own = {name: table[table["endpoint"] == name] for name in endpoints}
-    write_json(outputs["counts"], {name: counts(own[name], problems, name, endpoints[name]) for name in endpoints})
-    facts = _image_facts(used, inputs["regions"], inputs["images"])
-    write_table(outputs["used"], pd.DataFrame({"patient": used}).merge(facts, on="patient", how="left"))
+    write_json(outputs.counts, {name: counts(own[name], problems, name, endpoints[name]) for name in endpoints})
+    facts = _image_facts(used, inputs.regions, inputs.images)
+    write_table(outputs.used, pd.DataFrame({"patient": used}).merge(facts, on="patient", how="left"))
     order = {patient: i for i, patient in enumerate(sorted({p.patient for p in problems}))}
     problems.sort(key=lambda p: (order[p.patient], p.stage, p.code))
-    write_table(outputs["exclusions"], public_table(problems))
-    write_json(outputs["flow"], _flow(int(metadata_of(inputs["patients"])["clinical"]), planned, problems, used))
+    write_table(outputs.exclusions, public_table(problems))
+    write_json(outputs.flow, _flow(int(metadata_of(inputs.patients)["clinical"]), planned, problems, used))
 
 
 def _superseded(problem: Problem, used: Sequence[str], excluded: Collection[str]) -> bool:

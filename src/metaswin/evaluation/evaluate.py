@@ -1,6 +1,7 @@
 """Evaluate every arm of every endpoint from the folds' test predictions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -21,9 +22,44 @@ COLUMNS = [
 ]  # fmt: skip
 
 
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """Files that `evaluate` reads.
+
+    ``predictions`` and ``fits`` of every endpoint, repeat and fold, ``folds`` and ``facts`` of every endpoint (see
+    `metaswin.evaluation.predictions.gather`), and the tables ``clinical`` and ``used`` of the cohort.
+    """
+
+    predictions: list[str]
+    fits: list[str]
+    folds: list[str]
+    facts: list[str]
+    clinical: str
+    used: str
+
+
+@dataclass(frozen=True)
+class EvaluationOutputs:
+    """Files that `evaluate` writes: ``facts`` (JSON) and a table (Parquet) for each of the other names."""
+
+    predictions: str
+    folds: str
+    summary: str
+    comparisons: str
+    strata: str
+    roc: str
+    pr: str
+    calibration: str
+    decision: str
+    delong: str
+    sample_size: str
+    deaths: str
+    facts: str
+
+
 def evaluate(
-    inputs: Mapping[str, Any],
-    outputs: Mapping[str, str],
+    inputs: EvaluationInputs,
+    outputs: EvaluationOutputs,
     settings: EvaluationSettings,
     sets: Mapping[str, Sequence[str]],
     seed: int,
@@ -32,27 +68,23 @@ def evaluate(
 
     Parameters
     ----------
-    inputs : mapping
-        Lists ``predictions, fits, folds, facts`` (see `metaswin.evaluation.predictions.gather`),
-        ``clinical`` and ``used``.
-    outputs : mapping
-        ``predictions, folds, summary, comparisons, strata, roc, pr, calibration, decision, delong, sample_size,
-        deaths`` (Parquet) and ``facts`` (JSON).
+    inputs : EvaluationInputs
+    outputs : EvaluationOutputs
     settings
     sets : mapping
         Clinical set → columns.
     seed
         Serves the bootstrap of the strata.
     """
-    endpoints = gather(inputs["predictions"], inputs["fits"], inputs["folds"], inputs["facts"])
-    clinical, used = (read_table(inputs[name]).set_index("patient") for name in ("clinical", "used"))
+    endpoints = gather(inputs.predictions, inputs.fits, inputs.folds, inputs.facts)
+    clinical, used = (read_table(path).set_index("patient") for path in (inputs.clinical, inputs.used))
     clinical = clinical[clinical.index.isin(used.index)]
     strata = stratified(clinical, used, settings.strata)
     found = [_tables(data, strata, settings, sets, seed) for data in endpoints]
     for name in found[0]:
-        write_table(outputs[name], pd.concat([tables[name] for tables in found], ignore_index=True))
+        write_table(getattr(outputs, name), pd.concat([tables[name] for tables in found], ignore_index=True))
     facts = [_facts(data, settings, sets) for data in endpoints]
-    write_json(outputs["facts"], {"confidence": settings.confidence, "endpoints": facts})
+    write_json(outputs.facts, {"confidence": settings.confidence, "endpoints": facts})
 
 
 def _tables(

@@ -180,23 +180,34 @@ CLEAR = 0.3
 FOLD = ["repeat", "fold"]
 
 
-def collect_explanation(modalities: Sequence[str], features: Sequence[str], outputs: Mapping[str, str]) -> None:
+@dataclass(frozen=True)
+class ExplanationOutputs:
+    """Tables that `collect_explanation` writes: modalities and features, of the network and of the logistic head."""
+
+    modalities: str
+    features: str
+    modalities_logistic: str
+    features_logistic: str
+
+
+def collect_explanation(modalities: Sequence[str], features: Sequence[str], outputs: ExplanationOutputs) -> None:
     """Join the folds of one endpoint.
 
     Parameters
     ----------
     modalities, features : sequence of path
         Tables of `metaswin.evaluation.explanation.explain_fold`.
-    outputs : mapping
-        ``modalities, features`` (head ``network``), ``modalities_logistic, features_logistic``.
+    outputs : ExplanationOutputs
     """
     of_modalities, of_features = (
         pd.concat(map(read_table, paths), ignore_index=True) for paths in (modalities, features)
     )
-    for head, ending in [("network", ""), ("logistic", "_logistic")]:
-        chosen = of_modalities[of_modalities["head"] == head]
-        write_table(outputs[f"modalities{ending}"], pool_modalities(chosen))
-        write_table(outputs[f"features{ending}"], pool_features(of_features[of_features["head"] == head]))
+    for head, pooled_modalities, pooled_features in [
+        ("network", outputs.modalities, outputs.features),
+        ("logistic", outputs.modalities_logistic, outputs.features_logistic),
+    ]:
+        write_table(pooled_modalities, pool_modalities(of_modalities[of_modalities["head"] == head]))
+        write_table(pooled_features, pool_features(of_features[of_features["head"] == head]))
 
 
 def pool_modalities(contributions: pd.DataFrame) -> pd.DataFrame:

@@ -94,9 +94,29 @@ class Endpoint:
         return float(self.folds.loc[chosen, "auc"].mean())
 
 
+@dataclass(frozen=True)
+class ControlsInputs:
+    """Files that `evaluate_controls` reads; the lists of a control that was not run are empty.
+
+    ``as_is`` and ``facts`` are ``folds.parquet`` and ``facts.json`` of the evaluation, ``folds`` and ``folds_facts``
+    those of every endpoint, the predictions and fits those of every fold of a control.
+    """
+
+    as_is: str
+    facts: str
+    folds: list[str]
+    folds_facts: list[str]
+    leaky_predictions: list[str]
+    leaky_fits: list[str]
+    shuffled_predictions: list[str]
+    shuffled_fits: list[str]
+    permutations: list[str]
+
+
 def evaluate_controls(
-    inputs: Mapping[str, Any],
-    outputs: Mapping[str, str],
+    inputs: ControlsInputs,
+    controls: str,
+    permutations: str,
     settings: ControlsSettings,
     reasons: Mapping[str, str],
     confidence: float,
@@ -106,12 +126,9 @@ def evaluate_controls(
 
     Parameters
     ----------
-    inputs : mapping
-        ``as_is`` and ``facts``: ``folds.parquet`` and ``facts.json`` of the evaluation; lists ``folds`` and
-        ``folds_facts`` of the endpoints; lists ``leaky_predictions, leaky_fits, shuffled_predictions,
-        shuffled_fits, permutations``, empty for controls that were not run.
-    outputs : mapping
-        ``controls, permutations``.
+    inputs : ControlsInputs
+    controls, permutations : str
+        Written.
     settings : ControlsSettings
     reasons : mapping
         Control → why it was not run, for those that these data or this configuration cannot have.
@@ -119,19 +136,18 @@ def evaluate_controls(
     penalties : mapping
         Head → penalties of the run.
     """
-    endpoints = _endpoints(read_json(inputs["facts"]), read_table(inputs["as_is"]))
-    batches = [read_table(path) for path in inputs["permutations"]]
-    permutations = pd.concat(batches, ignore_index=True) if batches else _no_permutations()
+    endpoints = _endpoints(read_json(inputs.facts), read_table(inputs.as_is))
+    batches = [read_table(path) for path in inputs.permutations]
+    permuted = pd.concat(batches, ignore_index=True) if batches else _no_permutations()
     records = []
-    for control in VARIANTS:
+    made = {
+        "leaky": (inputs.leaky_predictions, inputs.leaky_fits),
+        "shuffled": (inputs.shuffled_predictions, inputs.shuffled_fits),
+    }
+    for control, (predictions, fits) in made.items():
         data = {}
-        if inputs[f"{control}_predictions"]:
-            gathered = gather(
-                inputs[f"{control}_predictions"],
-                inputs[f"{control}_fits"],
-                inputs["folds"],
-                inputs["folds_facts"],
-            )
+        if predictions:
+            gathered = gather(predictions, fits, inputs.folds, inputs.folds_facts)
             data = {one.name: one for one in gathered}
         for endpoint in endpoints:
             if endpoint.name in data:
@@ -139,14 +155,14 @@ def evaluate_controls(
             else:
                 records.append(_missing(control, endpoint, left_out(control, settings, reasons)))
     for endpoint in endpoints:
-        rows = permutations[permutations["endpoint"] == endpoint.name]
+        rows = permuted[permuted["endpoint"] == endpoint.name]
         if len(rows):
             records += permuted_records(endpoint, rows, settings, confidence, penalties)
         else:
             records.append(_missing("permuted", endpoint, left_out("permuted", settings, reasons)))
     table = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, "float64") | {"n": "Int64"})
-    write_table(outputs["controls"], table)
-    write_table(outputs["permutations"], permutations)
+    write_table(controls, table)
+    write_table(permutations, permuted)
 
 
 def variant_records(control: str, endpoint: Endpoint, data: EndpointData, confidence: float) -> list[dict[str, Any]]:

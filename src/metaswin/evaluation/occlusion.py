@@ -1,9 +1,9 @@
 """Occlusion maps: how a network's score changes where a part of the patch is hidden (Zeiler and Fergus 2014, ECCV)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -240,8 +240,19 @@ REPEAT = 0
 CLASSIFIER = "network"
 
 
+@dataclass(frozen=True)
+class OcclusionInputs:
+    """Files of an endpoint: folds, patches, and one of predictions, fits and networks for each outer fold, in order."""
+
+    folds: str | Path
+    patches: str | Path
+    predictions: list[str]
+    fits: list[str]
+    networks: list[str]
+
+
 def map_occlusion(
-    inputs: Mapping[str, Any], facts: str | Path, folder: str | Path, settings: ExplanationSettings, deep: DeepSettings
+    inputs: OcclusionInputs, facts: str | Path, folder: str | Path, settings: ExplanationSettings, deep: DeepSettings
 ) -> None:
     """Map what the deep network looks at in the patients that the headline arm calls riskiest or is most wrong about.
 
@@ -249,8 +260,7 @@ def map_occlusion(
 
     Parameters
     ----------
-    inputs : mapping
-        ``folds, patches``; the lists ``predictions, fits, networks`` (one for each outer fold, in the same order).
+    inputs : OcclusionInputs
     facts : path
         Written: ``maps.json``.
     folder : path
@@ -259,12 +269,12 @@ def map_occlusion(
     deep : DeepSettings
         `device` and `threads` are read.
     """
-    found = by_place(inputs["fits"], inputs["predictions"], inputs["networks"])
+    found = by_place(inputs.fits, inputs.predictions, inputs.networks)
     found = {fold: files for (_, repeat, fold), files in found.items() if repeat == REPEAT}
     headline = found[0][0]["headline"]
     tables = {fold: predictions for fold, (_, predictions, _) in found.items()}
-    predicted = _predicted(tables, headline, Folds.of(read_table(inputs["folds"]), REPEAT).labels)
-    with_patch = predicted["patient"].isin(patients_with_patch(inputs["patches"]))
+    predicted = _predicted(tables, headline, Folds.of(read_table(inputs.folds), REPEAT).labels)
+    with_patch = predicted["patient"].isin(patients_with_patch(inputs.patches))
     chosen = choose_patients(predicted[with_patch], settings.maps)
     Path(folder).mkdir(parents=True, exist_ok=True)
     entries = []
@@ -273,7 +283,7 @@ def map_occlusion(
             path = found[int(row["fold"])][2]
             spacing = float(read_facts(path)["patches"]["spacing"])
             network = load_network(path, device)
-            patch = load_patch(inputs["patches"], row["patient"]).float()
+            patch = load_patch(inputs.patches, row["patient"]).float()
             effect = occlusion_map(network, patch, spacing, settings.occlusion)
             label = None if pd.isna(row["label"]) else int(row["label"])
             name = f"{row['patient']}.png"

@@ -1,6 +1,7 @@
 """How much better a model does on rows it was fitted on than on others, fold by fold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,34 +17,44 @@ AUCS = ["auc_train", "auc_inner", "auc_test"]
 DEEP = "deep_score"
 
 
-def measure_optimism(inputs: Mapping[str, Sequence[str]], output: str, backbone: str) -> None:
+@dataclass(frozen=True)
+class OptimismInputs:
+    """Files that `measure_optimism` reads.
+
+    Predictions, fits and deep features have one file for every endpoint, repeat and fold, in the same order; ``deep``
+    is empty where no network is used. Folds and facts have one file for every endpoint.
+    """
+
+    predictions: list[str]
+    fits: list[str]
+    folds: list[str]
+    facts: list[str]
+    deep: list[str]
+
+
+def measure_optimism(inputs: OptimismInputs, output: str, backbone: str) -> None:
     """Write the AUC of each modality alone, of the headline and of the deep score on rows seen and not seen.
 
     Parameters
     ----------
-    inputs : mapping
-        Lists ``predictions, fits`` and ``deep`` (of every endpoint, repeat and fold in the same order; ``deep`` may be
-        empty), ``folds`` and ``facts`` (of every endpoint).
+    inputs : OptimismInputs
     output : str
         ``optimism.parquet``: `KEYS`, ``deep_score`` (the setting), `AUCS` and ``why`` a missing one is missing.
     backbone : str
         The head of the deep score's row.
     """
-    folds = {
-        read_json(about)["name"]: read_table(path) for path, about in zip(inputs["folds"], inputs["facts"], strict=True)
-    }
-    deep = inputs["deep"] or [""] * len(inputs["fits"])
+    folds = {read_json(about)["name"]: read_table(path) for path, about in zip(inputs.folds, inputs.facts, strict=True)}
+    deep = inputs.deep or [""] * len(inputs.fits)
     records = []
-    for (endpoint, repeat, fold), (fits, predictions, features) in by_place(
-        inputs["fits"], inputs["predictions"], deep
-    ).items():
+    found = by_place(inputs.fits, inputs.predictions, deep)
+    for (endpoint, repeat, fold), (fits, predictions, features) in found.items():
         rows = Folds.of(folds[endpoint], repeat).outer(fold)
-        found = arm_records(fits, read_table(predictions), rows)
+        own = arm_records(fits, read_table(predictions), rows)
         if features:
             aucs = deep_aucs(read_table(features), rows, fits["deep_score"])
-            found.append({"arm": DEEP, "head": backbone, **aucs})
+            own.append({"arm": DEEP, "head": backbone, **aucs})
         place = {"endpoint": endpoint, "repeat": repeat, "fold": fold, "deep_score": fits["deep_score"]}
-        records += [place | record for record in found]
+        records += [place | record for record in own]
     table = pd.DataFrame(records, columns=[*KEYS, "deep_score", *AUCS, "why"])
     write_table(output, table.astype(dict.fromkeys(AUCS, "float64")).sort_values(KEYS, ignore_index=True))
 

@@ -159,8 +159,28 @@ class Study:
         return scores[fold] if scores else None
 
 
+@dataclass(frozen=True)
+class PermutationInputs:
+    """Files that `permute_batch` reads.
+
+    ``folds`` and ``facts`` of the endpoint; tables of the cohort, of features, of organs and of perturbed masks, None
+    where the run has none; deep scores of the folds of the first repeat, of the run and of a permuted outcome, empty
+    where there are none.
+    """
+
+    folds: str
+    facts: str
+    clinical: str
+    used: str
+    features: str | None
+    anatomy: str | None
+    perturbed: str | None
+    deep: list[str]
+    deep_permuted: list[str]
+
+
 def permute_batch(
-    inputs: Mapping[str, str | Sequence[str]],
+    inputs: PermutationInputs,
     output: str,
     endpoint: str,
     sets: Mapping[str, list[str]],
@@ -171,9 +191,7 @@ def permute_batch(
 
     Parameters
     ----------
-    inputs : mapping
-        Paths ``folds, facts, clinical, used``, ``features`` and ``perturbed`` (or empty), and the lists ``deep,
-        deep_permuted``.
+    inputs : PermutationInputs
     output : str
     endpoint : str
     sets : mapping
@@ -187,17 +205,15 @@ def permute_batch(
     write_table(output, pd.concat(tables, ignore_index=True))
 
 
-def load_study(
-    inputs: Mapping[str, str | Sequence[str]], endpoint: str, sets: Mapping[str, list[str]], settings: Refitting
-) -> Study:
-    """Read what `permute_batch` names."""
-    folds = read_table(inputs["folds"])
+def load_study(inputs: PermutationInputs, endpoint: str, sets: Mapping[str, list[str]], settings: Refitting) -> Study:
+    """Read what `permute_batch` needs."""
+    folds = read_table(inputs.folds)
     patients = sorted(folds["patient"].unique())
-    used, clinical = read_table(inputs["used"]), read_table(inputs["clinical"])
-    sources = load_sources(patients, SourceFiles(inputs["clinical"], {}, anatomy=inputs["anatomy"] or None), sets)
+    used, clinical = read_table(inputs.used), read_table(inputs.clinical)
+    sources = load_sources(patients, SourceFiles(inputs.clinical, {}, anatomy=inputs.anatomy), sets)
     features, batches = {}, None
-    if inputs["features"]:
-        long = read_table(inputs["features"])
+    if inputs.features:
+        long = read_table(inputs.features)
         matrices = {name: wide(long, name, patients) for name in SETS}
         features = {name: matrix for name, matrix in matrices.items() if len(matrix.columns)}
         volume = tumor_volume(used, long)
@@ -210,13 +226,13 @@ def load_study(
             batches = patient_rows(used, clinical, settings.harmonisation).reindex(patients)
     index = pd.Index(patients, name="patient")
     deep, deep_permuted = (
-        [read_table(path, ["patient", "score"]).set_index("patient")["score"].reindex(index) for path in inputs[name]]
-        for name in ("deep", "deep_permuted")
+        [read_table(path, ["patient", "score"]).set_index("patient")["score"].reindex(index) for path in paths]
+        for paths in (inputs.deep, inputs.deep_permuted)
     )
-    horizon = read_json(inputs["facts"])["endpoint"].get("horizon_days")
+    horizon = read_json(inputs.facts)["endpoint"].get("horizon_days")
     perturbed = None
-    if inputs.get("perturbed"):
-        perturbed = measured(read_table(inputs["perturbed"]), settings.stability.perturbations)
+    if inputs.perturbed:
+        perturbed = measured(read_table(inputs.perturbed), settings.stability.perturbations)
     return Study(
         endpoint,
         horizon,

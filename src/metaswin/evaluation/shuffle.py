@@ -1,13 +1,12 @@
 """Radiomics of shuffled regions: the same voxels and the same shape, but no texture."""
 
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from metaswin.features.radiomics import extract_patient
+from metaswin.features.radiomics import RadiomicsInputs, extract_patient
 from metaswin.radiomics.settings import RadiomicsSettings
 
 
@@ -41,8 +40,9 @@ def shuffle_regions(image: sitk.Image, labels: np.ndarray, seed: int, patient: s
 
 
 def extract_shuffled(
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str],
+    inputs: RadiomicsInputs,
+    table: str | Path,
+    status: str | Path,
     settings: RadiomicsSettings,
     details: str | Path,
     seed: int,
@@ -56,4 +56,4 @@ def extract_shuffled(
     def shuffled(patient: str, image: sitk.Image, labels: np.ndarray) -> sitk.Image:
         return shuffle_regions(image, labels, seed, patient)
 
-    extract_patient(inputs, outputs, settings, details, threads, prepare=shuffled)
+    extract_patient(inputs, table, status, settings, details, threads, prepare=shuffled)

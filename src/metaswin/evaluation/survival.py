@@ -1,7 +1,6 @@
 """Evaluate the hazard models: concordance, AUC, Brier score and calibration."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -171,24 +170,46 @@ def _observed_expected(risk: NDArray, time: NDArray, event: NDArray, horizon: fl
 BOUNDS = {"observed_expected": (0.0, np.inf)}
 
 
+@dataclass(frozen=True)
+class SurvivalInputs:
+    """Files of every fold (predictions, fits) and of every endpoint (folds, facts) that `evaluate_survival` reads."""
+
+    predictions: list[str]
+    fits: list[str]
+    folds: list[str]
+    facts: list[str]
+
+
+@dataclass(frozen=True)
+class SurvivalOutputs:
+    """Files that `evaluate_survival` writes: ``facts`` (JSON) and a table (Parquet) for each of the other names."""
+
+    summary: str
+    folds: str
+    curves: str
+    calibration: str
+    tests: str
+    facts: str
+
+
 def evaluate_survival(
-    inputs: Mapping[str, Sequence[str]], outputs: Mapping[str, str], settings: SurvivalSettings, confidence: float
+    inputs: SurvivalInputs, outputs: SurvivalOutputs, settings: SurvivalSettings, confidence: float
 ) -> None:
     """Write all tables of the evaluation in time.
 
     Parameters
     ----------
-    inputs : mapping
-        Lists ``predictions, fits, folds, facts``, see `metaswin.evaluation.survival_predictions.gather`.
-    outputs : mapping
-        ``summary, folds, curves, calibration, tests`` (Parquet) and ``facts`` (JSON).
+    inputs : SurvivalInputs
+        See `metaswin.evaluation.survival_predictions.gather`.
+    outputs : SurvivalOutputs
     settings : SurvivalSettings
     confidence : float
         Of all intervals, such as 0.95.
     """
-    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in outputs if name != "facts"}
+    names = ("summary", "folds", "curves", "calibration", "tests")
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in names}
     facts = []
-    for data in gather(inputs["predictions"], inputs["fits"], inputs["folds"], inputs["facts"]):
+    for data in gather(inputs.predictions, inputs.fits, inputs.folds, inputs.facts):
         folds = fold_table(data)
         tables["folds"].append(folds)
         tables["summary"].append(summary_table(data, folds, confidence))
@@ -197,8 +218,8 @@ def evaluate_survival(
         tables["tests"].append(gray_table(data))
         facts.append(_facts(data))
     for name, parts in tables.items():
-        write_table(outputs[name], pd.concat(parts, ignore_index=True))
-    write_json(outputs["facts"], {"confidence": confidence, "groups": settings.groups, "endpoints": facts})
+        write_table(getattr(outputs, name), pd.concat(parts, ignore_index=True))
+    write_json(outputs.facts, {"confidence": confidence, "groups": settings.groups, "endpoints": facts})
 
 
 def fold_table(data: SurvivalData) -> pd.DataFrame:

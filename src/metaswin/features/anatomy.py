@@ -1,6 +1,7 @@
 """Volume, mean HU, distance to the tumour and contact with it, of every organ of one patient."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +18,39 @@ from metaswin.imaging.organ_labels import labels_of
 MEASURES = ("volume_mm3", "mean_hu", "distance_mm", "contact_mm2")
 
 
-def measure_patient(inputs: Mapping[str, str], output: str | Path, settings: AnatomySettings) -> None:
+@dataclass(frozen=True)
+class AnatomyInputs:
+    """Files of one patient: ``ct, tumor`` of the stage images, ``organs, names, status`` of the stage organs."""
+
+    ct: str | Path
+    tumor: str | Path
+    organs: str | Path
+    names: str | Path
+    status: str | Path
+
+
+def measure_patient(inputs: AnatomyInputs, output: str | Path, settings: AnatomySettings) -> None:
     """Measure one patient; an excluded one has a table without a row.
 
     Parameters
     ----------
-    inputs : mapping
-        ``ct, tumor`` (stage images), ``organs, names`` and ``status`` (stage organs).
+    inputs : AnatomyInputs
     output : path
         Parquet: ``patient`` and a column ``<structure>__<measure>`` for each of `MEASURES`.
     settings : AnatomySettings
     """
     columns = [f"{name}__{measure}" for name in settings.structures for measure in MEASURES]
-    status = read_status(inputs["status"])
+    status = read_status(inputs.status)
     if not status.ok:
         empty = pd.DataFrame({"patient": pd.Series(dtype="str"), **{name: pd.Series(dtype=float) for name in columns}})
         write_table(output, empty)
         return
-    ct = read_volume(inputs["ct"])
-    facts = read_json(inputs["names"])
+    ct = read_volume(inputs.ct)
+    facts = read_json(inputs.names)
     values = measure(
         sitk.GetArrayFromImage(ct),
-        sitk.GetArrayFromImage(read_volume(inputs["tumor"])) > 0,
-        sitk.GetArrayFromImage(read_volume(inputs["organs"])),
+        sitk.GetArrayFromImage(read_volume(inputs.tumor)) > 0,
+        sitk.GetArrayFromImage(read_volume(inputs.organs)),
         {name: labels_of(name, facts) or [] for name in settings.structures},
         ct.GetSpacing(),
     )

@@ -8,6 +8,7 @@ signed distance to the contour, so that they are in mm whatever the grid.
 import logging
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -94,10 +95,23 @@ logger = logging.getLogger("metaswin.features")
 STAGE = "stability"
 
 
+@dataclass(frozen=True)
+class PerturbationInputs:
+    """Files of one patient: ``ct, regions, facts, status`` of the stage regions, ``organs, names`` of organs."""
+
+    ct: str | Path
+    regions: str | Path
+    facts: str | Path
+    organs: str | Path
+    names: str | Path
+    status: str | Path
+
+
 def perturb_patient(
     patient: str,
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str],
+    inputs: PerturbationInputs,
+    table: str | Path,
+    status: str | Path,
     settings: StabilitySettings,
     radiomics: RadiomicsSettings,
     regions: RegionsSettings,
@@ -112,37 +126,36 @@ def perturb_patient(
     Parameters
     ----------
     patient : str
-    inputs : mapping
-        ``ct, regions, facts, status`` of the stage regions, ``organs, names`` of the stage organs.
-    outputs : mapping
-        ``table``: one row a region and perturbation, see `perturbed_rows`; ``status``.
+    inputs : PerturbationInputs
+    table, status : path
+        Written: one row a region and perturbation, see `perturbed_rows`, and the status.
     settings, radiomics, regions
     details : path
         Folder of private details.
     seed, threads : int
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-    earlier = read_status(inputs["status"])
+    earlier = read_status(inputs.status)
     rows = _rows(patient, inputs, settings, radiomics, regions, seed) if earlier.ok else []
     features = expected_features(radiomics)
     values = np.array([[row.get(name, np.nan) for name in features] for row in rows], np.float64)
     head = pd.DataFrame(rows, columns=list(HEAD)).astype(HEAD)
-    table = pd.DataFrame(values.reshape(len(rows), len(features)), columns=features)
-    write_table(outputs["table"], pd.concat([head, table], axis=1))
-    write_status(outputs["status"], Status(patient, STAGE, earlier.problem), details)
+    body = pd.DataFrame(values.reshape(len(rows), len(features)), columns=features)
+    write_table(table, pd.concat([head, body], axis=1))
+    write_status(status, Status(patient, STAGE, earlier.problem), details)
 
 
 def _rows(
     patient: str,
-    inputs: Mapping[str, str],
+    inputs: PerturbationInputs,
     settings: StabilitySettings,
     radiomics: RadiomicsSettings,
     regions: RegionsSettings,
     seed: int,
 ) -> list[dict]:
-    image, drawn = read_volume(inputs["ct"]), read_volume(inputs["regions"])
-    facts = read_json(inputs["facts"])
-    organs, names = read_volume(inputs["organs"]), read_json(inputs["names"])
+    image, drawn = read_volume(inputs.ct), read_volume(inputs.regions)
+    facts = read_json(inputs.facts)
+    organs, names = read_volume(inputs.organs), read_json(inputs.names)
     barred = barred_voxels(organs, names, Grid.of(drawn), regions.ring_excludes)
     labels = sitk.GetArrayFromImage(drawn)
     return perturbed_rows(patient, image, labels, facts, barred, settings, radiomics, regions, seed)

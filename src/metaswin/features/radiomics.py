@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,9 +36,20 @@ SHOWN = 3  # failures quoted in a problem; the rest is counted
 Prepare = Callable[[str, sitk.Image, np.ndarray], sitk.Image]
 
 
+@dataclass(frozen=True)
+class RadiomicsInputs:
+    """Files of the stage regions: crop of the CT, label map, ``regions.json`` and ``status.json`` of one patient."""
+
+    ct: str | Path
+    regions: str | Path
+    facts: str | Path
+    status: str | Path
+
+
 def extract_patient(
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str],
+    inputs: RadiomicsInputs,
+    table: str | Path,
+    status: str | Path,
     settings: RadiomicsSettings,
     details: str | Path,
     threads: int = 1,
@@ -50,10 +62,9 @@ def extract_patient(
 
     Parameters
     ----------
-    inputs : mapping
-        ``ct, regions, facts, status``: files of the stage regions.
-    outputs : mapping
-        ``table`` (Parquet) and ``status`` (JSON).
+    inputs : RadiomicsInputs
+    table, status : path
+        Written: Parquet and JSON.
     settings, details, threads
         Settings of radiomics, folder of private details, threads of the filters.
     prepare : callable or None
@@ -65,19 +76,19 @@ def extract_patient(
         If `settings.regions` names a ring that the stage regions does not make.
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-    earlier = read_status(inputs["status"])
+    earlier = read_status(inputs.status)
     if not earlier.ok:
-        _write(outputs["table"], [], settings)
-        write_status(outputs["status"], Status(earlier.patient, STAGE, earlier.problem), details)
+        _write(table, [], settings)
+        write_status(status, Status(earlier.patient, STAGE, earlier.problem), details)
         return
-    facts = read_json(inputs["facts"])
-    image = read_volume(inputs["ct"])
-    labels = sitk.GetArrayFromImage(read_volume(inputs["regions"]))
+    facts = read_json(inputs.facts)
+    image = read_volume(inputs.ct)
+    labels = sitk.GetArrayFromImage(read_volume(inputs.regions))
     if prepare is not None:
         image = prepare(earlier.patient, image, labels)
     rows, warnings = compute(earlier.patient, image, labels, facts, settings)
-    _write(outputs["table"], rows, settings)
-    write_status(outputs["status"], Status(earlier.patient, STAGE, warnings=tuple(warnings)), details)
+    _write(table, rows, settings)
+    write_status(status, Status(earlier.patient, STAGE, warnings=tuple(warnings)), details)
 
 
 def compute(

@@ -1,6 +1,7 @@
 """How batch, scanner and site go with the outcome: a scanner that predicts is no biology."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,24 +20,32 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def associate_site(inputs: Mapping[str, str], output: str, columns: Sequence[str], seed: int) -> None:
+@dataclass(frozen=True)
+class SiteInputs:
+    """Tables of the cohort that `associate_site` reads: outcomes, used patients and clinical columns."""
+
+    outcomes: str
+    used: str
+    clinical: str
+
+
+def associate_site(inputs: SiteInputs, output: str, columns: Sequence[str], seed: int) -> None:
     """Write ``evaluation/site.parquet``.
 
     Parameters
     ----------
-    inputs : mapping
-        ``outcomes, used, clinical``: tables of the cohort.
+    inputs : SiteInputs
     output : str
     columns : sequence of str
         Columns to look at besides manufacturer, model and kernel; one that these patients do not have is left out.
     seed : int
         Of the permutations.
     """
-    used, clinical = read_table(inputs["used"]), read_table(inputs["clinical"])
+    used, clinical = read_table(inputs.used), read_table(inputs.clinical)
     there = {name.strip() for name in [*clinical.columns.drop("patient"), *(set(ACQUISITION) & set(used.columns))]}
     wanted = [name for name in dict.fromkeys([*map(str.strip, columns), *SCANNER]) if name in there]
     rows = []
-    outcomes = read_table(inputs["outcomes"])
+    outcomes = read_table(inputs.outcomes)
     for endpoint, outcome in outcomes[outcomes["patient"].isin(used["patient"])].groupby("endpoint", sort=True):
         label = outcome.set_index("patient")["label"]
         for column in wanted:

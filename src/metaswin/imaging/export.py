@@ -1,7 +1,6 @@
 """Export the tumour, rings and organs of one patient as DICOM SEG and RTSTRUCT."""
 
 import csv
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
@@ -17,6 +16,7 @@ from metaswin.core.files import atomic, read_json, read_volume
 from metaswin.core.grid import Grid
 from metaswin.core.status import read_status
 from metaswin.imaging.export_rtstruct import Structure, structure_set
+from metaswin.imaging.patches import PatientFiles
 
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 TISSUE = Code("85756007", "SCT", "Tissue")
@@ -99,16 +99,16 @@ def segmentation(slices: list[pydicom.Dataset], structures: list[Structure]) -> 
 LESIONS = {"primary": 1, "nodes": 2}
 
 
-def export_patient(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+def export_patient(source: str, files: PatientFiles, seg: str, rtstruct: str) -> None:
     """Write both files; they are empty where an earlier stage has excluded the patient.
 
     Parameters
     ----------
-    inputs : mapping
-        ``source`` (the private record), ``ct, tumor`` (stage images), ``organs, names`` (stage organs), ``regions,
-        region_facts, status`` (stage regions).
-    outputs : mapping
-        ``seg`` and ``rtstruct``, below ``private/``.
+    source : str
+        The private record of the CT's files.
+    files : PatientFiles
+    seg, rtstruct : str
+        Written, below ``private/``.
 
     Raises
     ------
@@ -116,17 +116,17 @@ def export_patient(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Non
         If the CT's files are no longer those that were converted.
     """
 
-    if not read_status(inputs["status"]).ok:
-        for path in outputs.values():
+    if not read_status(files.status).ok:
+        for path in (seg, rtstruct):
             with atomic(path) as temporary:
                 temporary.touch()
         return
-    grid = Grid.of(read_volume(inputs["ct"]))
-    slices = ordered_slices(read_json(inputs["source"])["ct"], grid)
-    structures = read_structures(inputs, grid)
+    grid = Grid.of(read_volume(files.ct))
+    slices = ordered_slices(read_json(source)["ct"], grid)
+    structures = read_structures(files, grid)
     for path, dataset in [
-        (outputs["seg"], segmentation(slices, structures)),
-        (outputs["rtstruct"], structure_set(slices, structures, grid)),
+        (seg, segmentation(slices, structures)),
+        (rtstruct, structure_set(slices, structures, grid)),
     ]:
         with atomic(path) as temporary:
             dataset.save_as(temporary, enforce_file_format=True)
@@ -161,18 +161,18 @@ def ordered_slices(paths: list[str], grid: Grid) -> list[pydicom.Dataset]:
     return [found[index] for index in range(grid.size[2])]
 
 
-def read_structures(inputs: Mapping[str, str], grid: Grid) -> list[Structure]:
+def read_structures(files: PatientFiles, grid: Grid) -> list[Structure]:
     """Every structure with a voxel, on the CT's grid: lesions as drawn, rings (nearest voxel), organs."""
-    tumor = sitk.GetArrayFromImage(read_volume(inputs["tumor"]))
+    tumor = sitk.GetArrayFromImage(read_volume(files.tumor))
     found = [Structure(name, "tumor", tumor == label) for name, label in LESIONS.items()]
-    regions = read_volume(inputs["regions"])
+    regions = read_volume(files.regions)
     reference = grid.image(np.zeros(grid.shape, dtype=np.uint8))
     onto = sitk.GetArrayFromImage(sitk.Resample(regions, reference, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
     rings = {
-        name: labels for name, labels in read_json(inputs["region_facts"])["labels"].items() if name.startswith("ring_")
+        name: labels for name, labels in read_json(files.region_facts)["labels"].items() if name.startswith("ring_")
     }
     found += [Structure(name, "ring", np.isin(onto, labels)) for name, labels in rings.items()]
-    organs = sitk.GetArrayFromImage(read_volume(inputs["organs"]))
-    labels = read_json(inputs["names"])["labels"]
+    organs = sitk.GetArrayFromImage(read_volume(files.organs))
+    labels = read_json(files.organ_facts)["labels"]
     found += [Structure(name, "organ", organs == label) for name, label in labels.items() if name != "outside"]
     return [structure for structure in found if structure.mask.any()]

@@ -139,9 +139,23 @@ AIR = -1024.0  # HU outside the CT
 WHOLE = 0.995  # below this fraction of a lesion within the patch there is a warning
 
 
+@dataclass(frozen=True)
+class PatientFiles:
+    """Files of one patient: CT and tumour of the stage images, organs and their facts, files of the stage regions."""
+
+    ct: str
+    tumor: str
+    organs: str
+    organ_facts: str
+    regions: str
+    region_facts: str
+    status: str
+
+
 def make_patch(
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str],
+    files: PatientFiles,
+    patch: str,
+    status: str,
     settings: PatchesSettings,
     details: str | Path,
     threads: int = 1,
@@ -150,11 +164,9 @@ def make_patch(
 
     Parameters
     ----------
-    inputs : mapping
-        ``ct, tumor`` (stage images), ``organs, organ_facts`` (stage organs), ``regions, region_facts, status``
-        (stage regions).
-    outputs : mapping
-        ``patch`` (4D NIfTI x, y, z, channel; float32) and ``status``. The patch is empty for an excluded patient.
+    files : PatientFiles
+    patch, status : str
+        Written: 4D NIfTI (x, y, z, channel; float32), which is empty for an excluded patient, and the status.
     settings, details, threads
         Settings of patches, folder of private details, threads of the filters.
 
@@ -164,23 +176,23 @@ def make_patch(
         If `settings.organ_groups` names an organ that the organs' backend does not give.
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-    if passed_on(inputs["status"], STAGE, outputs["status"], [outputs["patch"]], details):
+    if passed_on(files.status, STAGE, status, [patch], details):
         return
-    patient = read_status(inputs["status"]).patient
-    with patient_job(patient, STAGE, outputs["status"], [outputs["patch"]], details) as findings:
-        tumor = read_volume(inputs["tumor"])
+    patient = read_status(files.status).patient
+    with patient_job(patient, STAGE, status, [patch], details) as findings:
+        tumor = read_volume(files.tumor)
         grid = place(tumor, settings, findings)
-        organ_facts = read_json(inputs["organ_facts"])
+        organ_facts = read_json(files.organ_facts)
         groups = organ_labels(settings.organ_groups, organ_facts, findings)
-        rings = ring_labels(read_json(inputs["region_facts"])["labels"])
-        organs = read_volume(inputs["organs"])
+        rings = ring_labels(read_json(files.region_facts)["labels"])
+        organs = read_volume(files.organs)
         channels = [
-            windowed(resample(read_volume(inputs["ct"]), grid, AIR), settings.window),
+            windowed(resample(read_volume(files.ct), grid, AIR), settings.window),
             occupancy(tumor, [PRIMARY, NODES], grid),
-            occupancy(read_volume(inputs["regions"]), rings, grid),
+            occupancy(read_volume(files.regions), rings, grid),
             *(occupancy(organs, labels, grid) for labels in groups.values()),
         ]
-        write_volume(outputs["patch"], stack(channels, grid))
+        write_volume(patch, stack(channels, grid))
 
 
 def place(tumor: sitk.Image, settings: PatchesSettings, findings: Findings) -> PatchGrid:

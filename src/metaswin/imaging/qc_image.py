@@ -29,7 +29,7 @@ from metaswin.imaging.canvas import (
     planes_through,
     windowed,
 )
-from metaswin.imaging.patches import largest_component, voxel_extent, voxel_points
+from metaswin.imaging.patches import PatientFiles, largest_component, voxel_extent, voxel_points
 
 OUTSIDE = 0.05  # this share of the tumour may lie outside the body: skin, and voxels half of air
 SIDES = 2.0  # the larger of a pair of organs may be so many times the smaller
@@ -132,29 +132,34 @@ class Structure:
 
 
 def picture_patient(
-    inputs: Mapping[str, str], outputs: Mapping[str, str], settings: PicturesSettings, details: str | Path
+    files: PatientFiles, picture: str, status: str, settings: PicturesSettings, details: str | Path
 ) -> None:
     """Draw one patient and flag what looks odd about the masks.
 
     Parameters
     ----------
-    inputs : mapping
-        ``ct, tumor`` (stage images), ``organs, organ_facts`` (stage organs), ``regions, region_facts, status``
-        (stage regions).
-    outputs : mapping
-        ``picture`` (PNG) and ``status``; the flags are its warnings.
+    files : PatientFiles
+    picture, status : str
+        Written: PNG, and the status, whose warnings are the flags.
+    settings, details
+        Settings of pictures, folder of private details.
     """
-    if passed_on(inputs["status"], STAGE, outputs["status"], [outputs["picture"]], details):
+    if passed_on(files.status, STAGE, status, [picture], details):
         return
-    patient = read_status(inputs["status"]).patient
-    with patient_job(patient, STAGE, outputs["status"], [outputs["picture"]], details) as findings:
-        volumes = {name: read_volume(inputs[name]) for name in ("ct", "tumor", "organs", "regions")}
-        organ_labels = read_json(inputs["organ_facts"])["labels"]
-        rings = read_json(inputs["region_facts"])["labels"]
+    patient = read_status(files.status).patient
+    with patient_job(patient, STAGE, status, [picture], details) as findings:
+        volumes = {
+            "ct": read_volume(files.ct),
+            "tumor": read_volume(files.tumor),
+            "organs": read_volume(files.organs),
+            "regions": read_volume(files.regions),
+        }
+        organ_labels = read_json(files.organ_facts)["labels"]
+        rings = read_json(files.region_facts)["labels"]
         tumor, organs = (sitk.GetArrayViewFromImage(volumes[name]) for name in ("tumor", "organs"))
         flag(tumor, organs, organ_labels, findings)
         shown = {name: label for name, label in organ_labels.items() if name not in settings.leave_out}
-        draw(patient, volumes, rings, shown, settings).save(outputs["picture"])
+        draw(patient, volumes, rings, shown, settings).save(picture)
 
 
 def draw(

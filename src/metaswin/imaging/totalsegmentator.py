@@ -12,8 +12,9 @@ import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -161,8 +162,17 @@ def crop(grid: Grid, tumor: np.ndarray, margin: float) -> tuple[slice, slice, sl
 WITHOUT_EFFECT = {"weights", "license", "batch_size", "threads", "device", "tissues"}
 
 
+@dataclass(frozen=True)
+class BatchInputs:
+    """Files of the stage images, one entry for each patient of a batch: CTs, tumour masks and statuses."""
+
+    ct: list[str]
+    tumor: list[str]
+    status: list[str]
+
+
 def predict_batch(
-    inputs: Mapping[str, Sequence[str]], output: str | Path, store: str | Path, settings: TotalSegmentatorSettings
+    inputs: BatchInputs, output: str | Path, store: str | Path, settings: TotalSegmentatorSettings
 ) -> None:
     """Draw the organs of each patient that the store does not have.
 
@@ -171,8 +181,7 @@ def predict_batch(
 
     Parameters
     ----------
-    inputs : mapping
-        Lists ``ct``, ``tumor`` and ``status`` of the stage images, one entry a patient.
+    inputs : BatchInputs
     output : path
         JSON: study id → ``key`` of its label map in the store, or ``error``; null for patients excluded before.
     store : path
@@ -204,9 +213,9 @@ def predict_batch(
     write_json(output, done)
 
 
-def _patients(inputs: Mapping[str, Sequence[str]], done: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _patients(inputs: BatchInputs, done: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Patients with images; those excluded before are marked in `done`."""
-    for ct, tumor, status in zip(inputs["ct"], inputs["tumor"], inputs["status"], strict=True):
+    for ct, tumor, status in zip(inputs.ct, inputs.tumor, inputs.status, strict=True):
         earlier = read_status(status)
         if earlier.ok:
             yield earlier.patient, ct, tumor

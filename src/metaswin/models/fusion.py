@@ -214,8 +214,8 @@ logger = logging.getLogger("metaswin.models")
 
 
 @dataclass(frozen=True)
-class FusionOutputs:
-    """Files that `train_fusion` writes: ``predictions`` (Parquet), ``fits`` (JSON) and the folder ``models``."""
+class FoldOutputs:
+    """Files of the arms of one outer fold: ``predictions`` (Parquet), ``fits`` (JSON) and the folder ``models``."""
 
     predictions: str
     fits: str
@@ -225,7 +225,7 @@ class FusionOutputs:
 def train_fusion(
     folds: str,
     files: SourceFiles,
-    outputs: FusionOutputs,
+    outputs: FoldOutputs,
     place: Place,
     sets: Mapping[str, list[str]],
     settings: FusionSettings,
@@ -240,7 +240,7 @@ def train_fusion(
     folds : str
         ``folds/<endpoint>.parquet``.
     files : SourceFiles
-    outputs : FusionOutputs
+    outputs : FoldOutputs
     place : Place
     sets : mapping
         Clinical set → columns.

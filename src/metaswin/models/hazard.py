@@ -21,7 +21,7 @@ from metaswin.core.files import atomic, read_table, write_json, write_table
 from metaswin.features.encoder import BlockEncoder
 from metaswin.features.modalities import Blocks, SourceFiles, load_sources
 from metaswin.models.classifiers import drawn_seed
-from metaswin.models.fusion import arm_file
+from metaswin.models.fusion import FoldOutputs, arm_file
 from metaswin.models.hazard_network import (
     HazardNetworks,
     fit_hazards,
@@ -135,19 +135,10 @@ class HazardFit:
     death: NDArray
 
 
-@dataclass(frozen=True)
-class HazardOutputs:
-    """Files that `train_hazard` writes: ``predictions`` (Parquet), ``fits`` (JSON) and the folder ``models``."""
-
-    predictions: str
-    fits: str
-    models: str
-
-
 def train_hazard(
     folds: str,
     files: SourceFiles,
-    outputs: HazardOutputs,
+    outputs: FoldOutputs,
     place: Place,
     horizon: float,
     sets: Mapping[str, list[str]],
@@ -164,7 +155,7 @@ def train_hazard(
     folds : str
         ``folds/<endpoint>.parquet``.
     files : SourceFiles
-    outputs : HazardOutputs
+    outputs : FoldOutputs
     place : Place
     horizon : float
         Days.

@@ -28,7 +28,8 @@ logger = logging.getLogger("metaswin.models")
 def train_network(
     patches: str,
     folds: str,
-    outputs: Mapping[str, str],
+    network: str,
+    training: str,
     scratch: str | Path,
     place: Mapping[str, Any],
     settings: DeepSettings,
@@ -44,8 +45,8 @@ def train_network(
         ``features/patches.safetensors``.
     folds : str
         ``folds/<endpoint>.parquet``.
-    outputs : mapping
-        ``network`` (safetensors), ``training`` (JSON).
+    network, training : str
+        Written: safetensors and JSON.
     scratch : path
         Folder for the training state of this job alone.
     place : mapping
@@ -76,38 +77,36 @@ def train_network(
         "code": code,
     }
     state = Scratch(scratch, facts)
-    if _is_there(outputs, state.key):
+    if _is_there(network, training, state.key):
         logger.info("the network that is there was trained on the same: it stays")
         return
     channels = channel_names(patch_settings)
     with own_device(settings.device) as device, reproducible(settings.threads, device):
         torch.manual_seed(own_seed)
-        network = build(place["backbone"], settings, len(channels))
-        loaded = load_pretrained(network.encoder.swin, pretrained) if pretrained else None
+        model = build(place["backbone"], settings, len(channels))
+        loaded = load_pretrained(model.encoder.swin, pretrained) if pretrained else None
         if loaded:
             logger.info("pretrained weights: %s", loaded)
-        network.to(device)
-        training = fit(network, cached.values, labels.to_numpy(), settings, own_seed, state)
-    save_network(
-        outputs["network"], network, place["backbone"], settings, patch_settings.model_dump(mode="json"), channels
-    )
+        model.to(device)
+        trained = fit(model, cached.values, labels.to_numpy(), settings, own_seed, state)
+    save_network(network, model, place["backbone"], settings, patch_settings.model_dump(mode="json"), channels)
     write_json(
-        outputs["training"],
+        training,
         {
             **dict(place),
             "rows": len(labels),
             "events": int(labels.sum()),
-            "epochs": len(training.losses),
-            "losses": training.losses,
-            "stopping": training.stopping,
-            "best_epoch": training.best_epoch,
+            "epochs": len(trained.losses),
+            "losses": trained.losses,
+            "stopping": trained.stopping,
+            "best_epoch": trained.best_epoch,
             "holdout": {
-                "rows": training.holdout_rows,
-                "events": training.holdout_events,
-                "losses": training.holdout_losses,
+                "rows": trained.holdout_rows,
+                "events": trained.holdout_events,
+                "losses": trained.holdout_losses,
             },
             "pretrained": loaded,
-            "parameters": sum(weight.numel() for weight in network.parameters()),
+            "parameters": sum(weight.numel() for weight in model.parameters()),
             "device": device.type,
             "trained_on": state.key,
             "settings_hash": hashlib.sha256(json.dumps(facts["settings"], sort_keys=True).encode()).hexdigest()[:16],
@@ -116,14 +115,14 @@ def train_network(
     state.remove()
 
 
-def _is_there(outputs: Mapping[str, str], key: str) -> bool:
-    """Whether the outputs are those of a training on the same rows and settings; then they count as made now.
+def _is_there(network: str, training: str, key: str) -> bool:
+    """Whether both files are those of a training on the same rows and settings; then they count as made now.
 
     Snakemake leaves them in place (``update``): it plans a training wherever a patient joins, though that patient may
     be excluded and the training rows stay what they were.
     """
-    paths = [Path(path) for path in outputs.values()]
-    if not all(path.is_file() for path in paths) or read_json(outputs["training"]).get("trained_on") != key:
+    paths = [Path(network), Path(training)]
+    if not all(path.is_file() for path in paths) or read_json(training).get("trained_on") != key:
         return False
     for path in paths:
         os.utime(path)

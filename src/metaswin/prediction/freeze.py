@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,50 @@ from metaswin.report.facts import versions
 OF_MEMBERS = tuple(field.name for field in fields(MemberFiles))
 
 
+@dataclass(frozen=True)
+class FreezeInputs:
+    """Files of the run; an empty list, or None, stands for what the run does not have.
+
+    Attributes
+    ----------
+    fits : list of str
+        ``fusion/fits.json`` of every outer fold.
+    predictions, models, selection, harmonisation, harmonisation_values, volume : list of str
+    radiomics, peri_radiomics, deep, network : list of str
+        One for every outer fold, in the order of the fits, see `metaswin.prediction.member.MemberFiles`.
+    folds, facts : list of str
+        One for every endpoint.
+    clinical, used, summary : str
+        Tables of the cohort and of the evaluation.
+    images : list of str
+        ``image.json`` of the patients.
+    anatomy : str or None
+    """
+
+    fits: list[str]
+    predictions: list[str]
+    models: list[str]
+    selection: list[str]
+    harmonisation: list[str]
+    harmonisation_values: list[str]
+    volume: list[str]
+    radiomics: list[str]
+    peri_radiomics: list[str]
+    deep: list[str]
+    network: list[str]
+    folds: list[str]
+    facts: list[str]
+    clinical: str
+    used: str
+    summary: str
+    images: list[str]
+    anatomy: str | None
+
+
 def freeze(
-    inputs: Mapping[str, Any],
-    outputs: Mapping[str, str],
+    inputs: FreezeInputs,
+    folder: str | Path,
+    archive: str | Path,
     settings: BundleSettings,
     config: Mapping[str, Any],
     sets: Mapping[str, list[str]],
@@ -51,26 +92,20 @@ def freeze(
 
     Parameters
     ----------
-    inputs : mapping
-        Lists with a path for every outer fold, in the same order: ``fits`` and those of
-        `metaswin.prediction.member.MemberFiles`; lists with one for every endpoint: ``folds, facts``; ``images`` (the
-        patients' ``image.json``); paths of ``clinical, used, anatomy, summary``. An empty list stands for what the run
-        does not have.
-    outputs : mapping
-        ``folder`` and ``archive``.
+    inputs : FreezeInputs
+    folder, archive : path
+        Written.
     settings : BundleSettings
     config : mapping
         The whole configuration as plain values.
     sets : mapping
         Clinical set → columns.
     """
-    folder = Path(outputs["folder"])
+    folder = Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    kinds = _kinds(inputs["clinical"])
+    kinds = _kinds(inputs.clinical)
     members = _members(inputs)
-    folds = {
-        read_json(about)["name"]: read_table(path) for path, about in zip(inputs["folds"], inputs["facts"], strict=True)
-    }
+    folds = {read_json(about)["name"]: read_table(path) for path, about in zip(inputs.folds, inputs.facts, strict=True)}
     endpoints = {}
     for name, table in folds.items():
         endpoints[name] = _endpoint(folder, name, table, members[name], inputs, settings, config, sets, kinds)
@@ -91,7 +126,7 @@ def freeze(
         folder / "training.json", {"key": key, "endpoints": {n: training_folds(key, t) for n, t in folds.items()}}
     )
     write_manifest(folder)
-    pack(folder, outputs["archive"])
+    pack(folder, archive)
 
 
 def _endpoint(
@@ -99,7 +134,7 @@ def _endpoint(
     name: str,
     folds: pd.DataFrame,
     members: Mapping[tuple[int, int], tuple[dict[str, Any], MemberFiles]],
-    inputs: Mapping[str, Any],
+    inputs: FreezeInputs,
     settings: BundleSettings,
     config: Mapping[str, Any],
     sets: Mapping[str, list[str]],
@@ -111,7 +146,7 @@ def _endpoint(
     models = next(iter(members.values()))[1].models
     blocks = {arm: list(load_arm(models, arm).encoders) for arm in fits[0]["arms"]}
     arms = bundled_arms(headline, blocks, mean_inner_auc(fits, head))
-    shared = (inputs["clinical"], inputs["anatomy"] or None)
+    shared = (inputs.clinical, inputs.anatomy)
     fitted: list[FittedArm] = []
     for place, (_, files) in members.items():
         target = folder / name / f"r{place[0]}-f{place[1]}"
@@ -123,10 +158,10 @@ def _endpoint(
     columns = clinical_columns(config, blocks[headline], sets)
     own = {column: kinds[column] for column in columns}
     trained = sorted(set(folds.loc[folds["label"].notna(), "patient"]))
-    images = {patient: read_json(path) for patient, path in of_used(inputs["images"], inputs["used"]).items()}
+    images = {patient: read_json(path) for patient, path in of_used(inputs.images, inputs.used).items()}
     ranges = training_ranges(
-        image_facts(read_table(inputs["used"]), images).loc[trained],
-        read_table(inputs["clinical"]).set_index("patient").loc[trained, columns],
+        image_facts(read_table(inputs.used), images).loc[trained],
+        read_table(inputs.clinical).set_index("patient").loc[trained, columns],
         own,
         known_levels(fitted),
     )
@@ -142,7 +177,7 @@ def _endpoint(
         "members": [list(place) for place in members],
         "columns": own,
         **_counts(folds),
-        "internal": internal_figures(read_table(inputs["summary"]), name, [arm.name for arm in arms], head, suffix),
+        "internal": internal_figures(read_table(inputs.summary), name, [arm.name for arm in arms], head, suffix),
     }
 
 
@@ -162,12 +197,12 @@ def _kinds(clinical: str) -> dict[str, str]:
     return json.loads(pq.read_schema(clinical).metadata[b"kinds"])
 
 
-def _members(inputs: Mapping[str, Any]) -> dict[str, dict[tuple[int, int], tuple[dict[str, Any], MemberFiles]]]:
+def _members(inputs: FreezeInputs) -> dict[str, dict[tuple[int, int], tuple[dict[str, Any], MemberFiles]]]:
     """Endpoint → repeat and fold → facts of the fit, and the files of that outer fold."""
-    nothing = [None] * len(inputs["fits"])
+    nothing = [None] * len(inputs.fits)
     found: dict[str, dict[tuple[int, int], tuple[dict[str, Any], MemberFiles]]] = {}
     for (endpoint, *place), (fit, *files) in by_place(
-        inputs["fits"], *(inputs[name] or nothing for name in OF_MEMBERS)
+        inputs.fits, *(getattr(inputs, name) or nothing for name in OF_MEMBERS)
     ).items():
         found.setdefault(endpoint, {})[tuple(place)] = (fit, MemberFiles(*files))
     return {endpoint: dict(sorted(members.items())) for endpoint, members in found.items()}

@@ -20,8 +20,18 @@ from metaswin.models.fusion import FittedArm
 from metaswin.prediction.bundle import Bundle
 
 
+@dataclass(frozen=True)
+class ClinicalInputs:
+    """The user's clinical table, and index (private series of the DICOM files), sheet or features; None: not there."""
+
+    clinical: str | None = None
+    index: str | None = None
+    sheet: str | None = None
+    features: str | None = None
+
+
 def prepare_clinical(
-    inputs: Mapping[str, str | None],
+    inputs: ClinicalInputs,
     output: str,
     settings: ClinicalSettings,
     also: Sequence[str],
@@ -34,9 +44,7 @@ def prepare_clinical(
 
     Parameters
     ----------
-    inputs : mapping
-        Paths of ``clinical`` (the user's table) and of ``index`` (private series of the DICOM files), ``sheet`` or
-        ``features``, where there are any.
+    inputs : ClinicalInputs
     output : str
     settings : ClinicalSettings
     also : sequence of str
@@ -45,7 +53,7 @@ def prepare_clinical(
         Pseudonym → id, where pseudonyms stand in the index: the table holds the ids.
     """
     identifier = settings.id.strip()
-    header, lines = read_rows(inputs["clinical"]) if inputs.get("clinical") else ([identifier], [])
+    header, lines = read_rows(inputs.clinical) if inputs.clinical else ([identifier], [])
     rows = [dict(zip(header, line, strict=True)) for line in lines]
     known = {row[identifier] for row in rows}
     found = [(names or {}).get(patient, patient) for patient in _found(inputs)]
@@ -58,15 +66,15 @@ def prepare_clinical(
         writer.writerows(rows)
 
 
-def _found(inputs: Mapping[str, str | None]) -> list[str]:
+def _found(inputs: ClinicalInputs) -> list[str]:
     """Ids in the data, sorted."""
-    if inputs.get("index"):
-        table = read_table(inputs["index"], columns=["patient", "usable"])
+    if inputs.index:
+        table = read_table(inputs.index, columns=["patient", "usable"])
         return sorted({patient for patient in table.loc[table["usable"].astype(bool), "patient"] if patient})
-    if inputs.get("sheet"):
-        return sorted(read_sheet(inputs["sheet"]).rows)
-    if inputs.get("features"):
-        return sorted(read_feature_ids(inputs["features"])[0])
+    if inputs.sheet:
+        return sorted(read_sheet(inputs.sheet).rows)
+    if inputs.features:
+        return sorted(read_feature_ids(inputs.features)[0])
     return []
 
 
@@ -151,28 +159,32 @@ class NewData:
         return bool(table.loc[patient].notna().any())
 
 
-def load_new(inputs: Mapping[str, str | None], patches: Mapping[str, str], bundle: Bundle) -> NewData:
+def load_new(
+    used: str, clinical: str, features: str | None, anatomy: str | None, patches: Mapping[str, str], bundle: Bundle
+) -> NewData:
     """Read what the stages made of the new patients.
 
     Parameters
     ----------
-    inputs : mapping
-        Paths of ``used, clinical`` and, with images or a table of features, ``features, anatomy``.
+    used, clinical : str
+        Tables of the cohort.
+    features, anatomy : str or None
+        There with images or a table of features.
     patches : mapping
         Patient → file that holds its patch, of those who have one.
     bundle : Bundle
     """
-    patients = sorted(read_table(inputs["used"], columns=["patient"])["patient"])
+    volumes = read_table(used)
+    patients = sorted(volumes["patient"])
     blocks = bundle.blocks()
     sets = clinical_sets(ClinicalSettings(**bundle.config["clinical"]))
     wanted = {name: columns for name, columns in sets.items() if f"{CLINICAL}{name}" in blocks}
-    used = read_table(inputs["used"])
-    long = read_table(inputs["features"]) if inputs.get("features") else None
-    sources = load_sources(patients, SourceFiles(inputs["clinical"], {}, anatomy=inputs.get("anatomy")), wanted)
-    volume = tumor_volume(used, pd.DataFrame({"patient": [], "region": []}) if long is None else long)
+    long = read_table(features) if features else None
+    sources = load_sources(patients, SourceFiles(clinical, {}, anatomy=anatomy), wanted)
+    volume = tumor_volume(volumes, pd.DataFrame({"patient": [], "region": []}) if long is None else long)
     sources = replace(sources, volume=volume.reindex(patients) if len(volume) else None)
-    features = {} if long is None else {name: wide(long, name, patients) for name in SETS if name in blocks}
-    return NewData(sources, features, patches)
+    matrices = {} if long is None else {name: wide(long, name, patients) for name in SETS if name in blocks}
+    return NewData(sources, matrices, patches)
 
 
 def _assumption(column: NumericColumn | CategoryColumn) -> str:

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +152,43 @@ def _own_warnings(
 
 logger = logging.getLogger("metaswin.prediction")
 
-TABLES = ("used", "clinical", "features", "anatomy")
 SCORES = ["endpoint", "patient", "arm", "head", "repeat", "fold", "probability", "positive"]
 NOBODY = "no arm of the bundle can do without what is missing"
 
 
+@dataclass(frozen=True)
+class PredictionInputs:
+    """Files of the new patients; features, problems, anatomy and patches are None where there are none.
+
+    ``images`` and ``pictures`` have a file for each planned patient.
+    """
+
+    used: str
+    clinical: str
+    exclusions: str
+    features: str | None
+    problems: str | None
+    anatomy: str | None
+    patches: str | None
+    images: list[str]
+    pictures: list[str]
+
+
+@dataclass(frozen=True)
+class PredictionOutputs:
+    """Predictions as Parquet and CSV, risks of the members, contributions, facts (JSON) and the folder of pages."""
+
+    table: str
+    csv: str
+    members: str
+    contributions: str
+    facts: str
+    pages: str
+
+
 def predict_patients(
-    inputs: Mapping[str, Any],
-    outputs: Mapping[str, str],
+    inputs: PredictionInputs,
+    outputs: PredictionOutputs,
     settings: PredictSettings,
     deep: DeepSettings,
     pseudonyms: bool = False,
@@ -167,11 +197,8 @@ def predict_patients(
 
     Parameters
     ----------
-    inputs : mapping
-        Paths of ``used, clinical, exclusions`` and, with images or features, ``features, anatomy, problems,
-        patches``; lists ``pictures, images`` (a file a planned patient).
-    outputs : mapping
-        ``table`` (Parquet), ``csv``, ``members``, ``contributions``, ``facts`` and the folder ``pages``.
+    inputs : PredictionInputs
+    outputs : PredictionOutputs
     settings : PredictSettings
     deep : DeepSettings
         ``device`` and ``threads``.
@@ -184,26 +211,27 @@ def predict_patients(
         If the bundle was altered.
     """
     bundle = read_bundle(settings.bundle or "")
-    tables = {name: inputs.get(name) or None for name in TABLES}
-    patches = dict.fromkeys(patients_with_patch(inputs["patches"]), inputs["patches"]) if inputs["patches"] else {}
-    pictures = of_used((path for path in inputs["pictures"] if Path(path).stat().st_size), inputs["used"])
-    new = load_new(tables, patches, bundle)
-    images = {patient: read_json(path) for patient, path in of_used(inputs["images"], inputs["used"]).items()}
-    facts = image_facts(read_table(inputs["used"]), images)
-    noticed = _noticed(inputs)
+    patches = dict.fromkeys(patients_with_patch(inputs.patches), inputs.patches) if inputs.patches else {}
+    pictures = of_used((path for path in inputs.pictures if Path(path).stat().st_size), inputs.used)
+    new = load_new(inputs.used, inputs.clinical, inputs.features, inputs.anatomy, patches, bundle)
+    images = {patient: read_json(path) for patient, path in of_used(inputs.images, inputs.used).items()}
+    facts = image_facts(read_table(inputs.used), images)
+    noticed = _noticed(inputs.exclusions, inputs.problems)
     members = [settings.place] if settings.place else None
 
     records, scores, shares = [], [], []
-    pages = Path(outputs["pages"])
+    pages = Path(outputs.pages)
     shutil.rmtree(pages, ignore_errors=True)
     for endpoint in bundle.endpoints:
         chosen = choose_arms(bundle, endpoint, new, settings.place)
         left = sorted(set(new.patients) - set(chosen))
         records += [not_predicted(endpoint, patient, NOBODY) for patient in left]
-        records += [not_predicted(endpoint, patient, why) for patient, why in sorted(_excluded(inputs).items())]
+        excluded = _excluded(inputs.used, inputs.exclusions)
+        records += [not_predicted(endpoint, patient, why) for patient, why in sorted(excluded.items())]
         if not chosen:
             continue
-        scored = score_members(bundle, endpoint, members or bundle.members(endpoint), chosen, new, tables, deep)
+        places = members or bundle.members(endpoint)
+        scored = score_members(bundle, endpoint, places, chosen, new, inputs.used, inputs.clinical, deep)
         scores.append(scored.risks.assign(endpoint=endpoint)[SCORES])
         for patient, arm in chosen.items():
             told = _outside(bundle, endpoint, patient, new, facts, scored) + noticed.get(patient, [])
@@ -248,9 +276,9 @@ def _outside(
     return found
 
 
-def _noticed(inputs: Mapping[str, Any]) -> dict[str, list[str]]:
+def _noticed(exclusions: str, problems: str | None) -> dict[str, list[str]]:
     """Warnings of the stages by patient."""
-    tables = [read_table(inputs[name]) for name in ("exclusions", "problems") if inputs.get(name)]
+    tables = [read_table(path) for path in (exclusions, problems) if path]
     found: dict[str, list[str]] = {}
     for row in pd.concat(tables).itertuples():
         if not row.excludes and row.patient:
@@ -258,11 +286,11 @@ def _noticed(inputs: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-def _excluded(inputs: Mapping[str, Any]) -> dict[str, str]:
+def _excluded(used: str, exclusions: str) -> dict[str, str]:
     """Patients whom an earlier stage could not use → why."""
-    used = set(read_table(inputs["used"], columns=["patient"])["patient"])
-    table = read_table(inputs["exclusions"])
-    table = table[table["excludes"] & ~table["patient"].isin(["", *used])].drop_duplicates("patient")
+    predicted = set(read_table(used, columns=["patient"])["patient"])
+    table = read_table(exclusions)
+    table = table[table["excludes"] & ~table["patient"].isin(["", *predicted])].drop_duplicates("patient")
     return {
         row.patient: f"{row.code}: found {row.found}; expected {row.expected}; {row.action}"
         for row in table.itertuples()
@@ -270,7 +298,7 @@ def _excluded(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _write(
-    outputs: Mapping[str, str],
+    outputs: PredictionOutputs,
     bundle: Bundle,
     settings: PredictSettings,
     records: list[dict[str, Any]],
@@ -278,14 +306,14 @@ def _write(
     shares: list[pd.DataFrame],
 ) -> None:
     table = prediction_table(records)
-    write_table(outputs["table"], table)
-    with atomic(outputs["csv"]) as temporary:
+    write_table(outputs.table, table)
+    with atomic(outputs.csv) as temporary:
         table.to_csv(temporary, index=False)
-    write_table(outputs["members"], pd.concat(scores, ignore_index=True))
+    write_table(outputs.members, pd.concat(scores, ignore_index=True))
     columns = ["endpoint", "patient", "modality", "feature", "value", "contribution", "members"]
-    write_table(outputs["contributions"], pd.concat(shares, ignore_index=True)[columns])
+    write_table(outputs.contributions, pd.concat(shares, ignore_index=True)[columns])
     write_json(
-        outputs["facts"],
+        outputs.facts,
         {
             "bundle": bundle.fingerprint,
             "made_by": bundle.facts["metaswin"],

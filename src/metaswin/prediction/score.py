@@ -114,7 +114,8 @@ def score_members(
     members: Sequence[tuple[int, int]],
     chosen: Mapping[str, BundledArm],
     new: NewData,
-    inputs: Mapping[str, str | None],
+    used: str,
+    clinical: str,
     deep: DeepSettings,
 ) -> Scored:
     """Run the members of one endpoint.
@@ -127,8 +128,8 @@ def score_members(
     chosen : mapping
         Patient → arm that predicts it.
     new : NewData
-    inputs : mapping
-        Paths of ``used`` and ``clinical`` of the new patients: batch and covariates of the harmonisation.
+    used, clinical : str
+        Tables of the new patients: batch and covariates of the harmonisation.
     deep : DeepSettings
         ``device`` and ``threads``.
     """
@@ -142,7 +143,7 @@ def score_members(
     unharmonised: set[str] = set()
     for member in members:
         folder = bundle.member_folder(endpoint, member)
-        frozen = FrozenFeatures.read(folder, member[1], inputs["used"], inputs["clinical"])
+        frozen = FrozenFeatures.read(folder, member[1], used, clinical)
         everyone = [patient for arm, group in groups.items() if arm.deep for patient in group]
         deep_score = deep_scores(folder / NETWORK, everyone, new.patches, patches, deep) if everyone else None
         for arm, patients in groups.items():

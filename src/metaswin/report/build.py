@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from metaswin.report import controls, evidence, facts, figures, notes, summary, 
 from metaswin.report.baseline import SOURCES, baseline_rows
 from metaswin.report.charts import Chart
 from metaswin.report.checklists import Checklist, filled
-from metaswin.report.data import Endpoint, ReportData, read_report_data
+from metaswin.report.data import Endpoint, ReportData, ReportInputs, read_report_data
 from metaswin.report.evidence import coverage_in_time, coverage_rows
 from metaswin.report.facts import machine, settings_hash, times, versions
 from metaswin.report.methods import methods
@@ -172,9 +173,18 @@ def cohort_view(data: ReportData) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class ReportOutputs:
+    """The page, and the folders of tables and figures, whose files have the names of `metaswin.report.files`."""
+
+    html: Path
+    tables: Path
+    figures: Path
+
+
 def build_report(
-    inputs: Mapping[str, Any],
-    outputs: Mapping[str, Any],
+    inputs: ReportInputs,
+    outputs: ReportOutputs,
     settings: ReportSettings,
     config: Mapping[str, Any],
     benchmarks: str | Path,
@@ -183,11 +193,8 @@ def build_report(
 
     Parameters
     ----------
-    inputs : mapping
-        See `metaswin.report.data.read_report_data`.
-    outputs : mapping
-        ``html`` (path), ``tables`` and ``figures`` (folders; the names of the files are those of
-        `metaswin.report.files`).
+    inputs : ReportInputs
+    outputs : ReportOutputs
     settings : ReportSettings
     config : mapping
         The configuration as plain values, see `metaswin.report.files.portable`.
@@ -205,10 +212,10 @@ def build_report(
     }
     lists = filled(statements(data, config), conditions(data, config))
     views = [endpoint_view(endpoint, data, settings, config) for endpoint in data.endpoints]
-    _write_tables(data, run["times"], lists, Path(outputs["tables"]))
+    _write_tables(data, run["times"], lists, outputs.tables)
     for view in views:
         for figure in view["figures"]:
-            write_figure(figure, Path(outputs["figures"]))
+            write_figure(figure, outputs.figures)
     pictures = {patient: embedded(path) for patient, path in chosen_pictures(data, settings.pictures).items()}
     templates = environment("metaswin.report")
     templates.globals |= {
@@ -233,7 +240,7 @@ def build_report(
         style=resource("report.css"),
         script=resource("report.js"),
     )
-    write_text(outputs["html"], page)
+    write_text(outputs.html, page)
 
 
 def _write_tables(data: ReportData, spent: pd.DataFrame, lists: list[Checklist], folder: Path) -> None:

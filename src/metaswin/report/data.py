@@ -15,9 +15,7 @@ from metaswin.core.problems import public_table
 from metaswin.core.status import read_status
 from metaswin.evaluation.comparisons import controls
 
-# Inputs that hold tables of evidence from other stages than the evaluation.
 STABILITY = ["endpoint", "repeat", "fit", "set", "feature", "patients", "low", "judged", "kept", "reason"]
-EVIDENCE = ("survival", "controls", "optimism", "explanation", "site")
 
 
 @dataclass(frozen=True)
@@ -186,29 +184,66 @@ class ReportData:
     maps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
-def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> ReportData:
+@dataclass(frozen=True)
+class ReportInputs:
+    """Files that the report reads; what a run does not have is None or empty.
+
+    Attributes
+    ----------
+    evaluation : list of str
+        All outputs of the evaluation.
+    flow, exclusions, used, clinical : str
+        Of the cohort.
+    problems : str or None
+        Of the features.
+    selection, stability : list of str
+        One file for each endpoint and repeat.
+    training : list of str
+        One file for each outer fold.
+    survival, controls, optimism, explanation, site : list of str
+        Outputs of other stages; their tables have a column ``endpoint`` or lie below a folder named after it.
+    pictures : list of str
+        PNG and status of each patient.
+    maps : list of str
+        ``explanation/<endpoint>/maps.json`` of each endpoint.
+    """
+
+    evaluation: list[str]
+    flow: str
+    exclusions: str
+    used: str
+    clinical: str
+    problems: str | None = None
+    selection: list[str] = field(default_factory=list)
+    stability: list[str] = field(default_factory=list)
+    training: list[str] = field(default_factory=list)
+    survival: list[str] = field(default_factory=list)
+    controls: list[str] = field(default_factory=list)
+    optimism: list[str] = field(default_factory=list)
+    explanation: list[str] = field(default_factory=list)
+    site: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    maps: list[str] = field(default_factory=list)
+
+
+def read_report_data(inputs: ReportInputs, config: Mapping[str, Any]) -> ReportData:
     """Read the inputs of the report.
 
     Parameters
     ----------
-    inputs : mapping
-        The list ``evaluation`` (all outputs of the evaluation), ``flow, exclusions, used, clinical``, and what only
-        some runs have, otherwise empty: ``problems`` (of the features), the lists ``selection, stability`` (one file
-        for each endpoint and repeat) and ``training`` (one for each outer fold), those of `EVIDENCE` (outputs of other
-        stages; tables have a column ``endpoint`` or lie below a folder named after it), ``pictures`` (PNG and status of
-        each patient) and ``maps``.
+    inputs : ReportInputs
     config : mapping
         The configuration as plain values.
     """
-    evaluation = [Path(path) for path in inputs["evaluation"]]
+    evaluation = [Path(path) for path in inputs.evaluation]
     facts = next(read_json(path) for path in evaluation if path.name == "facts.json")
     names = [about["name"] for about in facts["endpoints"]]
     tables = [(path.stem, read_table(path)) for path in evaluation if path.suffix == ".parquet"]
-    others = [Path(path) for key in EVIDENCE for path in inputs.get(key, [])]
-    tables += [_evidence(path, names) for path in others if path.suffix == ".parquet"]
-    selection = [_final(read_table(path)) for path in inputs["selection"]]
-    training = [read_json(path) for path in inputs["training"]]
-    stability = [_final(read_table(path, STABILITY)) for path in inputs.get("stability", [])]
+    others = [*inputs.survival, *inputs.controls, *inputs.optimism, *inputs.explanation, *inputs.site]
+    tables += [_evidence(path, names) for path in map(Path, others) if path.suffix == ".parquet"]
+    selection = [_final(read_table(path)) for path in inputs.selection]
+    training = [read_json(path) for path in inputs.training]
+    stability = [_final(read_table(path, STABILITY)) for path in inputs.stability]
     tables += [("stability", pd.concat(stability, ignore_index=True))] if stability else []
     joined = _joined(tables)
     clinical_set = config["fusion"]["clinical_set"] or next(iter(config["clinical"]["sets"]), "baseline")
@@ -229,17 +264,17 @@ def read_report_data(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> Re
                 f"clinical:{clinical_set}",
             )
         )
-    clinical, roles = _clinical(inputs["clinical"])
-    used = read_table(inputs["used"])
+    clinical, roles = _clinical(inputs.clinical)
+    used = read_table(inputs.used)
     return ReportData(
-        read_json(inputs["flow"]),
+        read_json(inputs.flow),
         _problems(inputs, facts["endpoints"]),
         used,
         views,
         clinical[clinical["patient"].isin(used["patient"])].reset_index(drop=True),
         roles,
-        _pictures(inputs.get("pictures", [])),
-        _maps(inputs.get("maps", [])),
+        _pictures(inputs.pictures),
+        _maps(inputs.maps),
     )
 
 
@@ -291,11 +326,11 @@ def _final(table: pd.DataFrame) -> pd.DataFrame:
     return table[final].assign(fold=folds[final].str[0].astype(int))
 
 
-def _problems(inputs: Mapping[str, Any], endpoints: list[dict[str, Any]]) -> pd.DataFrame:
-    parts = [read_table(inputs["exclusions"])]
-    if inputs["problems"]:
-        parts.append(read_table(inputs["problems"]))
-    statuses = [read_status(path) for path in inputs.get("pictures", []) if path.endswith(".status.json")]
+def _problems(inputs: ReportInputs, endpoints: list[dict[str, Any]]) -> pd.DataFrame:
+    parts = [read_table(inputs.exclusions)]
+    if inputs.problems:
+        parts.append(read_table(inputs.problems))
+    statuses = [read_status(path) for path in inputs.pictures if path.endswith(".status.json")]
     parts.append(public_table([warning for status in statuses for warning in status.warnings]))
     columns = parts[0].columns
     for about in endpoints:

@@ -13,7 +13,7 @@ import metaswin
 from metaswin.cli import main
 from metaswin.cohort.index import index_dicom
 from metaswin.cohort.match import CohortPaths, match_patients
-from metaswin.cohort.quality_control import make_qc
+from metaswin.cohort.quality_control import QcInputs, QcOutputs, make_qc
 from metaswin.config.cohort import (
     ClinicalSettings,
     CohortSettings,
@@ -76,11 +76,10 @@ def checked(folder: Path, source: str) -> Checked:
         data, clinical, CohortSettings(), endpoints, IngestSettings(**config["ingest"]), ImagesSettings(), paths,
         folder / "index.parquet", folder / "index_problems.parquet",
     )  # fmt: skip
-    inputs = {
-        "patients": paths.patients, "problems": paths.problems, "choice": paths.choice, "clinical": paths.clinical,
-        "outcomes": paths.outcomes, "series": folder / "series.parquet",
-    }  # fmt: skip
-    outputs = {"html": folder / "qc.html", "table": folder / "qc.parquet", "csv": folder / "qc.csv"}
+    inputs = QcInputs(
+        paths.patients, paths.problems, paths.choice, paths.clinical, paths.outcomes, folder / "series.parquet"
+    )
+    outputs = QcOutputs(folder / "qc.html", folder / "qc.parquet", folder / "qc.csv")
     make_qc(inputs, outputs, clinical, endpoints, QcSettings(), 0.95, 5, folder / "details")
     went_on = set(pd.read_parquet(paths.patients)["patient"])
     return Checked(folder, pd.read_parquet(folder / "qc.parquet"), went_on)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metaswin.cohort.gate import AS_CONFIGURED, pass_gate, stops
-from metaswin.cohort.quality_control import collect
+from metaswin.cohort.gate import AS_CONFIGURED, GateInputs, pass_gate, stops
+from metaswin.cohort.quality_control import QcInputs, collect
 from metaswin.config.cohort import ClinicalSettings, EndpointSettings, QcSettings
 from metaswin.core.errors import UserError
 from metaswin.core.files import write_table
@@ -28,10 +28,14 @@ def gate(tmp_path, on_problem, *problems):
         (tmp_path / name).write_text(name)
     (tmp_path / "sources").mkdir(exist_ok=True)
     (tmp_path / "sources/earlier.json").touch()
-    inputs = {"problems": "qc.parquet", "matched": "matched.parquet", "matched_sources": "matched"}
-    inputs = {name: str(tmp_path / file) for name, file in inputs.items()}
-    outputs = {"patients": str(tmp_path / "patients.parquet"), "sources": str(tmp_path / "sources")}
-    pass_gate({**inputs, "page": "results/cohort/qc.html"}, outputs, QcSettings(on_problem=on_problem))
+    inputs = GateInputs(
+        problems=str(tmp_path / "qc.parquet"),
+        page="results/cohort/qc.html",
+        matched=str(tmp_path / "matched.parquet"),
+        matched_sources=str(tmp_path / "matched"),
+    )
+    copies = [str(tmp_path / name) for name in ("patients.parquet", "sources")]
+    pass_gate(inputs, *copies, QcSettings(on_problem=on_problem))
     assert [path.name for path in (tmp_path / "sources").iterdir()] == ["A.json"]
     assert (tmp_path / "patients.parquet").read_text() == "matched.parquet"
 
@@ -84,13 +88,14 @@ def study(tmp_path):
 
 
 def gathered(study, folds=5, **columns):
-    inputs = {name: study / f"{name}.parquet" for name in ("patients", "problems", "clinical", "outcomes")}
+    names = ("patients", "problems", "choice", "clinical", "outcomes")
+    inputs = QcInputs(**{name: str(study / f"{name}.parquet") for name in names}, series=None)
     clinical = ClinicalSettings(columns={"age": "baseline", **columns})
     kinds = dict.fromkeys(clinical.columns, "numeric")
     table = pd.read_parquet(study / "all.parquet")[["patient", *kinds]].astype(dict.fromkeys(kinds, float))
-    write_table(inputs["clinical"], table, {"kinds": json.dumps(kinds)})
+    write_table(inputs.clinical, table, {"kinds": json.dumps(kinds)})
     return collect(
-        {**inputs, "series": []},
+        inputs,
         clinical,
         {"dm": EndpointSettings(column="dm")},
         0.95,

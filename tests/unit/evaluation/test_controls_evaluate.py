@@ -11,7 +11,7 @@ from metaswin.config.evaluation import ControlsSettings, EvaluationSettings
 from metaswin.core.files import read_table, write_table
 from metaswin.evaluation.evaluate import evaluate
 from metaswin.evaluation.intervals import mean_over_folds
-from metaswin.evaluation.negative_controls import LEAKY, evaluate_controls
+from metaswin.evaluation.negative_controls import LEAKY, ControlsInputs, evaluate_controls
 
 PENALTIES = {"network": [0.1, 0.5, 2.5], "logistic": [64.0, 1.0, 16.0]}
 SETS = {"paper": ["age", "sex"], "staging": ["age", "site"]}
@@ -45,18 +45,19 @@ class Beside:
 
     def evaluate(self, permutations=(), settings=None, reasons=None, **variants):
         empty = {f"{c}_{kind}": [] for c in ("leaky", "shuffled") for kind in ("predictions", "fits")}
-        inputs = {
-            "as_is": str(self.run.results / "evaluation/folds.parquet"),
-            "facts": str(self.run.results / "evaluation/facts.json"),
-            "folds": self.run.evaluation_inputs["folds"],
-            "folds_facts": self.run.evaluation_inputs["facts"],
-            "permutations": list(permutations),
-        }
-        outputs = {name: str(self.run.folder / f"{name}.parquet") for name in ("controls", "permutations")}
+        inputs = ControlsInputs(
+            as_is=self.run.evaluation_outputs.folds,
+            facts=self.run.evaluation_outputs.facts,
+            folds=self.run.evaluation_inputs.folds,
+            folds_facts=self.run.evaluation_inputs.facts,
+            permutations=list(permutations),
+            **{**empty, **variants},
+        )
+        outputs = [str(self.run.folder / f"{name}.parquet") for name in ("controls", "permutations")]
         reasons = {"shuffled": "it needs images"} if reasons is None else reasons
         settings = settings or ControlsSettings()
-        evaluate_controls({**inputs, **empty, **variants}, outputs, settings, reasons, 0.95, PENALTIES)
-        return read_table(outputs["controls"]), read_table(outputs["permutations"])
+        evaluate_controls(inputs, *outputs, settings, reasons, 0.95, PENALTIES)
+        return tuple(map(read_table, outputs))
 
 
 @pytest.fixture(scope="module")

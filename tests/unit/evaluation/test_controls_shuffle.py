@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from metaswin.core.files import read_table, write_json, write_volume
 from metaswin.core.status import Status, write_status
 from metaswin.evaluation.shuffle import extract_shuffled, shuffle_regions
-from metaswin.features.radiomics import extract_patient
+from metaswin.features.radiomics import RadiomicsInputs, extract_patient
 from metaswin.radiomics.settings import RadiomicsSettings
 
 SHAPE = (4, 5, 6)
@@ -69,11 +69,12 @@ def patient(tmp_path):
 
 
 def extract(folder, function, name, *more):
-    inputs = {"ct": "ct.nii.gz", "regions": "regions.nii.gz", "facts": "regions.json", "status": "status.json"}
+    names = ("ct.nii.gz", "regions.nii.gz", "regions.json", "status.json")
+    inputs = RadiomicsInputs(*(folder / name for name in names))
     settings = RadiomicsSettings(image_types=["Original", "LoG"], log_sigma=[2.0])
-    outputs = {"table": str(folder / f"{name}.parquet"), "status": str(folder / f"{name}.json")}
-    function({key: str(folder / path) for key, path in inputs.items()}, outputs, settings, folder / "details", *more)
-    return read_table(outputs["table"]).set_index("region")
+    table = folder / f"{name}.parquet"
+    function(inputs, table, folder / f"{name}.json", settings, folder / "details", *more)
+    return read_table(table).set_index("region")
 
 
 def test_features_when_shuffled_then_shape_and_histogram_are_equal_and_texture_and_filters_are_not(patient):

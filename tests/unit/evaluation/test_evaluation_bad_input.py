@@ -1,5 +1,7 @@
 """Bad input: in every table a number is finite, and what is missing has its reason."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,7 +34,7 @@ def all_missing(run, rng):
 
 
 def perfect(run, rng):
-    labels = read_table(run.evaluation_inputs["folds"][0]).set_index("patient")["label"].astype("float64")
+    labels = read_table(run.evaluation_inputs.folds[0]).set_index("patient")["label"].astype("float64")
     truth = {patient: 0.9 if label == 1 else 0.1 for patient, label in labels.items()}
     _edit_predictions(run, lambda table: table.assign(probability=table["patient"].map(truth)))
 
@@ -46,7 +48,7 @@ def no_events_in_two_folds(run, rng):
 
 
 def no_threshold(run, rng):
-    for path in run.evaluation_inputs["fits"]:
+    for path in run.evaluation_inputs.fits:
         fits = read_json(path)
         for heads in fits["arms"].values():
             heads["network"]["threshold"] = None
@@ -58,12 +60,12 @@ def nobody_followed_so_long(run, rng):
 
 
 def _edit_predictions(run, edit):
-    for path in run.evaluation_inputs["predictions"]:
+    for path in run.evaluation_inputs.predictions:
         write_table(path, edit(read_table(path)))
 
 
 def _edit_folds(run, edit):
-    for path in run.evaluation_inputs["folds"]:
+    for path in run.evaluation_inputs.folds:
         write_table(path, edit(read_table(path)))
 
 
@@ -86,7 +88,7 @@ def test_tables_of_damaged_input_hold_finite_numbers_or_reasons(damage, endpoint
     run = draw(tmp_path, Plan(patients=70, endpoints=endpoints, modalities=("clinical",)))
     damage(run, np.random.default_rng(1))
     evaluate(run.evaluation_inputs, run.evaluation_outputs, SETTINGS, {"paper": ["age", "sex"]}, 1)
-    tables = {name: read_table(path) for name, path in run.evaluation_outputs.items() if name != "facts"}
+    tables = {name: read_table(path) for name, path in asdict(run.evaluation_outputs).items() if name != "facts"}
     for name, table in tables.items():
         numbers = table.select_dtypes("float64").to_numpy()
         assert not np.isinf(numbers).any(), name

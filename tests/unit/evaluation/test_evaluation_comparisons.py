@@ -22,7 +22,7 @@ def data(tmp_path_factory):
     plan = Plan(patients=150, endpoints={"dm": 900.0}, modalities=("clinical", "radiomics", "deep"))
     run = draw(tmp_path_factory.mktemp("comparisons"), plan)
     inputs = run.evaluation_inputs
-    (found,) = gather(inputs["predictions"], inputs["fits"], inputs["folds"], inputs["facts"])
+    (found,) = gather(inputs.predictions, inputs.fits, inputs.folds, inputs.facts)
     return found
 
 
@@ -120,13 +120,13 @@ def test_net_benefit_threshold_is_the_prevalence_of_training_rows(tmp_path):
     inputs = run.evaluation_inputs
 
     def prevalence():
-        return gather(inputs["predictions"], inputs["fits"], inputs["folds"], inputs["facts"])[0].prevalence
+        return gather(inputs.predictions, inputs.fits, inputs.folds, inputs.facts)[0].prevalence
 
     before = prevalence()
-    folds = read_table(inputs["folds"][0])
+    folds = read_table(inputs.folds[0])
     corrupt = folds["fold"] == 0
     folds.loc[corrupt, "label"], folds.loc[corrupt, "time"], folds.loc[corrupt, "event"] = 1, 1.0, 1
-    write_table(inputs["folds"][0], folds)
+    write_table(inputs.folds[0], folds)
     after = prevalence()
     assert before[0, 0] == after[0, 0]
     assert before[0, 1] != after[0, 1]
@@ -135,7 +135,7 @@ def test_net_benefit_threshold_is_the_prevalence_of_training_rows(tmp_path):
 def test_comparisons_of_a_plain_column_have_no_weighted_value(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical", "radiomics")))
     inputs = run.evaluation_inputs
-    (data,) = gather(inputs["predictions"], inputs["fits"], inputs["folds"], inputs["facts"])
+    (data,) = gather(inputs.predictions, inputs.fits, inputs.folds, inputs.facts)
     table = compared(data)
     weighted = table[table["metric"].str.endswith("_ipcw")]
     assert weighted["value"].isna().all()

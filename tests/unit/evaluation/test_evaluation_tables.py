@@ -1,5 +1,6 @@
 """The tables of the evaluation from drawn runs with known answers."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ SETS = {"paper": ["age", "sex", "site"], "staging": ["site"]}
 
 def evaluated(run) -> dict:
     evaluate(run.evaluation_inputs, run.evaluation_outputs, SETTINGS, SETS, 7)
-    tables = {name: read_table(path) for name, path in run.evaluation_outputs.items() if name != "facts"}
-    return {**tables, "facts": read_json(run.evaluation_outputs["facts"])}
+    tables = {name: read_table(path) for name, path in asdict(run.evaluation_outputs).items() if name != "facts"}
+    return {**tables, "facts": read_json(run.evaluation_outputs.facts)}
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +157,7 @@ def test_strata_cover_every_patient_once(horizon_run):
 
 def test_missing_prediction_makes_the_arm_not_estimable_in_that_fold(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
-    path = run.evaluation_inputs["predictions"][0]
+    path = run.evaluation_inputs.predictions[0]
     table = read_table(path)
     lost = table.query("arm == 'clinical:paper' and head == 'network' and part == 'test'").index[0]
     write_table(path, table.drop(index=lost))
@@ -168,7 +169,7 @@ def test_missing_prediction_makes_the_arm_not_estimable_in_that_fold(tmp_path):
 
 def test_fold_with_one_class_is_left_out_with_its_reason(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
-    path = run.evaluation_inputs["folds"][0]
+    path = run.evaluation_inputs.folds[0]
     folds = read_table(path)
     folds.loc[folds["fold"] == 2, "label"] = 0
     write_table(path, folds)
@@ -181,19 +182,19 @@ def test_fold_with_one_class_is_left_out_with_its_reason(tmp_path):
 
 def test_one_arm_and_no_strata_give_empty_tables_not_errors(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
-    for path in run.evaluation_inputs["fits"]:
+    for path in run.evaluation_inputs.fits:
         fits = read_json(path)
         del fits["arms"]["clinical:staging"]
         write_json(path, fits)
     evaluate(run.evaluation_inputs, run.evaluation_outputs, EvaluationSettings(), SETS, 7)
-    assert len(read_table(run.evaluation_outputs["comparisons"])) == 0
-    assert len(read_table(run.evaluation_outputs["strata"])) == 0
-    assert len(read_table(run.evaluation_outputs["summary"])) == 2
+    assert len(read_table(run.evaluation_outputs.comparisons)) == 0
+    assert len(read_table(run.evaluation_outputs.strata)) == 0
+    assert len(read_table(run.evaluation_outputs.summary)) == 2
 
 
 def test_folds_with_different_arms_are_a_bug(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
-    path = run.evaluation_inputs["fits"][0]
+    path = run.evaluation_inputs.fits[0]
     fits = read_json(path)
     del fits["arms"]["clinical:paper"]
     write_json(path, fits)
@@ -209,7 +210,7 @@ def test_evaluation_twice_gives_the_same_tables(plain_run):
 
 def test_gather_when_files_have_any_names_in_any_order_then_fits_say_where_they_belong(horizon_run, tmp_path):
     run, _ = horizon_run
-    inputs = {name: run.evaluation_inputs[name] for name in ("predictions", "fits", "folds", "facts")}
+    inputs = {name: getattr(run.evaluation_inputs, name) for name in ("predictions", "fits", "folds", "facts")}
     moved = {name: list(paths) for name, paths in inputs.items()}
     pairs = list(zip(inputs["predictions"], inputs["fits"], strict=True))
     for number, pair in enumerate(reversed(pairs)):

@@ -12,6 +12,7 @@ from metaswin.config.evaluation import ExplanationSettings
 from metaswin.core.files import read_table, write_table
 from metaswin.evaluation.explanation import (
     ExplanationInputs,
+    ExplanationOutputs,
     collect_explanation,
     explain_fold,
     pool_features,
@@ -145,10 +146,10 @@ def test_collection_when_a_fold_is_read_then_each_head_has_its_tables(fitted, tm
         paths[name] = tmp_path / f"any/{name}.parquet"
         write_table(paths[name], read_table(run.folder / f"explained-{name}.parquet"))
     names = ("modalities", "features", "modalities_logistic", "features_logistic")
-    outputs = {name: str(tmp_path / f"{name}.parquet") for name in names}
+    outputs = ExplanationOutputs(*(str(tmp_path / f"{name}.parquet") for name in names))
     collect_explanation([paths["modalities"]], [paths["features"]], outputs)
-    for name in ("modalities", "modalities_logistic"):
-        table = read_table(outputs[name])
+    for path in (outputs.modalities, outputs.modalities_logistic):
+        table = read_table(path)
         assert table["share"].sum() == pytest.approx(1)
         assert table[["repeat", "fold"]].to_numpy().tolist() == [[1, 0]] * 4
-    assert read_table(outputs["features"])["folds"].eq(1).all()
+    assert read_table(outputs.features)["folds"].eq(1).all()

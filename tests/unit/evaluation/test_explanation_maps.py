@@ -14,6 +14,7 @@ from metaswin.core.files import read_json, write_json, write_table, write_volume
 from metaswin.evaluation.occlusion import (
     RAISES,
     TINTS,
+    OcclusionInputs,
     choose_patients,
     cubes_at,
     draw_map,
@@ -168,8 +169,7 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
     write_table(tmp_path / "folds.parquet", folds)
     settings = DeepSettings(embed_dim=12)
     patch_settings = PatchesSettings(size=32, spacing=3.0, organ_groups={})
-    inputs = {"folds": tmp_path / "folds.parquet", "predictions": [], "fits": [], "networks": []}
-    inputs["patches"] = collected(tmp_path / "patches")
+    inputs = OcclusionInputs(tmp_path / "folds.parquet", collected(tmp_path / "patches"), [], [], [])
     for fold, name in ((1, "x"), (0, "y")):
         folder = tmp_path / name
         own = pd.DataFrame({"patient": patients[fold::2], "probability": [0.2, 0.5, 0.9], "part": "test"})
@@ -179,9 +179,9 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
         path = folder / "network.safetensors"
         network = build("swin", settings, 3)
         save_network(path, network, "swin", settings, patch_settings.model_dump(mode="json"), ["ct", "tumor", "ring"])
-        inputs["predictions"].append(folder / "predictions.parquet")
-        inputs["fits"].append(folder / "fits.json")
-        inputs["networks"].append(path)
+        inputs.predictions.append(folder / "predictions.parquet")
+        inputs.fits.append(folder / "fits.json")
+        inputs.networks.append(path)
     explanation = ExplanationSettings(maps=3, occlusion={"cube": 30.0, "step": 30.0})
     map_occlusion(inputs, tmp_path / "dm/maps.json", tmp_path / "dm/maps", explanation, DeepSettings(device="cpu"))
     found = read_json(tmp_path / "dm/maps.json")
@@ -191,6 +191,6 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
         picture = tmp_path / "dm" / entry["file"]
         assert picture.stat().st_size <= 60_000
         Image.open(picture).verify()
-        network = load_network(inputs["networks"][1 - entry["fold"]])
-        patch = load_patch(inputs["patches"], entry["patient"])
+        network = load_network(inputs.networks[1 - entry["fold"]])
+        patch = load_patch(inputs.patches, entry["patient"])
         assert entry["score"] == pytest.approx(score(network, patch)[0], abs=1e-4)

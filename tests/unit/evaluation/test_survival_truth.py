@@ -15,7 +15,8 @@ from metaswin.evaluation.censoring import Censoring
 from metaswin.evaluation.cumulative_incidence import cumulative_incidence
 from metaswin.evaluation.survival import survival_metrics
 from metaswin.features.modalities import SourceFiles
-from metaswin.models.hazard import HazardOutputs, train_hazard
+from metaswin.models.fusion import FoldOutputs
+from metaswin.models.hazard import train_hazard
 from metaswin.simulate.cohort import simulate_cohort
 from metaswin.simulate.options import HORIZON_YEARS, preset_options
 
@@ -55,7 +56,7 @@ def fitted(folder, preset, n):
         train_hazard(
             str(folder / "folds.parquet"),
             files,
-            HazardOutputs(*(str(folder / name) for name in (f"{fold}.parquet", f"{fold}.json", f"models-{fold}"))),
+            FoldOutputs(*(str(folder / name) for name in (f"{fold}.parquet", f"{fold}.json", f"models-{fold}"))),
             Place("dm_2y", 0, fold),
             HORIZON,
             {"all": list(kinds)},

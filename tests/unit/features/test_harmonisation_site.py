@@ -6,7 +6,7 @@ import pytest
 from scipy.special import gammaln
 
 from metaswin.core.files import write_table
-from metaswin.features.site import associate_site, association, cramers_v
+from metaswin.features.site import SiteInputs, associate_site, association, cramers_v
 
 
 def patients(table: dict[str, tuple[int, int]]) -> tuple[pd.Series, pd.Series]:
@@ -82,17 +82,17 @@ def test_cramers_v_when_there_is_no_association_then_the_correction_takes_the_bi
 
 def test_associate_site_when_written_then_a_row_an_endpoint_and_column_that_is_there(tmp_path):
     levels, label = patients({"SIEMENS": (20, 30), "GE": (30, 20)})
-    names = {name: str(tmp_path / f"{name}.parquet") for name in ("outcomes", "used", "clinical")}
+    inputs = SiteInputs(*(str(tmp_path / f"{name}.parquet") for name in ("outcomes", "used", "clinical")))
     outcome = pd.DataFrame({"patient": levels.index, "label": pd.array(label, dtype="Int8")})
-    write_table(names["outcomes"], pd.concat([outcome.assign(endpoint=name) for name in ("dm_2y", "dm")]))
-    write_table(names["used"], pd.DataFrame({"patient": levels.index, "manufacturer": levels.to_numpy()}))
-    write_table(names["clinical"], pd.DataFrame({"patient": levels.index, "centre": [1.0, 2.0] * 50}))
+    write_table(inputs.outcomes, pd.concat([outcome.assign(endpoint=name) for name in ("dm_2y", "dm")]))
+    write_table(inputs.used, pd.DataFrame({"patient": levels.index, "manufacturer": levels.to_numpy()}))
+    write_table(inputs.clinical, pd.DataFrame({"patient": levels.index, "centre": [1.0, 2.0] * 50}))
     output = tmp_path / "site.parquet"
-    associate_site(names, str(output), ["manufacturer", "centre", "absent"], seed=1)
+    associate_site(inputs, str(output), ["manufacturer", "centre", "absent"], seed=1)
     found = pd.read_parquet(output)
     assert found["endpoint"].tolist() == ["dm", "dm", "dm_2y", "dm_2y"]
     assert found["column"].tolist() == ["manufacturer", "centre"] * 2
     assert found.loc[0, "counts"] == "ge: 20 of 50; siemens: 30 of 50"
     assert found["p"].between(0, 1).all()
-    associate_site(names, str(output), [], seed=1)
+    associate_site(inputs, str(output), [], seed=1)
     assert pd.read_parquet(output)["column"].tolist() == ["manufacturer"] * 2

@@ -15,6 +15,7 @@ from metaswin.core.problems import Problem
 from metaswin.core.provenance import release
 from metaswin.core.status import Status, exclude, read_status, write_status
 from metaswin.features.radiomics import (
+    RadiomicsInputs,
     collect_features,
     collect_problems,
     extract_patient,
@@ -32,31 +33,25 @@ class Job:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.inputs = {
-            "ct": str(folder / "ct.nii.gz"),
-            "regions": str(folder / "regions.nii.gz"),
-            "facts": str(folder / "regions.json"),
-            "status": str(folder / "status.json"),
-        }
-        self.outputs = {
-            "table": str(folder / f"{folder.name}.parquet"),
-            "status": str(folder / f"{folder.name}.status.json"),
-        }
+        names = ("ct.nii.gz", "regions.nii.gz", "regions.json", "status.json")
+        self.inputs = RadiomicsInputs(*(folder / name for name in names))
+        self.table = str(folder / f"{folder.name}.parquet")
+        self.status_path = str(folder / f"{folder.name}.status.json")
 
     def regions(self, labels: np.ndarray, named: dict[str, list[int]], missing: dict[str, str], patient: str) -> None:
         image = np.random.default_rng(3).normal(40, 60, labels.shape).astype(np.float32)
-        write_volume(self.inputs["ct"], sitk.GetImageFromArray(image))
-        write_volume(self.inputs["regions"], sitk.GetImageFromArray(labels))
-        write_json(self.inputs["facts"], {"labels": named, "missing": missing})
-        write_status(self.inputs["status"], Status(patient, "regions"), self.folder / "details")
+        write_volume(self.inputs.ct, sitk.GetImageFromArray(image))
+        write_volume(self.inputs.regions, sitk.GetImageFromArray(labels))
+        write_json(self.inputs.facts, {"labels": named, "missing": missing})
+        write_status(self.inputs.status, Status(patient, "regions"), self.folder / "details")
 
     def run(self, settings: RadiomicsSettings = SETTINGS) -> pd.DataFrame:
-        extract_patient(self.inputs, self.outputs, settings, self.folder / "details")
-        return pd.read_parquet(self.outputs["table"])
+        extract_patient(self.inputs, self.table, self.status_path, settings, self.folder / "details")
+        return pd.read_parquet(self.table)
 
     @property
     def status(self) -> Status:
-        return read_status(self.outputs["status"])
+        return read_status(self.status_path)
 
 
 @pytest.fixture
@@ -86,7 +81,7 @@ def test_extract_patient_writes_one_row_a_region_and_how_it_was_made(make_job: A
     assert table["voxels"].tolist() == [275, 150, 125, 175]
     assert table.columns.tolist() == ["patient", "region", "voxels", *expected_features(SETTINGS)]
     assert table["original_shape_VoxelVolume"].tolist() == [275, 150, 125, 175]
-    metadata = pq.read_schema(job.outputs["table"]).metadata
+    metadata = pq.read_schema(job.table).metadata
     assert metadata[b"engine"] == b"metaswin"
     assert metadata[b"version"].decode() == release()
     assert metadata[b"settings_hash"].decode() == settings_hash(SETTINGS) != settings_hash(RadiomicsSettings())
@@ -135,8 +130,8 @@ def test_extract_patient_when_some_features_fail_then_the_row_stays_and_the_reas
 def test_extract_patient_when_excluded_earlier_then_the_exclusion_goes_on_with_an_empty_table(make_job: Any) -> None:
     job = make_job({1: 6}, {"primary": [1], "tumor": [1]})
     problem = Problem("P-1", "images", "empty-mask", "nothing", "a tumour", "draw it")
-    inputs = [job.inputs[key] for key in ("ct", "regions", "facts")]
-    exclude(job.inputs["status"], Status("P-1", "regions", problem), inputs, job.folder / "details")
+    inputs = [str(path) for path in (job.inputs.ct, job.inputs.regions, job.inputs.facts)]
+    exclude(job.inputs.status, Status("P-1", "regions", problem), inputs, job.folder / "details")
     assert job.run().empty
     assert job.status == Status("P-1", "radiomics", problem)
 
@@ -170,7 +165,7 @@ def test_collect_features_sorts_and_keeps_how_they_were_made(make_job: Any, tmp_
     for job in (*jobs, empty):
         job.run(SETTINGS.model_copy(update={"regions": ["tumor", "rings"], "min_voxels": 30}))
     path = tmp_path / "all.parquet"
-    collect_features([job.outputs["table"] for job in (jobs[1], empty, jobs[0])], used(tmp_path), str(path))
+    collect_features([job.table for job in (jobs[1], empty, jobs[0])], used(tmp_path), str(path))
     table = pd.read_parquet(path)
     assert list(zip(table["patient"], table["region"], strict=True)) == [
         ("P-1", "ring_0_10mm"),
@@ -186,7 +181,7 @@ def test_collect_features_when_settings_differ_then_it_refuses(make_job: Any, tm
     jobs[0].run()
     jobs[1].run(SETTINGS.model_copy(update={"bin_width": 10.0}))
     with pytest.raises(UserError, match="2 different ways"):
-        collect_features([job.outputs["table"] for job in jobs], used(tmp_path), str(tmp_path / "all.parquet"))
+        collect_features([job.table for job in jobs], used(tmp_path), str(tmp_path / "all.parquet"))
 
 
 def test_collect_problems_holds_what_the_stages_found_themselves(tmp_path: Path) -> None:

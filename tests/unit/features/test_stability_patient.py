@@ -10,7 +10,7 @@ from metaswin.config.imaging import RegionsSettings
 from metaswin.core.files import write_json, write_volume
 from metaswin.core.problems import Problem
 from metaswin.core.status import Status, read_status, write_status
-from metaswin.features.perturbation import perturb_patient, perturbed_rows
+from metaswin.features.perturbation import PerturbationInputs, perturb_patient, perturbed_rows
 from metaswin.features.radiomics import compute
 from metaswin.imaging.regions import make_regions
 from metaswin.radiomics import extract
@@ -115,19 +115,25 @@ def test_perturb_patient_when_read_from_files_then_the_same_rows_twice_over(pati
     write_volume(paths["organs.nii.gz"], sitk.GetImageFromArray(air))
     write_json(paths["r.json"], made.facts())
     write_json(paths["o.json"], {"labels": {"air": 1}})
-    inputs = dict(zip(("ct", "regions", "organs", "facts", "names"), paths.values(), strict=True))
-    inputs["status"] = str(tmp_path / "status.json")
+    inputs = PerturbationInputs(
+        ct=paths["ct.nii.gz"],
+        regions=paths["regions.nii.gz"],
+        facts=paths["r.json"],
+        organs=paths["organs.nii.gz"],
+        names=paths["o.json"],
+        status=str(tmp_path / "status.json"),
+    )
 
     def run(name):
-        outputs = {"table": str(tmp_path / name), "status": str(tmp_path / f"{name}.status.json")}
-        perturb_patient("P1", inputs, outputs, SETTINGS, RADIOMICS, REGIONS, tmp_path / "details", seed=7)
-        return read_status(outputs["status"])
+        status = tmp_path / f"{name}.status.json"
+        perturb_patient("P1", inputs, tmp_path / name, status, SETTINGS, RADIOMICS, REGIONS, tmp_path / "details", 7)
+        return read_status(status)
 
     bad = Problem("P1", "regions", "tumor-too-small", "2 voxels", "more", "draw it again")
-    write_status(inputs["status"], Status("P1", "regions", bad), tmp_path / "details")
+    write_status(inputs.status, Status("P1", "regions", bad), tmp_path / "details")
     assert run("none") == Status("P1", "stability", bad)
     assert pd.read_parquet(tmp_path / "none").empty
-    write_status(inputs["status"], Status("P1", "regions"), tmp_path / "details")
+    write_status(inputs.status, Status("P1", "regions"), tmp_path / "details")
     assert run("one").ok
     assert run("two").ok
     assert pd.read_parquet(tmp_path / "none").columns.equals(pd.read_parquet(tmp_path / "one").columns)

@@ -16,8 +16,8 @@ from metaswin.core.files import read_table, write_json, write_table
 from metaswin.core.problems import public_table
 from metaswin.evaluation.metrics import METRICS
 from metaswin.prediction.bundle import Bundle, read_bundle
-from metaswin.prediction.freeze import OF_MEMBERS, freeze
-from metaswin.prediction.patients import predict_patients
+from metaswin.prediction.freeze import OF_MEMBERS, FreezeInputs, freeze
+from metaswin.prediction.patients import PredictionInputs, PredictionOutputs, predict_patients
 
 KINDS = {"age": "numeric", "sex": "category", "n stage": "category"}
 HEADLINE = "clinical+radiomics+peri_radiomics"
@@ -77,13 +77,18 @@ def freeze_run(run: FoldRun, output: Path) -> Frozen:
     run.fit()
     write_json(run.folder / "folds.json", {"name": PLACE.endpoint})
     write_table(run.path("summary"), _summary(run))
-    inputs = {name: [] for name in ("images", "anatomy", *OF_MEMBERS)}
-    inputs |= {name: [path] for name, path in member_files(run).items()}
-    inputs |= {name: run.path(name) for name in ("clinical", "used", "summary")}
-    inputs |= {"fits": [str(run.output("fits.json"))], "folds": [run.path("folds")]}
-    inputs |= {"facts": [str(run.folder / "folds.json")]}
-    outputs = {"folder": str(output / "bundle"), "archive": str(output / "bundle.zip")}
-    freeze(inputs, outputs, BundleSettings(), config(), run.sets)
+    absent: dict[str, list[str]] = {name: [] for name in OF_MEMBERS}
+    members = absent | {name: [path] for name, path in member_files(run).items()}
+    inputs = FreezeInputs(
+        fits=[str(run.output("fits.json"))],
+        folds=[run.path("folds")],
+        facts=[str(run.folder / "folds.json")],
+        **{name: run.path(name) for name in ("clinical", "used", "summary")},
+        images=[],
+        anatomy=None,
+        **members,
+    )
+    freeze(inputs, output / "bundle", output / "bundle.zip", BundleSettings(), config(), run.sets)
     return Frozen(run, output / "bundle")
 
 
@@ -137,16 +142,16 @@ class NewPatients:
         write_table(folder / "exclusions.parquet", public_table(self.excluded))
         write_table(folder / "problems.parquet", public_table([]))
         names = ("clinical", "used", "features", "exclusions", "problems")
-        inputs = {name: str(folder / f"{name}.parquet") for name in names}
-        inputs |= {"patches": [], "pictures": [], "images": [], "anatomy": []}
-        outputs = {name: str(folder / f"{name}.parquet") for name in ("table", "members", "contributions")}
-        outputs |= {
-            "csv": str(folder / "table.csv"),
-            "facts": str(folder / "facts.json"),
-            "pages": str(folder / "pages"),
-        }
+        tables = {name: str(folder / f"{name}.parquet") for name in names}
+        inputs = PredictionInputs(**tables, anatomy=None, patches=None, images=[], pictures=[])
+        outputs = PredictionOutputs(
+            **{name: str(folder / f"{name}.parquet") for name in ("table", "members", "contributions")},
+            csv=str(folder / "table.csv"),
+            facts=str(folder / "facts.json"),
+            pages=str(folder / "pages"),
+        )
         predict_patients(inputs, outputs, PredictSettings(bundle=str(frozen.bundle), member=member), Config().deep)
-        return read_table(outputs["table"]).set_index("patient")
+        return read_table(outputs.table).set_index("patient")
 
 
 def blank_clinical(table: pd.DataFrame, patient: str) -> pd.DataFrame:

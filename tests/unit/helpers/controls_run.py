@@ -15,12 +15,12 @@ from metaswin.config.features import SETS as SET_NAMES
 from metaswin.config.features import HarmonisationSettings, SelectionSettings, StabilitySettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import write_json, write_table
-from metaswin.evaluation.permutation import Refitting, Study, load_study
+from metaswin.evaluation.permutation import PermutationInputs, Refitting, Study, load_study
 from metaswin.features.fit_tables import SelectionInputs, select_features
 from metaswin.features.harmonisation import HarmonisationInputs, HarmonisationOutputs, harmonise
 from metaswin.features.modalities import SourceFiles
 from metaswin.features.stability import judge_stability
-from metaswin.models.fusion import FusionOutputs, ThresholdRule, train_fusion
+from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
 
 SETS = {"paper": ["age", "sex"]}
 SEED = 4
@@ -114,16 +114,17 @@ class NoiseCohort:
         stability = self.stability or StabilitySettings()
         return Refitting(*stages, permutations, SEED, "logistic", has_deep=True, stability=stability)
 
-    def inputs(self, deep_permuted: bool = True) -> dict:
+    def inputs(self, deep_permuted: bool = True) -> PermutationInputs:
         names = ("folds", "clinical", "used", "features")
-        return {
+        folds = range(self.folds.k)
+        return PermutationInputs(
             **{name: self.path(f"{name}.parquet") for name in names},
-            "facts": self.path("facts.json"),
-            "anatomy": [],
-            "perturbed": [] if self.stability is None else self.path("perturbed.parquet"),
-            "deep": [self.path(f"deep-{fold}.parquet") for fold in range(self.folds.k)],
-            "deep_permuted": [self.path(f"permuted-{f}.parquet") for f in range(self.folds.k)] if deep_permuted else [],
-        }
+            facts=self.path("facts.json"),
+            anatomy=None,
+            perturbed=None if self.stability is None else self.path("perturbed.parquet"),
+            deep=[self.path(f"deep-{fold}.parquet") for fold in folds],
+            deep_permuted=[self.path(f"permuted-{fold}.parquet") for fold in folds] if deep_permuted else [],
+        )
 
     def study(self, deep_permuted: bool = True) -> Study:
         return load_study(self.inputs(deep_permuted), "dm", SETS, self.settings())
@@ -164,7 +165,7 @@ class NoiseCohort:
             deep=self.path(f"deep-{fold}.parquet"),
         )
         folder = selected / f"fold-{fold}"
-        outputs = FusionOutputs(*(str(folder / name) for name in ("predictions.parquet", "fits.json", "models")))
+        outputs = FoldOutputs(*(str(folder / name) for name in ("predictions.parquet", "fits.json", "models")))
         place = Place("dm", 0, fold)
         train_fusion(self.path("folds.parquet"), files, outputs, place, SETS, self.fusion, ThresholdRule(), SEED, using)
         table = pd.read_parquet(outputs.predictions)

@@ -55,7 +55,8 @@ def train(folder: Path, out: Path, fit: str = "without-0", settings: DeepSetting
     train_network(
         str(folder / "patches.safetensors"),
         str(folder / "folds.parquet"),
-        {"network": str(out / fit / "network.safetensors"), "training": str(out / fit / "training.json")},
+        str(out / fit / "network.safetensors"),
+        str(out / fit / "training.json"),
         out / "scratch" / fit,
         {"endpoint": "dm", "repeat": 0, "fit": fit, "backbone": settings.backbone},
         settings,

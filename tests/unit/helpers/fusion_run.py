@@ -17,7 +17,7 @@ from metaswin.features.fit_tables import fit_table, kept_features
 from metaswin.features.harmonisation import fit_harmoniser, patient_rows, save_harmoniser
 from metaswin.features.modalities import SourceFiles
 from metaswin.features.selection import CANDIDATES, VOLUME, tumor_volume, wide
-from metaswin.models.fusion import FusionOutputs, ThresholdRule, train_fusion
+from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
 
 K = 4
 PLACE = Place("dm", repeat=1, fold=0)
@@ -100,7 +100,7 @@ class FoldRun:
         train_fusion(
             self.path("folds"),
             self.files,
-            FusionOutputs(*map(str, map(self.output, ("predictions.parquet", "fits.json", "models")))),
+            FoldOutputs(*map(str, map(self.output, ("predictions.parquet", "fits.json", "models")))),
             PLACE,
             self.sets,
             FusionSettings(**self.settings),

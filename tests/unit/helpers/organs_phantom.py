@@ -17,13 +17,14 @@ from metaswin.simulate.weights import BACKGROUND, bands
 # nnU-Net reads its folders once a process, and tests of other stages import it too.
 JOB = """
 import json, sys
-from metaswin.imaging.totalsegmentator import predict_batch
+from metaswin.imaging.totalsegmentator import BatchInputs, predict_batch
 from metaswin.config.imaging import TotalSegmentatorSettings
 if __name__ == "__main__":
     import logging
     logging.basicConfig(level=logging.INFO)
     given = json.loads(sys.argv[1])
-    predict_batch(given["inputs"], given["output"], given["store"], TotalSegmentatorSettings(**given["settings"]))
+    inputs, settings = BatchInputs(**given["inputs"]), TotalSegmentatorSettings(**given["settings"])
+    predict_batch(inputs, given["output"], given["store"], settings)
 """
 
 

@@ -1,5 +1,6 @@
 """A report of an invented run as a page whose text, links and nesting can be read."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from synthetic_run import Plan, Run
@@ -8,7 +9,7 @@ from metaswin.config.evaluation import EvaluationSettings
 from metaswin.config.model import Config
 from metaswin.config.report import ReportSettings
 from metaswin.evaluation.evaluate import evaluate
-from metaswin.report.build import build_report
+from metaswin.report.build import ReportOutputs, build_report
 from metaswin.report.files import portable
 
 VOID = {"meta", "link", "br", "img", "path", "use", "rect", "line"}
@@ -77,7 +78,7 @@ def evaluated_and_reported(run: Run) -> Page:
 
 def reported(run: Run, inputs: dict | None = None, **settings) -> Page:
     folder = run.results / "report"
-    outputs = {"html": folder / "report.html", "tables": folder / "tables", "figures": folder / "figures"}
-    inputs = {**run.report_inputs, **(inputs or {})}
-    build_report(inputs, outputs, ReportSettings(**settings), config_of(run.plan), run.results / "benchmarks")
+    outputs = ReportOutputs(folder / "report.html", folder / "tables", folder / "figures")
+    read = replace(run.report_inputs, **(inputs or {}))
+    build_report(read, outputs, ReportSettings(**settings), config_of(run.plan), run.results / "benchmarks")
     return Page((folder / "report.html").read_text(encoding="utf-8"))

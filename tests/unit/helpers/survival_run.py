@@ -12,10 +12,11 @@ from metaswin.cohort.folds import Place, make_folds
 from metaswin.config.cohort import FoldsSettings
 from metaswin.config.models import FusionSettings, SurvivalSettings
 from metaswin.core.files import read_json, write_json, write_table
-from metaswin.evaluation.survival import evaluate_survival
+from metaswin.evaluation.survival import SurvivalInputs, SurvivalOutputs, evaluate_survival
 from metaswin.features.encoder import BlockEncoder
 from metaswin.features.modalities import SourceFiles
-from metaswin.models.hazard import HazardOutputs, train_hazard
+from metaswin.models.fusion import FoldOutputs
+from metaswin.models.hazard import train_hazard
 from metaswin.models.hazard_network import HazardNetworks, incidence
 
 HORIZON = 730.0
@@ -67,7 +68,7 @@ class SurvivalRun:
             train_hazard(
                 str(self.folder / "folds/dm.parquet"),
                 self.files,
-                HazardOutputs(*(str(self.model(repeat, fold, name)) for name in names)),
+                FoldOutputs(*(str(self.model(repeat, fold, name)) for name in names)),
                 Place("dm", repeat, fold),
                 HORIZON,
                 SETS,
@@ -78,13 +79,13 @@ class SurvivalRun:
         return self
 
     def evaluate(self) -> dict[str, pd.DataFrame]:
-        inputs = {
-            "predictions": [str(self.model(*key, "predictions.parquet")) for key in self.keys],
-            "fits": [str(self.model(*key, "fits.json")) for key in self.keys],
-            "folds": [str(self.folder / "folds/dm.parquet")],
-            "facts": [str(self.folder / "folds/dm.json")],
-        }
-        outputs = {name: str(self.output(name)) for name in (*TABLES, "facts")}
+        inputs = SurvivalInputs(
+            predictions=[str(self.model(*key, "predictions.parquet")) for key in self.keys],
+            fits=[str(self.model(*key, "fits.json")) for key in self.keys],
+            folds=[str(self.folder / "folds/dm.parquet")],
+            facts=[str(self.folder / "folds/dm.json")],
+        )
+        outputs = SurvivalOutputs(**{name: str(self.output(name)) for name in (*TABLES, "facts")})
         evaluate_survival(inputs, outputs, SurvivalSettings(**self.settings), 0.95)
         return {name: pd.read_parquet(self.output(name)) for name in TABLES}
 

@@ -14,9 +14,9 @@ CONTROLS = ("shuffled", "permuted", "leaky")
 def draw_evidence(run: Run) -> list[str]:
     """Write every optional table of an evaluated run; returns their paths, as the rules would hand them over."""
     rng = np.random.default_rng(run.plan.seed)
-    facts = read_json(run.evaluation_outputs["facts"])["endpoints"]
-    summary = read_table(run.evaluation_outputs["summary"])
-    predictions = read_table(run.evaluation_outputs["predictions"])
+    facts = read_json(run.evaluation_outputs.facts)["endpoints"]
+    summary = read_table(run.evaluation_outputs.summary)
+    predictions = read_table(run.evaluation_outputs.predictions)
     tables: dict[str, list[pd.DataFrame]] = {}
     for about in facts:
         name, suffix = about["name"], "_ipcw" if about["weighting"] == "ipcw" else ""

@@ -1,7 +1,7 @@
 """Everything evaluation and report read, drawn with known answers (a helper of the tests, not a test)."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from metaswin.cohort.folds import Place, all_fits, fit_name, make_folds
 from metaswin.config.cohort import FoldsSettings
 from metaswin.core.files import write_json, write_table, write_text
 from metaswin.core.problems import Problem, public_table
+from metaswin.evaluation.evaluate import EvaluationInputs, EvaluationOutputs
+from metaswin.report.data import ReportInputs
 
 STRENGTH = {"clinical": 0.5, "radiomics": 0.7, "peri_radiomics": 0.3, "deep": 0.8, "volume": 0.6}
 
@@ -52,38 +54,35 @@ class Run:
         return [path.format(fold=fold) for path in self._repeats(rest) for fold in range(self.plan.k)]
 
     @property
-    def evaluation_inputs(self) -> dict:
-        return {
-            "predictions": self._folds("fold-{fold}/fusion/predictions.parquet"),
-            "fits": self._folds("fold-{fold}/fusion/fits.json"),
-            "folds": [f"{self.results}/folds/{e}.parquet" for e in self.plan.endpoints],
-            "facts": [f"{self.results}/folds/{e}.json" for e in self.plan.endpoints],
-            "clinical": f"{self.results}/cohort/clinical.parquet",
-            "used": f"{self.results}/cohort/used.parquet",
-        }
+    def evaluation_inputs(self) -> EvaluationInputs:
+        return EvaluationInputs(
+            predictions=self._folds("fold-{fold}/fusion/predictions.parquet"),
+            fits=self._folds("fold-{fold}/fusion/fits.json"),
+            folds=[f"{self.results}/folds/{e}.parquet" for e in self.plan.endpoints],
+            facts=[f"{self.results}/folds/{e}.json" for e in self.plan.endpoints],
+            clinical=f"{self.results}/cohort/clinical.parquet",
+            used=f"{self.results}/cohort/used.parquet",
+        )
 
     @property
-    def evaluation_outputs(self) -> dict[str, str]:
-        names = ["predictions", "folds", "summary", "comparisons", "strata", "roc", "pr", "calibration", "decision"]
-        names += ["delong", "sample_size", "deaths"]
-        return {
-            **{name: f"{self.results}/evaluation/{name}.parquet" for name in names},
-            "facts": f"{self.results}/evaluation/facts.json",
-        }
+    def evaluation_outputs(self) -> EvaluationOutputs:
+        names = [name.name for name in fields(EvaluationOutputs) if name.name != "facts"]
+        tables = {name: f"{self.results}/evaluation/{name}.parquet" for name in names}
+        return EvaluationOutputs(**tables, facts=f"{self.results}/evaluation/facts.json")
 
     @property
-    def report_inputs(self) -> dict:
-        imaging = "radiomics" in self.plan.modalities
-        return {
-            "evaluation": list(self.evaluation_outputs.values()),
-            "flow": f"{self.results}/cohort/flow.json",
-            "exclusions": f"{self.results}/cohort/exclusions.parquet",
-            "used": f"{self.results}/cohort/used.parquet",
-            "clinical": f"{self.results}/cohort/clinical.parquet",
-            "problems": f"{self.results}/features/problems.parquet" if imaging else [],
-            "selection": self._repeats("selection.parquet") if imaging else [],
-            "training": self._folds("without-{fold}/deep/swin/training.json") if "deep" in self.plan.modalities else [],
-        }
+    def report_inputs(self) -> ReportInputs:
+        imaging, deep = "radiomics" in self.plan.modalities, "deep" in self.plan.modalities
+        return ReportInputs(
+            evaluation=list(asdict(self.evaluation_outputs).values()),
+            flow=f"{self.results}/cohort/flow.json",
+            exclusions=f"{self.results}/cohort/exclusions.parquet",
+            used=f"{self.results}/cohort/used.parquet",
+            clinical=f"{self.results}/cohort/clinical.parquet",
+            problems=f"{self.results}/features/problems.parquet" if imaging else None,
+            selection=self._repeats("selection.parquet") if imaging else [],
+            training=self._folds("without-{fold}/deep/swin/training.json") if deep else [],
+        )
 
 
 def arms_of(modalities: tuple[str, ...]) -> list[str]:

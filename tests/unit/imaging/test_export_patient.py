@@ -16,12 +16,13 @@ from metaswin.core.problems import Problem
 from metaswin.core.status import Status, exclude, write_status
 from metaswin.imaging.export import export_patient, ordered_slices
 from metaswin.imaging.export_rtstruct import outlines
+from metaswin.imaging.patches import PatientFiles
 
 TILTED = (1.0, 0, 0, 0, 0.966, -0.259, 0, 0.259, 0.966)
 
 
 def prepare(folder, direction=AXIAL):
-    """Inputs and outputs of the job, and the masks that should come back."""
+    """Arguments of the job, and the masks that should come back."""
     axes = np.reshape(direction, (3, 3))
     on = grid(size=(20, 16, 6), direction=tuple((axes / np.linalg.norm(axes, axis=0)).ravel()))
     slices = ct_slices(noise(on), on)
@@ -39,25 +40,28 @@ def prepare(folder, direction=AXIAL):
     organs[0] = 5
     regions = np.where(tumor > 0, tumor, 0).astype(np.uint8)
     regions[3, 9:12, 5:11] = 11
-    inputs = {name: str(folder / f"{name}.nii.gz") for name in ("ct", "tumor", "organs", "regions")}
-    for name, array in [("ct", noise(on)), ("tumor", tumor), ("organs", organs), ("regions", regions)]:
-        write_volume(inputs[name], on.image(array))
-    for name in ("names", "region_facts", "status", "source"):
-        inputs[name] = str(folder / f"{name}.json")
+    volumes = {"ct": noise(on), "tumor": tumor, "organs": organs, "regions": regions}
+    for name, array in volumes.items():
+        write_volume(folder / f"{name}.nii.gz", on.image(array))
+    files = PatientFiles(
+        **{name: str(folder / f"{name}.nii.gz") for name in volumes},
+        **{name: str(folder / f"{name}.json") for name in ("organ_facts", "region_facts", "status")},
+    )
     write_source(folder / "source.json", paths, rtstruct_source("unused", [1]))
-    write_json(inputs["names"], {"backend": "masks", "labels": {"skull": 9, "outside": 5, "brain": 7}})
-    write_json(inputs["region_facts"], {"labels": {"primary": [1], "ring_0_10mm": [11]}, "missing": {}})
-    write_status(inputs["status"], Status("P1", "regions"), folder / "details")
-    outputs = {"seg": str(folder / "seg.dcm"), "rtstruct": str(folder / "rtstruct.dcm")}
+    write_json(files.organ_facts, {"backend": "masks", "labels": {"skull": 9, "outside": 5, "brain": 7}})
+    write_json(files.region_facts, {"labels": {"primary": [1], "ring_0_10mm": [11]}, "missing": {}})
+    write_status(files.status, Status("P1", "regions"), folder / "details")
+    job = {"source": str(folder / "source.json"), "files": files}
+    job |= {"seg": str(folder / "seg.dcm"), "rtstruct": str(folder / "rtstruct.dcm")}
     masks = {"primary": tumor == 1, "nodes": tumor == 2, "ring_0_10mm": regions == 11, "skull": organs == 9}
-    return inputs, outputs, masks, slices, on
+    return job, masks, slices, on
 
 
 @pytest.mark.parametrize("direction", [AXIAL, SAGITTAL, TILTED])
 def test_export_when_seg_is_read_frame_by_frame_then_the_same_voxels_over_the_same_slices(tmp_path, direction):
-    inputs, outputs, masks, slices, _ = prepare(tmp_path, direction)
-    export_patient(inputs, outputs)
-    data = pydicom.dcmread(outputs["seg"])
+    job, masks, slices, _ = prepare(tmp_path, direction)
+    export_patient(**job)
+    data = pydicom.dcmread(job["seg"])
     where = {image.SOPInstanceUID: index for index, image in enumerate(slices)}
     names = {item.SegmentNumber: item.SegmentLabel for item in data.SegmentSequence}
     found = {name: np.zeros(masks[name].shape, dtype=bool) for name in names.values()}
@@ -77,9 +81,9 @@ def test_export_when_seg_is_read_frame_by_frame_then_the_same_voxels_over_the_sa
 
 @pytest.mark.parametrize("direction", [AXIAL, SAGITTAL, TILTED])
 def test_export_when_rtstruct_is_filled_by_another_library_then_the_same_voxels(tmp_path, direction):
-    inputs, outputs, masks, slices, on = prepare(tmp_path, direction)
-    export_patient(inputs, outputs)
-    data = pydicom.dcmread(outputs["rtstruct"])
+    job, masks, slices, on = prepare(tmp_path, direction)
+    export_patient(**job)
+    data = pydicom.dcmread(job["rtstruct"])
     where = {image.SOPInstanceUID: index for index, image in enumerate(slices)}
     names = {item.ROINumber: item.ROIName for item in data.StructureSetROISequence}
     assert set(names.values()) == set(masks)
@@ -97,18 +101,18 @@ def test_export_when_rtstruct_is_filled_by_another_library_then_the_same_voxels(
 
 
 def test_export_when_the_patient_was_excluded_then_empty_files(tmp_path):
-    inputs, outputs, *_ = prepare(tmp_path)
+    job, *_ = prepare(tmp_path)
     problem = Problem("P1", "regions", "tumor-too-small", "a", "b", "c")
-    exclude(inputs["status"], Status("P1", "regions", problem), [], tmp_path / "details")
-    export_patient(inputs, outputs)
-    assert [Path(path).stat().st_size for path in outputs.values()] == [0, 0]
+    exclude(job["files"].status, Status("P1", "regions", problem), [], tmp_path / "details")
+    export_patient(**job)
+    assert [Path(path).stat().st_size for path in (job["seg"], job["rtstruct"])] == [0, 0]
 
 
 def test_ordered_slices_when_one_is_gone_then_what_to_do(tmp_path):
-    inputs, _, _, slices, on = prepare(tmp_path)
+    job, _, slices, on = prepare(tmp_path)
     paths = save_all(slices[:-1], tmp_path / "fewer")
     with pytest.raises(UserError, match=r"5 of 6 slices .* run the stage images again"):
-        ordered_slices(paths, Grid.of(sitk.ReadImage(inputs["ct"])))
+        ordered_slices(paths, Grid.of(sitk.ReadImage(job["files"].ct)))
     assert len(ordered_slices(save_all(slices, tmp_path / "all"), on)) == 6
 
 

@@ -12,7 +12,7 @@ from metaswin.core.files import read_json, read_volume, write_json, write_volume
 from metaswin.core.problems import Problem
 from metaswin.core.status import Status, read_status, write_status
 from metaswin.imaging.patch_file import channel_names
-from metaswin.imaging.patches import PatchGrid, make_patch, occupancy
+from metaswin.imaging.patches import PatchGrid, PatientFiles, make_patch, occupancy
 
 SETTINGS = PatchesSettings(
     size=32, spacing=2.0, window=(-160.0, 240.0), organ_groups={"hard": ["bone"], "air": ["air"]}
@@ -48,18 +48,18 @@ def patient(tmp_path):
     labels = {"primary": [1], "tumor": [1], "ring_0_4mm": [11], "ring_4_6mm": [12]}
     write_json(tmp_path / "regions.json", {"labels": labels, "missing": {"nodes": "absent"}})
     write_status(tmp_path / "regions.status.json", Status("P1", "regions"), tmp_path / "details")
-    inputs = {key: str(path) for key, path in files.items()} | {
-        "organ_facts": str(tmp_path / "organs.json"),
-        "region_facts": str(tmp_path / "regions.json"),
-        "status": str(tmp_path / "regions.status.json"),
-    }
-    return tmp_path, inputs
+    return tmp_path, PatientFiles(
+        **{key: str(path) for key, path in files.items()},
+        organ_facts=str(tmp_path / "organs.json"),
+        region_facts=str(tmp_path / "regions.json"),
+        status=str(tmp_path / "regions.status.json"),
+    )
 
 
 def cut(patient, settings=SETTINGS):
-    folder, inputs = patient
+    folder, files = patient
     outputs = {"patch": str(folder / "P1.nii.gz"), "status": str(folder / "P1.status.json")}
-    make_patch(inputs, outputs, settings, folder / "details")
+    make_patch(files, **outputs, settings=settings, details=folder / "details")
     return outputs
 
 
@@ -88,9 +88,9 @@ def test_make_patch_when_all_is_there_then_channels_hold_window_and_fractions(pa
 
 
 def test_make_patch_when_ct_ends_within_the_patch_then_the_rest_is_air(patient):
-    _, inputs = patient
-    ct = read_volume(inputs["ct"])
-    write_volume(inputs["ct"], sitk.RegionOfInterest(ct, (100, 100, 30), (0, 0, 0)))
+    _, files = patient
+    ct = read_volume(files.ct)
+    write_volume(files.ct, sitk.RegionOfInterest(ct, (100, 100, 30), (0, 0, 0)))
     _, values = channels(cut(patient))
     assert (values["ct"][28:] == 0).all()
     assert (values["ct"][:20, 16, :10] > 0.4).all()
@@ -112,10 +112,10 @@ def test_make_patch_when_lesion_is_larger_than_the_patch_then_warns_with_the_fra
 
 
 def test_make_patch_when_a_node_is_far_then_stays_on_the_primary_and_warns(patient):
-    _, inputs = patient
-    tumor = read_volume(inputs["tumor"])
+    _, files = patient
+    tumor = read_volume(files.tumor)
     tumor[2:6, 2:6, 2:6] = 2
-    write_volume(inputs["tumor"], tumor)
+    write_volume(files.tumor, tumor)
     outputs = cut(patient, SETTINGS.model_copy(update={"spacing": 1.5}))
     image, _ = channels(outputs)
     assert np.array(image.GetOrigin()[:3]) + 31 * 0.75 == pytest.approx([-0.5, -0.5, 59.0])
@@ -125,29 +125,29 @@ def test_make_patch_when_a_node_is_far_then_stays_on_the_primary_and_warns(patie
 
 
 def test_make_patch_when_nodes_only_then_lies_on_the_largest(patient):
-    _, inputs = patient
+    _, files = patient
     labels = np.zeros((50, 100, 100))
     labels[20:30, 40:60, 40:60] = 2
     labels[2:4, 2:4, 2:4] = 2
-    write_volume(inputs["tumor"], volume(labels, "uint8"))
+    write_volume(files.tumor, volume(labels, "uint8"))
     image, _ = channels(cut(patient, SETTINGS.model_copy(update={"spacing": 1.5})))
     assert np.array(image.GetOrigin()[:3]) + 31 * 0.75 == pytest.approx([-0.5, -0.5, 59.0])
 
 
 def test_make_patch_when_mask_is_empty_then_excluded_with_an_empty_file(patient):
-    folder, inputs = patient
-    write_volume(inputs["tumor"], volume(np.zeros((50, 100, 100)), "uint8"))
+    folder, files = patient
+    write_volume(files.tumor, volume(np.zeros((50, 100, 100)), "uint8"))
     outputs = cut(patient)
     assert (folder / "P1.nii.gz").stat().st_size == 0
     assert read_json(outputs["status"])["problem"]["code"] == "empty-mask"
 
 
 def test_make_patch_when_excluded_earlier_then_passes_it_on_without_reading_images(patient):
-    folder, inputs = patient
+    folder, files = patient
     problem = Problem("P1", "images", "empty-mask", "nothing", "something", "look")
-    write_status(inputs["status"], Status("P1", "regions", problem), folder / "details")
-    for key in ("ct", "tumor", "organs", "regions", "organ_facts"):
-        (folder / inputs[key]).write_bytes(b"")
+    write_status(files.status, Status("P1", "regions", problem), folder / "details")
+    for path in (files.ct, files.tumor, files.organs, files.regions, files.organ_facts):
+        Path(path).write_bytes(b"")
     outputs = cut(patient)
     assert (folder / "P1.nii.gz").stat().st_size == 0
     assert read_status(outputs["status"]).problem == problem
@@ -159,8 +159,8 @@ def test_make_patch_when_group_names_an_unknown_organ_then_says_which_are_known(
 
 
 def test_make_patch_when_own_masks_lack_an_organ_then_warns_and_leaves_the_channel_empty(patient):
-    _, inputs = patient
-    write_json(inputs["organ_facts"], {"backend": "masks", "labels": {"air": 1}})
+    _, files = patient
+    write_json(files.organ_facts, {"backend": "masks", "labels": {"air": 1}})
     outputs = cut(patient)
     _, values = channels(outputs)
     assert not values["hard"].any()

@@ -23,6 +23,7 @@ from metaswin.imaging.canvas import (
     scale_length,
     windowed,
 )
+from metaswin.imaging.patches import PatientFiles
 from metaswin.imaging.qc_image import PRIMARY, draw, picture_patient
 
 SPACING = (1.0, 1.0, 5.0)
@@ -159,32 +160,35 @@ def files(tmp_path, tumor, organs=None, problem=None):
     write_json(tmp_path / "organs.json", {"labels": {"fat": 2, "bone": 4, "mandible": 9}})
     write_json(tmp_path / "regions.json", {"labels": {"tumor": [1], "ring_0_10mm": [11]}})
     write_status(tmp_path / "in.json", Status("P1", "regions", problem), tmp_path / "details")
-    inputs = {name: str(tmp_path / f"{name}.nii.gz") for name in arrays}
-    inputs |= {name: str(tmp_path / f"{file}.json") for name, file in
-               [("organ_facts", "organs"), ("region_facts", "regions"), ("status", "in")]}  # fmt: skip
-    return inputs, {"picture": str(tmp_path / "P1.png"), "status": str(tmp_path / "P1.status.json")}
+    given = PatientFiles(
+        **{name: str(tmp_path / f"{name}.nii.gz") for name in arrays},
+        organ_facts=str(tmp_path / "organs.json"),
+        region_facts=str(tmp_path / "regions.json"),
+        status=str(tmp_path / "in.json"),
+    )
+    return given, str(tmp_path / "P1.png"), str(tmp_path / "P1.status.json")
 
 
 def test_picture_when_drawn_then_the_primary_is_where_it_lies_and_the_file_is_small(tmp_path):
-    inputs, outputs = files(tmp_path, box((-10.5, 9.5), (-10.5, 9.5), (-12.5, 7.5)))
-    picture_patient(inputs, outputs, PicturesSettings(margin=60.0), tmp_path / "details")
-    picture = Image.open(outputs["picture"])
-    assert picture.size[0] == WIDTH
+    given, picture, status = files(tmp_path, box((-10.5, 9.5), (-10.5, 9.5), (-12.5, 7.5)))
+    picture_patient(given, picture, status, PicturesSettings(margin=60.0), tmp_path / "details")
+    drawn = Image.open(picture)
+    assert drawn.size[0] == WIDTH
     assert (tmp_path / "P1.png").stat().st_size <= 60_000
-    pixels = np.array(picture.convert("RGB"))
+    pixels = np.array(drawn.convert("RGB"))
     rows, columns = panel_box(1)
     found = np.argwhere((pixels[rows, columns] == PRIMARY).all(axis=2))
     # 20 mm of a field of 20 + 2 × 60 mm, give or take half a voxel along z.
     assert (np.ptp(found, axis=0) + 1) * 140 / PIXELS == pytest.approx([20, 20], abs=1.5)
-    assert read_status(outputs["status"]).ok
+    assert read_status(status).ok
 
 
 def test_picture_when_the_patient_is_excluded_before_then_it_is_empty_and_says_why(tmp_path):
     problem = Problem("P1", "regions", "tumor-too-small", "3 voxels", "8", "draw it")
-    inputs, outputs = files(tmp_path, np.ones(SHAPE), problem=problem)
-    picture_patient(inputs, outputs, PicturesSettings(), tmp_path / "details")
+    given, picture, status = files(tmp_path, np.ones(SHAPE), problem=problem)
+    picture_patient(given, picture, status, PicturesSettings(), tmp_path / "details")
     assert (tmp_path / "P1.png").stat().st_size == 0
-    assert read_json(outputs["status"])["problem"]["code"] == "tumor-too-small"
+    assert read_json(status)["problem"]["code"] == "tumor-too-small"
 
 
 def test_picture_when_there_is_no_primary_then_the_planes_go_through_the_largest_node():

@@ -7,7 +7,7 @@ from fusion_run import PLACE, draw
 
 from metaswin.cohort.folds import Folds
 from metaswin.core.files import read_table, write_json
-from metaswin.evaluation.optimism import deep_aucs, measure_optimism
+from metaswin.evaluation.optimism import OptimismInputs, deep_aucs, measure_optimism
 from metaswin.models.classifiers import fit_logistics
 
 MODES = ["cross-fitted", "in-sample"]
@@ -60,13 +60,13 @@ def test_optimism_when_the_network_learned_noise_then_far_larger_in_sample_than_
             run.deep = over_fitted(run, seed)[mode].assign(role="train")
             run.fit()
             write_json(run.folder / "folds.json", {"name": PLACE.endpoint})
-            inputs = {
-                "predictions": [str(run.output("predictions.parquet"))],
-                "fits": [str(run.output("fits.json"))],
-                "folds": [run.path("folds")],
-                "facts": [str(run.folder / "folds.json")],
-                "deep": [],
-            }
+            inputs = OptimismInputs(
+                predictions=[str(run.output("predictions.parquet"))],
+                fits=[str(run.output("fits.json"))],
+                folds=[run.path("folds")],
+                facts=[str(run.folder / "folds.json")],
+                deep=[],
+            )
             measure_optimism(inputs, str(run.folder / "optimism.parquet"), "swin")
             table = read_table(run.folder / "optimism.parquet").set_index("head").loc["logistic"]
             assert table["deep_score"] == mode

@@ -24,7 +24,8 @@ from metaswin.config.features import HarmonisationSettings, StabilitySettings
 from metaswin.config.models import SurvivalSettings
 from metaswin.core.files import read_json, read_table, write_table, write_volume
 from metaswin.features.modalities import SourceFiles
-from metaswin.models.hazard import HazardOutputs, train_hazard
+from metaswin.models.fusion import FoldOutputs
+from metaswin.models.hazard import train_hazard
 
 K, HORIZON = 3, 500.0
 # A failing example is told as it was drawn: to shrink it would take minutes.
@@ -94,7 +95,7 @@ def fit(cohort: NoiseCohort, fold: int) -> Path:
     hazards = SurvivalSettings(network={"penalties": [2.0, 20.0], "steps": 10, "ensemble": 1}, intervals=3)
     place = Place("dm", 0, fold)
     train_hazard(
-        cohort.path("folds.parquet"), files, HazardOutputs(*outputs), place, HORIZON, SETS, hazards, cohort.fusion, SEED
+        cohort.path("folds.parquet"), files, FoldOutputs(*outputs), place, HORIZON, SETS, hazards, cohort.fusion, SEED
     )
     return folder
 
@@ -221,7 +222,8 @@ class Networks:
             train_network(
                 self.patches,
                 str(self.folder / "folds.parquet"),
-                {"network": str(folder / "network.safetensors"), "training": str(folder / "training.json")},
+                str(folder / "network.safetensors"),
+                str(folder / "training.json"),
                 self.folder / "scratch" / name,
                 {"endpoint": "dm", "repeat": 0, "fit": name, "backbone": "resnet"},
                 tiny,

@@ -14,7 +14,7 @@ from metaswin.core.files import read_json, write_json, write_table
 from metaswin.prediction.bundle import write_manifest
 from metaswin.prediction.call import TABLE, merged, prediction_config
 from metaswin.prediction.cli import told
-from metaswin.prediction.new_data import prepare_clinical
+from metaswin.prediction.new_data import ClinicalInputs, prepare_clinical
 from metaswin.prediction.patients import not_predicted, prediction_table
 from metaswin.running.input_files import check_files
 
@@ -153,7 +153,7 @@ def test_table_when_prepared_then_everybody_has_a_row_and_values_stay_as_written
     # A separator at a row's end, and a row without any value.
     (tmp_path / "new.csv").write_text('patient_id;age;note\nN2; 61,5 ;"a;b";\n;;\n')
     settings = ClinicalSettings(columns={"age": "baseline", "sex": "baseline"})
-    inputs = {"clinical": str(tmp_path / "new.csv"), "features": str(features)}
+    inputs = ClinicalInputs(clinical=str(tmp_path / "new.csv"), features=str(features))
     prepare_clinical(inputs, str(tmp_path / "out.csv"), settings, ["stage"])
     found = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
     assert found.columns.tolist() == ["patient_id", "age", "note", "sex", "stage"]
@@ -164,7 +164,7 @@ def test_table_when_pseudonyms_stand_in_the_index_then_it_holds_the_ids_once(tmp
     (tmp_path / "new.csv").write_text("patient_id,age\nN1,60\n")
     index = pd.DataFrame({"patient": ["P-1", "P-2", "P-3", ""], "usable": [True, True, False, True]})
     write_table(tmp_path / "index.parquet", index)
-    inputs = {"clinical": str(tmp_path / "new.csv"), "index": str(tmp_path / "index.parquet")}
+    inputs = ClinicalInputs(clinical=str(tmp_path / "new.csv"), index=str(tmp_path / "index.parquet"))
     names = {"P-1": "N1", "P-2": "N2"}
     prepare_clinical(inputs, str(tmp_path / "out.csv"), ClinicalSettings(), [], names)
     assert pd.read_csv(tmp_path / "out.csv")["patient_id"].tolist() == ["N1", "N2"]

@@ -1,5 +1,7 @@
 """The report in a browser: quiet, offline, drawn, sortable, usable by keyboard, on a phone and in print."""
 
+from dataclasses import replace
+
 import pytest
 from browser import executable, launched, opened
 from report_page import config_of, evaluated
@@ -7,7 +9,7 @@ from synthetic_evidence import draw_evidence, draw_maps, draw_pictures
 from synthetic_run import Plan, draw
 
 from metaswin.config.report import ReportSettings
-from metaswin.report.build import build_report
+from metaswin.report.build import ReportOutputs, build_report
 
 PLAN = Plan(patients=60, endpoints={"dm": 900.0, "plain": None}, k=4)
 
@@ -17,12 +19,12 @@ def report(tmp_path_factory):
     """A report with every kind of evidence."""
     executable()
     run = evaluated(draw(tmp_path_factory.mktemp("browser"), PLAN))
-    inputs = {**run.report_inputs, "survival": draw_evidence(run), "maps": draw_maps(run)}
-    inputs["pictures"] = draw_pictures(run, [f"P{number:04d}" for number in range(1, 21)])
+    pictures = draw_pictures(run, [f"P{number:04d}" for number in range(1, 21)])
+    inputs = replace(run.report_inputs, survival=draw_evidence(run), maps=draw_maps(run), pictures=pictures)
     folder = run.results / "report"
-    outputs = {"html": folder / "report.html", "tables": folder / "tables", "figures": folder / "figures"}
+    outputs = ReportOutputs(folder / "report.html", folder / "tables", folder / "figures")
     build_report(inputs, outputs, ReportSettings(pictures=8), config_of(PLAN), run.results / "benchmarks")
-    return outputs["html"]
+    return outputs.html
 
 
 @pytest.fixture(scope="module")

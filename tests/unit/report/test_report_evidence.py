@@ -1,6 +1,7 @@
 """Evidence beside the results: shown where its table is there, said to be missing where it is not."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -96,12 +97,12 @@ def test_what_was_not_run_is_said(run):
 
 def test_selection_and_stability_are_those_of_the_final_fits(run, tmp_path):
     """Other fits scored training rows; which fold a final fit tests is in its name."""
-    [written] = run.report_inputs["selection"]
+    [written] = run.report_inputs.selection
     selection = read_table(written)
     assert selection["fit"].nunique() == 6
     stable = selection.assign(patients=20, low=0.9, judged=True)[STABILITY]
     write_table(tmp_path / "any.parquet", stable)
-    inputs = {**run.report_inputs, "stability": [tmp_path / "any.parquet"]}
+    inputs = replace(run.report_inputs, stability=[tmp_path / "any.parquet"])
     [found] = read_report_data(inputs, config_of(run.plan)).endpoints
     for table in (found.selection, found.rows("stability")):
         expected = selection[selection["fit"].isin(["without-0", "without-1", "without-2"])]
@@ -109,7 +110,7 @@ def test_selection_and_stability_are_those_of_the_final_fits(run, tmp_path):
         assert table["fold"].tolist() == [int(fit[-1]) for fit in expected["fit"]]
     write_table(tmp_path / "empty.parquet", selection.head(0))
     [found] = read_report_data(
-        {**run.report_inputs, "selection": [tmp_path / "empty.parquet"]}, config_of(run.plan)
+        replace(run.report_inputs, selection=[tmp_path / "empty.parquet"]), config_of(run.plan)
     ).endpoints
     assert len(found.selection) == 0
 
@@ -340,7 +341,7 @@ def test_coverage_in_time_is_shown_where_there_is_a_time_to_event_only(run):
 
 def test_files_of_one_name_are_kept_apart_by_endpoint(tmp_path):
     run = evaluated(draw(tmp_path, Plan(patients=50, endpoints={"dm": 900.0, "late": 1800.0}, k=3)))
-    data = read_report_data({**run.report_inputs, "explanation": draw_evidence(run)}, config_of(run.plan))
+    data = read_report_data(replace(run.report_inputs, explanation=draw_evidence(run)), config_of(run.plan))
     for one in data.endpoints:
         shares = one.tables["shap_modalities"]
         assert len(shares) == 5 * 4

@@ -63,7 +63,7 @@ def test_every_declared_file_is_there_and_no_other(made):
 def test_headline_number_and_interval_are_those_of_the_summary(made):
     run, page = made
     for name, horizon in run.plan.endpoints.items():
-        table = read_table(run.evaluation_outputs["summary"])
+        table = read_table(run.evaluation_outputs.summary)
         row = table[table["headline"] & (table["endpoint"] == name) & (table["head"] == "network")].iloc[0]
         auc = "auc_ipcw" if horizon else "auc"
         assert f"{row[auc]:.3f} (95% interval {row[f'{auc}_low']:.3f} to {row[f'{auc}_high']:.3f})" in page.text
@@ -73,7 +73,7 @@ def test_ablation_table_holds_every_arm_and_head(made):
     run, _ = made
     for endpoint in run.plan.endpoints:
         table = pd.read_csv(run.results / f"report/tables/ablation-{endpoint}.csv")
-        summary = read_table(run.evaluation_outputs["summary"]).query("endpoint == @endpoint")
+        summary = read_table(run.evaluation_outputs.summary).query("endpoint == @endpoint")
         assert set(zip(table["arm"], table["head"], strict=True)) == set(
             zip(summary["arm"], summary["head"], strict=True)
         )
@@ -153,7 +153,7 @@ def test_paper_is_left_out_where_a_run_has_nothing_beside_it(tmp_path):
 
 def test_headline_without_predictions_is_not_estimable_and_says_why(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
-    for path in run.evaluation_inputs["predictions"]:
+    for path in run.evaluation_inputs.predictions:
         table = read_table(path)
         table.loc[table["arm"] == "clinical:paper", "probability"] = float("nan")
         write_table(path, table)

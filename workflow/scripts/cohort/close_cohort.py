@@ -1,12 +1,12 @@
 """List the used patients and write what later stages read of them."""
 
-from metaswin.cohort.used import close_cohort
+from metaswin.cohort.used import UsedInputs, UsedOutputs, close_cohort
 from metaswin.config.cohort import EndpointSettings
 from metaswin.core.joblog import job
 
 with job(snakemake.log[0]):
     close_cohort(
-        dict(snakemake.input.items()),
-        dict(snakemake.output.items()),
+        UsedInputs(**snakemake.input),
+        UsedOutputs(**snakemake.output),
         {name: EndpointSettings(**endpoint) for name, endpoint in snakemake.params.endpoints.items()},
     )

@@ -1,7 +1,7 @@
 """Join the explanations of an endpoint's folds."""
 
 from metaswin.core.joblog import job
-from metaswin.evaluation.explanation import collect_explanation
+from metaswin.evaluation.explanation import ExplanationOutputs, collect_explanation
 
 with job(snakemake.log[0]):
-    collect_explanation(snakemake.input.modalities, snakemake.input.features, dict(snakemake.output.items()))
+    collect_explanation(snakemake.input.modalities, snakemake.input.features, ExplanationOutputs(**snakemake.output))

@@ -2,12 +2,12 @@
 
 from metaswin.config.evaluation import EvaluationSettings
 from metaswin.core.joblog import job
-from metaswin.evaluation.evaluate import evaluate
+from metaswin.evaluation.evaluate import EvaluationInputs, EvaluationOutputs, evaluate
 
 with job(snakemake.log[0]):
     evaluate(
-        dict(snakemake.input.items()),
-        dict(snakemake.output.items()),
+        EvaluationInputs(**snakemake.input),
+        EvaluationOutputs(**snakemake.output),
         EvaluationSettings(**snakemake.params.settings),
         snakemake.params.sets,
         snakemake.params.seed,

@@ -2,12 +2,13 @@
 
 from metaswin.config.evaluation import ControlsSettings
 from metaswin.core.joblog import job
-from metaswin.evaluation.negative_controls import evaluate_controls
+from metaswin.evaluation.negative_controls import ControlsInputs, evaluate_controls
 
 with job(snakemake.log[0]):
     evaluate_controls(
-        dict(snakemake.input.items()),
-        dict(snakemake.output.items()),
+        ControlsInputs(**snakemake.input),
+        snakemake.output.controls,
+        snakemake.output.permutations,
         ControlsSettings(**snakemake.params.settings),
         snakemake.params.reasons,
         snakemake.params.confidence,

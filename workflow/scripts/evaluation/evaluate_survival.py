@@ -2,12 +2,12 @@
 
 from metaswin.config.models import SurvivalSettings
 from metaswin.core.joblog import job
-from metaswin.evaluation.survival import evaluate_survival
+from metaswin.evaluation.survival import SurvivalInputs, SurvivalOutputs, evaluate_survival
 
 with job(snakemake.log[0]):
     evaluate_survival(
-        dict(snakemake.input.items()),
-        dict(snakemake.output.items()),
+        SurvivalInputs(**snakemake.input),
+        SurvivalOutputs(**snakemake.output),
         SurvivalSettings(**snakemake.params.settings),
         snakemake.params.confidence,
     )

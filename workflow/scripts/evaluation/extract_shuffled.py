@@ -2,12 +2,19 @@
 
 from metaswin.core.joblog import job
 from metaswin.evaluation.shuffle import extract_shuffled
+from metaswin.features.radiomics import RadiomicsInputs
 from metaswin.radiomics.settings import RadiomicsSettings
 
 with job(snakemake.log[0]):
     extract_shuffled(
-        inputs={key: snakemake.input[key] for key in ("ct", "regions", "facts", "status")},
-        outputs={"table": snakemake.output.table, "status": snakemake.output.status},
+        inputs=RadiomicsInputs(
+            ct=snakemake.input.ct,
+            regions=snakemake.input.regions,
+            facts=snakemake.input.facts,
+            status=snakemake.input.status,
+        ),
+        table=snakemake.output.table,
+        status=snakemake.output.status,
         settings=RadiomicsSettings(**snakemake.params.settings),
         details=snakemake.params.details,
         seed=snakemake.params.seed,

@@ -5,11 +5,21 @@ from metaswin.config.evaluation import PermutationSettings
 from metaswin.config.features import HarmonisationSettings, SelectionSettings, StabilitySettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.joblog import job
-from metaswin.evaluation.permutation import Refitting, permute_batch
+from metaswin.evaluation.permutation import PermutationInputs, Refitting, permute_batch
 
 with job(snakemake.log[0]):
     permute_batch(
-        inputs=dict(snakemake.input.items()),
+        inputs=PermutationInputs(
+            folds=snakemake.input.folds,
+            facts=snakemake.input.facts,
+            clinical=snakemake.input.clinical,
+            used=snakemake.input.used,
+            features=snakemake.input.features or None,
+            anatomy=snakemake.input.anatomy or None,
+            perturbed=snakemake.input.perturbed or None,
+            deep=snakemake.input.deep,
+            deep_permuted=snakemake.input.deep_permuted,
+        ),
         output=snakemake.output.permutations,
         endpoint=snakemake.wildcards.endpoint,
         sets=snakemake.params.sets,

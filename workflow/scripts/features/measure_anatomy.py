@@ -2,7 +2,9 @@
 
 from metaswin.config.features import AnatomySettings
 from metaswin.core.joblog import job
-from metaswin.features.anatomy import measure_patient
+from metaswin.features.anatomy import AnatomyInputs, measure_patient
 
 with job(snakemake.log[0]):
-    measure_patient(dict(snakemake.input.items()), snakemake.output.table, AnatomySettings(**snakemake.params.settings))
+    measure_patient(
+        AnatomyInputs(**snakemake.input), snakemake.output.table, AnatomySettings(**snakemake.params.settings)
+    )

@@ -2,14 +2,21 @@
 
 from metaswin.config.imaging import PatchesSettings
 from metaswin.core.joblog import job
-from metaswin.imaging.patches import make_patch
-
-INPUTS = ("ct", "tumor", "organs", "organ_facts", "regions", "region_facts", "status")
+from metaswin.imaging.patches import PatientFiles, make_patch
 
 with job(snakemake.log[0]):
     make_patch(
-        inputs={key: snakemake.input[key] for key in INPUTS},
-        outputs={"patch": snakemake.output.patch, "status": snakemake.output.status},
+        files=PatientFiles(
+            ct=snakemake.input.ct,
+            tumor=snakemake.input.tumor,
+            organs=snakemake.input.organs,
+            organ_facts=snakemake.input.organ_facts,
+            regions=snakemake.input.regions,
+            region_facts=snakemake.input.region_facts,
+            status=snakemake.input.status,
+        ),
+        patch=snakemake.output.patch,
+        status=snakemake.output.status,
         settings=PatchesSettings(**snakemake.params.settings),
         details=snakemake.params.details,
         threads=snakemake.threads,

@@ -11,7 +11,8 @@ with job(snakemake.log[0]):
     train_network(
         patches=snakemake.input.patches,
         folds=snakemake.input.folds,
-        outputs={"network": snakemake.output.network, "training": snakemake.output.training},
+        network=snakemake.output.network,
+        training=snakemake.output.training,
         scratch=snakemake.params.scratch,
         place={
             "endpoint": snakemake.wildcards.endpoint,

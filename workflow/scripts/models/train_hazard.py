@@ -5,14 +5,15 @@ from metaswin.cohort.folds import Place
 from metaswin.config.models import FusionSettings, SurvivalSettings
 from metaswin.core.joblog import job
 from metaswin.features.modalities import SourceFiles
-from metaswin.models.hazard import HazardOutputs, train_hazard
+from metaswin.models.fusion import FoldOutputs
+from metaswin.models.hazard import train_hazard
 
 with job(snakemake.log[0]):
     fold = int(snakemake.wildcards.fold)
     train_hazard(
         folds=snakemake.input.folds,
         files=SourceFiles.of(snakemake.input, outer_fits(fold, snakemake.params.k)),
-        outputs=HazardOutputs(**snakemake.output),
+        outputs=FoldOutputs(**snakemake.output),
         place=Place(snakemake.wildcards.endpoint, int(snakemake.wildcards.repeat), fold),
         horizon=snakemake.params.horizon,
         sets=snakemake.params.sets,

@@ -3,12 +3,22 @@
 from metaswin.config.models import DeepSettings
 from metaswin.config.prediction import PredictSettings
 from metaswin.core.joblog import job
-from metaswin.prediction.patients import predict_patients
+from metaswin.prediction.patients import PredictionInputs, PredictionOutputs, predict_patients
 
 with job(snakemake.log[0]):
     predict_patients(
-        dict(snakemake.input.items()),
-        dict(snakemake.output.items()),
+        PredictionInputs(
+            used=snakemake.input.used,
+            clinical=snakemake.input.clinical,
+            exclusions=snakemake.input.exclusions,
+            features=snakemake.input.features or None,
+            problems=snakemake.input.problems or None,
+            anatomy=snakemake.input.anatomy or None,
+            patches=snakemake.input.patches or None,
+            images=snakemake.input.images,
+            pictures=snakemake.input.pictures,
+        ),
+        PredictionOutputs(**snakemake.output),
         PredictSettings(**snakemake.params.settings),
         DeepSettings(**snakemake.params.deep),
         snakemake.params.pseudonyms,

@@ -3,12 +3,12 @@
 from metaswin.cohort.pseudonyms import read_map
 from metaswin.config.cohort import ClinicalSettings
 from metaswin.core.joblog import job
-from metaswin.prediction.new_data import prepare_clinical
+from metaswin.prediction.new_data import ClinicalInputs, prepare_clinical
 
 with job(snakemake.log[0]):
     prepare_clinical(
         # An input the data source does not have is an empty list.
-        {name: path or None for name, path in snakemake.input.items()},
+        ClinicalInputs(**{name: path or None for name, path in snakemake.input.items()}),
         snakemake.output.clinical,
         ClinicalSettings(**snakemake.params.clinical),
         snakemake.params.also,
