@@ -78,7 +78,7 @@ lock:
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --upgrade pip
-	.venv-lock/bin/pip install --quiet --editable '.[dev]'
+	.venv-lock/bin/pip install --quiet --editable '.[workflow,dev]'
 	sed -n '/^#/p' requirements.txt > requirements.new
 	.venv-lock/bin/pip freeze --all --exclude-editable --exclude pip | sed -E 's/\+[A-Za-z0-9.]+$$//' >> requirements.new
 	mv requirements.new requirements.txt

@@ -1,17 +1,44 @@
 """The command line of metaswin; each command lives in the package it belongs to."""
 
 import argparse
+import importlib.util
 import sys
 
 from metaswin import __version__
 from metaswin.core.errors import UserError
+
+WITHOUT_EXTRA = {"radiomics"}  # the commands that `pip install metaswin` is enough for
+# What the extra `workflow` brings, by the names under which it is imported; plug-ins of these packages left out.
+EXTRA = (
+    "torch",
+    "monai",
+    "snakemake",
+    "sklearn",
+    "totalsegmentator",
+    "nnunetv2",
+    "dynamic_network_architectures",
+    "einops",
+    "radiomics",
+    "nibabel",
+    "pydicom",
+    "gdcm",
+    "highdicom",
+    "matplotlib",
+    "PIL",
+    "lifelines",
+    "jinja2",
+    "shap",
+    "safetensors",
+    "psutil",
+    "pulp",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="metaswin", description=__doc__)
     parser.add_argument("--version", action="version", version=f"metaswin {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _add_radiomics(commands)
     _add_simulate(commands)
     _add_weights(commands)
@@ -20,6 +47,14 @@ def main(argv: list[str] | None = None) -> int:
     _add_schema(commands)
     _add_running(commands)
     arguments = parser.parse_args(argv)
+    if arguments.command not in WITHOUT_EXTRA and (absent := _absent()):
+        named = f"{', '.join(absent[:3])} and {len(absent) - 3} more" if len(absent) > 3 else ", ".join(absent)
+        print(
+            f"`metaswin {arguments.command}` needs Python packages that are not installed ({named}): "
+            'install them with `pip install "metaswin[workflow]"`',
+            file=sys.stderr,
+        )
+        return 2
     try:
         return arguments.run(arguments)
     except UserError as error:
@@ -28,6 +63,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         sys.stderr.close()
         return 1
+
+
+def _absent() -> list[str]:
+    """Packages of the extra that cannot be imported; none of them is imported here."""
+    return [name for name in EXTRA if importlib.util.find_spec(name) is None]
 
 
 def _add_radiomics(commands: argparse._SubParsersAction) -> None:

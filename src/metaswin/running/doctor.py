@@ -75,7 +75,7 @@ def _packages() -> Iterator[Line]:
     needed = {
         _plain(re.split(r"[\s<>=!~;\[]", line)[0])
         for line in metadata.requires("metaswin") or []
-        if "extra" not in line
+        if not re.search("extra == .dev", line)
     }
     wrong = []
     for name, pinned in pins.items():

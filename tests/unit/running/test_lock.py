@@ -20,7 +20,8 @@ def test_lock_when_read_then_every_line_is_one_package_with_a_public_version(loc
 
 def test_lock_when_compared_with_the_project_then_no_direct_dependency_is_absent(repository, lock):
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["workflow"], *extras["dev"]]
     named = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lock}
     direct = {re.sub(r"[-_.]+", "-", re.split(r"[<>=!~ ]", name)[0]).lower() for name in wanted}
     assert direct - named == set()

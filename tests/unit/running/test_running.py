@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from wheels import build_wheel, tracked
 
 from metaswin.cli import main
 from metaswin.config.read import read_config, read_configs, with_lines
@@ -334,16 +335,7 @@ def test_doctor_when_a_profile_is_given_then_its_executor_is_looked_at(study):
 
 @pytest.mark.long
 def test_wheel_when_built_then_the_workflow_is_in_it(repository, tmp_path):
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path]
-    copy = tmp_path / "copy"
-    names = subprocess.run(
-        ["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True
-    ).stdout.split("\n")
-    for name in filter(None, names):
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        (copy / name).write_bytes((repository / name).read_bytes())
-    subprocess.run([*command, str(copy)], check=True)
-    packed = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    packed = zipfile.ZipFile(build_wheel(repository, tmp_path)).namelist()
     shared = {name.partition("/share/metaswin/")[2] for name in packed} - {""}
-    wanted = {name for name in names if name.startswith(("workflow/", "config/", "profiles/"))}
+    wanted = {name for name in tracked(repository) if name.startswith(("workflow/", "config/", "profiles/"))}
     assert shared == wanted | {"Snakefile", "requirements.txt"}
