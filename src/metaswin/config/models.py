@@ -1,6 +1,6 @@
 """Settings of the chapter models: deep networks, fusion and hazard models."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -55,7 +55,8 @@ class DeepSettings(Settings):
     checkpoint_every: int = Field(default=5, ge=1)
 
 
-MODALITIES = ("clinical", "radiomics", "peri_radiomics", "deep", "anatomy")
+Modality = Literal["clinical", "radiomics", "peri_radiomics", "deep", "anatomy"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 Penalties = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 
@@ -93,7 +94,7 @@ class FusionSettings(Settings):
     otherwise a list of arms such as ``clinical+radiomics``, ``volume``, ``clinical:staging``, ``all``.
     """
 
-    modalities: list[Literal["clinical", "radiomics", "peri_radiomics", "deep", "anatomy"]] = list(MODALITIES[:4])
+    modalities: list[Modality] = list(MODALITIES[:4])
     clinical_set: str | None = None
     arms: Literal["auto"] | list[str] = "auto"
     headline_arm: str = "all"

@@ -54,7 +54,7 @@ def weights_only() -> Iterator[None]:
             ) from None
 
     with torch.serialization.safe_globals(_numbers()):
-        torch.load = load_weights
+        torch.load = load_weights  # type: ignore[assignment]
         try:
             yield
         finally:
@@ -67,7 +67,7 @@ def _numbers() -> list[Any]:
 
     import numpy as np
 
-    scalar = np._core.multiarray.scalar
+    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
     kinds = [
         getattr(np.dtypes, name) for name in np.dtypes.__all__ if name.startswith(("Float", "Int", "UInt", "Bool"))
     ]

@@ -83,7 +83,7 @@ def train_network(
     with own_device(settings.device) as device, reproducible(settings.threads, device):
         torch.manual_seed(own_seed)
         network = build(place["backbone"], settings, len(channels))
-        loaded = load_pretrained(network.encoder.swin, pretrained) if pretrained else None
+        loaded = load_pretrained(network.encoder.get_submodule("swin"), pretrained) if pretrained else None
         if loaded:
             logger.info("pretrained weights: %s", loaded)
         network.to(device)

@@ -169,5 +169,5 @@ def _members(inputs: Mapping[str, Any]) -> dict[str, dict[tuple[int, int], tuple
     for (endpoint, *place), (fit, *files) in by_place(
         inputs["fits"], *(inputs[name] or nothing for name in OF_MEMBERS)
     ).items():
-        found.setdefault(endpoint, {})[tuple(place)] = (fit, MemberFiles(*files))
+        found.setdefault(endpoint, {})[place[0], place[1]] = (fit, MemberFiles(*files))
     return {endpoint: dict(sorted(members.items())) for endpoint, members in found.items()}
