@@ -66,8 +66,8 @@ def _numbers() -> list[Any]:
     import codecs
 
     import numpy as np
+    from numpy._core.multiarray import scalar
 
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
     kinds = [
         getattr(np.dtypes, name) for name in np.dtypes.__all__ if name.startswith(("Float", "Int", "UInt", "Bool"))
     ]
