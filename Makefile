@@ -61,6 +61,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/lint-imports
+	$(BIN)/mypy --cache-dir .mypy_cache
 	$(BIN)/metaswin simulate --out .lint/data -n 2 --matrix 48 --coverage 90 --draws 1000 > /dev/null
 	$(BIN)/snakemake --directory .lint --configfile config/demo.yaml --lint
 

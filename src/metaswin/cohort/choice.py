@@ -138,7 +138,7 @@ def choose(patient: str, rows: "pd.DataFrame", treatment_start: str, settings: I
     for rank, ct in enumerate(candidates, start=1):
         reason = RELATIONS[relation[ct.series]] if wanted else "a CT"
         if ct is not best:
-            reason = f"after rank 1 by {_first_difference(order[best.series], order[ct.series])}; {reason}"
+            reason = f"after rank 1 by {_first_difference(order[candidates[0].series], order[ct.series])}; {reason}"
         choice.rows.append(_row(patient, ct, ct is choice.ct, rank, reason))
     choice.rows += [_row(patient, s, False, None, barred[s.series]) for s in series if s.series in barred]
     choice.rows += [
@@ -282,8 +282,8 @@ def _odd_rois(patient: str, matched: dict[str, list[Roi]], chosen: Series, setti
     problems = []
     empty = [roi.name for rois in matched.values() for roi in rois if roi.empty]
     if empty:
-        names = ", ".join(map(repr, empty))
-        problems.append(problem(patient, "empty-roi-left-out", f"{count(len(empty), 'empty ROI')}", names))
+        private = ", ".join(map(repr, empty))
+        problems.append(problem(patient, "empty-roi-left-out", f"{count(len(empty), 'empty ROI')}", private))
     for role, rois in matched.items():
         names = [roi.name for roi in rois if not roi.empty]
         if len(names) > 1:
@@ -291,8 +291,8 @@ def _odd_rois(patient: str, matched: dict[str, list[Roi]], chosen: Series, setti
             problems.append(problem(patient, "several-rois", found, ", ".join(map(repr, names))))
     both = [roi.name for roi in chosen.rois if len(roles_of(roi.name, settings.rois)) > 1]
     if both:
-        names = ", ".join(map(repr, both))
-        problems.append(problem(patient, "roi-in-two-roles", count(len(both), "such ROI"), names))
+        private = ", ".join(map(repr, both))
+        problems.append(problem(patient, "roi-in-two-roles", count(len(both), "such ROI"), private))
     return problems
 
 

@@ -31,7 +31,7 @@ class Place:
 Key = tuple[str, int, int]
 
 
-def by_place(fits: Sequence[str], *others: Sequence[str]) -> dict[Key, tuple[Any, ...]]:
+def by_place(fits: Sequence[str], *others: Sequence[str | None]) -> dict[Key, tuple[Any, ...]]:
     """Endpoint, repeat and fold → facts of the fit, and the other files of the same outer fold.
 
     Parameters

@@ -46,6 +46,7 @@ def outcome(table: pd.DataFrame, name: str, endpoint: EndpointSettings, clinical
 
 
 def _plain(table: pd.DataFrame, name: str, endpoint: EndpointSettings) -> Outcome:
+    assert endpoint.column is not None
     column = table[endpoint.column.strip()]
     positive = matches(column, endpoint.positive)
     # With `positive: [1]` anything but 0 and 1 is a mistake; with named values every other value is a non-event.
@@ -62,6 +63,7 @@ def _plain(table: pd.DataFrame, name: str, endpoint: EndpointSettings) -> Outcom
 
 
 def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, clinical: ClinicalSettings) -> Outcome:
+    assert endpoint.event is not None
     horizon = endpoint.horizon_days
     days = _Days(table, endpoint, clinical)
     followup = days.of(endpoint.followup, is_date=endpoint.start is not None)
@@ -77,7 +79,8 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
 
     notes = _cohort_notes(table, name, endpoint, followup)
     invalid = _invalid(table, endpoint)
-    labels, times, events, problems = {}, {}, {}, []
+    labels: dict[str, int | None] = {}
+    times, events, problems = {}, {}, []
     followups, deaths = {}, {}
     died_before = []
     for patient, is_dm, is_uncertain, is_dead in zip(table.index, metastasis, uncertain, dead, strict=True):
@@ -191,7 +194,7 @@ class _Days:
 
 def _invalid(table: pd.DataFrame, endpoint: EndpointSettings) -> dict[str, str]:
     """Patients whose event or death is neither 0 nor 1 where `positive` is 1 → what was found."""
-    invalid = {}
+    invalid: dict[str, str] = {}
     for source in (endpoint.event, endpoint.death):
         if source is None or {normal(value) for value in source.positive} != {"1"}:
             continue
@@ -205,6 +208,7 @@ def _invalid(table: pd.DataFrame, endpoint: EndpointSettings) -> dict[str, str]:
 
 def _cohort_notes(table: pd.DataFrame, name: str, endpoint: EndpointSettings, followup: pd.Series) -> list[Problem]:
     """Warnings on the whole endpoint: values of the event that nobody has, follow-up in another unit."""
+    assert endpoint.event is not None
     notes = []
     column = table[endpoint.event.column.strip()]
     values = sorted({str(value) for value in column.dropna()})

@@ -42,7 +42,8 @@ def predictors(
         Warnings: ``not-a-number``, ``out-of-range``, ``far-from-others``, ``unknown-category``, and for the whole
         cohort ``all-missing``, ``units-off`` and ``post-baseline-name``.
     """
-    columns, kinds, problems = {}, {}, []
+    columns, problems = {}, []
+    kinds: dict[str, str] = {}
     for name, column in settings.columns.items():
         if column.role not in ("baseline", "treatment"):
             continue

@@ -1,6 +1,6 @@
 """Settings of the chapter models: deep networks, fusion and hazard models."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -68,7 +68,8 @@ class DeepSettings(Settings):
     checkpoint_every: int = Field(default=5, ge=1, description="Epochs between two checkpoints.")
 
 
-MODALITIES = ("clinical", "radiomics", "peri_radiomics", "deep", "anatomy")
+Modality = Literal["clinical", "radiomics", "peri_radiomics", "deep", "anatomy"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 Penalties = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 
@@ -98,7 +99,7 @@ DeepScore = Literal["cross-fitted", "in-sample"]
 class FusionSettings(Settings):
     """Modalities, the arms that join them, and the heads that are fitted."""
 
-    modalities: list[Literal["clinical", "radiomics", "peri_radiomics", "deep", "anatomy"]] = Field(
+    modalities: list[Modality] = Field(
         default=list(MODALITIES[:4]), description="Modalities to join, where the data have them."
     )
     clinical_set: str | None = Field(

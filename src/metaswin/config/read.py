@@ -17,9 +17,10 @@ FIX = "Check the indentation, colons, quotes and brackets there"
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 as Snakemake reads it, but a key that is written twice is an error: YAML would take the last one."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:  # type: ignore[override]
+        # (The stubs take the anchor for the mapping of all anchors.)
         # The nodes are as written here; later, merge keys have added theirs.
-        node = super().compose_mapping_node(anchor)
+        node = super().compose_mapping_node(anchor)  # type: ignore[arg-type]
         lines: dict[Any, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:

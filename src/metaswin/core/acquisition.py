@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -30,7 +30,7 @@ def number(header: "Dataset", name: str) -> float | None:
         return None
 
 
-def plain(value: object, pattern: re.Pattern[str]) -> str | None:
+def plain(value: Any, pattern: re.Pattern[str]) -> str | None:
     """Text fit for a public file: itself when it looks like a product name, else a hash; None when empty.
 
     Several values (Siemens' kernels) are joined by a slash. Text that does not match `pattern` may hold

@@ -54,7 +54,7 @@ def weights_only() -> Iterator[None]:
             ) from None
 
     with torch.serialization.safe_globals(_numbers()):
-        torch.load = load_weights
+        torch.load = load_weights  # type: ignore[assignment]
         try:
             yield
         finally:
@@ -66,8 +66,8 @@ def _numbers() -> list[Any]:
     import codecs
 
     import numpy as np
+    from numpy._core.multiarray import scalar
 
-    scalar = np._core.multiarray.scalar
     kinds = [
         getattr(np.dtypes, name) for name in np.dtypes.__all__ if name.startswith(("Float", "Int", "UInt", "Bool"))
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metaswin.core.files import write_json
 
@@ -54,7 +54,9 @@ class BadData(Exception):
 
     def __init__(self, code: str, found: str, expected: str, action: str, private: str = "") -> None:
         super().__init__(f"{code}: found {found}; expected {expected}; {action}")
-        self.facts = {"code": code, "found": found, "expected": expected, "action": action, "private": private}
+        self.facts: dict[str, Any] = {
+            "code": code, "found": found, "expected": expected, "action": action, "private": private,
+        }  # fmt: skip
 
 
 @dataclass

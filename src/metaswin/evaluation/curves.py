@@ -226,5 +226,7 @@ def calibration_table(data: EndpointData, bins: int, confidence: float) -> pd.Da
         else:
             missing = dict.fromkeys(["predicted", "observed", "low", "high"])
             records.append({**key, "bin": 0, "n": 0, **missing, "why": "no fold has both outcomes and all predictions"})
-    columns = {"bin": int, "n": int, "predicted": float, "observed": float, "low": float, "high": float, "why": "str"}
+    columns: dict[str, type | str] = {
+        "bin": int, "n": int, "predicted": float, "observed": float, "low": float, "high": float, "why": "str",
+    }  # fmt: skip
     return from_records(records, data.name, columns)

@@ -97,7 +97,9 @@ def delong_table(data: EndpointData, confidence: float) -> pd.DataFrame:
             why = f"{missing} of {len(folds)} folds left out: {LEFT_OUT}" if missing else ""
             found = asdict(repeat_interval(used, confidence, why))
             records.append({"arm": arm, "head": head, "repeat": repeat, "auc": found.pop("value"), **found})
-    columns = {"repeat": int, "folds": int, "auc": float, "low": float, "high": float, "why": "str"}
+    columns: dict[str, type | str] = {
+        "repeat": int, "folds": int, "auc": float, "low": float, "high": float, "why": "str",
+    }  # fmt: skip
     return from_records(records, data.name, columns)
 
 

@@ -154,7 +154,7 @@ def _feature_table(
     for i, player in enumerate(shares.players.names):
         if player[0] not in SHOWN:
             continue
-        column, table = columns[player]
+        column, table = columns[player[0], player[1]]
         facts: dict[str, Any] = _blank(len(patients)) | {"patient": patients, "modality": player[0]}
         facts |= {"feature": player[1], "contribution": shares.values[:, i]}
         if isinstance(column, RegionFlag):

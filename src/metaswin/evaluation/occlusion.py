@@ -38,7 +38,7 @@ from metaswin.models.patches import load_patch
 
 PLAIN = 0.5  # the middle of the CT's window
 
-Cube = tuple[slice, slice, slice]
+Cube = tuple[slice, ...]
 
 
 def occlusion_map(network: Classifier, patch: torch.Tensor, spacing: float, settings: OcclusionSettings) -> np.ndarray:
@@ -124,8 +124,8 @@ def _hidden(patch: torch.Tensor, cubes: list[Cube], hide: str) -> torch.Tensor:
     changed = patch.clone()
     for cube in cubes:
         if hide == "all":
-            changed[(slice(1, None), *cube)] = 0.0
-        changed[(0, *cube)] = PLAIN
+            changed[1:][(slice(None), *cube)] = 0.0
+        changed[0][cube] = PLAIN
     return changed
 
 
@@ -154,7 +154,7 @@ def draw_map(effect: np.ndarray, patch: np.ndarray, spacing: float, title: str, 
     """
     size = effect.shape[0]
     seen = np.where((patch[1] > 0.5) & np.isfinite(effect), np.abs(effect), -1.0)
-    centre = np.unravel_index(int(np.argmax(seen)), effect.shape)
+    centre = tuple(map(int, np.unravel_index(int(np.argmax(seen)), effect.shape)))
     largest = float(np.nanmax(np.abs(effect))) if np.isfinite(effect).any() else 0.0
     canvas = Canvas(WIDTH, HEAD + PIXELS + GAP + ROW + BAR, [PRIMARY, RINGS[0]], TINTS, OPACITY)
     for position, plane in enumerate(AXES):
@@ -202,9 +202,9 @@ def _draw_bar(canvas: Canvas, top: int, largest: float) -> None:
     canvas.grey[top : top + height, left : left + 7 * width] = 128
     for place, number in enumerate((1, 2, 3, 0, 4, 5, 6)):
         canvas.tint[top : top + height, left + place * width : left + (place + 1) * width] = number
-    for place, share in [(0, -1), (1, -2 / 3), (2, -1 / 3), (3.5, 0), (5, 1 / 3), (6, 2 / 3), (7, 1)]:
+    for at, share in [(0, -1), (1, -2 / 3), (2, -1 / 3), (3.5, 0), (5, 1 / 3), (6, 2 / 3), (7, 1)]:
         words = f"{share * largest:+.2g}" if share else "0"
-        canvas.write_words(left + round(place * width), top + height + 9, words, "mm")
+        canvas.write_words(left + round(at * width), top + height + 9, words, "mm")
     canvas.write_words(left - 8, top + height // 2, "lowers the risk", "rm")
     canvas.write_words(left + 7 * width + 8, top + height // 2, "raises the risk (logit)", "lm")
 
@@ -270,9 +270,9 @@ def map_occlusion(
         `device` and `threads` are read.
     """
     found = by_place(inputs.fits, inputs.predictions, inputs.networks)
-    found = {fold: files for (_, repeat, fold), files in found.items() if repeat == REPEAT}
-    headline = found[0][0]["headline"]
-    tables = {fold: predictions for fold, (_, predictions, _) in found.items()}
+    of_fold = {fold: files for (_, repeat, fold), files in found.items() if repeat == REPEAT}
+    headline = of_fold[0][0]["headline"]
+    tables = {fold: predictions for fold, (_, predictions, _) in of_fold.items()}
     predicted = _predicted(tables, headline, Folds.of(read_table(inputs.folds), REPEAT).labels)
     with_patch = predicted["patient"].isin(patients_with_patch(inputs.patches))
     chosen = choose_patients(predicted[with_patch], settings.maps)
@@ -280,7 +280,7 @@ def map_occlusion(
     entries = []
     with own_device(deep.device) as device, reproducible(deep.threads, device):
         for row in chosen.to_dict("records"):
-            path = found[int(row["fold"])][2]
+            path = of_fold[int(row["fold"])][2]
             spacing = float(read_facts(path)["patches"]["spacing"])
             network = load_network(path, device)
             patch = load_patch(inputs.patches, row["patient"]).float()

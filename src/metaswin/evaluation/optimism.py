@@ -75,8 +75,8 @@ def arm_records(fits: Mapping[str, Any], predictions: pd.DataFrame, rows: OuterF
         if "+" in arm and arm != fits["headline"]:
             continue
         for head, fit in heads.items():
-            rows = by_arm[arm, head]
-            value = auc(rows["probability"].to_numpy(), rows["label"].to_numpy())
+            own = by_arm[arm, head]
+            value = auc(own["probability"].to_numpy(), own["label"].to_numpy())
             aucs = {"auc_train": fit["auc_train"], "auc_inner": fit["auc_inner"], "auc_test": value}
             records.append({"arm": arm, "head": head, **aucs, "why": _why(aucs, {})})
     return records

@@ -270,7 +270,7 @@ def table_arms(study: Study, settings: Refitting) -> dict[Arm, list[str]]:
     modalities = [*sources.modalities, *(["deep"] if settings.has_deep else [])]
     arms = expand_arms(settings.fusion, modalities, sources.sets, sources.volume is not None)
     answer = headline(settings.fusion, arms, modalities, sources.sets)
-    heads = settings.permutation.heads
+    heads: list[str] = [*settings.permutation.heads]
     found = {arm: [*heads, *({settings.headline_head} - set(heads))] if arm == answer else heads for arm in arms}
     return {arm: heads for arm, heads in found.items() if "deep" not in arm.blocks or study.deep_permuted}
 

@@ -112,11 +112,16 @@ class EndpointData:
         """The test predictions as arrays, sorted by arm, head, repeat and fold."""
         return [
             Scored(
-                *key,
-                *(rows[name].to_numpy(dtype="float64") for name in ("label", "probability", "weight")),
+                arm,
+                head,
+                repeat,
+                fold,
+                rows["label"].to_numpy(dtype="float64"),
+                rows["probability"].to_numpy(dtype="float64"),
+                rows["weight"].to_numpy(dtype="float64"),
                 float(rows["threshold"].iloc[0]),
             )
-            for key, rows in self.predictions.groupby([*ARM, "repeat", "fold"], sort=True)
+            for (arm, head, repeat, fold), rows in self.predictions.groupby([*ARM, "repeat", "fold"], sort=True)
         ]
 
     @cached_property
@@ -161,7 +166,8 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
     name = facts["name"]
     folds = folds.assign(label=folds["label"].astype("float64"))
     horizon = facts["endpoint"].get("horizon_days")
-    tables, ratios, training, warnings, arms = [], [], [], {}, set()
+    tables, ratios, training, arms = [], [], [], set()
+    warnings: dict[tuple[str, str, str], dict[str, Any]] = {}
     prevalence: dict[tuple[int, int], float] = {}
     headline, modalities = "", []
     for (repeat, fold), _ in folds.groupby(["repeat", "fold"], sort=True):

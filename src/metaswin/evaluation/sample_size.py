@@ -94,7 +94,9 @@ def criteria(
         why = Value(why="no column left to fit" if parameters < 1 else "the training rows have one outcome only")
         return [(name, why, None, None) for name in NAMES]
     anticipated = ANTICIPATED * largest_r2(prevalence)
-    found = [_above("events_per_parameter", events / parameters, EVENTS_PER_PARAMETER)]
+    found: list[tuple[str, Value, float | None, bool | None]] = [
+        _above("events_per_parameter", events / parameters, EVENTS_PER_PARAMETER)
+    ]
     found += _riley(rows, parameters, prevalence, anticipated, "")
     if np.isfinite(r2_measured) and r2_measured > 0:
         found += _riley(rows, parameters, prevalence, r2_measured, "_measured")

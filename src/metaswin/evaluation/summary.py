@@ -59,8 +59,8 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
             weights = weights if suffix else np.ones(len(labels))
             for metric, measure in MOVED.items():
                 record[f"{metric}{suffix}_by_share"] = by_share(measure, labels, scores, weights)
-    scores = both(part)
-    interval = fold_interval(*scores, confidence) if scores else None
+    outcomes = both(part)
+    interval = fold_interval(*outcomes, confidence) if outcomes else None
     why = interval.why if interval else record["auc_why"]
     limits = (interval.low, interval.high) if interval else (None, None)
     return {**record, "delong_low": limits[0], "delong_high": limits[1], "delong_why": why}

@@ -122,7 +122,9 @@ class BlockEncoder:
     @classmethod
     def from_json(cls, raw: list[dict[str, Any]]) -> "BlockEncoder":
         types = {kind: own for own, kind in KINDS_OF.items()}
-        lists = [{key: tuple(value) if isinstance(value, list) else value for key, value in one.items()} for one in raw]
+        lists: list[dict[str, Any]] = [
+            {key: tuple(value) if isinstance(value, list) else value for key, value in one.items()} for one in raw
+        ]
         return cls(tuple(types[one.pop("kind")](**one) for one in lists))
 
 

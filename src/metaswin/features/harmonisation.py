@@ -122,7 +122,10 @@ def load_harmoniser(facts: str | None, values: str | None, used: str, clinical: 
     """
     if facts is None:
         return None
-    raw, tensors = read_json(facts), load_file(values)
+    assert values is not None
+    assert clinical is not None
+    raw = read_json(facts)
+    tensors: dict[str, Any] = load_file(values)
     settings = HarmonisationSettings(**raw["settings"])
     fits = {
         (fit, feature_set): Combat(**{name: tensors[f"{fit}/{feature_set}/{name}"] for name in ARRAYS})
@@ -191,7 +194,8 @@ def fit_harmoniser(
         Batch and covariates, see `metaswin.features.harmonisation.patient_rows`.
     settings : HarmonisationSettings
     """
-    batches, covariates, fits, facts = {}, {}, {}, {}
+    batches, covariates, fits = {}, {}, {}
+    facts: dict[str, dict[str, Any]] = {}
     for fit, train in training.items():
         own = rows.loc[list(train)]
         counts = own["batch"].value_counts().sort_index()

@@ -110,10 +110,13 @@ class Sources:
             columns = self.sets[block.removeprefix(CLINICAL)]
             return self.clinical[columns], {column: self.kinds[column] for column in columns}
         if block == "volume":
+            assert self.volume is not None
             return self.volume.to_frame(VOLUME), {VOLUME: "log"}
         if block == "anatomy":
+            assert self.anatomy is not None
             return self.anatomy, dict.fromkeys(self.anatomy.columns, "numeric")
         if block == "deep":
+            assert self.deep is not None
             return self.deep.to_frame("deep_score"), {"deep_score": "numeric"}
         table = self.tables[fit, block]
         return table, dict.fromkeys(table.columns, "feature")

@@ -159,7 +159,7 @@ def engine_version(settings: RadiomicsSettings) -> str:
     return version("pyradiomics-bhklab")
 
 
-def _write(path: str, rows: list[dict], settings: RadiomicsSettings) -> None:
+def _write(path: str | Path, rows: list[dict], settings: RadiomicsSettings) -> None:
     features = expected_features(settings)
     # One block of numbers: a thousand columns converted one by one take longer than the features themselves.
     values = np.array([[row.get(name, np.nan) for name in features] for row in rows], np.float64)

@@ -172,7 +172,7 @@ def label_panel(canvas: Canvas, position: int, plane: str, mm_per_pixel: float) 
     rows, columns = panel_box(position)
     top, bottom, left, right = rows.start, rows.stop, columns.start, columns.stop
     middle_x, middle_y = (left + right) // 2, (top + bottom) // 2
-    west, east, north, south = LETTERS[plane]
+    west, east, north, south = tuple(LETTERS[plane])
     canvas.write_words(left + 4, top + 9, plane)
     for x, y, letter, anchor in [
         (left + 4, middle_y, west, "lm"),

@@ -255,7 +255,7 @@ def whole_numbers(array: np.ndarray) -> np.ndarray:
     return array.astype(np.int16 if fits else np.float32)
 
 
-def _stack(slices: "list[Dataset]", grid: Grid) -> np.ndarray:
+def _stack(slices: list[Any], grid: Grid) -> np.ndarray:
     """HU of sorted slices; each slice's pixel data are let go once read, so that memory holds the volume once."""
     scales = [(float(s.RescaleSlope), float(s.RescaleIntercept)) for s in slices]
     whole = all(slope.is_integer() and intercept.is_integer() for slope, intercept in scales)
@@ -265,7 +265,7 @@ def _stack(slices: "list[Dataset]", grid: Grid) -> np.ndarray:
         stored = _pixels(header)
         outside = padding(header, stored, slope, intercept)
         if volume.dtype == np.int16:
-            hu = stored.astype(np.int32) * int(slope) + int(intercept)
+            hu: np.ndarray = stored.astype(np.int32) * int(slope) + int(intercept)
             if outside is not None:
                 hu[outside] = AIR
             if hu.min() < INT16.min or hu.max() > INT16.max:

@@ -22,25 +22,18 @@ ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 TISSUE = Code("85756007", "SCT", "Tissue")
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 NEOPLASM = Code("108369006", "SCT", "Neoplasm")
-PREFIX = "SegmentedProperty"
+PREFIX, CODE = "SegmentedProperty", ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
 
 
 @cache
 def _known() -> dict[str, tuple[Code, Code]]:
     """TotalSegmentator's own table: structure → category and type."""
     text = (resources.files("totalsegmentator") / "resources/totalsegmentator_snomed_mapping.csv").read_text("utf-8")
-    return {
-        row["Structure"]: tuple(
-            Code(
-                *(
-                    row[f"{PREFIX}{part}CodeSequence.{key}"]
-                    for key in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
-                )
-            )
-            for part in ("Category", "Type")
-        )
-        for row in csv.DictReader(text.splitlines())
-    }
+    return {row["Structure"]: (_code(row, "Category"), _code(row, "Type")) for row in csv.DictReader(text.splitlines())}
+
+
+def _code(row: dict[str, str], part: str) -> Code:
+    return Code(*(row[f"{PREFIX}{part}CodeSequence.{key}"] for key in CODE))
 
 
 def codes(name: str, kind: str) -> tuple[Code, Code]:
@@ -64,7 +57,7 @@ def segmentation(slices: list[pydicom.Dataset], structures: list[Structure]) -> 
     """
     import highdicom
 
-    algorithms = {"tumor": ("MANUAL", None)}
+    algorithms: dict[str, tuple[str, highdicom.AlgorithmIdentificationSequence | None]] = {"tumor": ("MANUAL", None)}
     for kind, family in [
         ("organ", pydicom_codes.DCM.ArtificialIntelligence),
         ("ring", pydicom_codes.DCM.ImageProcessing),
@@ -73,10 +66,10 @@ def segmentation(slices: list[pydicom.Dataset], structures: list[Structure]) -> 
         algorithms[kind] = ("AUTOMATIC", identification)
     descriptions = []
     for number, structure in enumerate(structures, start=1):
-        category, kind = codes(structure.name, structure.kind)
-        algorithm, identification = algorithms[structure.kind]
+        category, what = codes(structure.name, structure.kind)
+        algorithm, identified = algorithms[structure.kind]
         descriptions.append(
-            highdicom.seg.SegmentDescription(number, structure.name, category, kind, algorithm, identification)
+            highdicom.seg.SegmentDescription(number, structure.name, category, what, algorithm, identified)
         )
     return highdicom.seg.Segmentation(
         source_images=slices,

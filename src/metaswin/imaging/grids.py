@@ -29,7 +29,7 @@ def isotropic(grid: Grid, low: np.ndarray, high: np.ndarray, spacing: float) -> 
     first = np.clip(np.floor(low * scale), first_inside, last_inside)
     last = np.clip(np.ceil(high * scale), first, last_inside)
     return Grid(
-        size=tuple(int(n) for n in last - first + 1),
+        size=tuple((last - first + 1).astype(int).tolist()),
         spacing=(spacing, spacing, spacing),
         origin=tuple(grid.points((first / scale)[None])[0].tolist()),
         direction=grid.direction,

@@ -70,9 +70,9 @@ def read_seg(
     frame_mismatch([str(segmentation.get("FrameOfReferenceUID") or "")], frame, findings)
     # highdicom counts slice, row, column; the grid column, row, slice.
     own = Grid(
-        size=tuple(int(n) for n in volume.spatial_shape[::-1]),
-        spacing=tuple(float(s) for s in volume.spacing[::-1]),
-        origin=tuple(float(p) for p in volume.position),
+        size=tuple(np.array(volume.spatial_shape[::-1], dtype=int).tolist()),
+        spacing=tuple(np.array(volume.spacing[::-1], dtype=float).tolist()),
+        origin=tuple(np.array(volume.position, dtype=float).tolist()),
         direction=tuple(float(d) for d in np.asarray(volume.direction)[:, ::-1].ravel()),
     )
     if not _same_voxels(own, grid):

@@ -123,6 +123,7 @@ def _segment(
         path = Path(folder) / "ct.nii.gz"
         sitk.WriteImage(ct, str(path), useCompression=False)
         image = nib.load(path)
+        assert isinstance(image, nib.Nifti1Image)
         merged = np.zeros(image.shape, dtype=np.uint16)
         for task in settings.tasks:
             wanted = settings.structures if task == TOTAL else []
@@ -149,7 +150,7 @@ def _segment(
     return np.ascontiguousarray(merged.T)
 
 
-def crop(grid: Grid, tumor: np.ndarray, margin: float) -> tuple[slice, slice, slice]:
+def crop(grid: Grid, tumor: np.ndarray, margin: float) -> tuple[slice, ...]:
     """The box of the tumour and `margin` (mm) around it, as slices of an array on `grid`."""
     from scipy import ndimage
 

@@ -85,18 +85,21 @@ def build(backbone: str, settings: DeepSettings, channels: int) -> Classifier:
         Channels of the patches.
     """
     if backbone == "swin":
-        encoder: nn.Module = SwinEncoder(channels, settings.embed_dim, settings.window_size)
-        width = encoder.width
+        swin = SwinEncoder(channels, settings.embed_dim, settings.window_size)
+        encoder: nn.Module = swin
+        width = swin.width
     elif backbone == "resnet":
         # Stride 2 in the first layer, as in He et al. 2016; MONAI's default of 1 costs eight times as much.
         encoder = RESNETS[settings.resnet_depth](
             spatial_dims=3, n_input_channels=channels, conv1_t_stride=2, feed_forward=False
         )
-        encoder.avgpool = GlobalMean()
+        encoder.add_module("avgpool", GlobalMean())
         width = 512
     elif backbone == "densenet":
         network = DenseNet121(spatial_dims=3, in_channels=channels, out_channels=1)
-        width = network.class_layers.out.in_features
+        last = network.class_layers.out
+        assert isinstance(last, nn.Linear)
+        width = last.in_features
         encoder = nn.Sequential(network.features, nn.ReLU(), GlobalMean())
     else:
         raise ValueError(f"unknown backbone {backbone}")

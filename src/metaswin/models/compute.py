@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from typing import Any
 
 import torch
 
@@ -44,12 +45,13 @@ def reproducible(threads: int, device: torch.device) -> Iterator[None]:
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
-    fill = torch.utils.deterministic.fill_uninitialized_memory
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic: Any = torch.utils.deterministic  # a module whose class makes the attribute
+    fill = deterministic.fill_uninitialized_memory
+    deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        deterministic.fill_uninitialized_memory = fill
         torch.use_deterministic_algorithms(False)
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)

@@ -26,7 +26,8 @@ from metaswin.models.thresholds import Recalibration, auc, fit_recalibration, fi
 class Model(Protocol):
     """Fitted heads, one a penalty."""
 
-    weights: dict[str, np.ndarray]
+    @property
+    def weights(self) -> dict[str, np.ndarray]: ...
 
     def logits(self, blocks: Sequence[np.ndarray]) -> np.ndarray: ...
 
@@ -204,7 +205,7 @@ def load_arm(folder: str | Path, name: str) -> FittedArm:
     heads = {}
     for head, facts in raw["heads"].items():
         weights = {key.removeprefix(f"{head}."): value for key, value in tensors.items() if key.startswith(f"{head}.")}
-        model = Networks(widths, weights) if head == "network" else Logistics(weights)
+        model: Model = Networks(widths, weights) if head == "network" else Logistics(weights)
         heads[head] = FittedHead(model, Recalibration(**facts["recalibration"]), facts["threshold"])
     encoders = {block["block"]: BlockEncoder.from_json(block["columns"]) for block in raw["blocks"]}
     return FittedArm(raw["name"], encoders, heads)
@@ -277,7 +278,7 @@ def train_fusion(
             for name, (fit, penalties) in head_fits(arm, settings, seeds).items()
         }
         encoders = {block: encoded.encoder(block) for block in arm.blocks}
-        facts = {
+        facts: dict[str, Any] = {
             "columns": [name for encoder in encoders.values() for name in encoder.outputs],
             "candidates": sum(sources.chosen_among(block, encoders[block].outputs) for block in arm.blocks),
             "columns_flagged": [entry for block in arm.blocks for entry in flagged[block]],

@@ -179,7 +179,8 @@ def train_hazard(
     if why:
         logger.warning("not estimable: %s", why)
     encoded = Blocks(sources, rows, fusion.category_min_rows)
-    tables, fits = [], {}
+    tables = []
+    fits: dict[str, dict[str, Any]] = {}
     for arm in arms:
         if why:
             tables.append(_missing(arm, rows))
@@ -298,7 +299,7 @@ def _predictions(arm: Arm, fit: HazardFit, rows: OuterFold) -> pd.DataFrame:
 
 
 def _missing(arm: Arm, rows: OuterFold) -> pd.DataFrame:
-    nothing = [[] for _ in rows.patients]
+    nothing: list[list[float]] = [[] for _ in rows.patients]
     return _table(arm, rows).assign(risk=np.nan, risk_death=np.nan, cif_dm=nothing, cif_death=nothing)
 
 

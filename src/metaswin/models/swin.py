@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -294,7 +295,8 @@ def last_tokens(swin: SwinTransformer, patches: torch.Tensor) -> torch.Tensor:
     patches : Tensor, shape (n, channel, x, y, z)
         Any size; windows and halves are padded with zeros as MONAI does.
     """
-    layers = [stage[0] for stage in (swin.layers1, swin.layers2, swin.layers3, swin.layers4)]
+    # torch takes every part of a module for a tensor or a module.
+    layers: list[Any] = [stage[0] for stage in (swin.layers1, swin.layers2, swin.layers3, swin.layers4)]
     depths = tuple(len(layer.blocks) for layer in layers)
     grid = tuple(
         math.ceil(edge / step) for edge, step in zip(patches.shape[2:], swin.patch_embed.patch_size, strict=True)
@@ -310,7 +312,7 @@ def last_tokens(swin: SwinTransformer, patches: torch.Tensor) -> torch.Tensor:
 
 
 def _one_block(block: SwinTransformerBlock, tokens: torch.Tensor, place: BlockPlaces) -> torch.Tensor:
-    attention = block.attn
+    attention: Any = block.attn
     windowed = move(block.norm1(tokens), place.windows)
     joined = attention.qkv(windowed).view(len(tokens), -1, place.window, 3 * tokens.shape[2])
     index = attention.relative_position_index[: place.window, : place.window].reshape(-1)

@@ -84,7 +84,7 @@ def train_network(
     with own_device(settings.device) as device, reproducible(settings.threads, device):
         torch.manual_seed(own_seed)
         model = build(place["backbone"], settings, len(channels))
-        loaded = load_pretrained(model.encoder.swin, pretrained) if pretrained else None
+        loaded = load_pretrained(model.encoder.get_submodule("swin"), pretrained) if pretrained else None
         if loaded:
             logger.info("pretrained weights: %s", loaded)
         model.to(device)

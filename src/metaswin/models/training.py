@@ -202,7 +202,7 @@ class _Run:
         self.patches, self.targets = place_patches(patches, self.device), labels.to(self.device)
         if self.device.type == "cuda":
             # What the tensor cores' convolutions want.
-            network.to(memory_format=torch.channels_last_3d)
+            network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )

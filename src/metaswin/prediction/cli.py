@@ -69,7 +69,8 @@ def told(output: Path) -> str:
     """What was predicted, in a few lines."""
     folder = output / "results/predictions"
     table = read_table(folder / "predictions.parquet")
-    lines, left = [], {}
+    lines = []
+    left: dict[tuple[str, str], list[str]] = {}
     for row in table.itertuples():
         if row.why:
             left.setdefault((row.endpoint, row.why), []).append(row.patient)

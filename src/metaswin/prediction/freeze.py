@@ -204,5 +204,5 @@ def _members(inputs: FreezeInputs) -> dict[str, dict[tuple[int, int], tuple[dict
     for (endpoint, *place), (fit, *files) in by_place(
         inputs.fits, *(getattr(inputs, name) or nothing for name in OF_MEMBERS)
     ).items():
-        found.setdefault(endpoint, {})[tuple(place)] = (fit, MemberFiles(*files))
+        found.setdefault(endpoint, {})[place[0], place[1]] = (fit, MemberFiles(*files))
     return {endpoint: dict(sorted(members.items())) for endpoint, members in found.items()}

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,7 +110,8 @@ def freeze_member(
     rows = Folds.of(folds, place[0]).outer(place[1])
     predictions = read_table(files.predictions)
     sources = load_sources(rows.patients, files.sources(clinical, anatomy, rows.final), sets)
-    fitted, tensors = {}, {}
+    fitted: dict[str, FittedArm] = {}
+    tensors: dict[str, np.ndarray] = {}
     for arm in arms:
         fitted[arm.name] = load_arm(files.models, arm.name)
         tables = {block: sources.table(block, rows.final)[0] for block in arm.blocks}
@@ -149,8 +151,9 @@ class FrozenFeatures:
     def read(cls, folder: Path, fold: int, used: str, clinical: str) -> "FrozenFeatures":
         """Read what `freeze_member` wrote; `used` and `clinical` are tables of the new patients."""
         kept, facts = folder / SELECTION, folder / HARMONISATION
-        own = (str(facts), str(facts.with_suffix(".safetensors"))) if facts.is_file() else (None, None)
-        return cls(read_json(kept) if kept.is_file() else {}, fit_name(fold), load_harmoniser(*own, used, clinical))
+        values = str(facts.with_suffix(".safetensors"))
+        harmoniser = load_harmoniser(str(facts), values, used, clinical) if facts.is_file() else None
+        return cls(read_json(kept) if kept.is_file() else {}, fit_name(fold), harmoniser)
 
     def table(self, matrix: pd.DataFrame, feature_set: str) -> pd.DataFrame:
         """Features of one set as the final fit sees them, see `metaswin.features.fit_tables.fit_table`."""
@@ -160,7 +163,7 @@ class FrozenFeatures:
 def read_reference(folder: Path, arm: str) -> Reference:
     """Reference of one arm of a member."""
     tensors = load_file(folder / "reference.safetensors")
-    numbers = {name: tensors.get(f"{arm}/distance/{name}") for name in DISTANCE}
+    numbers: dict[str, Any] = {name: tensors.get(f"{arm}/distance/{name}") for name in DISTANCE}
     return Reference(tensors[f"{arm}/mean"], None if numbers["mean"] is None else Distance(**numbers))
 
 
@@ -193,6 +196,7 @@ def _write_harmonisation(folder: Path, files: MemberFiles, fit: str) -> None:
     """The final fit alone, without the numbers of patients by batch, which nothing here reads."""
     if files.harmonisation is None:
         return
+    assert files.harmonisation_values is not None
     facts = read_json(files.harmonisation)
     facts["fits"] = {fit: {name: facts["fits"][fit][name] for name in ("fitted", "covariates")}}
     write_json(folder / HARMONISATION, facts)

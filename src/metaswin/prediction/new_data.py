@@ -128,7 +128,11 @@ class NewData:
                 found += [] if patient in self.patches else [f"deep score ({MEDIAN})"]
             else:
                 row = self._plain(block).loc[patient]
-                found += [_assumption(column) for column in encoder.columns if pd.isna(row.get(column.name))]
+                found += [
+                    _assumption(column)
+                    for column in encoder.columns
+                    if isinstance(column, NumericColumn | CategoryColumn) and pd.isna(row.get(column.name))
+                ]
         return found
 
     def value(self, modality: str, feature: str, patient: str) -> float | str | None:
@@ -141,7 +145,10 @@ class NewData:
     def _plain(self, block: str) -> pd.DataFrame:
         if block == "anatomy":
             return self.sources.anatomy
-        return self.sources.volume.to_frame(VOLUME) if block == "volume" else self.sources.clinical
+        if block == "volume":
+            assert self.sources.volume is not None
+            return self.sources.volume.to_frame(VOLUME)
+        return self.sources.clinical
 
     def _assumed_features(self, block: str, columns: list[str], patient: str) -> list[str]:
         """Regions that are absent, and single features that could not be computed."""

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,7 +21,9 @@ def call_all() -> None:
     grid = np.indices(SHAPE) - np.array(SHAPE).reshape(3, 1, 1, 1) / 2
     labels = (np.square(grid).sum(0) < 49).astype(np.uint8)
     voxels = np.random.default_rng(1).normal(0, 100, SHAPE)
-    everything = {"image_types": list(IMAGE_TYPES), "feature_classes": list(FEATURES), "omit_features": []}
+    everything: dict[str, Any] = {
+        "image_types": list(IMAGE_TYPES), "feature_classes": list(FEATURES), "omit_features": [],
+    }  # fmt: skip
     for kind in (np.int16, np.float32):
         image = sitk.GetImageFromArray(voxels.astype(kind))
         for bins in ({"bin_width": 25.0}, {"bin_count": 8}):

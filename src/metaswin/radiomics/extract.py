@@ -21,7 +21,7 @@ from metaswin.radiomics.settings import RadiomicsSettings
 
 logger = logging.getLogger("metaswin.radiomics")
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 
 
 def run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings) -> Iterator[str]:
@@ -34,10 +34,10 @@ def run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings) -
     masks = [sitk.GetArrayViewFromImage(region.mask) == 1 for region in regions]
     classes = [kind for kind in ordered(settings.feature_classes, tuple(FEATURES)) if enabled_features(kind, settings)]
     if "shape" in classes:
-        wanted = enabled_features("shape", settings)
+        shape = enabled_features("shape", settings)
         for region, mask in zip(regions, masks, strict=True):
             values = shape_features(mask, spacing)
-            region.add("original", "shape", {name: values[name] for name in wanted})
+            region.add("original", "shape", {name: values[name] for name in shape})
     classes = [kind for kind in classes if kind != "shape"]
     if not classes:
         return

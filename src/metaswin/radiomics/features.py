@@ -18,7 +18,7 @@ from metaswin.radiomics.kernels import load_kernels
 from metaswin.radiomics.parameters import Parameters, read_parameters
 from metaswin.radiomics.regions import bounding_box
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 
 
 def extract_features(

@@ -199,8 +199,10 @@ def _box(mask: sitk.Image, name: str, label: int) -> tuple[np.ndarray, np.ndarra
 def _check_reach(
     image: sitk.Image, mask: sitk.Image, names: tuple[str, str], first: np.ndarray, size: np.ndarray
 ) -> None:
-    ends = [mask.TransformContinuousIndexToPhysicalPoint((first + shift - 0.5).tolist()) for shift in (0 * size, size)]
-    ends = np.array([image.TransformPhysicalPointToContinuousIndex(end) for end in ends])
+    corners = [
+        mask.TransformContinuousIndexToPhysicalPoint((first + shift - 0.5).tolist()) for shift in (0 * size, size)
+    ]
+    ends = np.array([image.TransformPhysicalPointToContinuousIndex(corner) for corner in corners])
     outer = np.array(image.GetSize()) - 0.5
     if (ends.min(axis=0) < -0.5 - 1e-3).any() or (ends.max(axis=0) > outer + 1e-3).any():
         raise UserError(

@@ -28,7 +28,7 @@ class Region:
     """
 
     mask: sitk.Image
-    box: tuple[slice, slice, slice]
+    box: tuple[slice, ...]
     voxels: int
     values: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -67,6 +67,7 @@ def cut_region(image: sitk.Image, labels: np.ndarray, wanted: list[int], setting
     if voxels < settings.min_voxels:
         raise ValueError(f"{voxels} voxels, fewer than radiomics.min_voxels = {settings.min_voxels}")
     found = bounding_box(inside)
+    assert found is not None  # it holds voxels
     if sum(part.stop - part.start > 1 for part in found) < 2:
         raise ValueError(f"{voxels} voxels in a single line; features need a region of at least two dimensions")
     mask = sitk.GetImageFromArray(inside[found].astype(np.uint8))

@@ -70,8 +70,8 @@ def roc_chart(endpoint: Endpoint) -> Chart:
     def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
         label = f"{endpoint.label(arm)}: {endpoint.metric(arm, endpoint.head).text}"
         x, y = rows["fpr"].tolist(), rows["tpr"].tolist()
-        band = _around(y, rows["tpr_sd"]) if arm == endpoint.headline else (None, None)
-        return Series(arm, label, x, y, *band, style=style, shown=arm in shown)
+        low, high = _around(y, rows["tpr_sd"]) if arm == endpoint.headline else (None, None)
+        return Series(arm, label, x, y, low, high, style=style, shown=arm in shown)
 
     series = _series(endpoint, endpoint.tables["roc"], shown, make)
     return Chart(f"roc-{endpoint.name}", f"ROC curves of {endpoint.name}", "1 − specificity", "Sensitivity",
@@ -86,8 +86,8 @@ def pr_chart(endpoint: Endpoint) -> Chart:
     def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
         value = f": {endpoint.metric(arm, endpoint.head, 'pr_auc').text}" if known else ""
         x, y = rows["recall"].tolist(), rows["precision"].tolist()
-        band = _around(y, rows["precision_sd"]) if arm == endpoint.headline else (None, None)
-        return Series(arm, endpoint.label(arm) + value, x, y, *band, style=style, shown=arm in shown)
+        low, high = _around(y, rows["precision_sd"]) if arm == endpoint.headline else (None, None)
+        return Series(arm, endpoint.label(arm) + value, x, y, low, high, style=style, shown=arm in shown)
 
     series = _series(endpoint, endpoint.tables["pr"], shown, make)
     counts = endpoint.counts
@@ -121,9 +121,9 @@ def decision_chart(endpoint: Endpoint) -> Chart:
 
     def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
         rows = rows[rows["net_benefit"].notna()]
-        band = (numbers(rows["low"]), numbers(rows["high"])) if arm == endpoint.headline else (None, None)
+        low, high = (numbers(rows["low"]), numbers(rows["high"])) if arm == endpoint.headline else (None, None)
         x, y = rows["threshold_probability"].tolist(), rows["net_benefit"].tolist()
-        return Series(arm, endpoint.label(arm), x, y, *band, style=style, shown=arm in shown)
+        return Series(arm, endpoint.label(arm), x, y, low, high, style=style, shown=arm in shown)
 
     series = [s for s in _series(endpoint, table, shown, make) if s.x]
     own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head) & table["treat_all"].notna()]
@@ -141,7 +141,8 @@ def decision_chart(endpoint: Endpoint) -> Chart:
 
 def training_chart(endpoint: Endpoint) -> Chart:
     """Loss by epoch of each fold's outer network."""
-    series, longest, losses = [], 1, [0.0]
+    series: list[Series] = []
+    longest, losses = 1, [0.0]
     for place, record in enumerate(endpoint.training):
         found = record["losses"], record["holdout"]["losses"]
         looks = (

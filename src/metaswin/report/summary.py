@@ -23,7 +23,7 @@ def volume_statement(endpoint: Endpoint) -> str:
     if volume is None:
         return ""
     found = endpoint.difference(*volume)
-    if found.low is None:
+    if found.low is None or found.high is None:
         return f"The headline arm cannot be compared with tumour volume alone: {found.why}."
     interval = f"{found.signed}, {found.signed_interval}"
     if found.low > 0:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from xml.etree import ElementTree
 
 from metaswin.core.files import atomic, write_text
@@ -292,7 +292,7 @@ def _text(text: str) -> str:
     return html.escape(text, quote=True)
 
 
-ALIGNED = {"start": "left", "middle": "center", "end": "right"}
+ALIGNED: "dict[str, Literal['left', 'center', 'right']]" = {"start": "left", "middle": "center", "end": "right"}
 
 
 def write_figure(figure: Chart | Forest, folder: Path) -> None:

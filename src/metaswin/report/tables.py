@@ -92,7 +92,7 @@ def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str,
     The importance is the random forest's, averaged over the folds that kept the feature; ``low``, where stability was
     judged, is the median over folds of the lower limit of the intraclass correlation.
     """
-    found = {}
+    found: dict[str, pd.DataFrame] = {}
     if not len(endpoint.selection):
         return found
     for name, table in endpoint.selection.groupby("set", sort=False):
@@ -127,7 +127,7 @@ def stability_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def selection_steps(endpoint: Endpoint) -> dict[str, list[tuple[str, float]]]:
     """Per set of features: mean number over folds of features that ended at each step."""
-    found = {}
+    found: dict[str, list[tuple[str, float]]] = {}
     if not len(endpoint.selection):
         return found
     for name, table in endpoint.selection.groupby("set", sort=False):

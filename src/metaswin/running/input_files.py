@@ -22,9 +22,9 @@ def check_files(config: Config) -> list[str]:
         if not there:
             kind = "folder" if key == "dicom" else "file"
             messages.append(f"data.{key}: no {kind} {path} (looked from {Path.cwd()})")
-    key = config.data.pseudonym_key
-    if config.data.pseudonyms and key is not None and not Path(key).is_file():
-        messages.append(f"data.pseudonym_key: no file {key} (looked from {Path.cwd()})")
+    pseudonym_key = config.data.pseudonym_key
+    if config.data.pseudonyms and pseudonym_key is not None and not Path(pseudonym_key).is_file():
+        messages.append(f"data.pseudonym_key: no file {pseudonym_key} (looked from {Path.cwd()})")
     if config.data.source in ("dicom", "nifti") and config.organs.backend == "totalsegmentator":
         messages += missing_weights(config.organs.totalsegmentator)
     if config.data.source == "dicom" and config.ingest.tumor_source == "nnunet":
@@ -50,9 +50,9 @@ def check_files(config: Config) -> list[str]:
     for name, endpoint in config.endpoints.items():
         wanted_columns.append((f"endpoints.{name}", [*endpoint.columns, endpoint.start]))
     for title, names in wanted_columns:
-        for name in names:
-            if name is not None and name.strip() not in header:
+        for column in names:
+            if column is not None and column.strip() not in header:
                 messages.append(
-                    f"{title}: {config.clinical.table} has no column {name!r}{suggestion(name.strip(), header)}"
+                    f"{title}: {config.clinical.table} has no column {column!r}{suggestion(column.strip(), header)}"
                 )
     return messages

@@ -137,7 +137,8 @@ def _new_file(uid: UID, sop_class: UID, scanner: Scanner) -> FileDataset:
     meta.TransferSyntaxUID = ImplicitVRLittleEndian if scanner.implicit_vr else ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID("2.25.331117264213518093466317128934028133257")
     meta.ImplementationVersionName = "METASWIN_SIM"
-    return FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    # pydicom's annotation has no None, which stands for a data set without a file.
+    return FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)  # type: ignore[arg-type]
 
 
 def _patient_and_study(data: Dataset, subject: Subject) -> None:

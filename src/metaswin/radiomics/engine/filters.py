@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("metaswin.radiomics")
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 
 
 def pointwise(kind: str, image: np.ndarray, box: Box) -> np.ndarray:

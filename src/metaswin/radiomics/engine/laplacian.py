@@ -9,7 +9,7 @@ import numpy as np
 
 from metaswin.radiomics.engine.compiled import kernel
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 
 # Farnebäck and Westin 2006, table 1: cosine and sine terms of the Gaussian and of its second derivative.
 W1, L1, W2, L2 = 0.6681, -1.3932, 2.0787, -1.3732

@@ -182,9 +182,8 @@ def _textures(
             runs = (runs * weights).sum(axis=2, keepdims=True)[:, :, : int(any(used))]
         found["glrlm"] = size_features("glrlm", runs, grey, np.arange(1.0, runs.shape[1] + 1))
     if "glszm" in classes:
-        matrix, sizes = _zone_matrix(
-            *neighbours.find_zones(volume, place.inside, ahead, back, lowest, apart), len(grey)
-        )
+        zone_levels, zone_sizes = neighbours.find_zones(volume, place.inside, ahead, back, lowest, apart)
+        matrix, sizes = _zone_matrix(zone_levels, zone_sizes, len(grey))
         found["glszm"] = size_features("glszm", matrix, grey, sizes)
     if "gldm" in classes:
         if far or how.tolerance:

@@ -7,7 +7,7 @@ import numpy as np
 
 from metaswin.radiomics.engine.compiled import kernel
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 
 
 def wavelet_bands(image: np.ndarray, low: np.ndarray, high: np.ndarray, box: Box) -> dict[str, np.ndarray]:

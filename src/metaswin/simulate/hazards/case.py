@@ -47,6 +47,12 @@ class Case:
     rows: list[dict[str, str]]
     subject: Subject
 
+    @property
+    def rtstruct(self) -> Dataset:
+        """`structures` of a case that has them."""
+        assert self.structures is not None
+        return self.structures
+
     def save(self, dataset: Dataset, name: str) -> Path:
         """Save a file of this patient as `name` below its folder."""
         path = self.folder / name
@@ -58,11 +64,11 @@ class Case:
 
     def contours(self) -> list[Dataset]:
         """The contours of the lesion, feet first."""
-        return list(self.structures.ROIContourSequence[1].ContourSequence)
+        return list(self.rtstruct.ROIContourSequence[1].ContourSequence)
 
     def image_references(self) -> list[Dataset]:
         """Every reference of the RTSTRUCT to an image: of the whole set, then of the lesion's contours."""
-        study = self.structures.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+        study = self.rtstruct.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
         items = list(study.RTReferencedSeriesSequence[0].ContourImageSequence)
         return items + [contour.ContourImageSequence[0] for contour in self.contours()]
 
@@ -113,7 +119,7 @@ def new_case(root: Path, patient: str, number: int) -> Case:
     for path in folder.rglob("*"):
         if path.is_file():
             path.unlink()
-    slices = [file for file in files if file.Modality == "CT"]
+    slices: list[Dataset] = [file for file in files if file.Modality == "CT"]
     slices.sort(key=lambda image: float(image.ImagePositionPatient[2]))
     structures = next(file for file in files if file.Modality == "RTSTRUCT")
     return Case(patient, folder, slices, structures, [clinical_row(patient, number)], subject)

@@ -15,14 +15,14 @@ def no_matching_roi(case: Case) -> None:
 
 def several_rois(case: Case) -> None:
     """The lesion in two halves, one ROI each."""
-    drawn = case.structures.ROIContourSequence[1]
+    drawn = case.rtstruct.ROIContourSequence[1]
     half = len(drawn.ContourSequence) // 2
     _add_roi(case, "GTVp2", list(drawn.ContourSequence[half:]))
     drawn.ContourSequence = drawn.ContourSequence[:half]
 
 
 def empty_roi(case: Case) -> None:
-    case.structures.ROIContourSequence[1].ContourSequence = []
+    case.rtstruct.ROIContourSequence[1].ContourSequence = []
 
 
 def one_empty_roi(case: Case) -> None:
@@ -34,7 +34,7 @@ def no_rtstruct(case: Case) -> None:
 
 
 def referenced_series_absent(case: Case) -> None:
-    reference = case.structures.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    reference = case.rtstruct.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
     reference.RTReferencedSeriesSequence[0].SeriesInstanceUID = case.subject.uid("elsewhere")
     _rename_images(case)
 
@@ -44,7 +44,7 @@ def references_match_nothing(case: Case) -> None:
 
 
 def no_references(case: Case) -> None:
-    del case.structures.ReferencedFrameOfReferenceSequence, case.structures.FrameOfReferenceUID
+    del case.rtstruct.ReferencedFrameOfReferenceSequence, case.rtstruct.FrameOfReferenceUID
     for roi in _names(case):
         del roi.ReferencedFrameOfReferenceUID
     for contour in case.contours():
@@ -52,19 +52,19 @@ def no_references(case: Case) -> None:
 
 
 def other_frame(case: Case) -> None:
-    case.structures.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID = case.subject.uid("other-frame")
+    case.rtstruct.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID = case.subject.uid("other-frame")
 
 
 def contours_of_another_ct(case: Case) -> None:
     other_frame(case)
-    case.structures.FrameOfReferenceUID = case.subject.uid("other-frame")
+    case.rtstruct.FrameOfReferenceUID = case.subject.uid("other-frame")
     for roi in _names(case):
         roi.ReferencedFrameOfReferenceUID = case.subject.uid("other-frame")
     referenced_series_absent(case)
 
 
 def two_rtstructs(case: Case) -> None:
-    older = copy.deepcopy(case.structures)
+    older = copy.deepcopy(case.rtstruct)
     older.SOPInstanceUID, older.StructureSetDate = case.subject.uid("older"), "20190101"
     case.save(older, "RTSTRUCT/older")
 
@@ -95,7 +95,7 @@ def hole(case: Case) -> None:
 def open_contour(case: Case) -> None:
     marker = copy.deepcopy(case.contours()[0])
     marker.ContourGeometricType = "OPEN_PLANAR"
-    case.structures.ROIContourSequence[1].ContourSequence.append(marker)
+    case.rtstruct.ROIContourSequence[1].ContourSequence.append(marker)
 
 
 def only_open_contours(case: Case) -> None:
@@ -115,11 +115,11 @@ def no_area(case: Case) -> None:
     line = copy.deepcopy(case.contours()[0])
     points = _points(line)
     _set(line, np.repeat(points[:1], 4, axis=0))
-    case.structures.ROIContourSequence[1].ContourSequence.append(line)
+    case.rtstruct.ROIContourSequence[1].ContourSequence.append(line)
 
 
 def drawn_twice(case: Case) -> None:
-    case.structures.ROIContourSequence[1].ContourSequence.append(copy.deepcopy(case.contours()[0]))
+    case.rtstruct.ROIContourSequence[1].ContourSequence.append(copy.deepcopy(case.contours()[0]))
 
 
 def between_slices(case: Case) -> None:
@@ -128,7 +128,7 @@ def between_slices(case: Case) -> None:
 
 
 def every_second_slice(case: Case) -> None:
-    kept = case.structures.ROIContourSequence[1]
+    kept = case.rtstruct.ROIContourSequence[1]
     kept.ContourSequence = list(kept.ContourSequence)[::2]
 
 
@@ -139,7 +139,7 @@ def not_parallel(case: Case) -> None:
 
 
 def _names(case: Case) -> list[Dataset]:
-    return list(case.structures.StructureSetROISequence)
+    return list(case.rtstruct.StructureSetROISequence)
 
 
 def _rename_images(case: Case) -> None:
@@ -165,16 +165,16 @@ def _each(case: Case, change: Callable[[np.ndarray], np.ndarray]) -> None:
 def _add_contour(case: Case, like: Dataset, points: np.ndarray) -> None:
     contour = copy.deepcopy(like)
     _set(contour, points)
-    case.structures.ROIContourSequence[1].ContourSequence.append(contour)
+    case.rtstruct.ROIContourSequence[1].ContourSequence.append(contour)
 
 
 def _add_roi(case: Case, name: str, contours: list[Dataset]) -> None:
-    header, drawn = copy.deepcopy(_names(case)[1]), copy.deepcopy(case.structures.ROIContourSequence[1])
+    header, drawn = copy.deepcopy(_names(case)[1]), copy.deepcopy(case.rtstruct.ROIContourSequence[1])
     header.ROIName = name
     header.ROINumber = drawn.ReferencedROINumber = len(_names(case)) + 1
     drawn.ContourSequence = contours
-    case.structures.StructureSetROISequence.append(header)
-    case.structures.ROIContourSequence.append(drawn)
+    case.rtstruct.StructureSetROISequence.append(header)
+    case.rtstruct.ROIContourSequence.append(drawn)
 
 
 CONTOURS = [

@@ -80,7 +80,7 @@ def _write(case: Case, mask: np.ndarray, kind: str = "BINARY", labels: list[str]
         for number, label in enumerate(labels, start=1)
     ]
     volume = highdicom.Volume.from_components(
-        direction=np.eye(3)[:, ::-1],
+        direction=np.eye(3)[:, ::-1].ravel().tolist(),
         spacing=spacing,
         coordinate_system="PATIENT",
         position=position.tolist(),

@@ -264,7 +264,7 @@ def drawn_on_pet(case: Case) -> None:
         image.Modality, image.SOPClassUID = "PT", PositronEmissionTomographyImageStorage
         image.SeriesInstanceUID = case.subject.uid("pet-series")
         case.save(image, f"PET/{index:03d}")
-    reference = case.structures.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    reference = case.rtstruct.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
     series = reference.RTReferencedSeriesSequence[0]
     series.SeriesInstanceUID = case.subject.uid("pet-series")
     for item, image in zip(series.ContourImageSequence, pet, strict=True):
@@ -297,7 +297,7 @@ def _move(image: Dataset, axis: int, distance: float) -> None:
     image.ImagePositionPatient = position
 
 
-def _set_syntax(case: Case, syntax: str) -> None:
+def _set_syntax(case: Case, syntax: UID) -> None:
     for image in case.slices:
         image.file_meta.TransferSyntaxUID = syntax
 

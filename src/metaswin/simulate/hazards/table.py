@@ -24,7 +24,7 @@ def id_with_leading_zeros(case: Case) -> None:
     """One image folder, two rows: the id, and the id with zeros."""
     case.rows[0]["patient_id"] = f"{case.patient}-007"
     case.rows.append({**case.rows[0], "patient_id": f"{case.patient}-7"})
-    for image in [*case.slices, case.structures]:
+    for image in [*case.slices, case.rtstruct]:
         image.PatientID = f"{case.patient}-7"
 
 
