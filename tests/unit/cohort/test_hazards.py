@@ -188,7 +188,7 @@ PLACES = {"BadData": 0, "warn": 0, "problem": 1, "_warning": 1, "_note": 1, "lea
 FILES = [
     "cohort",
     "core/slices.py",
-    *(f"imaging/{name}.py" for name in "ct contours convert dicom nifti nnunet rtstruct seg".split()),
+    *(f"imaging/{name}.py" for name in ["ct", "contours", "convert", "dicom", "nifti", "nnunet", "rtstruct", "seg"]),
 ]
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
