@@ -11,6 +11,9 @@ RADCURE ?= data/radcure
 CT ?= ct.nii.gz
 CONFIG ?=
 
+# With test: more options of pytest; CI measures the coverage.
+PYTEST ?=
+
 .PHONY: install demo demo-organs check-weights test test-long results results-radcure results-sts lint format lock schema clean
 
 install: .venv/.installed
@@ -41,7 +44,7 @@ check-weights: install
 	$(BIN)/metaswin weights check --ct $(CT) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: install
-	$(BIN)/pytest -m "not long" -n $(CORES) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not long" -n $(CORES) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-long: install
 	$(BIN)/pytest -m long -n $(CORES) --dist loadfile --no-loadscope-reorder
