@@ -9,7 +9,7 @@ horizon. A logistic regression of the known labels, quick to fit, takes the plac
 - fitted: the mean true incidence of the patients of a calibration bin.
 
 Under the null nothing predicts, and the share of p < .05 should be .05. `--write` puts the result into the package
-(src/metaswin/survival/coverage.json).
+(src/metaswin/evaluation/survival_coverage.json).
 """
 
 import argparse

@@ -15,7 +15,7 @@ import pytest
 from planned import rules_to_run
 
 from metaswin.cli import main
-from metaswin.evaluation.permutation import permuted_outcome
+from metaswin.evaluation.permuted_folds import permuted_outcome
 
 EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
 

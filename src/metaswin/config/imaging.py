@@ -17,7 +17,7 @@ class NnunetSettings(Settings):
     )
     checkpoint: str = Field(default="checkpoint_final.pth", description="File of the weights in the folder of a fold.")
     primary_label: int = Field(default=1, ge=1, description="Label of the primary tumour.")
-    nodes_label: int | None = Field(default=None, ge=1, description="Label of the lymph nodes; null: it draws none.")
+    nodes_label: int | None = Field(default=None, description="Label of the lymph nodes; null: it draws none.")
 
 
 class ImagesSettings(Settings):

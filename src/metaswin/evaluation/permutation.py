@@ -1,15 +1,14 @@
-"""Permute the outcome, and refit selection and fusion on it."""
+"""Refit selection and fusion on permuted outcomes."""
 
 import logging
 import time
-import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from metaswin.cohort.folds import Folds, OuterFold, make_folds
+from metaswin.cohort.folds import Folds, OuterFold
 from metaswin.config.cohort import FoldsSettings
 from metaswin.config.evaluation import PermutationSettings
 from metaswin.config.feature_sets import Arm, expand_arms, headline
@@ -19,71 +18,13 @@ from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table, write_table
 from metaswin.evaluation.censoring import answering_weights, weighted_auc
 from metaswin.evaluation.negative_controls import middle
+from metaswin.evaluation.permuted_folds import permuted_folds
 from metaswin.features.fit_tables import fit_table, kept_features, selections
 from metaswin.features.harmonisation import fit_harmoniser, patient_rows
+from metaswin.features.matrix import tumor_volume, wide
 from metaswin.features.modalities import Blocks, SourceFiles, Sources, load_sources
-from metaswin.features.selection import tumor_volume, wide
 from metaswin.features.stability import Measured, measured, stability_table
 from metaswin.models.fusion import ThresholdRule, fit_head, head_fits
-
-OUTCOME = ["label", "time", "event"]
-TRAINED = 1  # the permutation that networks are trained on, with deep: once
-
-
-def permuted_outcome(outcome: pd.DataFrame, seed: int, endpoint: str, permutation: int) -> pd.DataFrame:
-    """Give each patient's label, time and event together to another patient.
-
-    Parameters
-    ----------
-    outcome : DataFrame
-        ``patient, label, time, event``.
-    seed : int
-        Seed of the configuration.
-    endpoint : str
-    permutation : int
-        0 leaves the outcome as it is; from 1 on each number is a permutation of its own, whatever others are made.
-    """
-    outcome = outcome.sort_values("patient", ignore_index=True)
-    if permutation == 0:
-        return outcome
-    random = np.random.default_rng([seed, zlib.crc32(endpoint.encode()), permutation])
-    moved = outcome[OUTCOME].iloc[random.permutation(len(outcome))].reset_index(drop=True)
-    return pd.concat([outcome[["patient"]], moved], axis="columns")
-
-
-def permuted_folds(
-    folds: pd.DataFrame,
-    clinical: pd.DataFrame,
-    settings: FoldsSettings,
-    seed: int,
-    endpoint: str,
-    permutation: int,
-) -> pd.DataFrame:
-    """Folds of the first repeat, made anew from the permuted outcome.
-
-    Folds are stratified by label, so that a label that moves alone would leave folds without events. Making folds is
-    a part of what is refitted instead: then the whole analysis is one function of patients' data and outcomes, and
-    its permutation test is exact (Ojala & Garriga 2010, JMLR 11:1833-1863, test 1).
-
-    Parameters
-    ----------
-    folds : DataFrame
-        ``folds/<endpoint>.parquet``: who takes part and with which outcome.
-    clinical : DataFrame
-        The clinical table, indexed by patient; it holds the columns `settings.stratify`, which do not move.
-    settings, seed, endpoint, permutation
-        See `metaswin.cohort.folds.make_folds` and `permuted_outcome`. Permutation 0 gives the run's own folds.
-
-    Raises
-    ------
-    UserError
-        If a training set has too few events; with strata that may happen in one permutation and not in another.
-    """
-    outcome = folds.loc[folds["repeat"] == folds["repeat"].min(), ["patient", *OUTCOME]]
-    permuted = permuted_outcome(outcome, seed, endpoint, permutation)
-    once = settings.model_copy(update={"repeats": 1})
-    return make_folds(permuted, clinical[settings.stratify], once, seed, endpoint)[0]
-
 
 logger = logging.getLogger("metaswin.evaluation")
 

@@ -11,7 +11,8 @@ from metaswin.cohort.folds import Folds, leaky_training
 from metaswin.config.features import SETS, SelectionSettings
 from metaswin.core.files import read_table, write_table
 from metaswin.features.harmonisation import Harmoniser, load_harmoniser
-from metaswin.features.selection import CANDIDATES, COLUMNS, VOLUME, select, tumor_volume, wide
+from metaswin.features.matrix import CANDIDATES, VOLUME, tumor_volume, wide
+from metaswin.features.selection import COLUMNS, select
 from metaswin.features.stability import unstable_features
 
 logger = logging.getLogger("metaswin.features")
@@ -95,7 +96,7 @@ def selections(
     Parameters
     ----------
     matrices : mapping
-        Set → matrix of all features, see `metaswin.features.selection.wide`.
+        Set → matrix of all features, see `metaswin.features.matrix.wide`.
     label : Series
         0, 1 or NaN by patient.
     training : mapping
@@ -142,7 +143,7 @@ def fit_table(
     Parameters
     ----------
     matrix : DataFrame
-        Matrix of the set, see `metaswin.features.selection.wide`; any rows. A kept feature that it lacks is missing in
+        Matrix of the set, see `metaswin.features.matrix.wide`; any rows. A kept feature that it lacks is missing in
         every row.
     kept : sequence of str
     fit, feature_set : str

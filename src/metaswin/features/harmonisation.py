@@ -16,7 +16,7 @@ from metaswin.core.errors import UserError, suggestion
 from metaswin.core.files import atomic, read_json, read_table, write_json, write_table
 from metaswin.features.batches import codes_of, find_column, levels_of
 from metaswin.features.combat import Combat, Covariates, fit_combat, fit_covariates
-from metaswin.features.selection import wide
+from metaswin.features.matrix import wide
 
 ARRAYS = ("alpha", "sigma", "beta", "gamma", "delta")
 
@@ -51,7 +51,7 @@ class Harmoniser:
         Parameters
         ----------
         matrix : DataFrame
-            Index patient, columns features, see `metaswin.features.selection.wide`. Columns that were not fitted stay
+            Index patient, columns features, see `metaswin.features.matrix.wide`. Columns that were not fitted stay
             as they are, and so do rows of a batch without a fit.
         fit, feature_set : str
         """
@@ -187,7 +187,7 @@ def fit_harmoniser(
     Parameters
     ----------
     matrices : mapping
-        Set → matrix of all features, see `metaswin.features.selection.wide`.
+        Set → matrix of all features, see `metaswin.features.matrix.wide`.
     training : mapping
         Fit → patients that it learns from.
     rows : DataFrame

@@ -15,7 +15,7 @@ from metaswin.config.features import SETS
 from metaswin.core.errors import several
 from metaswin.core.files import read_table
 from metaswin.features.encoder import BlockEncoder, fit_encoder
-from metaswin.features.selection import CANDIDATES, VOLUME
+from metaswin.features.matrix import CANDIDATES, VOLUME
 
 PREDICTIVE = ("baseline", "treatment")
 

@@ -21,9 +21,9 @@ from metaswin.config.imaging import RegionsSettings, ring_name
 from metaswin.core.files import read_json, read_volume, write_table
 from metaswin.core.grid import Grid
 from metaswin.core.status import Status, read_status, write_status
+from metaswin.features.matrix import in_set
 from metaswin.features.perturbation_table import HEAD
 from metaswin.features.radiomics import wanted_regions
-from metaswin.features.selection import in_set
 from metaswin.imaging.regions import barred_voxels, draw_rings, ring_labels
 from metaswin.radiomics.extract import extract
 from metaswin.radiomics.names import expected_features

@@ -18,8 +18,8 @@ from scipy.special import fdtri
 from metaswin.cohort.folds import Folds
 from metaswin.config.features import SETS, StabilitySettings
 from metaswin.core.files import read_table, write_table
+from metaswin.features.matrix import wide
 from metaswin.features.perturbation import MARGIN, OFFSETS, RANDOM
-from metaswin.features.selection import wide
 
 # A range below this share of the largest value is rounding, not variation.
 CONSTANT = 1e-10

@@ -14,8 +14,8 @@ from metaswin.config.feature_sets import CLINICAL, clinical_sets
 from metaswin.config.features import SETS
 from metaswin.core.files import atomic, read_table
 from metaswin.features.encoder import CategoryColumn, NumericColumn
+from metaswin.features.matrix import VOLUME, region_of, tumor_volume, wide
 from metaswin.features.modalities import SourceFiles, Sources, load_sources
-from metaswin.features.selection import VOLUME, region_of, tumor_volume, wide
 from metaswin.models.fusion import FittedArm
 from metaswin.prediction.bundle import Bundle
 

@@ -11,7 +11,7 @@ from metaswin.config.features import SETS, SelectionSettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import read_json, read_table
 from metaswin.features.fit_tables import selections
-from metaswin.features.selection import wide
+from metaswin.features.matrix import wide
 
 SETTINGS = SelectionSettings(trees=10, keep=3)
 

@@ -6,7 +6,7 @@ import pytest
 
 from metaswin.cohort.folds import make_folds
 from metaswin.config.cohort import FoldsSettings
-from metaswin.evaluation.permutation import permuted_folds, permuted_outcome
+from metaswin.evaluation.permuted_folds import permuted_folds, permuted_outcome
 
 N = 60
 SETTINGS = FoldsSettings(k=3, repeats=2, stratify=["site"])

@@ -20,7 +20,7 @@ from metaswin.features.harmonisation import (
     harmonise,
     load_harmoniser,
 )
-from metaswin.features.selection import wide
+from metaswin.features.matrix import wide
 
 MAKERS = ["SIEMENS", "GE", "Philips"]
 SETTINGS = HarmonisationSettings(method="combat", covariates=["age", "sex"])

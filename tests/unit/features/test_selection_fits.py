@@ -13,7 +13,7 @@ from metaswin.config.features import SETS, HarmonisationSettings, SelectionSetti
 from metaswin.core.files import read_table
 from metaswin.features.fit_tables import SelectionInputs, fit_table, kept_features, select_features, selections
 from metaswin.features.harmonisation import fit_harmoniser
-from metaswin.features.selection import wide
+from metaswin.features.matrix import wide
 
 SETTINGS = SelectionSettings(trees=10, keep=3)
 N, K = 40, 4

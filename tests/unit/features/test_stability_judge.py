@@ -11,8 +11,9 @@ from metaswin.config.load import load
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table, write_table
 from metaswin.features.fit_tables import selections
+from metaswin.features.matrix import wide
 from metaswin.features.perturbation_table import collect_stability
-from metaswin.features.selection import select, wide
+from metaswin.features.selection import select
 from metaswin.features.stability import (
     COLUMNS,
     icc_1_1,

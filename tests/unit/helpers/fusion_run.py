@@ -15,8 +15,8 @@ from metaswin.config.models import FusionSettings
 from metaswin.core.files import write_table
 from metaswin.features.fit_tables import fit_table, kept_features
 from metaswin.features.harmonisation import fit_harmoniser, patient_rows, save_harmoniser
+from metaswin.features.matrix import CANDIDATES, VOLUME, tumor_volume, wide
 from metaswin.features.modalities import SourceFiles
-from metaswin.features.selection import CANDIDATES, VOLUME, tumor_volume, wide
 from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
 
 K = 4

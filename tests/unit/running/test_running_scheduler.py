@@ -38,6 +38,6 @@ def test_snakemake_when_it_is_the_locked_one_then_it_has_the_attributes_that_are
 
 def test_snakemake_range_when_read_in_pyproject_and_snakefile_then_the_same_lower_bound(repository):
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    wanted = next(name for name in project["dependencies"] if re.match(r"snakemake[<>=]", name))
+    wanted = next(name for name in project["optional-dependencies"]["workflow"] if re.match(r"snakemake[<>=]", name))
     lower = re.fullmatch(r"snakemake>=(\d+\.\d+),<10", wanted)[1]
     assert f'min_version("{lower}")' in (repository / "Snakefile").read_text()

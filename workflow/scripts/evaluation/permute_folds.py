@@ -3,7 +3,7 @@
 from metaswin.config.cohort import FoldsSettings
 from metaswin.core.files import read_table, write_table
 from metaswin.core.joblog import job
-from metaswin.evaluation.permutation import TRAINED, permuted_folds
+from metaswin.evaluation.permuted_folds import TRAINED, permuted_folds
 
 with job(snakemake.log[0]):
     folds = permuted_folds(

@@ -1,0 +1,68 @@
+"""Make the matrix of one feature set, patients by features, from the long table."""
+
+import numpy as np
+import pandas as pd
+
+VOLUME = "volume_tumor_mm3"
+# Voxel counting is how the region stage measures volumes; an imported table may hold the mesh volume only.
+SHAPE_VOLUMES = ("original_shape_VoxelVolume", "original_shape_MeshVolume")
+# Schema metadata of a table of a fit: the number of features before selection; 0 where the data lack the set.
+CANDIDATES = "candidates"
+
+
+def in_set(region: str, feature_set: str) -> bool:
+    """Whether a region belongs to a set: ``radiomics`` is the tumour, ``peri_radiomics`` all rings."""
+    return region == "tumor" if feature_set == "radiomics" else region.startswith("ring_")
+
+
+def wide(features: pd.DataFrame, feature_set: str, patients: list[str]) -> pd.DataFrame:
+    """Matrix of one feature set.
+
+    Parameters
+    ----------
+    features : DataFrame
+        The long table: ``patient, region, voxels`` and one column a feature.
+    feature_set : str
+        One of `SETS`.
+    patients : list of str
+        Rows of the result, in this order.
+
+    Returns
+    -------
+    DataFrame
+        Index ``patient``, columns ``<region>__<feature>`` (float64), NaN where the region or the feature is
+        missing. A column that no patient of the cohort has (a region of an imported table without that
+        feature) is left out.
+    """
+    parts = []
+    for region in sorted(region for region in features["region"].unique() if in_set(region, feature_set)):
+        part = features[features["region"] == region].set_index("patient").drop(columns=["region", "voxels"])
+        parts.append(part.dropna(axis="columns", how="all").add_prefix(f"{region}__"))
+    index = pd.Index(patients, name="patient")
+    if not parts:
+        return pd.DataFrame(index=index)
+    return pd.concat([part.reindex(index) for part in parts], axis="columns").astype("float64")
+
+
+def region_of(column: str) -> str:
+    """Region of a column ``<region>__<feature>``."""
+    return column.partition("__")[0]
+
+
+def tumor_volume(used: pd.DataFrame, features: pd.DataFrame) -> pd.Series:
+    """Tumour volume (mm³) by patient: of the images, else of the table of features; empty where neither has it.
+
+    Parameters
+    ----------
+    used : DataFrame
+        ``cohort/used.parquet``.
+    features : DataFrame
+        The long table.
+    """
+    if VOLUME in used:
+        return used.set_index("patient")[VOLUME].astype("float64")
+    tumor = features[features["region"] == "tumor"].set_index("patient")
+    for name in SHAPE_VOLUMES:
+        if name in tumor and np.isfinite(tumor[name]).any():
+            return tumor[name].astype("float64")
+    return pd.Series(dtype="float64")
