@@ -11,7 +11,7 @@ RADCURE ?= data/radcure
 CT ?= ct.nii.gz
 CONFIG ?=
 
-# With test: more options of pytest; CI measures the coverage.
+# With test: more options of pytest, such as --cov for the coverage.
 PYTEST ?=
 
 .PHONY: install demo demo-organs check-weights test test-long results results-radcure results-sts lint format lock schema clean
