@@ -26,8 +26,9 @@ class DataSettings(Settings):
 
     source: Literal["dicom", "nifti", "features", "clinical"] | None = Field(
         default=None,
-        description="The way in. dicom: a folder tree; nifti: a sheet of image and mask files; features: a ready table "
-        "of features; clinical: the clinical table alone. Only the path of this way is read.",
+        description="Data source. dicom: a folder tree; nifti: a sheet of image and mask files; features: a ready "
+        "table "
+        "of features; clinical: the clinical table alone. Only the path of this source is read.",
     )
     root: str | None = Field(
         default=None,
@@ -99,14 +100,15 @@ class IngestSettings(Settings):
 
     patient_id: Literal["header", "folder"] = Field(
         default="header",
-        description="Where the study id stands. header: PatientID of the DICOM header; folder: the name of a folder.",
+        description="Source of the study id. header: PatientID of the DICOM header; folder: the name of a folder.",
     )
     patient_folder_level: int = Field(
         default=1, ge=1, description="Depth of that folder below data.dicom, with patient_id: folder."
     )
     tumor_source: Literal["rtstruct", "seg", "nifti", "nnunet"] = Field(
         default="rtstruct",
-        description="Who draws the tumour. rtstruct and seg: DICOM objects of the tree; nifti: masks of data.sheet; "
+        description="Source of the tumour contours. rtstruct and seg: DICOM objects of the tree; nifti: masks of "
+        "data.sheet; "
         "nnunet: a trained model, see images.nnunet.",
     )
     rois: RoiSettings = RoiSettings()
@@ -187,10 +189,10 @@ class CohortSettings(Settings):
 class EventSource(Settings):
     """Where an event is recorded."""
 
-    column: str = Field(description="Column that says whether it happened.")
+    column: str = Field(description="Column that states whether it happened.")
     positive: list[Value] = Field(default=[1], description="Values that mean it did.")
     uncertain: list[Value] = Field(
-        default=[], description="Values that take the patient out of this endpoint, with a code."
+        default=[], description="Values that exclude the patient from this endpoint, with a code."
     )
     time: str | None = Field(default=None, description="Column with the time to the event (days).")
     date: str | None = Field(default=None, description="Column with the date of the event, instead of time.")
@@ -216,7 +218,7 @@ class EndpointSettings(Settings):
     death: EventSource | None = Field(default=None, description="Death before the event; settings as of event.")
     followup: str | None = Field(default=None, description="Column with the last follow-up (days, or a date).")
     deaths: Literal["nonevent", "exclude"] = Field(
-        default="nonevent", description="What a death before h without DM is; exclude: the patient is left out."
+        default="nonevent", description="How a death before h without DM is counted; exclude: the patient is excluded."
     )
 
     @model_validator(mode="after")
@@ -237,16 +239,17 @@ class EndpointSettings(Settings):
 
 
 class QcSettings(Settings):
-    """Quality control: results/cohort/qc.html tells everything before any long computation (target qc).
+    """Quality control: results/cohort/qc.html lists all problems before any long computation (target qc).
 
     With ``exclude`` the page tells of too few events where there are fewer than the least number of folds.
     """
 
     on_problem: Literal["exclude", "stop"] = Field(
         default="exclude",
-        description="exclude: who has a problem is left out, with a code, and the others go on. stop: the run ends "
-        "after the quality control and after the images are converted, with all problems at once, if anyone would be "
-        "left out whom the configuration keeps, or if an endpoint has too few events for its folds.",
+        description="exclude: patients with a problem are excluded with a code, and the run continues with the "
+        "others. stop: the run ends after the quality control or after the conversion of the images and lists all "
+        "problems, if a patient that the configuration includes would be excluded, or if an endpoint has too few "
+        "events for its folds.",
     )
 
 

@@ -55,8 +55,8 @@ class EvaluationSettings(Settings):
     min_cell_events: int = Field(
         default=5,
         ge=1,
-        description="Events and non-events that a cell needs; with fewer it is not estimable and its counts are not "
-        "told.",
+        description="Events and non-events that a cell needs; with fewer, the cell is not estimable and its counts "
+        "are suppressed.",
     )
     bootstrap: int = Field(default=500, ge=100, description="Bootstrap draws of the interval of a stratum.")
 
@@ -90,12 +90,12 @@ class PermutationSettings(Settings):
     deep: Literal["once", "none"] = Field(
         default="once",
         description="once: the networks of the first repeat are trained on one permuted outcome, as long as the run's, "
-        "and score all permutations. none: arms with deep are left out, as with fusion.deep_score: in-sample.",
+        "and score all permutations. none: arms with deep are omitted, as with fusion.deep_score: in-sample.",
     )
 
 
 class ControlsSettings(Settings):
-    """Controls through the same folds; one that is left out is named in the report."""
+    """Negative controls in the same folds; the report names each one that is switched off."""
 
     leaky: bool = Field(
         default=True,

@@ -57,7 +57,7 @@ ACQUISITION = ("manufacturer", "model", "kernel", "slice_spacing", "tumor_source
 
 
 class HarmonisationSettings(Settings):
-    """ComBat of the radiomics features, fitted on the training rows of each part of a fold, before their selection."""
+    """ComBat of the radiomics features, fitted on the training rows of each fit, before selection."""
 
     method: Literal["none", "combat"] = Field(
         default="none",
@@ -69,14 +69,14 @@ class HarmonisationSettings(Settings):
     )
     covariates: list[str] = Field(
         default=[],
-        description="Baseline or treatment columns of the clinical table whose effect stays in the features; never the "
-        "outcome.",
+        description="Baseline or treatment columns of the clinical table whose effect is preserved in the "
+        "features; the outcome is refused.",
     )
     min_batch: int = Field(
         default=8,
         ge=2,
-        description="Training patients that a batch needs; smaller ones, and those that no training row has, are left "
-        "alone.",
+        description="Training patients that a batch needs; smaller batches, and batches without a training row, "
+        "are not changed.",
     )
 
 

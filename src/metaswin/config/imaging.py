@@ -212,7 +212,7 @@ class RegionsSettings(Settings):
     )
     ring_excludes: list[str] = Field(
         default=["air", "bone", "outside"],
-        description="Organs, tissues or groups of organs.groups that no ring may hold.",
+        description="Organs, tissues or groups of organs.groups that are removed from the rings.",
     )
     min_ring_voxels: int = Field(default=100, ge=1, description="A ring with fewer voxels is missing.")
     min_tumor_voxels: int = Field(default=8, ge=1, description="A tumour with fewer voxels excludes the patient.")
@@ -244,7 +244,7 @@ class PatchesSettings(Settings):
     """A cube around the tumour, the networks' input.
 
     Channels: CT clipped to `window` and scaled to 0…1, tumour, ring, then one channel per entry of `organ_groups`.
-    All but the CT are the fraction of the voxel that lies in the region.
+    All but the CT are the fraction of the voxel that is in the region.
     """
 
     size: int = Field(default=64, ge=32, multiple_of=16, description="Edge of the cube (voxels).")

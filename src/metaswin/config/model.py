@@ -24,7 +24,7 @@ from metaswin.radiomics.settings import RadiomicsSettings
 class OutputSettings(Settings):
     """Folders below the working directory (snakemake --directory)."""
 
-    results: str = Field(default="results", description="Results, which name nobody beyond the study id.")
+    results: str = Field(default="results", description="Results; they identify patients by the study id only.")
     private: str = Field(
         default="private",
         description="Paths, UIDs and ROI names as found: they identify people and never leave this folder.",

@@ -108,15 +108,15 @@ class FusionSettings(Settings):
     arms: Literal["auto"] | list[str] = Field(
         default="auto",
         description="auto: each modality alone, each pair, all together, volume alone, each clinical set alone, and "
-        "anatomy alone where it is no modality here. Or a list such as [clinical+radiomics, volume, "
+        "anatomy alone if it is not among the modalities. Or a list such as [clinical+radiomics, volume, "
         '"clinical:staging", all].',
     )
     headline_arm: str = Field(default="all", description="Arm that answers the question.")
     deep_score: DeepScore = Field(
         default="cross-fitted",
-        description="Network that scores the rows which fusion is fitted on (docs/methods.md). cross-fitted: the one "
-        "that left out the row's fold beside the test fold. in-sample: the one that has seen the row, probably as in "
-        "the paper; fusion then relies too much on that score.",
+        description="Network that scores the training rows of the fusion (docs/methods.md). cross-fitted: the "
+        "network trained without the row's fold and the test fold. in-sample: the network that was trained on the "
+        "row, probably as in the paper; the fusion then relies too much on the deep score.",
     )
     network: NetworkSettings = NetworkSettings()
     logistic_penalties: Penalties = Field(

@@ -26,11 +26,11 @@ class BundleSettings(Settings):
         default=97.5,
         gt=50,
         lt=100,
-        description="A new patient whose distance from the training rows lies beyond this percentile of theirs when "
-        "left out is flagged as unlike them.",
+        description="A new patient is flagged as unlike the training patients if its distance exceeds this "
+        "percentile of the distances of held-out training rows.",
     )
     distance_rows: int = Field(
-        default=200, ge=10, description="Largest number of training rows that are left out in turn for this."
+        default=200, ge=10, description="Largest number of training rows held out in turn to compute these distances."
     )
 
 

@@ -54,7 +54,7 @@ class RadiomicsSettings(Settings):
     wavelet: str = Field(default="coif1", description="Any discrete wavelet of PyWavelets.")
     feature_classes: list[str] = Field(default=CLASSES, min_length=1, description=f"Any of {', '.join(CLASSES)}.")
     omit_features: list[str] = Field(
-        default=["glcm_SumAverage", "glcm_MCC"], description="Features left out, as <class>_<feature>."
+        default=["glcm_SumAverage", "glcm_MCC"], description="Features to omit, as <class>_<feature>."
     )
     min_voxels: int = Field(default=8, ge=1, description="A region with fewer voxels has no features.")
     max_grey_levels: int = Field(
