@@ -151,7 +151,8 @@ def added_variance(slopes: NDArray, variance: float) -> float:
     return float(np.mean(kept) ** 2 * variance) if kept.size and np.isfinite(variance) else 0.0
 
 
-FILE = Path(__file__).with_name("coverage.json")
+COVERAGE = Path(__file__).with_name("coverage.json")  # written by benchmarks/coverage.py
+COVERAGE_IN_TIME = Path(__file__).with_name("survival_coverage.json")  # written by benchmarks/survival_coverage.py
 
 
 def measured_coverage() -> dict[str, Any]:
@@ -166,4 +167,16 @@ def measured_coverage() -> dict[str, Any]:
         cohorts with limits). ``without_share``: the same of intervals that are not shown, those without the variance of
         the share of events.
     """
-    return read_json(FILE)
+    return read_json(COVERAGE)
+
+
+def measured_coverage_in_time() -> dict[str, Any]:
+    """The measured coverage of every kind of interval of the hazard models, and the size of Gray's test.
+
+    Returns
+    -------
+    dict
+        As `measured_coverage` gives it, and ``gray_below_05_when_nothing_predicts``: ``n, share`` (of cohorts with
+        p < .05 between cross-validated risk groups)``, error`` (standard error).
+    """
+    return read_json(COVERAGE_IN_TIME)

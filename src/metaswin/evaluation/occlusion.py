@@ -238,6 +238,10 @@ def choose_patients(predictions: pd.DataFrame, most: int) -> pd.DataFrame:
 
 REPEAT = 0
 CLASSIFIER = "network"
+FALLS = {
+    "gradient": "estimated fall of the logit, cube hidden",
+    "occlusion": "fall of the logit where a cube is hidden",
+}
 
 
 @dataclass(frozen=True)
@@ -293,7 +297,7 @@ def map_occlusion(
                 patch.numpy(),
                 spacing,
                 f"{row['patient']}: {row['why']}",
-                f"predicted {row['probability']:.0%}, {outcome}; fall of the logit where a cube is hidden",
+                f"predicted {row['probability']:.0%}, {outcome}; {FALLS[settings.occlusion.method]}",
             ).save(Path(folder) / name)
             entries.append(
                 {
@@ -304,6 +308,7 @@ def map_occlusion(
                     "label": label,
                     "repeat": REPEAT,
                     "fold": int(row["fold"]),
+                    "method": settings.occlusion.method,
                     "score": score(network, patch)[0],
                     "largest_fall": _largest(effect),
                     "largest_rise": _largest(-effect),
@@ -315,7 +320,6 @@ def map_occlusion(
             "arm": headline,
             "head": CLASSIFIER,
             "hidden": settings.occlusion.hide,
-            "method": settings.occlusion.method,
             "maps": entries,
         },
     )

@@ -5,8 +5,7 @@ from typing import Any
 import pandas as pd
 
 from metaswin.core.formatting import HEAD_NAMES, Shown, number, p_text, part_name, plain, reason, shown_value
-from metaswin.evaluation.intervals import measured_coverage
-from metaswin.evaluation.survival_coverage import measured_coverage as measured_in_time
+from metaswin.evaluation.intervals import measured_coverage, measured_coverage_in_time
 from metaswin.report.data import Endpoint
 
 # Riley et al. 2019, Stat Med 38:1276-1296; 2020, BMJ 368:m441.
@@ -73,7 +72,7 @@ def coverage_rows() -> dict[str, Any]:
 
 def coverage_in_time() -> dict[str, Any]:
     """Measured coverage of the intervals in time; ``gray``: how often Gray's test of nothing had p < .05."""
-    found = measured_in_time()
+    found = measured_coverage_in_time()
     return {**found, "gray": found["gray_below_05_when_nothing_predicts"]}
 
 

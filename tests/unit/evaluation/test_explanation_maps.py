@@ -187,6 +187,7 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
     found = read_json(tmp_path / "dm/maps.json")
     assert [entry["patient"] for entry in found["maps"]] == ["P4", "P2", "P1"]
     assert [entry["fold"] for entry in found["maps"]] == [0, 0, 1]
+    assert {entry["method"] for entry in found["maps"]} == {"gradient"}
     for entry in found["maps"]:
         picture = tmp_path / "dm" / entry["file"]
         assert picture.stat().st_size <= 60_000

@@ -64,7 +64,7 @@ def draw_maps(run: Run) -> list[str]:
             target = folder / "maps" / Path(source).name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(Path(source).read_bytes())
-            entries.append({"patient": target.stem, "file": f"maps/{target.name}", "why": why})
+            entries.append({"patient": target.stem, "file": f"maps/{target.name}", "why": why, "method": "gradient"})
         write_json(folder / "maps.json", {"maps": entries})
         paths.append(str(folder / "maps.json"))
     return paths
