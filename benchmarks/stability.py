@@ -58,11 +58,11 @@ def main() -> int:
             for engine in ("metaswin", "pyradiomics")
         }
     for engine, table in tables.items():
-        told = table.groupby("set")["kept"].agg(["sum", "size"])
+        told = table.groupby("modality")["kept"].agg(["sum", "size"])
         print(f"{engine}: kept", "; ".join(f"{name} {row['sum']} of {row['size']}" for name, row in told.iterrows()))
     table = tables["metaswin"]
     kind = table["feature"].str.split("_").str[-2].where(~table["feature"].str.contains("shape"), "shape")
-    print(table.assign(kind=kind).groupby(["set", "kind"])[["kept", "icc_random", "icc_margin"]].mean().round(2))
+    print(table.assign(kind=kind).groupby(["modality", "kind"])[["kept", "icc_random", "icc_margin"]].mean().round(2))
     if len(tables) == 1:
         return 0
     theirs = tables["pyradiomics"]
@@ -84,7 +84,7 @@ def compare_designs(results: Path, designs: list[int]) -> int:
         rows.loc[random, "number"] = rows.loc[random, "number"].map(chosen.index)
         settings = StabilitySettings(perturbations=len(chosen))
         table = stability_table(measured(rows, len(chosen)), training, settings)
-        return table.set_index(["fit", "set", "feature"])["kept"]
+        return table.set_index(["fit", "modality", "feature"])["kept"]
 
     half = len(numbers) // 2
     every = decisions(numbers)

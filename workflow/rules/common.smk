@@ -4,6 +4,7 @@ from functools import partial
 from importlib.metadata import version
 from metaswin.cohort.fits import all_fits, fit_name, outer_fits
 from metaswin.cohort.pseudonyms import pseudonym_places
+from metaswin.config.features import RADIOMICS
 from metaswin.config.load import load
 from metaswin.core.errors import UserError
 from metaswin.core.provenance import ROOT as LIBRARY
@@ -23,7 +24,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 IMAGES = CONFIG.data.source in ("dicom", "nifti")
-RADIOMICS = CONFIG.data.source != "clinical"
+HAS_RADIOMICS = CONFIG.data.source != "clinical"
 DEEP = IMAGES and CONFIG.deep.enabled
 ENDPOINTS = list(CONFIG.endpoints)
 REPEATS = range(CONFIG.folds.repeats)
@@ -218,9 +219,12 @@ def deep_of(wildcards):
 
 
 def tables_of(fits):
-    """Input function: features as these fits see them, for rules of the variants; `SETS` of each fit."""
+    """Input function: features as these fits see them, for rules of the variants; `RADIOMICS` of each fit."""
     return lambda wildcards: expand(
-        fit_folder("{set}.parquet"), fit=fits(int(wildcards.fold), CONFIG.folds.k), set=SETS, **wildcards
+        fit_folder("{modality}.parquet"),
+        fit=fits(int(wildcards.fold), CONFIG.folds.k),
+        modality=RADIOMICS,
+        **wildcards,
     )
 
 

@@ -216,7 +216,7 @@ rule permute_outcome:
         facts=results("folds/{endpoint}.json"),
         clinical=results("cohort/clinical.parquet"),
         used=results("cohort/used.parquet"),
-        features=results("features/radiomics.parquet") if RADIOMICS else [],
+        features=results("features/radiomics.parquet") if HAS_RADIOMICS else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
         perturbed=results("features/perturbed.parquet") if STABILITY else [],
         deep=(
@@ -319,7 +319,7 @@ rule explain_fusion:
         folds=folds_of,
         clinical=results("cohort/clinical.parquet"),
         tables=tables_of(lambda fold, k: [fit_name(fold)]) if USES_RADIOMICS else [],
-        volume=repeat_folder("volume.parquet") if RADIOMICS else [],
+        volume=repeat_folder("volume.parquet") if HAS_RADIOMICS else [],
         deep=deep_of if USES_DEEP else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
         predictions=fold_folder("fusion/predictions.parquet"),

@@ -1,5 +1,4 @@
 from metaswin.features.subset import subset
-from metaswin.config.features import SETS
 
 # Features of every region: extracted from the images, or the user's own table.
 if IMAGES:
@@ -78,7 +77,7 @@ if IMAGES:
         script:
             "../scripts/features/collect_problems.py"
 
-elif RADIOMICS:
+elif HAS_RADIOMICS:
 
     rule import_features:
         input:
@@ -106,7 +105,7 @@ elif RADIOMICS:
             "../scripts/features/import_features.py"
 
 
-if RADIOMICS:
+if HAS_RADIOMICS:
 
     rule radiomics:
         input:
@@ -272,7 +271,7 @@ rule stability:
 
 
 # ComBat of the features in every fit of a repeat, fitted on its training rows only; the association of site and outcome.
-HARMONISED = RADIOMICS and CONFIG.harmonisation.method != "none"
+HARMONISED = HAS_RADIOMICS and CONFIG.harmonisation.method != "none"
 
 
 if HARMONISED:
@@ -340,7 +339,7 @@ rule harmonisation:
 
 # What each fit sees of the radiomics features: selected and harmonised on its training rows only, not imputed.
 
-if RADIOMICS:
+if HAS_RADIOMICS:
 
     rule select_features:
         input:
@@ -354,7 +353,7 @@ if RADIOMICS:
         output:
             selection=repeat_folder("selection.parquet"),
             volume=repeat_folder("volume.parquet"),
-            tables=expand(fit_folder("{set}.parquet"), fit=FITS, set=SETS, allow_missing=True),
+            tables=expand(fit_folder("{modality}.parquet"), fit=FITS, modality=RADIOMICS, allow_missing=True),
         log:
             logs("select_features/{endpoint}/{variant}/r{repeat}"),
         benchmark:

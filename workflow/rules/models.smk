@@ -77,7 +77,7 @@ if DEEP:
 
 # All arms of an outer fold in one job: modalities alone, joined, tumour volume, clinical sets; network and logistic head.
 
-USES_RADIOMICS = RADIOMICS and bool({"radiomics", "peri_radiomics"} & set(CONFIG.fusion.modalities))
+USES_RADIOMICS = HAS_RADIOMICS and bool({"radiomics", "peri_radiomics"} & set(CONFIG.fusion.modalities))
 USES_DEEP = DEEP and "deep" in CONFIG.fusion.modalities
 
 
@@ -86,7 +86,7 @@ rule train_fusion:
         folds=folds_of,
         clinical=results("cohort/clinical.parquet"),
         tables=tables_of(outer_fits) if USES_RADIOMICS else [],
-        volume=repeat_folder("volume.parquet") if RADIOMICS else [],
+        volume=repeat_folder("volume.parquet") if HAS_RADIOMICS else [],
         deep=deep_of if USES_DEEP else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
     output:
@@ -135,7 +135,7 @@ if SURVIVAL:
             folds=results("folds/{endpoint}.parquet"),
             clinical=results("cohort/clinical.parquet"),
             tables=tables_of(outer_fits) if USES_RADIOMICS else [],
-            volume=repeat_folder("volume.parquet") if RADIOMICS else [],
+            volume=repeat_folder("volume.parquet") if HAS_RADIOMICS else [],
             deep=fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
         output:
             predictions=fold_folder("survival/predictions.parquet"),

@@ -19,7 +19,7 @@ rule bundle_model:
             if HARMONISED and USES_RADIOMICS
             else []
         ),
-        volume=each_for_its_folds(every_repeat(repeat_folder("volume.parquet"))) if RADIOMICS else [],
+        volume=each_for_its_folds(every_repeat(repeat_folder("volume.parquet"))) if HAS_RADIOMICS else [],
         radiomics=every_fold(final_folder("radiomics.parquet")) if USES_RADIOMICS else [],
         peri_radiomics=every_fold(final_folder("peri_radiomics.parquet")) if USES_RADIOMICS else [],
         deep=every_fold(fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet")) if USES_DEEP else [],
@@ -98,8 +98,8 @@ if PREDICTING:
             used=results("cohort/used.parquet"),
             clinical=results("cohort/clinical.parquet"),
             exclusions=results("cohort/exclusions.parquet"),
-            features=results("features/radiomics.parquet") if RADIOMICS else [],
-            problems=results("features/problems.parquet") if RADIOMICS else [],
+            features=results("features/radiomics.parquet") if HAS_RADIOMICS else [],
+            problems=results("features/problems.parquet") if HAS_RADIOMICS else [],
             anatomy=results("features/anatomy.parquet") if ANATOMY else [],
             patches=results("features/patches.safetensors") if DEEP else [],
             images=of_planned("images/{patient}/image.json"),

@@ -80,7 +80,7 @@ class HarmonisationSettings(Settings):
     )
 
 
-SETS = ("radiomics", "peri_radiomics")
+RADIOMICS = ("radiomics", "peri_radiomics")
 """Modalities that features are selected from, each by itself."""
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from metaswin.config.evaluation import PermutationSettings
 from metaswin.config.feature_sets import Arm, available, clinical_sets, expand_arms
-from metaswin.config.features import SETS
+from metaswin.config.features import RADIOMICS
 
 if TYPE_CHECKING:
     from metaswin.config.model import Config
@@ -32,7 +32,7 @@ def joins(config: "Config", block: str) -> bool:
 def reasons(config: "Config") -> dict[str, str]:
     """Controls that this configuration cannot have → why."""
     found = {}
-    if not any(joins(config, block) for block in SETS):
+    if not any(joins(config, block) for block in RADIOMICS):
         found = dict.fromkeys(("leaky", "shuffled"), "no arm uses radiomics")
     elif config.data.source not in ("dicom", "nifti"):
         found = {"shuffled": "it needs images, and these features came as a table"}

@@ -12,7 +12,7 @@ from metaswin.cohort.folds import Folds, OuterFold
 from metaswin.config.cohort import FoldsSettings
 from metaswin.config.evaluation import PermutationSettings
 from metaswin.config.feature_sets import Arm, expand_arms, headline
-from metaswin.config.features import SETS, HarmonisationSettings, SelectionSettings, StabilitySettings
+from metaswin.config.features import RADIOMICS, HarmonisationSettings, SelectionSettings, StabilitySettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table, write_table
@@ -155,7 +155,7 @@ def load_study(inputs: PermutationInputs, endpoint: str, sets: Mapping[str, list
     features, batches = {}, None
     if inputs.features:
         long = read_table(inputs.features)
-        matrices = {name: wide(long, name, patients) for name in SETS}
+        matrices = {name: wide(long, name, patients) for name in RADIOMICS}
         features = {name: matrix for name, matrix in matrices.items() if len(matrix.columns)}
         volume = tumor_volume(used, long)
         sources = replace(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from metaswin.cohort.folds import Folds, leaky_training
-from metaswin.config.features import SETS, SelectionSettings
+from metaswin.config.features import RADIOMICS, SelectionSettings
 from metaswin.core.files import read_table, write_table
 from metaswin.features.harmonisation import Harmoniser, load_harmoniser
 from metaswin.features.matrix import CANDIDATES, VOLUME, tumor_volume, wide
@@ -71,7 +71,7 @@ def select_features(
     harmoniser = load_harmoniser(inputs.harmonisation, inputs.harmonisation_values, inputs.used, inputs.clinical)
     stability = read_table(inputs.stability) if inputs.stability else None
     long = read_table(inputs.features)
-    matrices = {name: wide(long, name, folds.patients) for name in SETS}
+    matrices = {name: wide(long, name, folds.patients) for name in RADIOMICS}
     training = leaky_training(folds) if leaky else folds.training()
     chosen = selections(matrices, folds.labels, training, settings, seed, harmoniser, stability)
     write_table(selection, chosen.assign(endpoint=endpoint, repeat=repeat))
@@ -108,35 +108,33 @@ def selections(
         See `metaswin.features.stability.stability_table`; each fit selects among the features that are stable in
         its own training rows.
     """
-    tables = [pd.DataFrame(columns=["fit", "set", *COLUMNS])]
-    for feature_set, matrix in matrices.items():
+    tables = [pd.DataFrame(columns=["fit", "modality", *COLUMNS])]
+    for modality, matrix in matrices.items():
         if not matrix.shape[1]:
             continue
         selected: dict[tuple[str, ...], pd.DataFrame] = {}
         for fit, train in training.items():
             start = time.perf_counter()
-            values = matrix if harmoniser is None else harmoniser.apply(matrix, fit, feature_set)
-            unstable = None if stability is None else unstable_features(stability, fit, feature_set)
+            values = matrix if harmoniser is None else harmoniser.apply(matrix, fit, modality)
+            unstable = None if stability is None else unstable_features(stability, fit, modality)
             # In the leakage demonstration all fits select on the same rows.
             key = (fit if harmoniser is not None or unstable is not None else "", *train)
             if key not in selected:
                 selected[key] = select(values, label, list(train), settings, seed, unstable)
-            tables.append(selected[key].assign(fit=fit, set=feature_set))
+            tables.append(selected[key].assign(fit=fit, modality=modality))
             counts = selected[key]["step"].value_counts().to_dict()
-            logger.info(
-                "%s, %s: %d rows, %s, %.1f s", fit, feature_set, len(train), counts, time.perf_counter() - start
-            )
-    return pd.concat(tables[1:] or tables, ignore_index=True)[["fit", "set", *COLUMNS]]
+            logger.info("%s, %s: %d rows, %s, %.1f s", fit, modality, len(train), counts, time.perf_counter() - start)
+    return pd.concat(tables[1:] or tables, ignore_index=True)[["fit", "modality", *COLUMNS]]
 
 
-def kept_features(selection: pd.DataFrame, fit: str, feature_set: str) -> list[str]:
+def kept_features(selection: pd.DataFrame, fit: str, modality: str) -> list[str]:
     """Features that one fit keeps of one set, best rank first."""
-    rows = selection[(selection["fit"] == fit) & (selection["set"] == feature_set) & selection["kept"].astype(bool)]
+    rows = selection[(selection["fit"] == fit) & (selection["modality"] == modality) & selection["kept"].astype(bool)]
     return rows.sort_values("rank")["feature"].tolist()
 
 
 def fit_table(
-    matrix: pd.DataFrame, kept: Sequence[str], fit: str, feature_set: str, harmoniser: Harmoniser | None
+    matrix: pd.DataFrame, kept: Sequence[str], fit: str, modality: str, harmoniser: Harmoniser | None
 ) -> pd.DataFrame:
     """Features of any rows as one fit sees them: harmonised by that fit, only the kept ones, not imputed.
 
@@ -146,8 +144,8 @@ def fit_table(
         Matrix of the set, see `metaswin.features.matrix.wide`; any rows. A kept feature that it lacks is missing in
         every row.
     kept : sequence of str
-    fit, feature_set : str
+    fit, modality : str
     harmoniser : Harmoniser or None
     """
-    values = matrix if harmoniser is None else harmoniser.apply(matrix, fit, feature_set)
+    values = matrix if harmoniser is None else harmoniser.apply(matrix, fit, modality)
     return values.reindex(columns=list(kept))

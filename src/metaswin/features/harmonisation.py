@@ -11,7 +11,7 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from metaswin.cohort.folds import Folds
-from metaswin.config.features import SETS, HarmonisationSettings
+from metaswin.config.features import RADIOMICS, HarmonisationSettings
 from metaswin.core.errors import UserError, suggestion
 from metaswin.core.files import atomic, read_json, read_table, write_json, write_table
 from metaswin.features.batches import codes_of, find_column, levels_of
@@ -45,7 +45,7 @@ class Harmoniser:
     covariates: dict[str, Covariates]
     fits: dict[tuple[str, str], Combat]
 
-    def apply(self, matrix: pd.DataFrame, fit: str, feature_set: str) -> pd.DataFrame:
+    def apply(self, matrix: pd.DataFrame, fit: str, modality: str) -> pd.DataFrame:
         """Harmonised values of any rows by one fit and set.
 
         Parameters
@@ -53,13 +53,13 @@ class Harmoniser:
         matrix : DataFrame
             Index patient, columns features, see `metaswin.features.matrix.wide`. Columns that were not fitted stay
             as they are, and so do rows of a batch without a fit.
-        fit, feature_set : str
+        fit, modality : str
         """
-        features = list(self.features[feature_set])
+        features = list(self.features[modality])
         rows = self.rows.reindex(matrix.index)
         batch = codes_of(rows["batch"], self.batches[fit]).to_numpy()
         values = matrix.reindex(columns=features).to_numpy(dtype=float)
-        values = self.fits[fit, feature_set].apply(values, batch, self.covariates[fit].transform(rows))
+        values = self.fits[fit, modality].apply(values, batch, self.covariates[fit].transform(rows))
         fitted = pd.DataFrame(values, index=matrix.index, columns=features)
         others = matrix[matrix.columns.difference(features)]
         return pd.concat([fitted, others], axis="columns")[matrix.columns]
@@ -96,8 +96,8 @@ def save_harmoniser(
 ) -> None:
     """Write the facts (JSON: `facts_of` each fit, and how the arrays are read) and the arrays (safetensors)."""
     tensors = {
-        f"{fit}/{feature_set}/{name}": np.ascontiguousarray(getattr(combat, name), dtype=np.float64)
-        for (fit, feature_set), combat in harmoniser.fits.items()
+        f"{fit}/{modality}/{name}": np.ascontiguousarray(getattr(combat, name), dtype=np.float64)
+        for (fit, modality), combat in harmoniser.fits.items()
         for name in ARRAYS
     }
     with atomic(values) as temporary:
@@ -106,7 +106,7 @@ def save_harmoniser(
         fit: {**facts_of[fit], "fitted": list(levels), "covariates": harmoniser.covariates[fit].as_json()}
         for fit, levels in harmoniser.batches.items()
     }
-    features = {feature_set: list(names) for feature_set, names in harmoniser.features.items()}
+    features = {modality: list(names) for modality, names in harmoniser.features.items()}
     write_json(facts, {"settings": settings.model_dump(mode="json"), "features": features, "fits": fits})
 
 
@@ -128,13 +128,13 @@ def load_harmoniser(facts: str | None, values: str | None, used: str, clinical: 
     tensors: dict[str, Any] = load_file(values)
     settings = HarmonisationSettings(**raw["settings"])
     fits = {
-        (fit, feature_set): Combat(**{name: tensors[f"{fit}/{feature_set}/{name}"] for name in ARRAYS})
+        (fit, modality): Combat(**{name: tensors[f"{fit}/{modality}/{name}"] for name in ARRAYS})
         for fit in raw["fits"]
-        for feature_set in raw["features"]
+        for modality in raw["features"]
     }
     return Harmoniser(
         patient_rows(read_table(used), read_table(clinical), settings),
-        {feature_set: tuple(names) for feature_set, names in raw["features"].items()},
+        {modality: tuple(names) for modality, names in raw["features"].items()},
         {fit: tuple(own["fitted"]) for fit, own in raw["fits"].items()},
         {fit: Covariates.from_json(own["covariates"]) for fit, own in raw["fits"].items()},
         fits,
@@ -170,7 +170,7 @@ def harmonise(
     folds = Folds.of(read_table(inputs.folds), repeat)
     rows = patient_rows(read_table(inputs.used), read_table(inputs.clinical), settings).reindex(folds.patients)
     long = read_table(inputs.features)
-    matrices = {feature_set: wide(long, feature_set, folds.patients) for feature_set in SETS}
+    matrices = {modality: wide(long, modality, folds.patients) for modality in RADIOMICS}
     harmoniser, facts = fit_harmoniser(matrices, folds.training(), rows, settings)
     save_harmoniser(outputs.facts, outputs.values, harmoniser, settings, facts)
     write_table(outputs.rows, states(harmoniser, folds.training()))
@@ -207,19 +207,19 @@ def fit_harmoniser(
             "training": len(train),
             "batches": {str(level): int(count) for level, count in counts.items()},
             "without_batch": int(own["batch"].isna().sum()),
-            "sets": {},
+            "modalities": {},
         }
-        for feature_set, matrix in matrices.items():
+        for modality, matrix in matrices.items():
             values = matrix.loc[list(train)].to_numpy(dtype=float)
             combat = fit_combat(values, batch, len(batches[fit]), coded, settings.min_batch)
-            fits[fit, feature_set] = combat
+            fits[fit, modality] = combat
             left = Counter(reason for reason in combat.why if reason)
-            facts[fit]["sets"][feature_set] = {
+            facts[fit]["modalities"][modality] = {
                 "harmonised": len(combat.why) - left.total(),
                 "left_alone": dict(sorted(left.items())),
             }
-            logger.info("%s, %s: %s", fit, feature_set, facts[fit]["sets"][feature_set])
-    names = {feature_set: tuple(matrix.columns) for feature_set, matrix in matrices.items()}
+            logger.info("%s, %s: %s", fit, modality, facts[fit]["modalities"][modality])
+    names = {modality: tuple(matrix.columns) for modality, matrix in matrices.items()}
     return Harmoniser(rows, names, batches, covariates, fits), facts
 
 

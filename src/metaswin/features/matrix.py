@@ -10,20 +10,20 @@ SHAPE_VOLUMES = ("original_shape_VoxelVolume", "original_shape_MeshVolume")
 CANDIDATES = "candidates"
 
 
-def in_set(region: str, feature_set: str) -> bool:
+def in_modality(region: str, modality: str) -> bool:
     """Whether a region belongs to a set: ``radiomics`` is the tumour, ``peri_radiomics`` all rings."""
-    return region == "tumor" if feature_set == "radiomics" else region.startswith("ring_")
+    return region == "tumor" if modality == "radiomics" else region.startswith("ring_")
 
 
-def wide(features: pd.DataFrame, feature_set: str, patients: list[str]) -> pd.DataFrame:
+def wide(features: pd.DataFrame, modality: str, patients: list[str]) -> pd.DataFrame:
     """Matrix of one feature set.
 
     Parameters
     ----------
     features : DataFrame
         The long table: ``patient, region, voxels`` and one column a feature.
-    feature_set : str
-        One of `SETS`.
+    modality : str
+        One of `RADIOMICS`.
     patients : list of str
         Rows of the result, in this order.
 
@@ -35,7 +35,7 @@ def wide(features: pd.DataFrame, feature_set: str, patients: list[str]) -> pd.Da
         feature) is left out.
     """
     parts = []
-    for region in sorted(region for region in features["region"].unique() if in_set(region, feature_set)):
+    for region in sorted(region for region in features["region"].unique() if in_modality(region, modality)):
         part = features[features["region"] == region].set_index("patient").drop(columns=["region", "voxels"])
         parts.append(part.dropna(axis="columns", how="all").add_prefix(f"{region}__"))
     index = pd.Index(patients, name="patient")

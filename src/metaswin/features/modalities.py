@@ -11,7 +11,7 @@ import pandas as pd
 
 from metaswin.cohort.folds import OuterFold
 from metaswin.config.feature_sets import CLINICAL
-from metaswin.config.features import SETS
+from metaswin.config.features import RADIOMICS
 from metaswin.core.errors import several
 from metaswin.core.files import read_table
 from metaswin.features.encoder import BlockEncoder, fit_encoder
@@ -48,7 +48,7 @@ class SourceFiles:
 
         An input that the run does not have is an empty list.
         """
-        tables = dict(zip(product(fits, SETS), inputs["tables"], strict=True)) if inputs["tables"] else {}
+        tables = dict(zip(product(fits, RADIOMICS), inputs["tables"], strict=True)) if inputs["tables"] else {}
         others = {name: inputs.get(name) or None for name in ("volume", "anatomy", "deep")}
         return cls(inputs["clinical"], tables, **others)
 
@@ -145,7 +145,7 @@ def load_sources(patients: Sequence[str], files: SourceFiles, sets: Mapping[str,
     index = pd.Index(patients, name="patient")
     clinical, kinds, columns = _clinical(files.clinical, sets)
     candidates = {name: _candidates(path) for (_, name), path in files.tables.items()}
-    candidates = {name: candidates[name] for name in SETS if candidates.get(name)}
+    candidates = {name: candidates[name] for name in RADIOMICS if candidates.get(name)}
 
     def by_patient(path: str, wanted: list[str] | None = None) -> pd.DataFrame:
         return read_table(path, wanted).set_index("patient").reindex(index)

@@ -16,12 +16,12 @@ import pandas as pd
 import SimpleITK as sitk
 from scipy import ndimage
 
-from metaswin.config.features import SETS, StabilitySettings
+from metaswin.config.features import RADIOMICS, StabilitySettings
 from metaswin.config.imaging import RegionsSettings, ring_name
 from metaswin.core.files import read_json, read_volume, write_table
 from metaswin.core.grid import Grid
 from metaswin.core.status import Status, read_status, write_status
-from metaswin.features.matrix import in_set
+from metaswin.features.matrix import in_modality
 from metaswin.features.perturbation_table import HEAD
 from metaswin.features.radiomics import wanted_regions
 from metaswin.imaging.regions import barred_voxels, draw_rings, ring_labels
@@ -188,7 +188,7 @@ def perturbed_rows(
     wanted = [
         name
         for name in wanted_regions(radiomics.regions, facts)
-        if any(in_set(name, feature_set) for feature_set in SETS)
+        if any(in_modality(name, modality) for modality in RADIOMICS)
     ]
     cut: list[tuple[dict, Region]] = []
     tumor = np.isin(labels, facts["labels"]["tumor"])

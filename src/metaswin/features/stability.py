@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.special import fdtri
 
 from metaswin.cohort.folds import Folds
-from metaswin.config.features import SETS, StabilitySettings
+from metaswin.config.features import RADIOMICS, StabilitySettings
 from metaswin.core.files import read_table, write_table
 from metaswin.features.matrix import wide
 from metaswin.features.perturbation import MARGIN, OFFSETS, RANDOM
@@ -98,7 +98,7 @@ def _centred(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 logger = logging.getLogger("metaswin.features")
 
 TYPES = {
-    "fit": "str", "set": "str", "feature": "str", "patients": "int64", "icc": "float64", "low": "float64",
+    "fit": "str", "modality": "str", "feature": "str", "patients": "int64", "icc": "float64", "low": "float64",
     "icc_random": "float64", "low_random": "float64", "icc_margin": "float64", "low_margin": "float64",
     "judged": "bool", "kept": "bool", "reason": "str",
 }  # fmt: skip
@@ -131,9 +131,9 @@ def judge_stability(
     """Read the features of perturbed masks and the folds, and write ``stability.parquet``: all fits of a repeat."""
     sets = measured(read_table(perturbed), settings.perturbations)
     judged = stability_table(sets, Folds.of(read_table(folds), repeat).training(), settings)
-    for (fit, feature_set), rows in judged.groupby(["fit", "set"], sort=False):
+    for (fit, modality), rows in judged.groupby(["fit", "modality"], sort=False):
         counts = (int(rows["kept"].sum()), len(rows), int(rows["judged"].sum()), int(rows["patients"].max()))
-        logger.info("%s, %s: %d of %d features kept, %d judged, %d patients", fit, feature_set, *counts)
+        logger.info("%s, %s: %d of %d features kept, %d judged, %d patients", fit, modality, *counts)
     write_table(output, judged.assign(endpoint=endpoint, repeat=repeat))
 
 
@@ -150,9 +150,9 @@ def measured(perturbed: pd.DataFrame, perturbations: int) -> dict[str, Measured]
     found = {}
     patients = sorted(perturbed["patient"].unique())
     nothing = pd.DataFrame(index=pd.Index(patients, name="patient"))
-    for feature_set in SETS:
+    for modality in RADIOMICS:
         matrices = {
-            key: wide(rows.drop(columns=["kind", "number"]), feature_set, patients)
+            key: wide(rows.drop(columns=["kind", "number"]), modality, patients)
             for key, rows in perturbed.groupby(["kind", "number"], sort=True)
         }
         names = list(dict.fromkeys(name for matrix in matrices.values() for name in matrix))
@@ -160,7 +160,7 @@ def measured(perturbed: pd.DataFrame, perturbations: int) -> dict[str, Measured]
         for kind, count in ((RANDOM, perturbations), (MARGIN, len(OFFSETS))):
             parts = [matrices.get((kind, number), nothing).reindex(columns=names) for number in range(count)]
             values.append(np.stack([part.to_numpy(dtype=float) for part in parts], axis=1))
-        found[feature_set] = Measured(names, np.array(patients, dtype=str), *values)
+        found[modality] = Measured(names, np.array(patients, dtype=str), *values)
     return found
 
 
@@ -186,17 +186,17 @@ def stability_table(
         reason``. What is not judged is kept. A feature that no training patient of the fit has is left out.
     """
     tables = [pd.DataFrame(columns=COLUMNS).astype(TYPES)]
-    for feature_set, data in sets.items():
+    for modality, data in sets.items():
         for fit, train in training.items():
             rows = np.flatnonzero(np.isin(data.patients, list(train)))
             table = _judged(data.features, icc_1_1(data.random[rows]), icc_2_1(data.margin[rows]), settings)
-            tables.append(table.assign(fit=fit, set=feature_set)[COLUMNS].astype(TYPES))
+            tables.append(table.assign(fit=fit, modality=modality)[COLUMNS].astype(TYPES))
     return pd.concat(tables, ignore_index=True)
 
 
-def unstable_features(table: pd.DataFrame, fit: str, feature_set: str) -> dict[str, str]:
+def unstable_features(table: pd.DataFrame, fit: str, modality: str) -> dict[str, str]:
     """Features of one fit and set that are not kept → why."""
-    chosen = table[(table["fit"] == fit) & (table["set"] == feature_set) & ~table["kept"]]
+    chosen = table[(table["fit"] == fit) & (table["modality"] == modality) & ~table["kept"]]
     return dict(zip(chosen["feature"], chosen["reason"], strict=True))
 
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from metaswin.cohort.fits import fit_name
 from metaswin.cohort.folds import Folds, OuterFold
-from metaswin.config.features import SETS
+from metaswin.config.features import RADIOMICS
 from metaswin.config.prediction import BundleSettings
 from metaswin.core.files import atomic, read_json, read_table, write_json
 from metaswin.features.fit_tables import fit_table, kept_features
@@ -57,7 +57,7 @@ class MemberFiles:
 
     def sources(self, clinical: str, anatomy: str | None, fit: str) -> SourceFiles:
         """What the models of this outer fold read."""
-        tables = {(fit, name): path for name in SETS for path in [getattr(self, name)] if path}
+        tables = {(fit, name): path for name in RADIOMICS for path in [getattr(self, name)] if path}
         return SourceFiles(clinical, tables, self.volume, anatomy, self.deep)
 
 
@@ -123,7 +123,7 @@ def freeze_member(
         save_file(tensors, temporary)
     if files.selection:
         selection = read_table(files.selection)
-        write_json(folder / SELECTION, {name: kept_features(selection, rows.final, name) for name in SETS})
+        write_json(folder / SELECTION, {name: kept_features(selection, rows.final, name) for name in RADIOMICS})
     _write_harmonisation(folder, files, rows.final)
     if files.network and any(arm.deep for arm in arms):
         _copy(files.network, folder / NETWORK)
@@ -155,9 +155,9 @@ class FrozenFeatures:
         harmoniser = load_harmoniser(str(facts), values, used, clinical) if facts.is_file() else None
         return cls(read_json(kept) if kept.is_file() else {}, fit_name(fold), harmoniser)
 
-    def table(self, matrix: pd.DataFrame, feature_set: str) -> pd.DataFrame:
+    def table(self, matrix: pd.DataFrame, modality: str) -> pd.DataFrame:
         """Features of one set as the final fit sees them, see `metaswin.features.fit_tables.fit_table`."""
-        return fit_table(matrix, self.kept[feature_set], self.fit, feature_set, self.harmoniser)
+        return fit_table(matrix, self.kept[modality], self.fit, modality, self.harmoniser)
 
 
 def read_reference(folder: Path, arm: str) -> Reference:

@@ -11,7 +11,7 @@ from metaswin.cohort.clinical_table import read_rows
 from metaswin.cohort.sheets import read_feature_ids, read_sheet
 from metaswin.config.cohort import ClinicalSettings
 from metaswin.config.feature_sets import CLINICAL, clinical_sets
-from metaswin.config.features import SETS
+from metaswin.config.features import RADIOMICS
 from metaswin.core.files import atomic, read_table
 from metaswin.features.encoder import CategoryColumn, NumericColumn
 from metaswin.features.matrix import VOLUME, region_of, tumor_volume, wide
@@ -121,7 +121,7 @@ class NewData:
         """Values of this patient that the arm has to make up, and what it takes instead."""
         found = []
         for block, encoder in arm.encoders.items():
-            if block in SETS:
+            if block in RADIOMICS:
                 names = [column.name for column in encoder.columns if isinstance(column, NumericColumn)]
                 found += self._assumed_features(block, names, patient)
             elif block == "deep":
@@ -137,7 +137,7 @@ class NewData:
 
     def value(self, modality: str, feature: str, patient: str) -> float | str | None:
         """What was measured: a number, a category as it was written, or None where it is missing."""
-        table = self.features.get(modality) if modality in SETS else self._plain(modality)
+        table = self.features.get(modality) if modality in RADIOMICS else self._plain(modality)
         if table is None or feature not in table or pd.isna(value := table.at[patient, feature]):
             return None
         return value.strip() if isinstance(value, str) else float(value)
@@ -190,7 +190,7 @@ def load_new(
     sources = load_sources(patients, SourceFiles(clinical, {}, anatomy=anatomy), wanted)
     volume = tumor_volume(volumes, pd.DataFrame({"patient": [], "region": []}) if long is None else long)
     sources = replace(sources, volume=volume.reindex(patients) if len(volume) else None)
-    matrices = {} if long is None else {name: wide(long, name, patients) for name in SETS if name in blocks}
+    matrices = {} if long is None else {name: wide(long, name, patients) for name in RADIOMICS if name in blocks}
     return NewData(sources, matrices, patches)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from metaswin.cohort.predictors import UNKNOWN, normalised
-from metaswin.config.features import SETS
+from metaswin.config.features import RADIOMICS
 from metaswin.config.imaging import PatchesSettings
 from metaswin.config.models import DeepSettings
 from metaswin.evaluation.shapley import column_players, exact_shares, logit_of, modality_players, sampled_shares
@@ -158,7 +158,7 @@ def score_members(
                 distances.append(pd.DataFrame({"patient": patients, "percentile": percentile}).assign(**where))
             for patient in patients:
                 assumed[patient].update(dict.fromkeys(new.assumed(fitted, patient)))
-            if frozen.harmoniser is not None and set(SETS) & set(arm.blocks):
+            if frozen.harmoniser is not None and set(RADIOMICS) & set(arm.blocks):
                 batch = frozen.harmoniser.rows["batch"].reindex(patients)
                 unharmonised |= set(batch.index[~batch.isin(frozen.harmoniser.batches[frozen.fit])])
     nothing = pd.DataFrame(columns=["patient", "percentile", "repeat", "fold"])
@@ -207,7 +207,7 @@ def _tables(
     """Raw columns of the arm's blocks for its patients."""
     sources = replace(new.sources, deep=None if deep is None else deep.reindex(new.patients))
     tables = {
-        block: frozen.table(new.features[block], block) if block in SETS else sources.table(block, frozen.fit)[0]
+        block: frozen.table(new.features[block], block) if block in RADIOMICS else sources.table(block, frozen.fit)[0]
         for block in fitted.encoders
     }
     return {block: table.loc[list(patients)] for block, table in tables.items()}

@@ -125,7 +125,7 @@ def endpoint_view(
         "strata_arms": [(endpoint.label(arm), head) for arm, head in tables.strata_arms(endpoint)],
         "selected": tables.selected_features(endpoint, settings.selected_features),
         "steps": tables.selection_steps(endpoint),
-        "stability": {row["set"]: row for row in tables.stability_rows(endpoint)},
+        "stability": {row["modality"]: row for row in tables.stability_rows(endpoint)},
         "patients": patients_view(endpoint).to_dict("records"),
         "arms": arms,
         "charts": {kind: chart for kind, chart in charts.items() if _shown(kind, chart, endpoint)},

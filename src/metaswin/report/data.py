@@ -15,7 +15,7 @@ from metaswin.core.problems import public_table
 from metaswin.core.status import read_status
 from metaswin.evaluation.comparisons import controls
 
-STABILITY = ["endpoint", "repeat", "fit", "set", "feature", "patients", "low", "judged", "kept", "reason"]
+STABILITY = ["endpoint", "repeat", "fit", "modality", "feature", "patients", "low", "judged", "kept", "reason"]
 
 
 @dataclass(frozen=True)

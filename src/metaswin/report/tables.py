@@ -95,14 +95,14 @@ def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str,
     found: dict[str, pd.DataFrame] = {}
     if not len(endpoint.selection):
         return found
-    for name, table in endpoint.selection.groupby("set", sort=False):
+    for name, table in endpoint.selection.groupby("modality", sort=False):
         kept = table[table["kept"]].groupby("feature").agg(folds=("kept", "size"), importance=("importance", "mean"))
         kept = kept.reset_index().sort_values(["folds", "importance", "feature"], ascending=[False, False, True])
         folds = len(table[["repeat", "fold"]].drop_duplicates())
         found[name] = kept.head(limit).assign(of=folds) if limit else kept.assign(of=folds)
     stability = endpoint.rows("stability")
     if stability is not None:
-        low = stability.groupby(["set", "feature"])["low"].median()
+        low = stability.groupby(["modality", "feature"])["low"].median()
         found = {
             name: table.assign(low=low.reindex([(name, f) for f in table["feature"]]).to_numpy())
             for name, table in found.items()
@@ -116,12 +116,12 @@ def stability_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     if table is None:
         return []
     rows = []
-    for name, part in table.groupby("set", sort=False):
+    for name, part in table.groupby("modality", sort=False):
         folds = len(part[["repeat", "fold"]].drop_duplicates())
         judged = part[part["judged"]]
         why = "" if len(judged) else "; ".join(sorted(set(part["reason"]) - {""}))
         counts = {"features": len(part) / folds, "judged": len(judged) / folds, "stable": judged["kept"].sum() / folds}
-        rows.append({"set": name, "patients": part["patients"].median(), "why": why, **counts})
+        rows.append({"modality": name, "patients": part["patients"].median(), "why": why, **counts})
     return rows
 
 
@@ -130,7 +130,7 @@ def selection_steps(endpoint: Endpoint) -> dict[str, list[tuple[str, float]]]:
     found: dict[str, list[tuple[str, float]]] = {}
     if not len(endpoint.selection):
         return found
-    for name, table in endpoint.selection.groupby("set", sort=False):
+    for name, table in endpoint.selection.groupby("modality", sort=False):
         counts = table.groupby(["repeat", "fold"])["step"].value_counts().unstack(fill_value=0)
         means = counts.mean()
         found[name] = [(text, float(means[step])) for step, text in STEPS.items() if step in means]
@@ -172,7 +172,7 @@ def csv_tables(endpoint: Endpoint, data: ReportData) -> dict[str, pd.DataFrame]:
     summary = endpoint.tables["summary"].drop(columns="endpoint")
     summary = summary.sort_values(["arm", "head"], key=lambda c: c.map(endpoint.arms.index) if c.name == "arm" else c)
     alone = {row["arm"] for row in modality_rows(endpoint, paper=False)}
-    selected = [table.assign(set=name) for name, table in selected_features(endpoint).items()]
+    selected = [table.assign(modality=name) for name, table in selected_features(endpoint).items()]
     return {
         "baseline": baseline_table(baseline_rows(endpoint, data)),
         "modalities": summary[summary["arm"].isin(alone)],
@@ -180,7 +180,7 @@ def csv_tables(endpoint: Endpoint, data: ReportData) -> dict[str, pd.DataFrame]:
         **{name: endpoint.tables[name].drop(columns="endpoint") for name in ("folds", "strata", "comparisons", "roc")},
         "selected": pd.concat(selected)
         if selected
-        else pd.DataFrame(columns=["feature", "folds", "importance", "of", "set"]),
+        else pd.DataFrame(columns=["feature", "folds", "importance", "of", "modality"]),
         "patients": patient_rows(endpoint),
         **{name: _evidence(endpoint, name) for name in EVIDENCE},
     }

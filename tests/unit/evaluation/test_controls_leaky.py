@@ -7,7 +7,7 @@ from controls_run import NoiseCohort
 from sklearn.metrics import roc_auc_score
 
 from metaswin.cohort.folds import Folds, leaky_training, outer_fits
-from metaswin.config.features import SETS, SelectionSettings
+from metaswin.config.features import RADIOMICS, SelectionSettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import read_json, read_table
 from metaswin.features.fit_tables import selections
@@ -30,7 +30,11 @@ def test_selection_when_test_rows_are_corrupted_then_the_leaky_one_changes_and_t
     for training, same in [(Folds.training, True), (leaky_training, False)]:
         clean, changed = (
             selections(
-                {name: wide(long, name, folds.patients) for name in SETS}, folds.labels, training(folds), SETTINGS, 3
+                {name: wide(long, name, folds.patients) for name in RADIOMICS},
+                folds.labels,
+                training(folds),
+                SETTINGS,
+                3,
             )
             for long, folds in [(features, Folds.of(table, 0)), (spoilt, Folds.of(wrong, 0))]
         )

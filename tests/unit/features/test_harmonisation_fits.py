@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from metaswin.cohort.folds import Folds, all_fits, left_out
-from metaswin.config.features import SETS, HarmonisationSettings, SelectionSettings
+from metaswin.config.features import RADIOMICS, HarmonisationSettings, SelectionSettings
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table, write_table
 from metaswin.features.fit_tables import SelectionInputs, kept_features, select_features
@@ -77,8 +77,8 @@ class Cohort:
     def maker(self) -> pd.Series:
         return self.tables["used"].set_index("patient")["manufacturer"]
 
-    def matrix(self, feature_set: str = "radiomics") -> pd.DataFrame:
-        return wide(self.tables["features"], feature_set, self.folds.patients)
+    def matrix(self, modality: str = "radiomics") -> pd.DataFrame:
+        return wide(self.tables["features"], modality, self.folds.patients)
 
     def train(self, fit: str) -> list[str]:
         return self.folds.training([fit])[fit]
@@ -92,7 +92,7 @@ class Cohort:
         outputs = [self.path(name) for name in ("facts.json", "values.safetensors", "rows.parquet")]
         harmonise(HarmonisationInputs(**inputs), HarmonisationOutputs(*outputs), 1, settings)
         fitted = {"harmonisation": outputs[0], "harmonisation_values": outputs[1]}
-        tables = {(fit, name): self.path(f"{fit}-{name}.parquet") for fit in all_fits(K) for name in SETS}
+        tables = {(fit, name): self.path(f"{fit}-{name}.parquet") for fit in all_fits(K) for name in RADIOMICS}
         own = self.path("selection.parquet"), self.path("volume.parquet")
         few = SelectionSettings(trees=10, keep=3)
         select_features(SelectionInputs(**inputs, **fitted), *own, tables, "dm", 1, few, 3)
@@ -132,7 +132,7 @@ def test_facts_when_written_then_batches_are_counted_by_training_rows_of_each_fi
         assert own["batches"] == run.maker[train].str.casefold().value_counts().to_dict()
         assert own["fitted"] == ["ge", "philips", "siemens"]
         assert own["without_batch"] == run.maker[train].isna().sum()
-        assert own["sets"]["radiomics"] == {"harmonised": 6, "left_alone": {}}
+        assert own["modalities"]["radiomics"] == {"harmonised": 6, "left_alone": {}}
 
 
 def test_rows_when_written_then_each_patient_has_a_state_in_each_fit(run):
@@ -152,7 +152,7 @@ def test_rows_when_written_then_each_patient_has_a_state_in_each_fit(run):
 def test_tables_when_harmonised_then_each_fit_sees_the_values_of_its_own_harmonisation(run):
     harmoniser, selection = run.load(), read_table(run.path("selection.parquet"))
     for fit in ("without-0", "without-1-3"):
-        for name in SETS:
+        for name in RADIOMICS:
             expected = harmoniser.apply(run.matrix(name), fit, name)[kept_features(selection, fit, name)]
             found = read_table(run.path(f"{fit}-{name}.parquet")).set_index("patient")
             pd.testing.assert_frame_equal(found, expected, check_index_type=False)
@@ -184,7 +184,7 @@ def test_harmonisation_when_rows_of_a_fold_are_corrupted_then_exactly_the_fits_t
     selections = [read_table(cohort.path("selection.parquet")) for cohort in (run, other)]
     for fit in all_fits(K):
         arrays = [
-            [getattr(found.fits[fit, name], array).tobytes() for name in SETS for array in ARRAYS]
+            [getattr(found.fits[fit, name], array).tobytes() for name in RADIOMICS for array in ARRAYS]
             for found in harmonisers
         ]
         chosen = [table[table["fit"] == fit] for table in selections]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metaswin.cohort.folds import Folds, all_fits, leaky_training
-from metaswin.config.features import SETS, HarmonisationSettings, SelectionSettings
+from metaswin.config.features import RADIOMICS, HarmonisationSettings, SelectionSettings
 from metaswin.core.files import read_table
 from metaswin.features.fit_tables import SelectionInputs, fit_table, kept_features, select_features, selections
 from metaswin.features.harmonisation import fit_harmoniser
@@ -52,7 +52,7 @@ def patients() -> list[str]:
 
 
 def matrices(features: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {name: wide(features, name, patients()) for name in SETS}
+    return {name: wide(features, name, patients()) for name in RADIOMICS}
 
 
 def selected(features: pd.DataFrame, table: pd.DataFrame, repeat: int = 0, training=None) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def run(folder: Path, features: pd.DataFrame, folds: pd.DataFrame, used: pd.Data
     for name, table in [("features", features), ("folds", folds), ("used", used)]:
         table.to_parquet(folder / f"in-{name}.parquet")
     inputs = SelectionInputs(*(str(folder / f"in-{name}.parquet") for name in ("features", "folds", "used")))
-    tables = {(fit, name): str(folder / f"{fit}-{name}.parquet") for fit in all_fits(K) for name in SETS}
+    tables = {(fit, name): str(folder / f"{fit}-{name}.parquet") for fit in all_fits(K) for name in RADIOMICS}
     own = str(folder / "selection.parquet"), str(folder / "volume.parquet")
     select_features(inputs, *own, tables, "dm", 1, SETTINGS, 3, **options)
     return folder
@@ -94,11 +94,11 @@ def test_wide_when_a_region_never_has_a_feature_then_there_is_no_such_column(fea
 
 def test_selections_cover_every_fit_and_set(features: pd.DataFrame, folds: pd.DataFrame) -> None:
     table = selected(features, folds)
-    assert table.groupby(["fit", "set"]).size().to_dict() == {
+    assert table.groupby(["fit", "modality"]).size().to_dict() == {
         (fit, name): 5 * regions for fit in all_fits(K) for name, regions in [("radiomics", 1), ("peri_radiomics", 2)]
     }
-    assert (table.groupby(["fit", "set"])["kept"].sum() == 3).all()
-    missing = table[(table["step"] == "missing") & (table["set"] == "radiomics")]
+    assert (table.groupby(["fit", "modality"])["kept"].sum() == 3).all()
+    missing = table[(table["step"] == "missing") & (table["modality"] == "radiomics")]
     assert not len(missing)
 
 
@@ -136,7 +136,7 @@ def test_fit_table_holds_the_kept_features_as_they_are_best_rank_first(
 ) -> None:
     table, matrix = selected(features, folds), wide(features, "peri_radiomics", patients())
     kept = kept_features(table, "without-1-3", "peri_radiomics")
-    own = table[(table["fit"] == "without-1-3") & (table["set"] == "peri_radiomics")].set_index("feature")
+    own = table[(table["fit"] == "without-1-3") & (table["modality"] == "peri_radiomics")].set_index("feature")
     assert own.loc[kept, "rank"].tolist() == [1, 2, 3]
     found = fit_table(matrix, kept, "without-1-3", "peri_radiomics", None)
     pd.testing.assert_frame_equal(found, matrix[kept])
@@ -198,7 +198,7 @@ def test_select_features_when_a_set_is_not_there_then_its_tables_have_patients_o
     assert read_table(path).columns.tolist() == ["patient"]
     assert read_table(path)["patient"].tolist() == patients()
     assert pq.read_schema(path).metadata[b"candidates"] == b"0"
-    assert set(read_table(folder / "selection.parquet")["set"]) == {"radiomics"}
+    assert set(read_table(folder / "selection.parquet")["modality"]) == {"radiomics"}
 
 
 def test_select_features_when_leaky_then_every_fit_selects_on_all_known_rows(

@@ -6,7 +6,7 @@ import pytest
 
 from metaswin.cohort.fits import all_fits, left_out
 from metaswin.cohort.folds import Folds
-from metaswin.config.features import SETS, SelectionSettings, StabilitySettings
+from metaswin.config.features import RADIOMICS, SelectionSettings, StabilitySettings
 from metaswin.config.load import load
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table, write_table
@@ -55,9 +55,9 @@ def judged(table, training=None, settings=SETTINGS):
 def test_table_when_features_are_known_then_only_the_steady_one_is_kept_and_the_reason_names_the_masks():
     table = judged(perturbed())
     assert table.columns.tolist() == COLUMNS
-    assert set(table["set"]) == {"radiomics", "peri_radiomics"}
-    for feature_set, region in (("radiomics", "tumor"), ("peri_radiomics", "ring_0_10mm")):
-        rows = table[table["set"] == feature_set].set_index("feature")
+    assert set(table["modality"]) == {"radiomics", "peri_radiomics"}
+    for modality, region in (("radiomics", "tumor"), ("peri_radiomics", "ring_0_10mm")):
+        rows = table[table["modality"] == modality].set_index("feature")
         assert rows["kept"].to_dict() == {
             f"{region}__steady": True,
             f"{region}__noisy": False,
@@ -99,11 +99,11 @@ def test_table_when_a_perturbation_is_missing_then_its_patient_is_left_out_of_th
     data = perturbed()
     lost = (data["patient"] == "P03") & (data["region"] == "tumor") & (data["kind"] == "margin") & (data["number"] == 0)
     table = judged(data[~lost])
-    assert table.loc[table["set"] == "radiomics", "patients"].eq(39).all()
-    assert table.loc[table["set"] == "peri_radiomics", "patients"].eq(40).all()
+    assert table.loc[table["modality"] == "radiomics", "patients"].eq(39).all()
+    assert table.loc[table["modality"] == "peri_radiomics", "patients"].eq(40).all()
     nobody = judged(data[~((data["kind"] == "random") & (data["number"] == 2) & (data["region"] == "tumor"))])
-    assert nobody.loc[nobody["set"] == "radiomics", "patients"].eq(0).all()
-    assert nobody.loc[nobody["set"] == "radiomics", "kept"].all()
+    assert nobody.loc[nobody["modality"] == "radiomics", "patients"].eq(0).all()
+    assert nobody.loc[nobody["modality"] == "radiomics", "kept"].all()
 
 
 def test_table_when_a_feature_is_the_same_in_all_patients_then_it_is_not_judged():
@@ -153,7 +153,7 @@ def cohort():
 def selected(features, table, stability=None, keep=3):
     """Selections of every fit."""
     folds = Folds.of(table, 0)
-    matrices = {name: wide(features, name, folds.patients) for name in SETS}
+    matrices = {name: wide(features, name, folds.patients) for name in RADIOMICS}
     few = SelectionSettings(trees=10, keep=keep)
     return selections(matrices, folds.labels, folds.training(), few, seed=1, stability=stability)
 
@@ -163,7 +163,7 @@ def test_selection_when_features_are_unstable_then_their_step_is_unstable_and_th
     table = judged(perturbed(), Folds.of(folds, 0).training())
     found = selected(features, folds, table)
     for fit in all_fits(4):
-        rows = found[(found["fit"] == fit) & (found["set"] == "radiomics")].set_index("feature")
+        rows = found[(found["fit"] == fit) & (found["modality"] == "radiomics")].set_index("feature")
         assert rows["step"].to_dict() == {
             "tumor__steady": "kept",
             "tumor__noisy": "unstable",

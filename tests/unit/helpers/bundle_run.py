@@ -9,7 +9,7 @@ import pandas as pd
 from fusion_run import FEATURES, FITS, PLACE, FoldRun, draw
 
 from metaswin.config.cohort import ClinicalSettings
-from metaswin.config.features import SETS
+from metaswin.config.features import RADIOMICS
 from metaswin.config.model import Config
 from metaswin.config.prediction import BundleSettings, PredictSettings
 from metaswin.core.files import read_table, write_json, write_table
@@ -69,7 +69,7 @@ def member_files(run: FoldRun) -> dict[str, str]:
             "harmonisation": str(run.folder / "harmonisation.json"),
             "harmonisation_values": str(run.folder / "harmonisation.safetensors"),
         }
-    return files | {name: run.table(FITS[0], name) for name in SETS}
+    return files | {name: run.table(FITS[0], name) for name in RADIOMICS}
 
 
 def freeze_run(run: FoldRun, output: Path) -> Frozen:

@@ -11,8 +11,7 @@ import pandas as pd
 from metaswin.cohort.folds import Place, all_fits, make_folds, outer_fits
 from metaswin.config.cohort import FoldsSettings
 from metaswin.config.evaluation import PermutationSettings
-from metaswin.config.features import SETS as SET_NAMES
-from metaswin.config.features import HarmonisationSettings, SelectionSettings, StabilitySettings
+from metaswin.config.features import RADIOMICS, HarmonisationSettings, SelectionSettings, StabilitySettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import write_json, write_table
 from metaswin.evaluation.permutation import PermutationInputs, Refitting, Study, load_study
@@ -147,7 +146,7 @@ class NoiseCohort:
             perturbed, folds = self.path("perturbed.parquet"), inputs["folds"]
             judge_stability(perturbed, folds, more["stability"], "dm", 0, self.stability)
         tables = {
-            (fit, name): str(folder / f"{fit}-{name}.parquet") for fit in all_fits(self.folds.k) for name in SET_NAMES
+            (fit, name): str(folder / f"{fit}-{name}.parquet") for fit in all_fits(self.folds.k) for name in RADIOMICS
         }
         own = str(folder / "selection.parquet"), str(folder / "volume.parquet")
         inputs = SelectionInputs(**inputs, **more)
@@ -160,7 +159,7 @@ class NoiseCohort:
         fits = outer_fits(fold, self.folds.k)
         files = SourceFiles(
             self.path("clinical.parquet"),
-            {(fit, name): str(selected / f"{fit}-{name}.parquet") for fit in fits for name in SET_NAMES},
+            {(fit, name): str(selected / f"{fit}-{name}.parquet") for fit in fits for name in RADIOMICS},
             volume=str(selected / "volume.parquet"),
             deep=self.path(f"deep-{fold}.parquet"),
         )

@@ -9,8 +9,7 @@ import pandas as pd
 
 from metaswin.cohort.fits import outer_fits
 from metaswin.cohort.folds import Folds, Place
-from metaswin.config.features import SETS as FEATURE_SETS
-from metaswin.config.features import HarmonisationSettings
+from metaswin.config.features import RADIOMICS, HarmonisationSettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import write_table
 from metaswin.features.fit_tables import fit_table, kept_features
@@ -54,14 +53,14 @@ class FoldRun:
     def path(self, name: str) -> str:
         return str(self.folder / f"{name}.parquet")
 
-    def table(self, fit: str, feature_set: str) -> str:
+    def table(self, fit: str, modality: str) -> str:
         """Where the features lie as a fit sees them."""
-        return self.path(f"tables/{fit}-{feature_set}")
+        return self.path(f"tables/{fit}-{modality}")
 
     @property
     def files(self) -> SourceFiles:
         if "features" in self.has:
-            tables = {(fit, name): self.table(fit, name) for fit in FITS for name in FEATURE_SETS}
+            tables = {(fit, name): self.table(fit, name) for fit in FITS for name in RADIOMICS}
             volume = self.path("volume")
         else:
             tables, volume = {}, None
@@ -80,7 +79,7 @@ class FoldRun:
         if "features" not in self.has:
             return self
         folds = Folds.of(self.folds, PLACE.repeat)
-        matrices = {name: wide(self.features, name, folds.patients) for name in FEATURE_SETS}
+        matrices = {name: wide(self.features, name, folds.patients) for name in RADIOMICS}
         harmoniser = None
         if self.harmonisation is not None:
             settings = HarmonisationSettings(**self.harmonisation)
@@ -152,8 +151,8 @@ def draw(folder: Path, n: int = 60, seed: int = 0) -> FoldRun:
 def _selection(fit: str, i: int) -> pd.DataFrame:
     """Features 0 and 1 + i are kept, so that every fit keeps others."""
     tables = []
-    for feature_set, region in [("radiomics", "tumor"), ("peri_radiomics", "ring_0_10mm")]:
-        table = pd.DataFrame({"fit": fit, "set": feature_set, "feature": [f"{region}__{name}" for name in FEATURES]})
+    for modality, region in [("radiomics", "tumor"), ("peri_radiomics", "ring_0_10mm")]:
+        table = pd.DataFrame({"fit": fit, "modality": modality, "feature": [f"{region}__{name}" for name in FEATURES]})
         kept = [j in (0, 1 + i) for j in range(len(FEATURES))]
         table = table.assign(kept=kept, step=np.where(kept, "kept", "rank"), reason="")
         table["rank"] = np.where(kept, table.index + 1.0, 9.0)

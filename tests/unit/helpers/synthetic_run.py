@@ -239,5 +239,5 @@ def _selection(fit: str, rng: np.random.Generator) -> pd.DataFrame:
         step = np.where(kept, "kept", rng.choice(["missing", "constant", "correlated", "rank"], len(names)))
         importance = np.where(kept, rng.random(len(names)) / 5, np.nan)
         table = pd.DataFrame({"feature": [f"{region}__{name}" for name in names], "kept": kept, "step": step})
-        parts.append(table.assign(fit=fit, set=kind, reason="", rank=np.nan, importance=importance))
+        parts.append(table.assign(fit=fit, modality=kind, reason="", rank=np.nan, importance=importance))
     return pd.concat(parts, ignore_index=True)

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import SimpleITK as sitk
-from controls_run import FUSION, SEED, SET_NAMES, SETS, NoiseCohort
+from controls_run import FUSION, RADIOMICS, SEED, SETS, NoiseCohort
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from patch_file import collected
@@ -86,7 +86,7 @@ def fit(cohort: NoiseCohort, fold: int) -> Path:
     selected = cohort.select()
     files = SourceFiles(
         cohort.path("clinical.parquet"),
-        {(name, kind): str(selected / f"{name}-{kind}.parquet") for name in outer_fits(fold, K) for kind in SET_NAMES},
+        {(name, kind): str(selected / f"{name}-{kind}.parquet") for name in outer_fits(fold, K) for kind in RADIOMICS},
         volume=str(selected / "volume.parquet"),
         deep=cohort.path(f"deep-{fold}.parquet"),
     )
@@ -154,11 +154,11 @@ def test_fits_when_rows_of_a_fold_are_corrupted_then_those_that_leave_it_out_sta
             first, second = (table[table["fit"] == name].reset_index(drop=True) for table in pair)
             assert first.equals(second) == stays
         own = [{key: value.tobytes() for key, value in found.items() if key.startswith(f"{name}/")} for found in arrays]
-        assert len(own[0]) == 5 * len(SET_NAMES)
+        assert len(own[0]) == 5 * len(RADIOMICS)
         assert (own[0] == own[1]) == stays
         assert (facts[0][name] == facts[1][name]) or not stays
         if stays:
-            for kind in SET_NAMES:
+            for kind in RADIOMICS:
                 seen = [read_table(folder / f"{name}-{kind}.parquet").set_index("patient") for folder in folders]
                 pd.testing.assert_frame_equal(*(table.drop(index=spoilt) for table in seen), check_exact=True)
                 assert len(seen[0].columns)

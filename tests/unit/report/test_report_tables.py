@@ -10,7 +10,7 @@ from metaswin.report.tables import patient_rows, selected_features, selection_st
 
 def selection(rows) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["fold", "feature", "step", "importance"])
-    return table.assign(repeat=0, set="radiomics", kept=table["step"] == "kept")
+    return table.assign(repeat=0, modality="radiomics", kept=table["step"] == "kept")
 
 
 def view(**tables) -> Endpoint:
@@ -72,7 +72,7 @@ def test_patient_rows_call_by_the_fold_threshold_and_leave_missing_ones_uncalled
 
 STABLE = pd.DataFrame(
     {
-        "set": "radiomics",
+        "modality": "radiomics",
         "feature": ["a", "b", "a", "b"],
         "fold": [0, 0, 1, 1],
         "repeat": 0,

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from metaswin.config.features import SETS, SelectionSettings
+from metaswin.config.features import RADIOMICS, SelectionSettings
 from metaswin.core.joblog import job
 from metaswin.features.fit_tables import SelectionInputs, select_features
 
@@ -12,7 +12,7 @@ with job(snakemake.log[0]):
         SelectionInputs(**{name: path or None for name, path in snakemake.input.items()}),
         selection=snakemake.output.selection,
         volume=snakemake.output.volume,
-        tables=dict(zip(product(snakemake.params.fits, SETS), snakemake.output.tables, strict=True)),
+        tables=dict(zip(product(snakemake.params.fits, RADIOMICS), snakemake.output.tables, strict=True)),
         endpoint=snakemake.wildcards.endpoint,
         repeat=int(snakemake.wildcards.repeat),
         settings=SelectionSettings(**snakemake.params.settings),
