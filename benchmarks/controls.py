@@ -1,6 +1,6 @@
 """Time of one permutation of the outcome, on tables drawn at random.
 
-    python benchmarks/controls.py [--patients 400] [--features 300] [--penalty fixed] [--head network]
+    python benchmarks/controls.py [--patients 400] [--features 300] [--penalty fixed] [--classifier network]
 
 Half of the features are the tumour's, half the ring's. They come in groups of six that are correlated, as radiomics
 features are, so that the filter leaves about a sixth. `--features 0` has clinical columns alone. 5 folds, one endpoint.
@@ -76,7 +76,9 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=400)
     parser.add_argument("--features", type=int, default=300)
     parser.add_argument("--penalty", default="fixed", choices=["fixed", "chosen"])
-    parser.add_argument("--head", default="network", choices=["network", "logistic"], help="of the headline arm")
+    parser.add_argument(
+        "--classifier", default="network", choices=["network", "logistic"], help="of the primary feature set"
+    )
     parser.add_argument("--permutations", type=int, default=3)
     arguments = parser.parse_args()
     settings = Refitting(
@@ -86,7 +88,7 @@ def main() -> None:
         FusionSettings(clinical_set="staging"),
         PermutationSettings(penalty=arguments.penalty),
         seed=1,
-        headline_head=arguments.head,
+        primary_classifier=arguments.classifier,
         has_deep=arguments.features > 0,
         stability=StabilitySettings(),
     )

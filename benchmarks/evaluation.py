@@ -2,7 +2,7 @@
 
     python benchmarks/evaluation.py [--patients 3346] [--repeats 5] [--strata 8] [--profile]
 
-One endpoint at a horizon, 12 arms with two heads each, five folds a repeat; strata of four levels.
+One endpoint at a horizon, 12 feature sets with two classifiers each, five folds a repeat; strata of four levels.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from metaswin.core.files import write_json, write_table
 from metaswin.evaluation.evaluate import EvaluationInputs, EvaluationOutputs, evaluate
 
 HORIZON = 730.5
-ARMS = [
+FEATURE_SETS = [
     "clinical:staging", "radiomics", "peri_radiomics", "deep", "clinical+radiomics", "clinical+peri_radiomics",
     "clinical+deep", "radiomics+peri_radiomics", "radiomics+deep", "peri_radiomics+deep",
     "clinical+radiomics+peri_radiomics+deep", "volume",
 ]  # fmt: skip
-HEADS = ("network", "logistic")
+CLASSIFIERS = ("network", "logistic")
 TABLES = [
     "predictions", "folds", "summary", "comparisons", "strata", "roc", "pr", "calibration", "decision", "delong",
     "sample_size", "deaths",
@@ -61,17 +61,25 @@ def draw(folder: Path, patients: int, repeats: int, strata: int) -> tuple[Evalua
         rows = folds[folds["repeat"] == place // 5].sort_values("patient")
         part = np.where(rows["fold"] == place % 5, "test", "inner")
         tables = []
-        for arm in ARMS:
-            for head in HEADS:
+        for feature_set in FEATURE_SETS:
+            for classifier in CLASSIFIERS:
                 score = 1 / (1 + np.exp(2 - risk * rng.uniform(0.3, 0.8) - rng.normal(size=patients)))
                 tables.append(
-                    pd.DataFrame({"patient": names, "arm": arm, "head": head, "part": part, "probability": score})
+                    pd.DataFrame(
+                        {
+                            "patient": names,
+                            "feature_set": feature_set,
+                            "classifier": classifier,
+                            "part": part,
+                            "probability": score,
+                        }
+                    )
                 )
         write_table(model / "predictions.parquet", pd.concat(tables, ignore_index=True))
-        arms = {arm: dict.fromkeys(HEADS, fit) for arm in ARMS}
+        feature_sets = {feature_set: dict.fromkeys(CLASSIFIERS, fit) for feature_set in FEATURE_SETS}
         write_json(model / "fits.json", {
             "endpoint": "dm", "repeat": place // 5, "fold": place % 5,
-            "headline": ARMS[-2], "modalities": [], "arms": arms, "warnings": [],
+            "primary": FEATURE_SETS[-2], "modalities": [], "feature_sets": feature_sets, "warnings": [],
         })  # fmt: skip
     inputs = EvaluationInputs(
         predictions=[str(model / "predictions.parquet") for model in models],
@@ -106,7 +114,8 @@ def main() -> None:
         wall, cpu = np.array([time.perf_counter(), time.process_time()]) - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{arguments.patients} patients, {len(ARMS)} arms, {5 * arguments.repeats} folds, {arguments.strata} strata: "
+        f"{arguments.patients} patients, {len(FEATURE_SETS)} feature sets, {5 * arguments.repeats} folds, "
+        f"{arguments.strata} strata: "
         f"{wall:.1f} s ({cpu:.1f} s of CPU), peak {peak:.0f} MB ({before:.0f} MB before)"
     )
     if arguments.profile:

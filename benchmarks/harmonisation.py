@@ -1,4 +1,4 @@
-"""Does ComBat help? The radiomics arm with and without, on simulated tables of features of four scanners.
+"""Does ComBat help? The radiomics feature set with and without, on simulated tables of features of four scanners.
 
     python -P benchmarks/harmonisation.py [--seeds 12] [--n 400] [--trees 100]
 

@@ -20,7 +20,7 @@ import pandas as pd
 
 MODES = ("cross-fitted", "in-sample")
 TEST, OTHERS, EDGE = 2000, 5, 8
-ARMS = ["clinical+deep", "deep", "clinical"]
+FEATURE_SETS = ["clinical+deep", "deep", "clinical"]
 CLINICAL = {"age": "numeric", "smoking": "category", "nodes": "category"}
 BACKBONE = {
     "epochs": 40,
@@ -136,7 +136,7 @@ def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str
         write_table(folder / "folds.parquet", data["folds"])
         networks = train_networks(data, folder, seed)
         for mode in modes:
-            settings = FusionSettings(arms=ARMS, headline_arm=ARMS[0], deep_score=mode)
+            settings = FusionSettings(feature_sets=FEATURE_SETS, primary_feature_set=FEATURE_SETS[0], deep_score=mode)
             write_table(folder / "deep.parquet", score_table(networks, data, mode))
             outputs = FoldOutputs(*(str(folder / mode / key) for key in ("predictions", "fits", "models")))
             files = SourceFiles(str(folder / "clinical.parquet"), {}, deep=str(folder / "deep.parquet"))
@@ -150,11 +150,22 @@ def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str
                 ThresholdRule(),
                 seed,
             )
-            fits, predicted = read_json(outputs.fits)["arms"], read_table(outputs.predictions)
-            for (arm, head), rows in predicted[predicted["part"] == "test"].groupby(["arm", "head"]):
+            fits, predicted = read_json(outputs.fits)["feature_sets"], read_table(outputs.predictions)
+            for (feature_set, classifier), rows in predicted[predicted["part"] == "test"].groupby(
+                ["feature_set", "classifier"]
+            ):
                 found = test_metrics(rows["probability"].to_numpy(), risk[rows["patient"]].to_numpy())
-                gap = fits[arm][head]["auc_train"] - found["auc"]
-                records.append({"seed": seed, "mode": mode, "arm": arm, "head": head, **found, "gap": gap})
+                gap = fits[feature_set][classifier]["auc_train"] - found["auc"]
+                records.append(
+                    {
+                        "seed": seed,
+                        "mode": mode,
+                        "feature_set": feature_set,
+                        "classifier": classifier,
+                        **found,
+                        "gap": gap,
+                    }
+                )
     return records
 
 
@@ -188,13 +199,14 @@ def main() -> None:
         records += run_seed(seed, arguments.train, arguments.columns, arguments.signal, arguments.modes)
     table = pd.DataFrame(records)
     print(f"{arguments.seeds} seeds, {time.process_time() - start:.0f} s of CPU")
-    for (arm, head), rows in table.groupby(["arm", "head"], sort=False):
+    for (feature_set, classifier), rows in table.groupby(["feature_set", "classifier"], sort=False):
         wide = rows.pivot(index="seed", columns="mode")
         for mode in arguments.modes:
             mean = {key: wide[key][mode].mean() for key in ("auc", "slope", "brier", "gap")}
             paired = wide["auc"][mode] - wide["auc"][arguments.modes[0]]
             print(
-                f"{arm:14} {head:8} {mode:16} AUC {mean['auc']:.3f} ({paired.mean():+.3f} ± {paired.sem():.3f})  "
+                f"{feature_set:14} {classifier:8} {mode:16} AUC {mean['auc']:.3f} "
+                f"({paired.mean():+.3f} ± {paired.sem():.3f})  "
                 f"slope {mean['slope']:.2f}  Brier {mean['brier']:.4f}  train - test {mean['gap']:+.3f}"
             )
 

@@ -2,7 +2,8 @@
 
     python benchmarks/report.py [--patients 3346] [--repeats 5] [--pictures 3346]
 
-Evaluated predictions are those of ``benchmarks/evaluation.py``: one endpoint, 12 arms with two heads each, 25 folds.
+Evaluated predictions are those of ``benchmarks/evaluation.py``: one endpoint, 12 feature sets with two classifiers
+each, 25 folds.
 """
 
 import argparse

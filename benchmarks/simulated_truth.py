@@ -22,7 +22,7 @@ PRESETS = ["reference", "volume-only", "null"]
 COLUMNS = ["age", "sex", "smoking_status", "alcohol", "t_stage", "n_stage", "hpv", "site"]
 FUSED = "clinical+radiomics+peri_radiomics"
 ALONE = ["clinical:staging", "radiomics", "peri_radiomics", "volume"]
-HEADS = ["network", "logistic"]
+CLASSIFIERS = ["network", "logistic"]
 
 
 def configuration() -> dict:
@@ -44,7 +44,7 @@ def configuration() -> dict:
                 "death": {"column": "death_event", "time": "death_time_days"},
             }
         },
-        "fusion": {"arms": [*ALONE, "all"]},
+        "fusion": {"feature_sets": [*ALONE, "all"]},
     }
 
 
@@ -54,8 +54,8 @@ def run(preset: str, seed: int, n: int, folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row an arm and head: AUC with its interval, the difference to volume alone with its interval, and the best
-        AUC that any model could have in the population.
+        One row a feature set and classifier: AUC with its interval, the difference to volume alone with its interval,
+        and the best AUC that any model could have in the population.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -69,16 +69,18 @@ def run(preset: str, seed: int, n: int, folder: Path) -> pd.DataFrame:
     _call([*snakemake, "--", "evaluation"], folder / "snakemake.log")
     tables = folder / "results/evaluation"
     summary = pd.read_parquet(tables / "summary.parquet")
-    rows = summary[["arm", "head", "n", "events", "auc_ipcw", "auc_ipcw_low", "auc_ipcw_high"]]
+    rows = summary[["feature_set", "classifier", "n", "events", "auc_ipcw", "auc_ipcw_low", "auc_ipcw_high"]]
     differences = pd.read_parquet(tables / "comparisons.parquet").query("metric == 'auc_ipcw' and against == 'volume'")
-    differences = differences[differences["head"] == differences["against_head"]][
-        ["arm", "head", "value", "low", "high"]
+    differences = differences[differences["classifier"] == differences["against_head"]][
+        ["feature_set", "classifier", "value", "low", "high"]
     ]
     differences = differences.rename(
         columns=lambda name: f"volume_{name}" if name in ("value", "low", "high") else name
     )
     best = pd.read_json(folder / "data/simulation.json", typ="series")["population"]["auc"]["true risk"]
-    return rows.merge(differences, on=["arm", "head"], how="left").assign(preset=preset, seed=seed, best=best)
+    return rows.merge(differences, on=["feature_set", "classifier"], how="left").assign(
+        preset=preset, seed=seed, best=best
+    )
 
 
 def _call(command: list[str], log: Path) -> None:
@@ -93,18 +95,20 @@ def summarise(preset: str, rows: pd.DataFrame) -> str:
     lines = [
         f"Preset `{preset}`: {seeds} cohorts, best possible AUC {best:.3f}",
         "",
-        "| arm | head | mean AUC (SD over cohorts) | interval holds .5 | interval holds the best | volume as good |",
+        "| feature set | classifier | mean AUC (SD over cohorts) | interval contains .5 | "
+        "interval contains the best | no difference to volume shown |",
         "|---|---|---|---|---|---|",
     ]
-    for arm in [FUSED, *ALONE]:
-        for head in HEADS:
-            found = rows[(rows["arm"] == arm) & (rows["head"] == head)]
+    for feature_set in [FUSED, *ALONE]:
+        for classifier in CLASSIFIERS:
+            found = rows[(rows["feature_set"] == feature_set) & (rows["classifier"] == classifier)]
             low, high = found["auc_ipcw_low"], found["auc_ipcw_high"]
             half, top = ((low <= value) & (value <= high) for value in (0.5, best))
-            volume = f"{int((found['volume_low'] <= 0).sum())} of {seeds}" if arm == FUSED else ""
+            volume = f"{int((found['volume_low'] <= 0).sum())} of {seeds}" if feature_set == FUSED else ""
             mean = f"{found['auc_ipcw'].mean():.3f} ({found['auc_ipcw'].std():.3f})"
             lines.append(
-                f"| {arm} | {head} | {mean} | {int(half.sum())} of {seeds} | {int(top.sum())} of {seeds} | {volume} |"
+                f"| {feature_set} | {classifier} | {mean} | {int(half.sum())} of {seeds} | "
+                f"{int(top.sum())} of {seeds} | {volume} |"
             )
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
     python -P benchmarks/survival_coverage.py [--cohorts 600] [--write]
 
 A cohort has six standard normal predictors and constant hazards of metastasis and death; a fifth is lost before the
-horizon. A logistic regression of the known labels, quick to fit, takes the place of the hazard head. Targets:
+horizon. A logistic regression of the known labels, quick to fit, takes the place of the hazard model. Targets:
 
 - models: the mean true performance of models trained on 4/5 of a cohort, on 4,000 patients without loss;
 - fitted: the mean true incidence of the patients of a calibration bin.
@@ -84,13 +84,13 @@ def scored(cohort: Cohort, population: Cohort | None, seed: int) -> tuple[Surviv
         rows = pd.DataFrame({**columns, "label": cohort.label[test]})
         groups = risk_groups(risk, group_thresholds(inner, 3))
         censoring = Censoring(cohort.time[train], cohort.event[train])
-        folds.append(ScoredFold(0, fold, rows, {"arm": risk}, {"arm": groups}, censoring, ""))
+        folds.append(ScoredFold(0, fold, rows, {"feature_set": risk}, {"feature_set": groups}, censoring, ""))
         if population is not None:
             p = model.predict_proba(population.predictors)[:, 1]
             found = survival_metrics(p, population.time, population.event, population.label, HORIZON, NOBODY_LOST)
             values = {name: value.value for name, value in found.items()}
             truth.append({**values, "observed_expected": population.risk.mean() / p.mean()})
-    return SurvivalData("dm", HORIZON, "arm", ["arm"], folds, 1 / (FOLDS - 1), []), truth
+    return SurvivalData("dm", HORIZON, "feature_set", ["feature_set"], folds, 1 / (FOLDS - 1), []), truth
 
 
 def covered(intervals: list[Estimate], targets: NDArray) -> dict[str, float]:
@@ -119,13 +119,13 @@ def measure(n: int, cohorts: int) -> list[dict]:
             values = []
             for part in data.folds:
                 columns = (part.rows[name].to_numpy() for name in ("time", "event", "label"))
-                found = survival_metrics(part.risks["arm"], *columns, HORIZON, part.censoring)[metric].value
+                found = survival_metrics(part.risks["feature_set"], *columns, HORIZON, part.censoring)[metric].value
                 values.append(np.nan if found is None else found)
             bounds = BOUNDS.get(metric)
             intervals[metric].append(mean_over_folds(np.array(values), data.ratio, CONFIDENCE, bounds=bounds))
             truth[metric].append(float(np.mean([fold[metric] for fold in true])))
         table = calibration_table(data, 5, CONFIDENCE)
-        pooled = ranked(data.pooled("arm", 0), 5)
+        pooled = ranked(data.pooled("feature_set", 0), 5)
         for row in table.itertuples():
             bins.append(Estimate(row.observed, row.low, row.high))
             risks.append(float(cohort.risk[pooled["patient"][pooled["bin"] == row.bin - 1]].mean()))
@@ -144,7 +144,7 @@ def size_of_gray(n: int, cohorts: int) -> dict:
     found = []
     for seed in range(cohorts):
         data, _ = scored(draw(n, 0.0, np.random.default_rng(seed)), None, seed)
-        rows = data.pooled("arm", 0)
+        rows = data.pooled("feature_set", 0)
         result = gray_test(rows["time"].to_numpy(), rows["event"].to_numpy(), rows["group"].to_numpy())
         if result.p is not None:
             found.append(result.p < 0.05)
@@ -171,7 +171,7 @@ def main() -> None:
             "command": f"python -P benchmarks/survival_coverage.py --cohorts {arguments.cohorts} --write",
             "machine": f"2 cores (x86-64 virtual machine), no GPU; {minutes:.0f} minutes of CPU",
             "setting": "simulated cohorts with competing deaths, six predictors, a logistic regression of known labels "
-            "in place of the hazard head, 5-fold cross-validation, a fifth lost before the horizon",
+            "in place of the hazard model, 5-fold cross-validation, a fifth lost before the horizon",
             "targets": {
                 "models": "mean true performance of models trained on 4/5 of a cohort",
                 "fitted": "mean true incidence of the bin's patients",

@@ -6,8 +6,9 @@ plain   MONAI's SwinTransformer as it is, in the loop of any tutorial: float32, 
 tuned   the same, in a process that keeps freed memory and flushes denormal numbers as our jobs do (CPU only)
 ours    `metaswin.models.training.fit`
 
-All have the same weights to begin with, patches (random, five channels), order, augmentation, rates and head. Each
-side of a round runs in a process of its own, one after the other. The first epoch warms up; the others count. Ratios
+All have the same weights to begin with, patches (random, five channels), order, augmentation, rates and classifier.
+Each side of a round runs in a process of its own, one after the other. The first epoch warms up; the others count.
+Ratios
 are of samples a second, and on the CPU also of samples a second of processor time, which other jobs disturb least.
 """
 

@@ -15,7 +15,11 @@ CONFIG = {
         "year": {"horizon_days": 365, "followup": "days", "event": {"column": "dm", "time": "days"}},
     },
     "folds": {"k": 3, "repeats": 2},
-    "fusion": {"modalities": ["clinical"], "network": {"steps": 5, "ensemble": 1}, "headline_arm": "clinical:staging"},
+    "fusion": {
+        "modalities": ["clinical"],
+        "network": {"steps": 5, "ensemble": 1},
+        "primary_feature_set": "clinical:staging",
+    },
     "explanation": {"background": 5, "patients": 3, "permutations": 1},
     "evaluation": {"strata": ["site", "age"], "bands": {"age": [55, 65]}, "bootstrap": 100},
     "survival": {"intervals": 3, "network": {"steps": 5, "ensemble": 1, "penalties": [5]}},

@@ -22,12 +22,12 @@ def test_run_when_finished_then_report_and_tables_are_there(finished):
     assert folds["repeat"].nunique() == 2
     summary = finished.table("evaluation/summary.parquet")
     assert set(summary["endpoint"]) == {"ever", "year"}
-    assert {"clinical:paper", "clinical:staging"} <= set(summary["arm"])
+    assert {"clinical:paper", "clinical:staging"} <= set(summary["feature_set"])
 
 
 def test_model_when_outcome_follows_age_then_it_is_found(finished):
     summary = finished.table("evaluation/summary.parquet")
-    logistic = summary[(summary["endpoint"] == "ever") & (summary["head"] == "logistic")].set_index("arm")
+    logistic = summary[(summary["endpoint"] == "ever") & (summary["classifier"] == "logistic")].set_index("feature_set")
     assert logistic.at["clinical:paper", "auc"] > 0.75
 
 
@@ -35,7 +35,7 @@ def test_evaluation_when_finished_then_its_tables_answer_for_both_endpoints(fini
     for name in ("pr", "calibration", "decision", "delong", "sample_size", "strata"):
         table = finished.table(f"evaluation/{name}.parquet")
         assert set(table["endpoint"]) == {"ever", "year"}, name
-        assert set(table["arm"]) == {"clinical:paper", "clinical:staging"}, name
+        assert set(table["feature_set"]) == {"clinical:paper", "clinical:staging"}, name
     assert {"< 55", "55 to < 65", "≥ 65"} <= set(finished.table("evaluation/strata.parquet")["level"])
     comparisons = finished.table("evaluation/comparisons.parquet")
     planned = comparisons[comparisons["family"] == "confirmatory"].set_index("endpoint")
@@ -46,7 +46,7 @@ def test_evaluation_when_finished_then_its_tables_answer_for_both_endpoints(fini
 def test_survival_when_an_endpoint_has_a_horizon_then_its_tables_are_there_and_no_others(finished):
     summary = finished.table("evaluation/survival.parquet")
     assert set(summary["endpoint"]) == {"year"}
-    assert set(summary["arm"]) == {"clinical:paper", "clinical:staging"}
+    assert set(summary["feature_set"]) == {"clinical:paper", "clinical:staging"}
     assert summary.query("metric == 'auc_t'")["value"].notna().all()
     curves = finished.table("evaluation/survival_curves.parquet")
     assert curves.query("curve == 'km_overall'")["why"].eq("the endpoint names no column of deaths").all()

@@ -16,5 +16,5 @@ def test_controls_when_left_out_then_nothing_of_them_runs_and_the_table_says_so(
     assert "permute_outcome" not in rules_to_run(run.text)
     table = run.table("evaluation/controls.parquet").set_index(["endpoint", "control"])
     assert table.loc[("ever", "permuted"), "note"] == "left out by the setting controls.permuted: false"
-    assert table.loc[("year", "leaky"), "auc_why"] == "not applicable: no arm uses radiomics"
+    assert table.loc[("year", "leaky"), "auc_why"] == "not applicable: no feature set uses radiomics"
     assert table["auc"].isna().all()

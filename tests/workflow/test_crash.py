@@ -109,7 +109,7 @@ def clinical_only(base):
     config["data"]["root"] = str(base)
     config["clinical"]["sets"] = {"paper": ["age", "sex"]}
     config["folds"] = {"k": 3}
-    config["fusion"]["headline_arm"] = "clinical:paper"
+    config["fusion"]["primary_feature_set"] = "clinical:paper"
     config["controls"] = {"permutation": {"n": 4, "batch": 2}}
     config["evaluation"] = {"bootstrap": 100}
     return config

@@ -26,14 +26,22 @@ def finished(snakemake, without_network, cohort, small):
     return snakemake(cohort, small, "all", within=without_network)
 
 
-def test_run_when_finished_then_the_report_is_one_offline_file_with_every_arm(finished):
+def test_run_when_finished_then_the_report_is_one_offline_file_with_every_feature_set(finished):
     assert finished.code == 0, finished.text[-5000:]
     html = (finished.folder / "results/report/report.html").read_text()
     assert not re.search(r'(src|href)="(https?:)?//', html)
     summary = finished.table("evaluation/summary.parquet")
-    arms = set(summary["arm"])
-    assert {"clinical:paper", "radiomics", "peri_radiomics", "deep", "volume", "radiomics+deep", EVERYTHING} <= arms
-    assert set(summary["head"]) == {"network", "logistic"}
+    feature_sets = set(summary["feature_set"])
+    assert {
+        "clinical:paper",
+        "radiomics",
+        "peri_radiomics",
+        "deep",
+        "volume",
+        "radiomics+deep",
+        EVERYTHING,
+    } <= feature_sets
+    assert set(summary["classifier"]) == {"network", "logistic"}
 
 
 def test_run_when_there_is_no_network_then_it_finishes(finished, without_network):
@@ -64,10 +72,10 @@ def test_kernels_when_prepared_then_before_the_features_and_when_their_record_is
         record.write_bytes(content)
 
 
-def test_predictions_when_finished_then_each_patient_is_tested_once_in_each_arm(finished):
+def test_predictions_when_finished_then_each_patient_is_tested_once_in_each_feature_set(finished):
     predictions = finished.table("evaluation/predictions.parquet")
-    assert predictions.groupby(["arm", "head"])["patient"].nunique().eq(8).all()
-    assert not predictions.duplicated(["arm", "head", "patient"]).any()
+    assert predictions.groupby(["feature_set", "classifier"])["patient"].nunique().eq(8).all()
+    assert not predictions.duplicated(["feature_set", "classifier", "patient"]).any()
     assert predictions["probability"].between(0, 1).all()
 
 
@@ -114,14 +122,14 @@ def test_public_zone_when_searched_then_no_path_of_the_data_is_found(finished):
             assert data not in pd.read_parquet(path).to_csv(), path
 
 
-def test_controls_when_images_are_there_then_every_control_has_its_arms(finished):
+def test_controls_when_images_are_there_then_every_control_has_its_feature_sets(finished):
     assert finished.code == 0, finished.text[-5000:]
     table = finished.table("evaluation/controls.parquet")
-    arms = {control: set(rows["arm"]) for control, rows in table.groupby("control")}
-    assert arms["leaky"] == arms["shuffled"]
-    assert {"radiomics", "peri_radiomics", "clinical+radiomics", "radiomics+deep", EVERYTHING} <= arms["leaky"]
-    assert not {"volume", "clinical:paper", "deep", "clinical+deep"} & arms["leaky"]
-    assert {"volume", "clinical:paper", "clinical:staging", "deep", "radiomics", EVERYTHING} <= arms["permuted"]
+    feature_sets = {control: set(rows["feature_set"]) for control, rows in table.groupby("control")}
+    assert feature_sets["leaky"] == feature_sets["shuffled"]
+    assert {"radiomics", "peri_radiomics", "clinical+radiomics", "radiomics+deep", EVERYTHING} <= feature_sets["leaky"]
+    assert not {"volume", "clinical:paper", "deep", "clinical+deep"} & feature_sets["leaky"]
+    assert {"volume", "clinical:paper", "clinical:staging", "deep", "radiomics", EVERYTHING} <= feature_sets["permuted"]
     assert (table.loc[table["control"] == "permuted", "n"] == 3).all()
     assert table["note"].str.len().gt(0).all()
     assert not table[table["auc"].notna()][["as_is"]].isna().any(axis=None)
@@ -147,10 +155,10 @@ def test_deep_when_permuted_once_then_the_networks_learned_from_the_permuted_lab
     assert trained["events"] == int(permuted.loc[permuted["fold"] != 0, "label"].sum())
 
 
-def test_permutations_when_collected_then_each_arm_has_each_of_them(finished):
+def test_permutations_when_collected_then_each_feature_set_has_each_of_them(finished):
     table = finished.table("evaluation/permutations.parquet")
     assert sorted(table["permutation"].unique()) == [0, 1, 2, 3]
-    assert table.groupby(["arm", "head"]).size().eq(4).all()
+    assert table.groupby(["feature_set", "classifier"]).size().eq(4).all()
 
 
 def test_permutations_when_more_are_asked_for_then_full_batches_stay(finished, snakemake, small):

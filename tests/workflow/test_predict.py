@@ -45,13 +45,13 @@ def test_predict_when_patients_are_held_out_then_a_member_equals_the_run_and_the
     assert all("data:image/png" in page.read_text() for page in pages)
 
     run = bundled.table("evaluation/predictions.parquet")
-    run = run[run["arm"] == EVERYTHING]
+    run = run[run["feature_set"] == EVERYTHING]
     for fold in range(3):
         assert predict(cohort / "results/bundle.zip", cohort / "data", out, "--member", f"0,{fold}") == 0
         own = pd.read_parquet(folder / "members.parquet")
-        held_out = own.merge(run, on=["patient", "repeat", "fold", "head"], suffixes=("", "_run"))
+        held_out = own.merge(run, on=["patient", "repeat", "fold", "classifier"], suffixes=("", "_run"))
         known = set(run.loc[run["fold"] == fold, "patient"])
-        assert len(held_out) == 2 * len(known)  # two heads
+        assert len(held_out) == 2 * len(known)  # two classifiers
         assert set(held_out["patient"]) == known
         assert (held_out["probability"] - held_out["probability_run"]).abs().max() <= 1e-6
         member = pd.read_csv(folder / "predictions.csv").set_index("patient")
@@ -59,7 +59,9 @@ def test_predict_when_patients_are_held_out_then_a_member_equals_the_run_and_the
 
 
 @pytest.mark.long
-def test_predict_when_no_table_is_given_then_the_arms_without_clinical_columns_predict(bundled, cohort, tmp_path):
+def test_predict_when_no_table_is_given_then_the_feature_sets_without_clinical_columns_predict(
+    bundled, cohort, tmp_path
+):
     chosen = next(path for path in sorted((cohort / "data/dicom").iterdir()) if path.is_dir())
     shutil.copytree(chosen, tmp_path / "dicom" / chosen.name)
     bundle, out = cohort / "results/bundle", tmp_path / "out"
@@ -67,7 +69,7 @@ def test_predict_when_no_table_is_given_then_the_arms_without_clinical_columns_p
     assert main(["predict", *arguments]) == 0
     table = pd.read_csv(out / "results/predictions/predictions.csv")
     assert "clinical" in table.loc[0, "missing"]
-    assert "clinical" not in table.loc[0, "arm"]
+    assert "clinical" not in table.loc[0, "feature_set"]
 
 
 def test_bundle_when_made_then_it_is_sound_and_holds_no_id_and_no_path(bundled, cohort):
@@ -97,7 +99,7 @@ def test_predict_when_run_on_a_table_of_features_then_it_predicts_and_validates(
     assert main(["predict", *map(str, arguments)]) == 0
     table = pd.read_csv(tmp_path / "out/results/predictions/predictions.csv").set_index("patient")
     wanted = frozen.fold_predictions()
-    wanted = wanted[wanted["head"] == "network"].set_index("patient")["probability"]
+    wanted = wanted[wanted["classifier"] == "network"].set_index("patient")["probability"]
     pd.testing.assert_series_equal(table["risk"], wanted[table.index], check_names=False, atol=1e-6, rtol=0)
     assert main(["validate", "--output", str(tmp_path / "out")]) == 0
     metrics = pd.read_csv(tmp_path / "out/results/validation/metrics.csv").set_index("metric")

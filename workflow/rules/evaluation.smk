@@ -1,7 +1,7 @@
 from metaswin.config.feature_sets import clinical_sets
 from metaswin.evaluation.control_plan import joins, permutation_batches, permutes_deep, reasons
 
-# All arms of all endpoints together: performance, curves, comparisons, strata, sample size.
+# All feature sets of all endpoints together: performance, curves, comparisons, strata, sample size.
 
 
 rule evaluate:
@@ -41,7 +41,7 @@ rule evaluate:
         seed=CONFIG.seed,
         code=code("evaluation/evaluate"),
     message:
-        "Evaluation of every arm"
+        "Evaluation of every feature_set"
     script:
         "../scripts/evaluation/evaluate.py"
 
@@ -109,7 +109,7 @@ if SURVIVAL:
             confidence=CONFIG.evaluation.confidence,
             code=code("evaluation/evaluate_survival"),
         message:
-            "Evaluation of the hazard head"
+            "Evaluation of the hazard classifier"
         script:
             "../scripts/evaluation/evaluate_survival.py"
 
@@ -250,7 +250,7 @@ rule permute_outcome:
         # Their number and the size of a batch do not change a permutation.
         permutation=CONTROLLED.permutation.model_dump(mode="json", exclude={"n", "batch"}),
         sets=clinical_sets(CONFIG.clinical),
-        headline_head=CONFIG.evaluation.headline_head,
+        primary_classifier=CONFIG.evaluation.primary_classifier,
         has_deep=USES_DEEP,
         seed=CONFIG.seed,
         code=code("evaluation/permute_outcome"),
@@ -309,8 +309,8 @@ rule controls:
         rules.evaluate_controls.output,
 
 
-# What the headline arm's predictions rest on: Shapley values in each fold, and occlusion maps of the deep network.
-SHAP_TABLES = [f"{what}{head}" for what in ("modalities", "features") for head in ("", "_logistic")]
+# What the primary feature set's predictions rest on: Shapley values in each fold, and occlusion maps of the deep network.
+SHAP_TABLES = [f"{what}{classifier}" for what in ("modalities", "features") for classifier in ("", "_logistic")]
 MAPPED = USES_DEEP and CONFIG.explanation.maps > 0
 
 
@@ -343,7 +343,7 @@ rule explain_fusion:
         seed=CONFIG.seed,
         code=code("evaluation/explain_fusion"),
     message:
-        "Explain the headline arm: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+        "Explain the primary feature_set: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
     script:
         "../scripts/evaluation/explain_fusion.py"
 

@@ -75,7 +75,7 @@ if DEEP:
             every_fold(fold_folder("deep/{backbone}/features.parquet"), backbone=["swin", "resnet", "densenet"]),
 
 
-# All arms of an outer fold in one job: modalities alone, joined, tumour volume, clinical sets; network and logistic head.
+# All feature sets of an outer fold in one job: modalities alone, joined, tumour volume, clinical sets; network and logistic classifier.
 
 USES_RADIOMICS = HAS_RADIOMICS and bool({"radiomics", "peri_radiomics"} & set(CONFIG.fusion.modalities))
 USES_DEEP = DEEP and "deep" in CONFIG.fusion.modalities
@@ -108,11 +108,11 @@ rule train_fusion:
         sets=clinical_sets(CONFIG.clinical),
         threshold={"rule": CONFIG.evaluation.threshold, "sensitivity": CONFIG.evaluation.sensitivity},
         seed=CONFIG.seed,
-        # Controls change radiomics only: the other arms would be those of the run.
+        # Controls change radiomics only: the other feature sets would be those of the run.
         using=lambda wildcards: [] if wildcards.variant == "as-is" else ["radiomics", "peri_radiomics"],
         code=code("models/train_fusion"),
     message:
-        "Fit all arms: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+        "Fit all feature_sets: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
     script:
         "../scripts/models/train_fusion.py"
 
@@ -122,7 +122,7 @@ rule fusion:
         every_fold(fold_folder("fusion/predictions.parquet")),
 
 
-# Time to event: a hazard head with two causes (DM and death) per outer fold, for endpoints that keep their deaths.
+# Time to event: a hazard model with two causes (DM and death) per outer fold, for endpoints that keep their deaths.
 SURVIVAL_ENDPOINTS = [
     name for name, endpoint in CONFIG.endpoints.items() if endpoint.event is not None and endpoint.deaths == "nonevent"
 ]
@@ -159,6 +159,6 @@ if SURVIVAL:
             seed=CONFIG.seed,
             code=code("models/train_hazard"),
         message:
-            "Fit the hazard head: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+            "Fit the hazard classifier: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
         script:
             "../scripts/models/train_hazard.py"

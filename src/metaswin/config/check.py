@@ -10,7 +10,7 @@ WAY_IN = {"dicom": "dicom", "nifti": "sheet", "features": "features"}
 
 def check_consistency(config: Config) -> list[str]:
     """Messages on mistakes that need no file to be seen."""
-    from metaswin.config.feature_sets import check_arms, check_hazard_arms
+    from metaswin.config.feature_sets import check_feature_sets, check_hazard_feature_sets
 
     messages = [f"data.{key} is not set, but {why}; give its path" for key, why in needed_paths(config).items() if
                 getattr(config.data, key) is None]  # fmt: skip
@@ -24,8 +24,8 @@ def check_consistency(config: Config) -> list[str]:
     messages += _check_roles(config)
     if config.data.source in ("dicom", "nifti"):
         messages += _check_regions(config) + _check_organs(config) + check_stability(config)
-    messages += check_harmonisation(config) + check_arms(config)
-    return messages + check_hazard_arms(config) + check_evaluation(config)
+    messages += check_harmonisation(config) + check_feature_sets(config)
+    return messages + check_hazard_feature_sets(config) + check_evaluation(config)
 
 
 def needed_paths(config: Config) -> dict[str, str]:

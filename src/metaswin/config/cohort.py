@@ -159,8 +159,8 @@ class ClinicalSettings(Settings):
     )
     sets: dict[str, list[str]] = Field(
         default={},
-        description="Named sets of predictors, each an arm of its own. Without any, all baseline columns make the set "
-        "baseline.",
+        description="Named sets of predictors, each a feature set of its own. Without any, all baseline columns "
+        "make the set baseline.",
         examples=[{"paper": ["age", "sex", "smoking_status", "alcohol"]}],
     )
 

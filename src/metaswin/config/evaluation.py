@@ -24,8 +24,8 @@ class EvaluationSettings(Settings):
     sensitivity: float = Field(
         default=0.8, gt=0, lt=1, description="Sensitivity to reach, with threshold: sensitivity."
     )
-    headline_head: Literal["network", "logistic"] = Field(
-        default="network", description="Head of the confirmatory comparisons, on both sides."
+    primary_classifier: Literal["network", "logistic"] = Field(
+        default="network", description="Classifier of the confirmatory comparisons, on both sides."
     )
     confirmatory_clinical_set: str | None = Field(
         default=None,
@@ -70,7 +70,7 @@ class EvaluationSettings(Settings):
         return self
 
 
-Heads = Annotated[list[Literal["network", "logistic"]], Field(min_length=1)]
+Classifiers = Annotated[list[Literal["network", "logistic"]], Field(min_length=1)]
 
 
 class PermutationSettings(Settings):
@@ -78,19 +78,20 @@ class PermutationSettings(Settings):
 
     n: int = Field(default=200, ge=1, description="Number of permutations.")
     batch: int = Field(default=20, ge=1, description="Permutations per job.")
-    heads: Heads = Field(
-        default=["logistic"], description="Heads of every arm; the headline arm also has evaluation.headline_head."
+    classifiers: Classifiers = Field(
+        default=["logistic"],
+        description="Classifiers of every feature set; the primary feature set also has evaluation.primary_classifier.",
     )
     penalty: Literal["fixed", "chosen"] = Field(
         default="fixed",
-        description="fixed: the middle one of the head's penalties, without inner fits. chosen: as in the run, by "
-        "inner fits with a selection in each, which takes k times as long.",
+        description="fixed: the middle one of the classifier's penalties, without inner fits. chosen: as in the run, "
+        "by inner fits with a selection in each, which takes k times as long.",
     )
     trees: int = Field(default=100, ge=1, description="Trees of the forest of the selection.")
     deep: Literal["once", "none"] = Field(
         default="once",
         description="once: the networks of the first repeat are trained on one permuted outcome, as long as the run's, "
-        "and score all permutations. none: arms with deep are omitted, as with fusion.deep_score: in-sample.",
+        "and score all permutations. none: feature sets with deep are omitted, as with fusion.deep_score: in-sample.",
     )
 
 
@@ -136,7 +137,7 @@ class OcclusionSettings(Settings):
 
 
 class ExplanationSettings(Settings):
-    """Shapley values of the headline arm in each fold, and maps of its deep network."""
+    """Shapley values of the primary feature set in each fold, and maps of its deep network."""
 
     background: int = Field(default=100, ge=1, description='Training rows that stand for "not known".')
     patients: int = Field(default=200, ge=1, description="Largest number of held-out rows explained in a fold.")

@@ -1,4 +1,4 @@
-"""Arms: which modalities are joined and compared, in fusion and in the hazard models."""
+"""Feature sets: which modalities are joined and compared, in fusion and in the hazard models."""
 
 import difflib
 from collections.abc import Collection, Sequence
@@ -18,8 +18,8 @@ CLINICAL = "clinical:"
 
 
 @dataclass(frozen=True)
-class Arm:
-    """What one arm joins.
+class FeatureSet:
+    """What one feature set joins.
 
     Attributes
     ----------
@@ -46,10 +46,10 @@ def default_set(settings: FusionSettings, sets: Collection[str]) -> str | None:
     return settings.clinical_set or next(iter(sets), None)
 
 
-def expand_arms(
+def expand_feature_sets(
     settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
-) -> list[Arm]:
-    """Arms to fit, each once.
+) -> list[FeatureSet]:
+    """Feature sets to fit, each once.
 
     Parameters
     ----------
@@ -63,35 +63,40 @@ def expand_arms(
 
     Returns
     -------
-    list of Arm
-        The modality ``clinical`` alone is named ``clinical:<set>``. Arms that join the same are one: with two
+    list of FeatureSet
+        The modality ``clinical`` alone is named ``clinical:<set>``. Feature sets that join the same are one: with two
         modalities "all" is their pair, and with one it is that modality.
 
     Raises
     ------
     UserError
-        If `settings` names an arm that cannot be made of these data.
+        If `settings` names a feature set that cannot be made of these data.
     """
-    names = arm_names(settings, modalities, sets, has_volume)
-    arms = {arm.blocks: arm for arm in (parse_arm(name, settings, modalities, sets, has_volume) for name in names)}
-    return list(arms.values())
+    names = feature_set_names(settings, modalities, sets, has_volume)
+    feature_sets = {
+        feature_set.blocks: feature_set
+        for feature_set in (parse_feature_set(name, settings, modalities, sets, has_volume) for name in names)
+    }
+    return list(feature_sets.values())
 
 
-def headline(settings: FusionSettings, arms: Sequence[Arm], modalities: Sequence[str], sets: Collection[str]) -> Arm:
-    """The arm that answers the question: the one of `arms` that joins what ``headline_arm`` names.
+def primary_feature_set(
+    settings: FusionSettings, feature_sets: Sequence[FeatureSet], modalities: Sequence[str], sets: Collection[str]
+) -> FeatureSet:
+    """Return the feature set of `feature_sets` that joins the modalities of the setting ``fusion.primary_feature_set``.
 
     Raises
     ------
     UserError
-        If it is not among `arms`.
+        If it is not among `feature_sets`.
     """
-    wanted = parse_arm(settings.headline_arm, settings, modalities, sets, has_volume=True).blocks
-    for arm in arms:
-        if arm.blocks == wanted:
-            return arm
+    wanted = parse_feature_set(settings.primary_feature_set, settings, modalities, sets, has_volume=True).blocks
+    for feature_set in feature_sets:
+        if feature_set.blocks == wanted:
+            return feature_set
     raise UserError(
-        f"fusion.headline_arm: {settings.headline_arm!r} is not among the arms of this run; choose one of "
-        f"{', '.join(arm.name for arm in arms)}"
+        f"fusion.primary_feature_set: {settings.primary_feature_set!r} is not among the feature sets of this run; "
+        f"choose one of {', '.join(feature_set.name for feature_set in feature_sets)}"
     )
 
 
@@ -100,12 +105,12 @@ def used_modalities(settings: FusionSettings, modalities: Sequence[str]) -> list
     return [modality for modality in MODALITIES if modality in modalities and modality in settings.modalities]
 
 
-def arm_names(
+def feature_set_names(
     settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
 ) -> list[str]:
-    """Names of the arms before those that join the same are made one."""
-    if settings.arms != "auto":
-        return list(settings.arms)
+    """Names of the feature sets before those that join the same are made one."""
+    if settings.feature_sets != "auto":
+        return list(settings.feature_sets)
     used = used_modalities(settings, modalities)
     names = [*used, *("+".join(pair) for pair in combinations(used, 2)), *(["all"] if used else [])]
     if "anatomy" in modalities and "anatomy" not in used:
@@ -117,26 +122,30 @@ def arm_names(
     return names
 
 
-def parse_arm(
+def parse_feature_set(
     name: str, settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
-) -> Arm:
-    """The arm a name means, see `expand_arms`; a `UserError` where there is no such arm."""
+) -> FeatureSet:
+    """The feature set a name means, see `expand_feature_sets`; a `UserError` where there is no such feature set."""
     used = used_modalities(settings, modalities)
     standard = default_set(settings, sets)
     blocks = set()
     for part in used if name.strip() == "all" else [part.strip() for part in name.split("+")]:
         known = [*MODALITIES, "volume", "all", *(CLINICAL + key for key in sets)]
         if part not in known or part == "all":
-            raise UserError(f"fusion: unknown arm {name!r}: there is no {part!r}{suggestion(part, known)}")
+            raise UserError(f"fusion: unknown feature set {name!r}: there is no {part!r}{suggestion(part, known)}")
         if part.split(":")[0] not in [*modalities, *(["volume"] if has_volume else [])]:
             have = [*modalities, *(["volume"] if has_volume else [])]
-            raise UserError(f"fusion: the arm {name!r} needs {part}, but these data have {', '.join(have) or 'none'}")
+            raise UserError(
+                f"fusion: the feature set {name!r} needs {part}, but these data have {', '.join(have) or 'none'}"
+            )
         blocks.add(f"{CLINICAL}{standard}" if part == "clinical" else part)
     if not blocks:
-        raise UserError(f"fusion: the arm {name!r} has no modality; fusion.modalities has none that these data have")
+        raise UserError(
+            f"fusion: the feature set {name!r} has no modality; fusion.modalities has none that these data have"
+        )
     ordered = tuple(sorted(blocks, key=_order))
     short = ["clinical" if block == f"{CLINICAL}{standard}" else block for block in ordered]
-    return Arm("+".join(short) if len(ordered) > 1 else ordered[0], ordered)
+    return FeatureSet("+".join(short) if len(ordered) > 1 else ordered[0], ordered)
 
 
 def _order(block: str) -> tuple[int, str]:
@@ -149,8 +158,8 @@ def suggestion(word: str, known: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known) or 'none'}"
 
 
-def check_arms(config: "Config") -> list[str]:
-    """Mistakes in the arms and clinical sets of a configuration, one message each."""
+def check_feature_sets(config: "Config") -> list[str]:
+    """Mistakes in the feature sets and clinical sets of a configuration, one message each."""
     settings, sets = config.fusion, clinical_sets(config.clinical)
     messages = [
         f"clinical.sets: the name {name!r} holds one of + : = /; use letters, digits, - and _"
@@ -163,23 +172,23 @@ def check_arms(config: "Config") -> list[str]:
             f"fusion.clinical_set: there is no set {settings.clinical_set!r}{suggestion(settings.clinical_set, sets)}",
         ]
     modalities, has_volume = available(config), config.data.source != "clinical"
-    if not used_modalities(settings, modalities) and settings.arms == "auto" and not has_volume:
+    if not used_modalities(settings, modalities) and settings.feature_sets == "auto" and not has_volume:
         return [
             *messages,
             f"fusion.modalities: data.source {config.data.source} has {', '.join(modalities) or 'none'} "
             f"(found {', '.join(settings.modalities) or 'none'}); add one of these",
         ]
-    arms = []
-    for name in arm_names(settings, modalities, sets, has_volume):
+    feature_sets = []
+    for name in feature_set_names(settings, modalities, sets, has_volume):
         try:
-            arms.append(parse_arm(name, settings, modalities, sets, has_volume))
+            feature_sets.append(parse_feature_set(name, settings, modalities, sets, has_volume))
         except UserError as error:
             messages.append(str(error))
-    if not arms and not messages:
-        messages.append("fusion.arms: the list is empty; name at least one arm, or auto")
+    if not feature_sets and not messages:
+        messages.append("fusion.feature_sets: the list is empty; name at least one feature set, or auto")
     if not messages:
         try:
-            headline(settings, arms, modalities, sets)
+            primary_feature_set(settings, feature_sets, modalities, sets)
         except UserError as error:
             messages.append(str(error))
     return messages
@@ -199,52 +208,52 @@ def available(config: "Config") -> list[str]:
     return [modality for modality in MODALITIES if has[modality]]
 
 
-def hazard_arms(
+def hazard_feature_sets(
     wanted: Literal["auto"] | Sequence[str],
     fusion: FusionSettings,
     modalities: Sequence[str],
     sets: Collection[str],
     has_volume: bool,
-) -> list[Arm]:
-    """Arms that the hazard head fits, each once.
+) -> list[FeatureSet]:
+    """Feature sets that the hazard model fits, each once.
 
     Parameters
     ----------
     wanted : "auto" or sequence of str
-        ``survival.arms``.
+        ``survival.feature_sets``.
     fusion, modalities, sets, has_volume
-        See `metaswin.config.feature_sets.expand_arms`.
+        See `metaswin.config.feature_sets.expand_feature_sets`.
 
     Raises
     ------
     UserError
-        If an arm cannot be made of these data.
+        If a feature set cannot be made of these data.
     """
     names = list(wanted) if wanted != "auto" else _standard(fusion, modalities, sets, has_volume)
-    return expand_arms(fusion.model_copy(update={"arms": names}), modalities, sets, has_volume)
+    return expand_feature_sets(fusion.model_copy(update={"feature_sets": names}), modalities, sets, has_volume)
 
 
-def check_hazard_arms(config: "Config") -> list[str]:
-    """Mistakes in ``survival.arms``, one message each."""
+def check_hazard_feature_sets(config: "Config") -> list[str]:
+    """Mistakes in ``survival.feature_sets``, one message each."""
     settings = config.survival
-    if not settings.enabled or settings.arms == "auto":
+    if not settings.enabled or settings.feature_sets == "auto":
         return []
-    if not settings.arms:
-        return ["survival.arms: the list is empty; name at least one arm, or auto"]
+    if not settings.feature_sets:
+        return ["survival.feature_sets: the list is empty; name at least one feature set, or auto"]
     sets, has_volume = clinical_sets(config.clinical), config.data.source != "clinical"
     messages = []
-    for name in settings.arms:
+    for name in settings.feature_sets:
         try:
-            parse_arm(name, config.fusion, available(config), sets, has_volume)
+            parse_feature_set(name, config.fusion, available(config), sets, has_volume)
         except UserError as error:
-            messages.append(str(error).replace("fusion:", "survival.arms:", 1))
+            messages.append(str(error).replace("fusion:", "survival.feature_sets:", 1))
     return messages
 
 
 def _standard(fusion: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool) -> list[str]:
     clinical = "clinical" in used_modalities(fusion, modalities)
     return [
-        fusion.headline_arm,
+        fusion.primary_feature_set,
         *(["volume"] if has_volume else []),
         *(CLINICAL + name for name in sets if clinical),
     ]

@@ -97,7 +97,7 @@ DeepScore = Literal["cross-fitted", "in-sample"]
 
 
 class FusionSettings(Settings):
-    """Modalities, the arms that join them, and the heads that are fitted."""
+    """Modalities, the feature sets that join them, and the classifiers that are fitted."""
 
     modalities: list[Modality] = Field(
         default=list(MODALITIES[:4]), description="Modalities to join, where the data have them."
@@ -105,13 +105,13 @@ class FusionSettings(Settings):
     clinical_set: str | None = Field(
         default=None, description="Clinical set of the modality clinical; null: the first one."
     )
-    arms: Literal["auto"] | list[str] = Field(
+    feature_sets: Literal["auto"] | list[str] = Field(
         default="auto",
         description="auto: each modality alone, each pair, all together, volume alone, each clinical set alone, and "
         "anatomy alone if it is not among the modalities. Or a list such as [clinical+radiomics, volume, "
         '"clinical:staging", all].',
     )
-    headline_arm: str = Field(default="all", description="Arm that answers the question.")
+    primary_feature_set: str = Field(default="all", description="Feature set that answers the question.")
     deep_score: DeepScore = Field(
         default="cross-fitted",
         description="Network that scores the training rows of the fusion (docs/methods.md). cross-fitted: the "
@@ -138,9 +138,9 @@ class SurvivalSettings(Settings):
     """Time to event with two causes, DM and death; for endpoints with a horizon and deaths: nonevent."""
 
     enabled: bool = Field(default=True, description="Fit the hazard models.")
-    arms: Literal["auto"] | list[str] = Field(
+    feature_sets: Literal["auto"] | list[str] = Field(
         default="auto",
-        description="auto: the headline arm, volume and each clinical set. Or a list as in fusion.arms.",
+        description="auto: the primary feature set, volume and each clinical set. Or a list as in fusion.feature_sets.",
     )
     intervals: int = Field(
         default=10,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ARM_NAMES = {
+FEATURE_SET_NAMES = {
     "clinical": "Clinical",
     "radiomics": "Radiomics",
     "peri_radiomics": "Peritumoral radiomics",
@@ -13,7 +13,7 @@ ARM_NAMES = {
     "anatomy": "Anatomy",
     "volume": "Tumour volume",
 }
-HEAD_NAMES = {"network": "Network", "logistic": "Logistic regression"}
+CLASSIFIER_NAMES = {"network": "Network", "logistic": "Logistic regression"}
 DAYS_A_YEAR = 365.25
 
 
@@ -62,9 +62,9 @@ def reason(why: Any) -> str:
     return inner[1:-1] if inner.startswith("(") and inner.endswith(")") else inner.removeprefix(":").strip()
 
 
-def arm_name(arm: str) -> str:
-    """Name of an arm for readers: ``clinical+deep`` is "Clinical + deep features"."""
-    first, *rest = [part_name(part) for part in arm.split("+")]
+def feature_set_name(feature_set: str) -> str:
+    """Name of a feature set for readers: ``clinical+deep`` is "Clinical + deep features"."""
+    first, *rest = [part_name(part) for part in feature_set.split("+")]
     return " + ".join([first, *(part[:1].lower() + part[1:] for part in rest)])
 
 
@@ -72,18 +72,18 @@ def part_name(part: str) -> str:
     """Name of one modality, of volume or of a clinical set."""
     if part.startswith("clinical:"):
         return f"Clinical set “{part.removeprefix('clinical:')}”"
-    return ARM_NAMES.get(part, part)
+    return FEATURE_SET_NAMES.get(part, part)
 
 
-def arm_order(arm: str) -> tuple:
-    """Sorts arms: modalities alone, pairs, more, volume, clinical sets."""
-    if arm == "volume":
+def feature_set_order(feature_set: str) -> tuple:
+    """Sorts feature sets: modalities alone, pairs, more, volume, clinical sets."""
+    if feature_set == "volume":
         return (98,)
-    if arm.startswith("clinical:") and "+" not in arm:
-        return (99, arm)
-    known = list(ARM_NAMES)
-    parts = arm.split("+")
-    return (len(parts), tuple(known.index(part) if part in known else len(known) for part in parts), arm)
+    if feature_set.startswith("clinical:") and "+" not in feature_set:
+        return (99, feature_set)
+    known = list(FEATURE_SET_NAMES)
+    parts = feature_set.split("+")
+    return (len(parts), tuple(known.index(part) if part in known else len(known) for part in parts), feature_set)
 
 
 def days(horizon: float) -> str:

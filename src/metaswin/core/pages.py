@@ -4,7 +4,7 @@ from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from metaswin.core.formatting import arm_name, count, days, listed, seconds
+from metaswin.core.formatting import count, days, feature_set_name, listed, seconds
 
 if TYPE_CHECKING:
     import jinja2
@@ -21,7 +21,7 @@ def environment(package: str) -> "jinja2.Environment":
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"days": days, "seconds": seconds, "arm": arm_name, "listed": listed}
+    environment.filters |= {"days": days, "seconds": seconds, "feature_set": feature_set_name, "listed": listed}
     environment.globals |= {"count": count}
     return environment
 

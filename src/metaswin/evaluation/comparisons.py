@@ -1,4 +1,4 @@
-"""The headline arm against its controls, fold by fold, and the family of confirmatory tests."""
+"""The primary feature set against its controls, fold by fold, and the family of confirmatory tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,34 +20,40 @@ CLINICAL = "clinical:"
 UNUSABLE = "one outcome only, or a prediction is missing"
 CONFIRMATORY = "confirmatory"
 TYPES = {
-    **dict.fromkeys(["against", "against_head", "metric"], "str"),
+    **dict.fromkeys(["against", "against_classifier", "metric"], "str"),
     **dict.fromkeys(["value", "low", "high", "p"], "float64"),
     **{"folds": "int64", "why": "str", "threshold_probability": "float64", "family": "str", "p_holm": "float64"},
 }
 
 
-def controls(arms: Sequence[str]) -> list[str]:
-    """Arms the headline is held against: tumour volume alone and each clinical set alone."""
-    return [arm for arm in arms if arm == "volume" or (arm.startswith(CLINICAL) and "+" not in arm)]
+def controls(feature_sets: Sequence[str]) -> list[str]:
+    """Feature sets the primary model is held against: tumour volume alone and each clinical set alone."""
+    return [
+        feature_set
+        for feature_set in feature_sets
+        if feature_set == "volume" or (feature_set.startswith(CLINICAL) and "+" not in feature_set)
+    ]
 
 
-def confirmatory_arms(
-    arms: Sequence[str], headline: str, sets: Mapping[str, Sequence[str]], chosen: str | None
+def confirmatory_feature_sets(
+    feature_sets: Sequence[str], primary: str, sets: Mapping[str, Sequence[str]], chosen: str | None
 ) -> list[str]:
-    """Controls of the confirmatory family: volume, and one clinical set named beforehand; never the headline itself.
+    """Return the baselines of the confirmatory family: volume and one clinical set that is named before the run.
+
+    The primary feature set itself is never among them.
 
     Parameters
     ----------
-    arms : sequence of str
-        Arms of the run.
-    headline : str
+    feature_sets : sequence of str
+        Feature sets of the run.
+    primary : str
     sets : mapping
         Clinical set → columns, in the config's order.
     chosen : str or None
-        ``evaluation.confirmatory_clinical_set``; None takes, among the sets that are arms, the one with the most
-        columns, the first of them: results never choose it.
+        ``evaluation.confirmatory_clinical_set``; None takes, among the sets that are feature sets, the one with the
+        most columns, the first of them: results never choose it.
     """
-    others = set(arms) - {headline}
+    others = set(feature_sets) - {primary}
     named = [name for name in sets if CLINICAL + name in others]
     largest = max(named, key=lambda name: len(sets[name]), default=None)
     name = chosen if chosen in named else largest
@@ -71,24 +77,28 @@ BOUNDS = {"net_benefit": ANYTHING}
 def comparison_table(
     data: EndpointData, folds: pd.DataFrame, settings: EvaluationSettings, sets: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
-    """Headline arm minus each control, fold by fold (corrected resampled t-test, Nadeau & Bengio 2003).
+    """Primary feature set minus each control, fold by fold (corrected resampled t-test, Nadeau & Bengio 2003).
 
-    Each head of the headline is compared with each head of the controls, in AUC, Brier score (below 0 favours the
-    headline) and net benefit at a threshold probability. Confirmatory are the differences in the AUC that answers the
-    question, `settings.headline_head` on both sides, against `confirmatory_arms`; their p values are adjusted by
-    Holm's method. Everything else is exploratory. The variance of the share of events is added where it moves the
+    Each classifier of the primary model is compared with each classifier of the controls, in AUC, Brier score (below 0
+    favours the primary) and net benefit at a threshold probability. Confirmatory are the differences in the AUC that
+    answers the
+    question, `settings.primary_classifier` on both sides, against `confirmatory_feature_sets`; their p values are
+    adjusted by Holm's method. Everything else is exploratory. The variance of the share of events is added where it
+    moves the
     metric (`metaswin.evaluation.intervals`).
     """
     thresholds = _thresholds(data, settings)
-    arms = list(dict.fromkeys(arm for arm, _ in data.arms))
-    family = confirmatory_arms(arms, data.headline, sets, settings.confirmatory_clinical_set)
-    against = set(controls(arms)) - {data.headline}
-    measured = {key: _measured(data, rows, thresholds) for key, rows in folds.groupby(["arm", "head"], sort=True)}
+    feature_sets = list(dict.fromkeys(feature_set for feature_set, _ in data.feature_sets))
+    family = confirmatory_feature_sets(feature_sets, data.primary, sets, settings.confirmatory_clinical_set)
+    against = set(controls(feature_sets)) - {data.primary}
+    measured = {
+        key: _measured(data, rows, thresholds) for key, rows in folds.groupby(["feature_set", "classifier"], sort=True)
+    }
     records = []
     for ours, theirs in product(measured, measured):
-        if ours[0] != data.headline or theirs[0] not in against:
+        if ours[0] != data.primary or theirs[0] not in against:
             continue
-        planned = theirs[0] in family and ours[1] == theirs[1] == settings.headline_head
+        planned = theirs[0] in family and ours[1] == theirs[1] == settings.primary_classifier
         differences = _differences(measured[ours], measured[theirs])
         for name, (difference, why, slopes) in differences.items():
             metric = name.removesuffix("_ipcw")
@@ -99,7 +109,12 @@ def comparison_table(
             )
             records.append(
                 {
-                    **{"arm": ours[0], "head": ours[1], "against": theirs[0], "against_head": theirs[1]},
+                    **{
+                        "feature_set": ours[0],
+                        "classifier": ours[1],
+                        "against": theirs[0],
+                        "against_classifier": theirs[1],
+                    },
                     **{"metric": name, **asdict(found)},
                     "threshold_probability": np.mean(list(thresholds.values())) if metric in BOUNDS else None,
                     "family": CONFIRMATORY if planned and name == "auc" + data.suffix else "exploratory",
@@ -120,8 +135,8 @@ def _thresholds(data: EndpointData, settings: EvaluationSettings) -> dict[tuple[
 
 
 def _measured(data: EndpointData, rows: pd.DataFrame, thresholds: Mapping[tuple[int, int], float]) -> pd.DataFrame:
-    """Rows of one arm and head of the table of folds, with the net benefit at the threshold probability beside."""
-    parts = data.arms[rows["arm"].iloc[0], rows["head"].iloc[0]]
+    """Return the fold rows of one feature set and classifier, with the net benefit at the threshold probability."""
+    parts = data.feature_sets[rows["feature_set"].iloc[0], rows["classifier"].iloc[0]]
     added: dict[str, list] = {}
     for suffix in WEIGHTINGS:
         why = UNUSABLE if suffix in weightings(data) else PLAIN

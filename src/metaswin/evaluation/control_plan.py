@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from metaswin.config.evaluation import PermutationSettings
-from metaswin.config.feature_sets import Arm, available, clinical_sets, expand_arms
+from metaswin.config.feature_sets import FeatureSet, available, clinical_sets, expand_feature_sets
 from metaswin.config.features import RADIOMICS
 
 if TYPE_CHECKING:
@@ -25,33 +25,33 @@ def permutation_batches(settings: PermutationSettings) -> dict[str, list[int]]:
 
 
 def joins(config: "Config", block: str) -> bool:
-    """Whether some arm of a configuration uses a modality."""
-    return any(block in arm.blocks for arm in _arms(config))
+    """Whether some feature set of a configuration uses a modality."""
+    return any(block in feature_set.blocks for feature_set in _feature_sets(config))
 
 
 def reasons(config: "Config") -> dict[str, str]:
     """Controls that this configuration cannot have → why."""
     found = {}
     if not any(joins(config, block) for block in RADIOMICS):
-        found = dict.fromkeys(("leaky", "shuffled"), "no arm uses radiomics")
+        found = dict.fromkeys(("leaky", "shuffled"), "no feature set uses radiomics")
     elif config.data.source not in ("dicom", "nifti"):
         found = {"shuffled": "it needs images, and these features came as a table"}
-    if not permutes_deep(config) and all("deep" in arm.blocks for arm in _arms(config)):
+    if not permutes_deep(config) and all("deep" in feature_set.blocks for feature_set in _feature_sets(config)):
         found["permuted"] = (
-            "every arm uses deep scores, which controls.permutation.deep or fusion.deep_score leaves out of it"
+            "every feature set uses deep scores, which controls.permutation.deep or fusion.deep_score leaves out of it"
         )
     return found
 
 
 def permutes_deep(config: "Config") -> bool:
-    """Whether arms with `deep` are refitted on permuted outcomes.
+    """Whether feature sets with `deep` are refitted on permuted outcomes.
 
     One network's scores serve in all permutations: they must be scores of rows that it has not seen, for every row.
     """
     return config.controls.permutation.deep == "once" and config.fusion.deep_score == "cross-fitted"
 
 
-def _arms(config: "Config") -> list[Arm]:
-    return expand_arms(
+def _feature_sets(config: "Config") -> list[FeatureSet]:
+    return expand_feature_sets(
         config.fusion, available(config), clinical_sets(config.clinical), config.data.source != "clinical"
     )

@@ -245,7 +245,7 @@ GROUP_NAMES = {
     4: ("lowest", "low", "high", "highest"),
 }
 ALL = "all"
-COLUMNS = ["endpoint", "arm", "curve", "group", "time", "value", "low", "high", "at_risk", "why"]
+COLUMNS = ["endpoint", "feature_set", "curve", "group", "time", "value", "low", "high", "at_risk", "why"]
 STEPS = 60
 # The curves end where fewer patients than this are left, but not before the horizon.
 LEAST_AT_RISK = 10
@@ -253,21 +253,21 @@ NO_DEATHS = "the endpoint names no column of deaths"
 
 
 def curve_table(data: SurvivalData, groups: int, confidence: float) -> pd.DataFrame:
-    """All curves of every arm on a grid of days, of the first repeat: each patient counts once.
+    """All curves of every feature set on a grid of days, of the first repeat: each patient counts once.
 
     Kaplan-Meier only where no competing event is left out: survival without DM (DM and deaths are both events)
     and overall survival. The incidence of DM and of death without DM is Aalen-Johansen.
     """
     parts = []
-    for arm in data.arms:
-        rows = data.pooled(arm, data.repeats[0])
+    for feature_set in data.feature_sets:
+        rows = data.pooled(feature_set, data.repeats[0])
         days = _grid(rows["time"].to_numpy(), data.horizon)
         named = {ALL: rows}
         if (rows["group"] >= 0).any():
             named |= {name: rows[rows["group"] == i] for i, name in enumerate(GROUP_NAMES[groups])}
         for name, chosen in named.items():
             for curve, table in _curves(chosen, days, confidence, bool(rows["dead"].notna().any())).items():
-                parts.append(table.assign(endpoint=data.name, arm=arm, curve=curve, group=name))
+                parts.append(table.assign(endpoint=data.name, feature_set=feature_set, curve=curve, group=name))
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 

@@ -63,18 +63,18 @@ def _reached(recall: NDArray) -> NDArray:
 
 
 def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Mean ROC and precision-recall curves of every arm and head, weighted as the headline is.
+    """Mean ROC and precision-recall curves of every feature set and classifier, weighted as the primary model is.
 
     Folds that lack an outcome or a prediction are left out.
     """
     rocs, precisions = [], []
-    for (arm, head), folds in data.arms.items():
+    for (feature_set, classifier), folds in data.feature_sets.items():
         used = [part.known for part in folds if part.usable]
         if used:
             rates = [roc_curve(y, p, sample_weight=w, drop_intermediate=False)[:2] for y, p, w in used]
-            rocs.append(mean_roc(rates).assign(arm=arm, head=head))
+            rocs.append(mean_roc(rates).assign(feature_set=feature_set, classifier=classifier))
             steps = [recall_precision(*rows) for rows in used]
-            precisions.append(mean_precision(steps).assign(arm=arm, head=head))
+            precisions.append(mean_precision(steps).assign(feature_set=feature_set, classifier=classifier))
     return (
         tabled(rocs, data.name, {"fpr": float, "tpr": float, "tpr_sd": float, "folds": int}),
         tabled(precisions, data.name, {"recall": float, "precision": float, "precision_sd": float, "folds": int}),
@@ -118,11 +118,13 @@ def thresholds(limits: tuple[float, float]) -> NDArray:
 
 
 def decision_table(data: EndpointData, limits: tuple[float, float], confidence: float) -> pd.DataFrame:
-    """Net benefit of every arm and head at each threshold probability: mean over folds, corrected interval
-    with the variance of the share of events (`metaswin.evaluation.intervals`).
+    """Compute the net benefit of every feature set and classifier at each threshold probability.
 
-    Weighted as the headline is. Folds without an outcome or with missing predictions are left out; ``treat_all`` is
-    the mean over the same folds. Treating nobody has net benefit 0.
+    Each is a mean over folds with the corrected interval, which includes the variance of the share of
+    events (`metaswin.evaluation.intervals`).
+
+    Weighted as the primary model is. Folds without an outcome or with missing predictions are left out; ``treat_all``
+    is the mean over the same folds. Treating nobody has net benefit 0.
     """
     grid = thresholds(limits)
     variance = data.share_variance[data.suffix]
@@ -131,7 +133,7 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
         return net_benefit(labels, scores, sample_weight, grid)
 
     records = []
-    for (arm, head), folds in data.arms.items():
+    for (feature_set, classifier), folds in data.feature_sets.items():
         usable = [part.known for part in folds if part.usable]
         curves = np.full((len(folds), len(grid)), np.nan)
         slopes = curves.copy()
@@ -141,7 +143,12 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
         for place, threshold in enumerate(grid):
             added = added_variance(slopes[:, place], variance)
             found = mean_over_folds(curves[:, place], data.ratio, confidence, LEFT_OUT, bounds=ANYTHING, added=added)
-            record = {"arm": arm, "head": head, "threshold_probability": threshold, "net_benefit": found.value}
+            record = {
+                "feature_set": feature_set,
+                "classifier": classifier,
+                "threshold_probability": threshold,
+                "net_benefit": found.value,
+            }
             limits_and_all = {"low": found.low, "high": found.high, "treat_all": everybody[place], "why": found.why}
             records.append({**record, **limits_and_all})
     numbers = dict.fromkeys(["threshold_probability", "net_benefit", "low", "high", "treat_all"], float)
@@ -185,7 +192,7 @@ def reliability(folds: list[Scored], bins: int, confidence: float) -> pd.DataFra
     Parameters
     ----------
     folds : list of Scored
-        Usable folds of one arm and head, at least one.
+        Usable folds of one feature set and classifier, at least one.
     bins : int
         At most so many; fewer where a bin would hold less than `FEWEST` patients.
     confidence : float
@@ -216,11 +223,14 @@ def reliability(folds: list[Scored], bins: int, confidence: float) -> pd.DataFra
 
 
 def calibration_table(data: EndpointData, bins: int, confidence: float) -> pd.DataFrame:
-    """The reliability curve of every arm and head, weighted as the headline is; one row with the reason where none."""
+    """Compute the reliability curve of every feature set and classifier, weighted as the primary model is.
+
+    A model without a curve has one row with the reason.
+    """
     records = []
-    for (arm, head), folds in data.arms.items():
+    for (feature_set, classifier), folds in data.feature_sets.items():
         usable = [part for part in folds if part.usable]
-        key = {"arm": arm, "head": head}
+        key = {"feature_set": feature_set, "classifier": classifier}
         if usable:
             records += [{**key, **row} for row in reliability(usable, bins, confidence).to_dict("records")]
         else:

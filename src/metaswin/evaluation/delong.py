@@ -86,9 +86,9 @@ def _interval(auc: float, variance: float, confidence: float, folds: int, why: s
 
 
 def delong_table(data: EndpointData, confidence: float) -> pd.DataFrame:
-    """The interval of every arm, head and repeat; known outcomes count 1 each, weights are not for DeLong."""
+    """Compute the interval of every feature set, classifier and repeat from known outcomes, without weights."""
     records = []
-    for (arm, head), parts in data.arms.items():
+    for (feature_set, classifier), parts in data.feature_sets.items():
         repeats = sorted({part.repeat for part in parts})
         for repeat in repeats:
             folds = [part for part in parts if part.repeat == repeat]
@@ -96,7 +96,15 @@ def delong_table(data: EndpointData, confidence: float) -> pd.DataFrame:
             missing = len(folds) - len(used)
             why = f"{missing} of {len(folds)} folds left out: {LEFT_OUT}" if missing else ""
             found = asdict(repeat_interval(used, confidence, why))
-            records.append({"arm": arm, "head": head, "repeat": repeat, "auc": found.pop("value"), **found})
+            records.append(
+                {
+                    "feature_set": feature_set,
+                    "classifier": classifier,
+                    "repeat": repeat,
+                    "auc": found.pop("value"),
+                    **found,
+                }
+            )
     columns: dict[str, type | str] = {
         "repeat": int, "folds": int, "auc": float, "low": float, "high": float, "why": "str",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Evaluate every arm of every endpoint from the folds' test predictions."""
+"""Evaluate every feature set of every endpoint from the folds' test predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,17 @@ import pandas as pd
 
 from metaswin.config.evaluation import EvaluationSettings
 from metaswin.core.files import read_table, write_json, write_table
-from metaswin.evaluation.comparisons import comparison_table, confirmatory_arms
+from metaswin.evaluation.comparisons import comparison_table, confirmatory_feature_sets
 from metaswin.evaluation.curves import calibration_table, curve_tables, decision_table
 from metaswin.evaluation.delong import delong_table
-from metaswin.evaluation.predictions import ARM, EndpointData, gather
+from metaswin.evaluation.predictions import FEATURE_SET, EndpointData, gather
 from metaswin.evaluation.sample_size import sample_size_table
 from metaswin.evaluation.strata import strata_table, stratified
 from metaswin.evaluation.summary import fold_table, summary_table
 
 COLUMNS = [
-    "endpoint", "repeat", "fold", "patient", "arm", "head", "probability", "threshold", "label", "time", "event",
+    "endpoint", "repeat", "fold", "patient", "feature_set", "classifier", "probability", "threshold", "label", "time",
+    "event",
     "weight",
 ]  # fmt: skip
 
@@ -98,7 +99,7 @@ def _tables(
     folds = fold_table(data, settings.confidence)
     roc, pr = curve_tables(data)
     return {
-        "predictions": data.predictions[COLUMNS].astype(dict.fromkeys(ARM, "str")),
+        "predictions": data.predictions[COLUMNS].astype(dict.fromkeys(FEATURE_SET, "str")),
         "folds": folds,
         "summary": summary_table(data, folds, settings.confidence),
         "comparisons": comparison_table(data, folds, settings, sets),
@@ -114,14 +115,14 @@ def _tables(
 
 
 def _facts(data: EndpointData, settings: EvaluationSettings, sets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    arms = list(dict.fromkeys(arm for arm, _ in data.arms))
+    feature_sets = list(dict.fromkeys(feature_set for feature_set, _ in data.feature_sets))
     return {
         "name": data.name,
         "horizon_days": data.horizon,
         "deaths": data.settings.get("deaths") if data.horizon is not None else None,
-        "headline": data.headline,
-        "headline_head": settings.headline_head,
-        "confirmatory": confirmatory_arms(arms, data.headline, sets, settings.confirmatory_clinical_set),
+        "primary": data.primary,
+        "primary_classifier": settings.primary_classifier,
+        "confirmatory": confirmatory_feature_sets(feature_sets, data.primary, sets, settings.confirmatory_clinical_set),
         "weighting": "ipcw" if data.horizon is not None else "known",
         "modalities": data.modalities,
         "notes": data.notes,

@@ -24,9 +24,9 @@ from metaswin.evaluation.shapley import (
 )
 from metaswin.features.encoder import CategoryColumn, RegionFlag
 from metaswin.features.modalities import SourceFiles, load_sources
-from metaswin.models.fusion import FittedArm, load_arm
+from metaswin.models.fusion import FittedFeatureSet, load_feature_set
 
-# Permutations of a head without interactions: one is exact.
+# Permutations of a classifier without interactions: one is exact.
 PERMUTATIONS = {"logistic": 1}
 TOLERANCE = 1e-6
 
@@ -50,11 +50,13 @@ def explain_fold(
     settings: ExplanationSettings,
     seed: int,
 ) -> None:
-    """Shapley values of the headline arm's heads on held-out rows of one outer fold, with training rows as background.
+    """Compute Shapley values of the primary feature set's classifiers on the held-out rows of one outer fold.
+
+    Training rows are the background.
 
     Nothing is fitted, and labels only tell which rows have one. Writes long tables with ``repeat, fold``: `modalities`
-    (`patient, head, modality, contribution, base, logit`) and `features` (`patient, head, modality, feature, value,
-    level, contribution`: the columns of the modalities in `SHOWN` alone).
+    (`patient, classifier, modality, contribution, base, logit`) and `features` (`patient, classifier, modality,
+    feature, value, level, contribution`: the columns of the modalities in `SHOWN` alone).
 
     Parameters
     ----------
@@ -74,27 +76,31 @@ def explain_fold(
     repeat, fold = fits["repeat"], fits["fold"]
     rows = Folds.of(read_table(inputs.folds), repeat).outer(fold)
     sources = load_sources(rows.patients, files, sets)
-    arm = load_arm(inputs.models, fits["headline"])
-    tables = {block: sources.table(block, rows.final)[0] for block in arm.encoders}
-    encoded = np.concatenate([encoder.transform(tables[block]) for block, encoder in arm.encoders.items()], axis=1)
+    feature_set = load_feature_set(inputs.models, fits["primary"])
+    tables = {block: sources.table(block, rows.final)[0] for block in feature_set.encoders}
+    encoded = np.concatenate(
+        [encoder.transform(tables[block]) for block, encoder in feature_set.encoders.items()], axis=1
+    )
     rng = np.random.default_rng([seed, repeat, fold, zlib.crc32(b"explanation")])
     background = encoded[_sampled(rows.train, settings.background, rng)]
     held_out = _sampled(rows.test, settings.patients, rng)
     patients = [rows.patients[row] for row in held_out]
-    _check(arm, encoded[held_out], patients, read_table(inputs.predictions))
+    _check(feature_set, encoded[held_out], patients, read_table(inputs.predictions))
 
     values = {block: table.iloc[held_out] for block, table in tables.items()}
     place = {"repeat": repeat, "fold": fold}
     of_modalities, of_features = [], []
-    for name, head in arm.heads.items():
-        logit = logit_of(head, _widths(arm))
+    for name, classifier in feature_set.classifiers.items():
+        logit = logit_of(classifier, _widths(feature_set))
         explained = encoded[held_out], background
-        exact = exact_shares(logit, *explained, modality_players(arm.encoders))
-        of_modalities.append(_modality_table(arm, exact, logit(encoded[held_out]), patients).assign(head=name, **place))
-        players = column_players(arm.encoders)
+        exact = exact_shares(logit, *explained, modality_players(feature_set.encoders))
+        of_modalities.append(
+            _modality_table(feature_set, exact, logit(encoded[held_out]), patients).assign(classifier=name, **place)
+        )
+        players = column_players(feature_set.encoders)
         orders = PERMUTATIONS.get(name, settings.permutations)
         sampled = sampled_shares(logit, *explained, players, orders, int(rng.integers(2**31)))
-        of_features.append(_feature_table(arm, sampled, values, patients).assign(head=name, **place))
+        of_features.append(_feature_table(feature_set, sampled, values, patients).assign(classifier=name, **place))
     write_table(modalities, pd.concat(of_modalities, ignore_index=True))
     write_table(features, pd.concat(of_features, ignore_index=True))
 
@@ -105,22 +111,26 @@ def _sampled(chosen: np.ndarray, most: int, rng: np.random.Generator) -> np.ndar
     return positions if len(positions) <= most else np.sort(rng.choice(positions, most, replace=False))
 
 
-def _widths(arm: FittedArm) -> list[int]:
-    return [len(encoder.outputs) for encoder in arm.encoders.values()]
+def _widths(feature_set: FittedFeatureSet) -> list[int]:
+    return [len(encoder.outputs) for encoder in feature_set.encoders.values()]
 
 
-def _check(arm: FittedArm, encoded: np.ndarray, patients: list[str], predictions: pd.DataFrame) -> None:
+def _check(feature_set: FittedFeatureSet, encoded: np.ndarray, patients: list[str], predictions: pd.DataFrame) -> None:
     """Explain nothing but the predictions of this fold."""
-    chosen = predictions[(predictions["arm"] == arm.name) & predictions["patient"].isin(patients)]
-    for name, head in arm.heads.items():
-        logits = head.model.logits(np.split(encoded, np.cumsum(_widths(arm))[:-1], axis=1))[0]
-        wanted = chosen[chosen["head"] == name].set_index("patient")["probability"].reindex(patients)
-        worst = np.abs(head.recalibration.probability(logits) - wanted.to_numpy(dtype="float64")).max()
+    chosen = predictions[(predictions["feature_set"] == feature_set.name) & predictions["patient"].isin(patients)]
+    for name, classifier in feature_set.classifiers.items():
+        logits = classifier.model.logits(np.split(encoded, np.cumsum(_widths(feature_set))[:-1], axis=1))[0]
+        wanted = chosen[chosen["classifier"] == name].set_index("patient")["probability"].reindex(patients)
+        worst = np.abs(classifier.recalibration.probability(logits) - wanted.to_numpy(dtype="float64")).max()
         if not worst <= TOLERANCE:
-            raise RuntimeError(f"{arm.name}, {name}: the fitted arm gives other predictions than those of this fold")
+            raise RuntimeError(
+                f"{feature_set.name}, {name}: the fitted feature set gives other predictions than those of this fold"
+            )
 
 
-def _modality_table(arm: FittedArm, shares: Shares, logits: np.ndarray, patients: list[str]) -> pd.DataFrame:
+def _modality_table(
+    feature_set: FittedFeatureSet, shares: Shares, logits: np.ndarray, patients: list[str]
+) -> pd.DataFrame:
     """A modality without a column contributes nothing."""
     position = {name: i for i, (name,) in enumerate(shares.players.names)}
     nothing = np.zeros(len(patients))
@@ -135,19 +145,19 @@ def _modality_table(arm: FittedArm, shares: Shares, logits: np.ndarray, patients
                     "logit": logits,
                 }
             )
-            for modality in dict.fromkeys(map(modality_of, arm.encoders))
+            for modality in dict.fromkeys(map(modality_of, feature_set.encoders))
         ],
         ignore_index=True,
     )
 
 
 def _feature_table(
-    arm: FittedArm, shares: Shares, tables: Mapping[str, pd.DataFrame], patients: list[str]
+    feature_set: FittedFeatureSet, shares: Shares, tables: Mapping[str, pd.DataFrame], patients: list[str]
 ) -> pd.DataFrame:
     """Contribution of each column that is shown, with the patient's value or, of a category, its level."""
     columns = {
         (modality_of(block), column.name): (column, tables[block])
-        for block, encoder in arm.encoders.items()
+        for block, encoder in feature_set.encoders.items()
         for column in encoder.columns
     }
     parts = [pd.DataFrame(_blank(0))]
@@ -182,7 +192,7 @@ FOLD = ["repeat", "fold"]
 
 @dataclass(frozen=True)
 class ExplanationOutputs:
-    """Tables that `collect_explanation` writes: modalities and features, of the network and of the logistic head."""
+    """Tables that `collect_explanation` writes: modalities and features, for network and logistic regression."""
 
     modalities: str
     features: str
@@ -202,12 +212,12 @@ def collect_explanation(modalities: Sequence[str], features: Sequence[str], outp
     of_modalities, of_features = (
         pd.concat(map(read_table, paths), ignore_index=True) for paths in (modalities, features)
     )
-    for head, pooled_modalities, pooled_features in [
+    for classifier, pooled_modalities, pooled_features in [
         ("network", outputs.modalities, outputs.features),
         ("logistic", outputs.modalities_logistic, outputs.features_logistic),
     ]:
-        write_table(pooled_modalities, pool_modalities(of_modalities[of_modalities["head"] == head]))
-        write_table(pooled_features, pool_features(of_features[of_features["head"] == head]))
+        write_table(pooled_modalities, pool_modalities(of_modalities[of_modalities["classifier"] == classifier]))
+        write_table(pooled_features, pool_features(of_features[of_features["classifier"] == classifier]))
 
 
 def pool_modalities(contributions: pd.DataFrame) -> pd.DataFrame:

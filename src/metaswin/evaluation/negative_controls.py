@@ -34,20 +34,20 @@ def left_out(control: str, settings: ControlsSettings, reasons: Mapping[str, str
 
 
 def permuted_note(
-    arm: str, head: str, n: int, settings: PermutationSettings, penalties: Mapping[str, Sequence[float]]
+    feature_set: str, classifier: str, n: int, settings: PermutationSettings, penalties: Mapping[str, Sequence[float]]
 ) -> str:
-    """What the permutations of an arm refit."""
+    """What the permutations of a feature set refit."""
     fewer = f" ({FEWEST} or more are asked for)" if n < FEWEST else ""
     text = f"The outcome was permuted {n} times{fewer}; label, time and event move together. Refitted each time"
     text += ", in the first repeat: folds"
-    if "radiomics" in arm:
+    if "radiomics" in feature_set:
         text += f", selection ({settings.trees} trees)"
-    text += f", encoding and the {head} head "
+    text += f", encoding and the {classifier} classifier "
     if settings.penalty == "chosen":
         text += "with its penalty, in inner folds. "
     else:
-        text += f"at one penalty ({middle(penalties[head]):g}). "
-    if "deep" in arm.split("+"):
+        text += f"at one penalty ({middle(penalties[classifier]):g}). "
+    if "deep" in feature_set.split("+"):
         text += (
             "The deep networks were trained on one permuted outcome, the first, and their scores serve in all: "
             "p is approximate. "
@@ -61,13 +61,13 @@ def middle(penalties: Sequence[float]) -> float:
 
 
 COLUMNS = [
-    "endpoint", "control", "arm", "head", "auc", "auc_low", "auc_high", "auc_why", "as_is", "difference",
+    "endpoint", "control", "feature_set", "classifier", "auc", "auc_low", "auc_high", "auc_why", "as_is", "difference",
     "difference_low", "difference_high", "difference_why", "refit", "p", "n", "note",
 ]  # fmt: skip
 NUMBERS = [
     "auc", "auc_low", "auc_high", "as_is", "difference", "difference_low", "difference_high", "refit", "p"
 ]  # fmt: skip
-ARM = ["arm", "head"]
+FEATURE_SET = ["feature_set", "classifier"]
 FOLD = ["repeat", "fold"]
 VARIANTS = {"leaky": LEAKY, "shuffled": SHUFFLED}
 
@@ -78,19 +78,19 @@ class Endpoint:
 
     Attributes
     ----------
-    name, headline : str
+    name, primary : str
     folds : DataFrame
-        ``arm, head, repeat, fold, auc`` of the run, with the weighting that answers the question: by inverse
-        probability of censoring at a horizon.
+        ``feature_set, classifier, repeat, fold, auc`` of the run, with the weighting that answers the question: by
+        inverse probability of censoring at a horizon.
     """
 
     name: str
-    headline: str
+    primary: str
     folds: pd.DataFrame
 
-    def mean(self, arm: str, head: str) -> float:
-        """AUC of an arm in the run."""
-        chosen = (self.folds["arm"] == arm) & (self.folds["head"] == head)
+    def mean(self, feature_set: str, classifier: str) -> float:
+        """AUC of a feature set in the run."""
+        chosen = (self.folds["feature_set"] == feature_set) & (self.folds["classifier"] == classifier)
         return float(self.folds.loc[chosen, "auc"].mean())
 
 
@@ -134,7 +134,7 @@ def evaluate_controls(
         Control → why it was not run, for those that these data or this configuration cannot have.
     confidence : float
     penalties : mapping
-        Head → penalties of the run.
+        Classifier → penalties of the run.
     """
     endpoints = _endpoints(read_json(inputs.facts), read_table(inputs.as_is))
     batches = [read_table(path) for path in inputs.permutations]
@@ -172,8 +172,10 @@ def variant_records(control: str, endpoint: Endpoint, data: EndpointData, confid
     `metaswin.evaluation.intervals.mean_over_folds`.
     """
     records = []
-    for (arm, head), rows in _fold_aucs(data).groupby(ARM, sort=True):
-        ours = endpoint.folds[(endpoint.folds["arm"] == arm) & (endpoint.folds["head"] == head)]
+    for (feature_set, classifier), rows in _fold_aucs(data).groupby(FEATURE_SET, sort=True):
+        ours = endpoint.folds[
+            (endpoint.folds["feature_set"] == feature_set) & (endpoint.folds["classifier"] == classifier)
+        ]
         both = ours.merge(rows, on=FOLD, suffixes=("_run", "_control"), validate="one_to_one")
         missing = "not estimable in some folds"
         found = mean_over_folds(both["auc_control"].to_numpy(), data.ratio, confidence, missing)
@@ -183,13 +185,13 @@ def variant_records(control: str, endpoint: Endpoint, data: EndpointData, confid
             {
                 "endpoint": endpoint.name,
                 "control": control,
-                "arm": arm,
-                "head": head,
+                "feature_set": feature_set,
+                "classifier": classifier,
                 "auc": found.value,
                 "auc_low": found.low,
                 "auc_high": found.high,
                 "auc_why": found.why,
-                "as_is": endpoint.mean(arm, head),
+                "as_is": endpoint.mean(feature_set, classifier),
                 "difference": difference.value,
                 "difference_low": difference.low,
                 "difference_high": difference.high,
@@ -214,20 +216,20 @@ def permuted_records(
     2010, Stat Appl Genet Mol Biol 9:39).
     """
     records = []
-    for (arm, head), found in rows.groupby(ARM, sort=True):
+    for (feature_set, classifier), found in rows.groupby(FEATURE_SET, sort=True):
         observed = float(found.loc[found["permutation"] == 0, "auc"].iloc[0])
         null = found.loc[found["permutation"] > 0, "auc"].to_numpy()
         null = null[np.isfinite(null)]
         record = {
             "endpoint": endpoint.name,
             "control": "permuted",
-            "arm": arm,
-            "head": head,
-            "as_is": endpoint.mean(arm, head),
+            "feature_set": feature_set,
+            "classifier": classifier,
+            "as_is": endpoint.mean(feature_set, classifier),
             "refit": observed,
             "difference_why": "p compares the refit with the permutations",
             "n": len(null),
-            "note": permuted_note(arm, head, len(null), settings.permutation, penalties),
+            "note": permuted_note(feature_set, classifier, len(null), settings.permutation, penalties),
         }
         if not len(null) or not np.isfinite(observed):
             why = "the AUC is not estimable in any fold"
@@ -260,27 +262,27 @@ def _endpoints(facts: Mapping[str, Any], folds: pd.DataFrame) -> list[Endpoint]:
     endpoints = []
     for fact in facts["endpoints"]:
         column = "auc_ipcw" if fact["weighting"] == "ipcw" else "auc"
-        rows = folds.loc[folds["endpoint"] == fact["name"], [*ARM, *FOLD, column]]
-        endpoints.append(Endpoint(fact["name"], fact["headline"], rows.rename(columns={column: "auc"})))
+        rows = folds.loc[folds["endpoint"] == fact["name"], [*FEATURE_SET, *FOLD, column]]
+        endpoints.append(Endpoint(fact["name"], fact["primary"], rows.rename(columns={column: "auc"})))
     return endpoints
 
 
 def _fold_aucs(data: EndpointData) -> pd.DataFrame:
-    """AUC of every arm, head and fold of a control, with the answering weighting."""
+    """AUC of every feature set, classifier and fold of a control, with the answering weighting."""
     records = [
-        (one.arm, one.head, one.repeat, one.fold, weighted_auc(one.label, one.probability, one.weight))
+        (one.feature_set, one.classifier, one.repeat, one.fold, weighted_auc(one.label, one.probability, one.weight))
         for one in data.scored
     ]
-    return pd.DataFrame(records, columns=[*ARM, *FOLD, "auc"])
+    return pd.DataFrame(records, columns=[*FEATURE_SET, *FOLD, "auc"])
 
 
 def _missing(control: str, endpoint: Endpoint, why: str) -> dict[str, Any]:
-    """The row of a control that was not run: the headline arm, without numbers."""
+    """The row of a control that was not run: the primary feature set, without numbers."""
     return {
         "endpoint": endpoint.name,
         "control": control,
-        "arm": endpoint.headline,
-        "head": "network",
+        "feature_set": endpoint.primary,
+        "classifier": "network",
         "auc_why": why,
         "difference_why": why,
         "note": why,
@@ -288,6 +290,6 @@ def _missing(control: str, endpoint: Endpoint, why: str) -> dict[str, Any]:
 
 
 def _no_permutations() -> pd.DataFrame:
-    return pd.DataFrame(columns=["endpoint", "permutation", "arm", "head", "auc"]).astype(
-        {"endpoint": "str", "permutation": "int64", "arm": "str", "head": "str", "auc": "float64"}
+    return pd.DataFrame(columns=["endpoint", "permutation", "feature_set", "classifier", "auc"]).astype(
+        {"endpoint": "str", "permutation": "int64", "feature_set": "str", "classifier": "str", "auc": "float64"}
     )

@@ -218,8 +218,8 @@ def choose_patients(predictions: pd.DataFrame, most: int) -> pd.DataFrame:
     Parameters
     ----------
     predictions : DataFrame
-        Test predictions of one arm and head in one repeat, one row a patient: ``patient, probability, label`` (0, 1
-        or missing).
+        Test predictions of one feature set and classifier in one repeat, one row a patient: ``patient, probability,
+        label`` (0, 1 or missing).
     most : int
 
     Returns
@@ -258,7 +258,7 @@ class OcclusionInputs:
 def map_occlusion(
     inputs: OcclusionInputs, facts: str | Path, folder: str | Path, settings: ExplanationSettings, deep: DeepSettings
 ) -> None:
-    """Map what the deep network looks at in the patients that the headline arm calls riskiest or is most wrong about.
+    """Map what the deep network uses in the patients with the highest predicted risks and the largest errors.
 
     Every patient is looked at by the network of the fold that holds the patient out, in the first repeat.
 
@@ -275,9 +275,9 @@ def map_occlusion(
     """
     found = by_place(inputs.fits, inputs.predictions, inputs.networks)
     of_fold = {fold: files for (_, repeat, fold), files in found.items() if repeat == REPEAT}
-    headline = of_fold[0][0]["headline"]
+    primary = of_fold[0][0]["primary"]
     tables = {fold: predictions for fold, (_, predictions, _) in of_fold.items()}
-    predicted = _predicted(tables, headline, Folds.of(read_table(inputs.folds), REPEAT).labels)
+    predicted = _predicted(tables, primary, Folds.of(read_table(inputs.folds), REPEAT).labels)
     with_patch = predicted["patient"].isin(patients_with_patch(inputs.patches))
     chosen = choose_patients(predicted[with_patch], settings.maps)
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -317,20 +317,22 @@ def map_occlusion(
     write_json(
         facts,
         {
-            "arm": headline,
-            "head": CLASSIFIER,
+            "feature_set": primary,
+            "classifier": CLASSIFIER,
             "hidden": settings.occlusion.hide,
             "maps": entries,
         },
     )
 
 
-def _predicted(paths: Mapping[int, str], arm: str, labels: pd.Series) -> pd.DataFrame:
-    """Test predictions of the headline arm in the first repeat: ``patient, probability, label, fold``."""
+def _predicted(paths: Mapping[int, str], feature_set: str, labels: pd.Series) -> pd.DataFrame:
+    """Test predictions of the primary feature set in the first repeat: ``patient, probability, label, fold``."""
     parts = []
     for fold, path in paths.items():
         table = read_table(path)
-        own = table[(table["arm"] == arm) & (table["head"] == CLASSIFIER) & (table["part"] == "test")]
+        own = table[
+            (table["feature_set"] == feature_set) & (table["classifier"] == CLASSIFIER) & (table["part"] == "test")
+        ]
         parts.append(own[["patient", "probability"]].assign(fold=fold))
     predicted = pd.concat(parts, ignore_index=True).dropna(subset="probability")
     return predicted.assign(label=labels.reindex(predicted["patient"]).to_numpy())

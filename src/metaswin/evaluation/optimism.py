@@ -12,7 +12,7 @@ from metaswin.cohort.folds import Folds, OuterFold, by_place
 from metaswin.core.files import read_json, read_table, write_table
 from metaswin.models.thresholds import auc
 
-KEYS = ["endpoint", "repeat", "fold", "arm", "head"]
+KEYS = ["endpoint", "repeat", "fold", "feature_set", "classifier"]
 AUCS = ["auc_train", "auc_inner", "auc_test"]
 DEEP = "deep_score"
 
@@ -33,7 +33,7 @@ class OptimismInputs:
 
 
 def measure_optimism(inputs: OptimismInputs, output: str, backbone: str) -> None:
-    """Write the AUC of each modality alone, of the headline and of the deep score on rows seen and not seen.
+    """Write the AUC of each modality alone, of the primary model and of the deep score on rows seen and not seen.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def measure_optimism(inputs: OptimismInputs, output: str, backbone: str) -> None
     output : str
         ``optimism.parquet``: `KEYS`, ``deep_score`` (the setting), `AUCS` and ``why`` a missing one is missing.
     backbone : str
-        The head of the deep score's row.
+        The classifier of the deep score's row.
     """
     folds = {read_json(about)["name"]: read_table(path) for path, about in zip(inputs.folds, inputs.facts, strict=True)}
     deep = inputs.deep or [""] * len(inputs.fits)
@@ -49,18 +49,18 @@ def measure_optimism(inputs: OptimismInputs, output: str, backbone: str) -> None
     found = by_place(inputs.fits, inputs.predictions, deep)
     for (endpoint, repeat, fold), (fits, predictions, features) in found.items():
         rows = Folds.of(folds[endpoint], repeat).outer(fold)
-        own = arm_records(fits, read_table(predictions), rows)
+        own = feature_set_records(fits, read_table(predictions), rows)
         if features:
             aucs = deep_aucs(read_table(features), rows, fits["deep_score"])
-            own.append({"arm": DEEP, "head": backbone, **aucs})
+            own.append({"feature_set": DEEP, "classifier": backbone, **aucs})
         place = {"endpoint": endpoint, "repeat": repeat, "fold": fold, "deep_score": fits["deep_score"]}
         records += [place | record for record in own]
     table = pd.DataFrame(records, columns=[*KEYS, "deep_score", *AUCS, "why"])
     write_table(output, table.astype(dict.fromkeys(AUCS, "float64")).sort_values(KEYS, ignore_index=True))
 
 
-def arm_records(fits: Mapping[str, Any], predictions: pd.DataFrame, rows: OuterFold) -> list[dict[str, Any]]:
-    """AUCs of each modality alone, volume, each clinical set and the headline; known labels count 1 each.
+def feature_set_records(fits: Mapping[str, Any], predictions: pd.DataFrame, rows: OuterFold) -> list[dict[str, Any]]:
+    """AUCs of each modality alone, volume, each clinical set and the primary model; known labels count 1 each.
 
     Parameters
     ----------
@@ -69,16 +69,16 @@ def arm_records(fits: Mapping[str, Any], predictions: pd.DataFrame, rows: OuterF
     rows : OuterFold
     """
     test = predictions[predictions["part"] == "test"].assign(label=predictions["patient"].map(rows.folds.labels))
-    by_arm = {key: rows.dropna(subset=["label"]) for key, rows in test.groupby(["arm", "head"])}
+    by_feature_set = {key: rows.dropna(subset=["label"]) for key, rows in test.groupby(["feature_set", "classifier"])}
     records = []
-    for arm, heads in fits["arms"].items():
-        if "+" in arm and arm != fits["headline"]:
+    for feature_set, classifiers in fits["feature_sets"].items():
+        if "+" in feature_set and feature_set != fits["primary"]:
             continue
-        for head, fit in heads.items():
-            own = by_arm[arm, head]
+        for classifier, fit in classifiers.items():
+            own = by_feature_set[feature_set, classifier]
             value = auc(own["probability"].to_numpy(), own["label"].to_numpy())
             aucs = {"auc_train": fit["auc_train"], "auc_inner": fit["auc_inner"], "auc_test": value}
-            records.append({"arm": arm, "head": head, **aucs, "why": _why(aucs, {})})
+            records.append({"feature_set": feature_set, "classifier": classifier, **aucs, "why": _why(aucs, {})})
     return records
 
 

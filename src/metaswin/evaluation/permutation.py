@@ -11,7 +11,7 @@ import pandas as pd
 from metaswin.cohort.folds import Folds, OuterFold
 from metaswin.config.cohort import FoldsSettings
 from metaswin.config.evaluation import PermutationSettings
-from metaswin.config.feature_sets import Arm, expand_arms, headline
+from metaswin.config.feature_sets import FeatureSet, expand_feature_sets, primary_feature_set
 from metaswin.config.features import RADIOMICS, HarmonisationSettings, SelectionSettings, StabilitySettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.errors import UserError
@@ -24,11 +24,11 @@ from metaswin.features.harmonisation import fit_harmoniser, patient_rows
 from metaswin.features.matrix import tumor_volume, wide
 from metaswin.features.modalities import Blocks, SourceFiles, Sources, load_sources
 from metaswin.features.stability import Measured, measured, stability_table
-from metaswin.models.fusion import ThresholdRule, fit_head, head_fits
+from metaswin.models.fusion import ThresholdRule, classifier_fits, fit_classifier
 
 logger = logging.getLogger("metaswin.evaluation")
 
-COLUMNS = ["endpoint", "permutation", "arm", "head", "auc"]
+COLUMNS = ["endpoint", "permutation", "feature_set", "classifier", "auc"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,11 @@ class Refitting:
     folds, harmonisation, selection, fusion, permutation
         Settings of the stages and of the permutations.
     seed : int
-    headline_head : str
-        The head that answers: of the headline arm it is refitted whatever the heads of the permutations are.
+    primary_classifier : str
+        The classifier that answers: of the primary feature set it is refitted whatever the classifiers of the
+        permutations are.
     has_deep : bool
-        Whether the run has arms with `deep`.
+        Whether the run has feature sets with `deep`.
     stability
         Settings of that stage.
     """
@@ -54,7 +55,7 @@ class Refitting:
     fusion: FusionSettings
     permutation: PermutationSettings
     seed: int
-    headline_head: str
+    primary_classifier: str
     has_deep: bool
     stability: StabilitySettings
 
@@ -128,7 +129,7 @@ def permute_batch(
     permutations: Sequence[int],
     settings: Refitting,
 ) -> None:
-    """Refit some permutations of one endpoint; write ``endpoint, permutation, arm, head, auc``.
+    """Refit some permutations of one endpoint; write ``endpoint, permutation, feature_set, classifier, auc``.
 
     Parameters
     ----------
@@ -189,42 +190,65 @@ def load_study(inputs: PermutationInputs, endpoint: str, sets: Mapping[str, list
 
 
 def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd.DataFrame:
-    """AUC of every arm and head on one permuted outcome: its mean over the folds, missing where not estimable."""
+    """Average the AUC over folds for every feature set and classifier on one permuted outcome (NaN if undefined)."""
     start = time.perf_counter()
-    arms = table_arms(study, settings)
-    keys = [(arm.name, head) for arm, heads in arms.items() for head in heads]
+    feature_sets = table_feature_sets(study, settings)
+    keys = [
+        (feature_set.name, classifier)
+        for feature_set, classifiers in feature_sets.items()
+        for classifier in classifiers
+    ]
     try:
         folds = permuted_folds(study.folds, study.clinical, settings.folds, settings.seed, study.endpoint, permutation)
-        found = [_fold_aucs(study, folds, fold, permutation, arms, settings) for fold in range(settings.folds.k)]
+        found = [
+            _fold_aucs(study, folds, fold, permutation, feature_sets, settings) for fold in range(settings.folds.k)
+        ]
     except UserError as error:
         logger.warning("permutation %d is not estimable: %s", permutation, error)
         found = []
     means = {key: [values[key] for values in found if np.isfinite(values[key])] for key in keys}
     records = [(study.endpoint, permutation, *key, np.mean(means[key]) if means[key] else np.nan) for key in keys]
-    logger.info("permutation %d: %d arms, %.1f s", permutation, len(arms), time.perf_counter() - start)
+    logger.info("permutation %d: %d feature sets, %.1f s", permutation, len(feature_sets), time.perf_counter() - start)
     return pd.DataFrame(records, columns=COLUMNS).astype({"auc": "float64"})
 
 
-def table_arms(study: Study, settings: Refitting) -> dict[Arm, list[str]]:
-    """Arms of the run and the heads to refit, without arms that need deep scores where no network is permuted."""
+def table_feature_sets(study: Study, settings: Refitting) -> dict[FeatureSet, list[str]]:
+    """Return the feature sets of the run and the classifiers to refit.
+
+    Feature sets with deep scores are excluded where no network is trained on permuted outcomes.
+    """
     sources = study.sources
     modalities = [*sources.modalities, *(["deep"] if settings.has_deep else [])]
-    arms = expand_arms(settings.fusion, modalities, sources.sets, sources.volume is not None)
-    answer = headline(settings.fusion, arms, modalities, sources.sets)
-    heads: list[str] = [*settings.permutation.heads]
-    found = {arm: [*heads, *({settings.headline_head} - set(heads))] if arm == answer else heads for arm in arms}
-    return {arm: heads for arm, heads in found.items() if "deep" not in arm.blocks or study.deep_permuted}
+    feature_sets = expand_feature_sets(settings.fusion, modalities, sources.sets, sources.volume is not None)
+    answer = primary_feature_set(settings.fusion, feature_sets, modalities, sources.sets)
+    classifiers: list[str] = [*settings.permutation.classifiers]
+    found = {
+        feature_set: [*classifiers, *({settings.primary_classifier} - set(classifiers))]
+        if feature_set == answer
+        else classifiers
+        for feature_set in feature_sets
+    }
+    return {
+        feature_set: classifiers
+        for feature_set, classifiers in found.items()
+        if "deep" not in feature_set.blocks or study.deep_permuted
+    }
 
 
 def _fold_aucs(
-    study: Study, folds: pd.DataFrame, fold: int, permutation: int, arms: Mapping[Arm, list[str]], settings: Refitting
+    study: Study,
+    folds: pd.DataFrame,
+    fold: int,
+    permutation: int,
+    feature_sets: Mapping[FeatureSet, list[str]],
+    settings: Refitting,
 ) -> dict[tuple[str, str], float]:
-    """AUC of every arm and head in one fold."""
+    """AUC of every feature set and classifier in one fold."""
     rows = Folds.of(folds, 0).outer(fold)
     rows.check_both_outcomes(f"permutation {permutation}, fold {fold}")
     chosen = settings.permutation.penalty == "chosen"
     fits = rows.fits if chosen else [rows.final]
-    used = {name for arm in arms for name in arm.blocks if name in study.features}
+    used = {name for feature_set in feature_sets for name in feature_set.blocks if name in study.features}
     sources = replace(
         study.sources, deep=study.deep_score(fold, permutation), tables=_tables(study, rows, fits, used, settings)
     )
@@ -233,19 +257,19 @@ def _fold_aucs(
     test = table[rows.test]
     weight = answering_weights(test, table[~rows.test], study.horizon)
     found = {}
-    for arm, heads in arms.items():
-        matrices = encoded.matrices(arm.blocks, fits)
-        fitters = head_fits(arm, settings.fusion, [settings.seed, 0, fold])
-        for head in heads:
-            fit, penalties = fitters[head]
+    for feature_set, classifiers in feature_sets.items():
+        matrices = encoded.matrices(feature_set.blocks, fits)
+        fitters = classifier_fits(feature_set, settings.fusion, [settings.seed, 0, fold])
+        for classifier in classifiers:
+            fit, penalties = fitters[classifier]
             if chosen:
-                fitted = fit_head(fit, matrices, rows, penalties, ThresholdRule(), settings.fusion.recalibrate)
+                fitted = fit_classifier(fit, matrices, rows, penalties, ThresholdRule(), settings.fusion.recalibrate)
                 score = fitted.probability[rows.test]
             else:
                 train = [block[rows.train] for block in matrices[rows.final]]
                 model = fit(train, rows.label[rows.train], [middle(penalties)], rows.final)
                 score = model.logits([block[rows.test] for block in matrices[rows.final]])[0]
-            found[arm.name, head] = weighted_auc(rows.label[rows.test], score, weight)
+            found[feature_set.name, classifier] = weighted_auc(rows.label[rows.test], score, weight)
     return found
 
 

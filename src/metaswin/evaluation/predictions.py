@@ -15,16 +15,16 @@ from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.intervals import share_variance
 from metaswin.evaluation.metrics import cox_snell
 
-ARM = ["arm", "head"]
+FEATURE_SET = ["feature_set", "classifier"]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Test rows of one fold with the predictions of one arm and head.
+    """Test rows of one fold with the predictions of one feature set and classifier.
 
     Attributes
     ----------
-    arm, head : str
+    feature_set, classifier : str
     repeat, fold : int
     label, probability, weight : array of float, shape (n,)
         Label 0, 1 or NaN (unknown); a prediction that is missing is NaN; the weight as in `EndpointData.predictions`.
@@ -32,8 +32,8 @@ class Scored:
         NaN where the training rows gave none.
     """
 
-    arm: str
-    head: str
+    feature_set: str
+    classifier: str
     repeat: int
     fold: int
     label: NDArray
@@ -68,15 +68,15 @@ class EndpointData:
     notes : list of str
         Notes of the folds.
     predictions : DataFrame
-        Test predictions: ``endpoint, repeat, fold, patient, arm, head, probability, threshold, label, time,
-        event, weight``. A test row an arm did not predict is there with a missing probability.
+        Test predictions: ``endpoint, repeat, fold, patient, feature_set, classifier, probability, threshold, label,
+        time, event, weight``. A test row a feature set did not predict is there with a missing probability.
     ratio : float
         Mean over folds of (test rows / training rows), known outcomes only.
-    headline : str
-        The arm that answers the question; fixed in the config, never picked by its result.
+    primary : str
+        The feature set that answers the question; fixed in the config, never picked by its result.
     training : DataFrame
-        What each fit learnt from: ``repeat, fold, arm, head, n, events, parameters, candidates, r2`` (Cox-Snell, of
-        inner out-of-fold predictions).
+        What each fit learnt from: ``repeat, fold, feature_set, classifier, n, events, parameters, candidates, r2``
+        (Cox-Snell, of inner out-of-fold predictions).
     prevalence : dict
         Repeat and fold → share of events among its training rows, weighted at a horizon.
     modalities : list of str
@@ -91,7 +91,7 @@ class EndpointData:
     notes: list[str]
     predictions: pd.DataFrame
     ratio: float
-    headline: str
+    primary: str
     training: pd.DataFrame
     prevalence: dict[tuple[int, int], float]
     modalities: list[str]
@@ -109,11 +109,11 @@ class EndpointData:
 
     @cached_property
     def scored(self) -> list[Scored]:
-        """The test predictions as arrays, sorted by arm, head, repeat and fold."""
+        """The test predictions as arrays, sorted by feature set, classifier, repeat and fold."""
         return [
             Scored(
-                arm,
-                head,
+                feature_set,
+                classifier,
                 repeat,
                 fold,
                 rows["label"].to_numpy(dtype="float64"),
@@ -121,21 +121,23 @@ class EndpointData:
                 rows["weight"].to_numpy(dtype="float64"),
                 float(rows["threshold"].iloc[0]),
             )
-            for (arm, head, repeat, fold), rows in self.predictions.groupby([*ARM, "repeat", "fold"], sort=True)
+            for (feature_set, classifier, repeat, fold), rows in self.predictions.groupby(
+                [*FEATURE_SET, "repeat", "fold"], sort=True
+            )
         ]
 
     @cached_property
-    def arms(self) -> dict[tuple[str, str], list[Scored]]:
-        """The same by arm and head."""
+    def feature_sets(self) -> dict[tuple[str, str], list[Scored]]:
+        """The same by feature set and classifier."""
         found: dict[tuple[str, str], list[Scored]] = {}
         for part in self.scored:
-            found.setdefault((part.arm, part.head), []).append(part)
+            found.setdefault((part.feature_set, part.classifier), []).append(part)
         return found
 
     @cached_property
     def share_variance(self) -> dict[str, float]:
         """Variance of the cohort's share of events, by the ending of the weighting."""
-        parts = next(iter(self.arms.values()))
+        parts = next(iter(self.feature_sets.values()))
         known = [part.known for part in parts if part.repeat == parts[0].repeat]
         labels, weight = (np.concatenate([rows[place] for rows in known]) for place in (0, 2))
         return {"": share_variance(labels, np.ones(len(labels))), "_ipcw": share_variance(labels, weight)}
@@ -156,7 +158,7 @@ def gather(
     Raises
     ------
     ValueError
-        If the folds of an endpoint have not fitted the same arms.
+        If the folds of an endpoint have not fitted the same feature sets.
     """
     found = by_place(fits, predictions)
     return [_endpoint(read_table(path), read_json(about), found) for path, about in zip(folds, facts, strict=True)]
@@ -166,35 +168,43 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
     name = facts["name"]
     folds = folds.assign(label=folds["label"].astype("float64"))
     horizon = facts["endpoint"].get("horizon_days")
-    tables, ratios, training, arms = [], [], [], set()
+    tables, ratios, training, feature_sets = [], [], [], set()
     warnings: dict[tuple[str, str, str], dict[str, Any]] = {}
     prevalence: dict[tuple[int, int], float] = {}
-    headline, modalities = "", []
+    primary, modalities = "", []
     for (repeat, fold), _ in folds.groupby(["repeat", "fold"], sort=True):
         rows = folds[folds["repeat"] == repeat]
         test, train = rows[rows["fold"] == fold], rows[rows["fold"] != fold]
         key = (name, int(repeat), int(fold))
         fit, made = found[key][0], read_table(found[key][1])
-        headline, modalities = fit["headline"], fit["modalities"]
-        arms.add(tuple(sorted((arm, head) for arm, heads in fit["arms"].items() for head in heads)))
+        primary, modalities = fit["primary"], fit["modalities"]
+        feature_sets.add(
+            tuple(
+                sorted(
+                    (feature_set, classifier)
+                    for feature_set, classifiers in fit["feature_sets"].items()
+                    for classifier in classifiers
+                )
+            )
+        )
         for warning in fit.get("warnings", []):
             warnings.setdefault((warning["patient"], warning["code"], warning["found"]), warning)
         weigh = _weigher(train, horizon)
-        tables.append(_test_rows(test, weigh(test), made, fit["arms"]))
-        training.append(_training(train, made, fit["arms"]).assign(repeat=repeat, fold=fold))
+        tables.append(_test_rows(test, weigh(test), made, fit["feature_sets"]))
+        training.append(_training(train, made, fit["feature_sets"]).assign(repeat=repeat, fold=fold))
         weight = weigh(train)
         prevalence[key[1:]] = float(np.sum(weight[train["label"] == 1]) / np.sum(weight))
         ratios.append(test["label"].notna().sum() / train["label"].notna().sum())
-    if len(arms) > 1:
-        raise ValueError(f"endpoint {name}: the folds have fitted different arms; re-run the fusion stage")
+    if len(feature_sets) > 1:
+        raise ValueError(f"endpoint {name}: the folds have fitted different feature sets; re-run the fusion stage")
     return EndpointData(
         name,
         facts["endpoint"],
         facts["counts"],
         facts["notes"],
-        pd.concat(tables, ignore_index=True).assign(endpoint=name).astype(dict.fromkeys(ARM, "category")),
+        pd.concat(tables, ignore_index=True).assign(endpoint=name).astype(dict.fromkeys(FEATURE_SET, "category")),
         float(np.mean(ratios)),
-        headline,
+        primary,
         pd.concat(training, ignore_index=True),
         prevalence,
         modalities,
@@ -210,31 +220,43 @@ def _weigher(train: pd.DataFrame, horizon: float | None) -> Callable[[pd.DataFra
     return lambda rows: weights(rows["label"].to_numpy(), rows["time"].to_numpy(), horizon, censoring)
 
 
-def _training(train: pd.DataFrame, predicted: pd.DataFrame, arms: Mapping[str, Any]) -> pd.DataFrame:
-    """What each arm and head of one fold was fitted on, and the R² of its inner out-of-fold predictions."""
+def _training(train: pd.DataFrame, predicted: pd.DataFrame, feature_sets: Mapping[str, Any]) -> pd.DataFrame:
+    """Describe the training rows of each feature set and classifier of a fold, and the R² of its inner predictions."""
     labels = train.set_index("patient")["label"].dropna() == 1
     inner = predicted[(predicted["part"] == "inner") & predicted["patient"].isin(labels.index)]
-    by_arm = dict(list(inner.groupby(ARM)))
+    by_feature_set = dict(list(inner.groupby(FEATURE_SET)))
     records = []
-    for arm, heads in arms.items():
-        for head, fit in heads.items():
-            rows = by_arm.get((arm, head), inner.head(0))
+    for feature_set, classifiers in feature_sets.items():
+        for classifier, fit in classifiers.items():
+            rows = by_feature_set.get((feature_set, classifier), inner.head(0))
             r2 = cox_snell(labels.loc[rows["patient"]].to_numpy(), rows["probability"].to_numpy(dtype="float64"))
-            facts = {"arm": arm, "head": head, "n": fit["n_train"], "events": fit["events_train"]}
+            facts = {
+                "feature_set": feature_set,
+                "classifier": classifier,
+                "n": fit["n_train"],
+                "events": fit["events_train"],
+            }
             records.append({**facts, "parameters": len(fit["columns"]), "candidates": fit["candidates"], "r2": r2})
     return pd.DataFrame(records)
 
 
 def _test_rows(
-    test: pd.DataFrame, weight: NDArray, predicted: pd.DataFrame, arms: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    test: pd.DataFrame,
+    weight: NDArray,
+    predicted: pd.DataFrame,
+    feature_sets: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> pd.DataFrame:
-    """Test rows of one fold for every arm and head."""
+    """Test rows of one fold for every feature set and classifier."""
     rows = test[["repeat", "fold", "patient", "label", "time", "event"]].assign(weight=weight)
     thresholds = pd.DataFrame(
-        [(arm, head, fit["threshold"]) for arm, heads in arms.items() for head, fit in heads.items()],
-        columns=[*ARM, "threshold"],
+        [
+            (feature_set, classifier, fit["threshold"])
+            for feature_set, classifiers in feature_sets.items()
+            for classifier, fit in classifiers.items()
+        ],
+        columns=[*FEATURE_SET, "threshold"],
     ).astype({"threshold": "float64"})
-    probabilities = predicted.loc[predicted["part"] == "test", ["patient", *ARM, "probability"]]
+    probabilities = predicted.loc[predicted["part"] == "test", ["patient", *FEATURE_SET, "probability"]]
     return rows.merge(thresholds, how="cross").merge(
-        probabilities, on=["patient", *ARM], how="left", validate="one_to_one"
+        probabilities, on=["patient", *FEATURE_SET], how="left", validate="one_to_one"
     )

@@ -141,14 +141,20 @@ def _below(name: str, value: float, limit: float) -> tuple[str, Value, float, bo
 
 
 def sample_size_table(data: "EndpointData") -> "pd.DataFrame":
-    """The criteria for every arm and head, with the means over folds of training rows, events and candidates."""
+    """Compute the criteria of every feature set and classifier, with mean training rows, events and candidates."""
     import pandas as pd
 
     records = []
-    for (arm, head), fits in data.training.groupby(["arm", "head"], sort=True):
+    for (feature_set, classifier), fits in data.training.groupby(["feature_set", "classifier"], sort=True):
         n, events, parameters, r2 = (float(fits[name].mean()) for name in ("n", "events", "candidates", "r2"))
         for criterion, found, limit, met in criteria(n, events, parameters, r2):
-            record = {"endpoint": data.name, "arm": arm, "head": head, "criterion": criterion, "value": found.value}
+            record = {
+                "endpoint": data.name,
+                "feature_set": feature_set,
+                "classifier": classifier,
+                "criterion": criterion,
+                "value": found.value,
+            }
             facts = {"rows": n, "events": events, "parameters": parameters, "r2_measured": r2}
             records.append({**record, "limit": limit, "met": met, "why": found.why, **facts})
     return pd.DataFrame(records).astype({"value": "float64", "limit": "float64", "met": "boolean"})

@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 
 from metaswin.features.encoder import BlockEncoder
-from metaswin.models.fusion import FittedHead
+from metaswin.models.fusion import FittedClassifier
 
 # Modalities whose columns are shown one by one; a dimension of a deep feature means nothing by itself.
 SHOWN = ("clinical", "radiomics", "peri_radiomics", "anatomy")
@@ -15,7 +15,7 @@ SHOWN = ("clinical", "radiomics", "peri_radiomics", "anatomy")
 
 @dataclass(frozen=True)
 class Players:
-    """Groups of the encoded columns of an arm.
+    """Groups of the encoded columns of a feature set.
 
     Attributes
     ----------
@@ -107,13 +107,13 @@ class Shares:
     base: float
 
 
-def logit_of(head: FittedHead, widths: list[int]) -> Logit:
-    """The recalibrated logit of a head as a function of encoded rows (modalities side by side)."""
+def logit_of(classifier: FittedClassifier, widths: list[int]) -> Logit:
+    """The recalibrated logit of a classifier as a function of encoded rows (modalities side by side)."""
     ends = np.cumsum(widths)[:-1]
 
     def logit(inputs: np.ndarray) -> np.ndarray:
         blocks = np.split(inputs, ends, axis=1)
-        return head.recalibration.intercept + head.recalibration.slope * head.model.logits(blocks)[0]
+        return classifier.recalibration.intercept + classifier.recalibration.slope * classifier.model.logits(blocks)[0]
 
     return logit
 

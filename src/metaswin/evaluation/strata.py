@@ -50,7 +50,7 @@ def told(counts: Sequence[int], least: int, of: Sequence[int] | None = None) -> 
 
 
 class Pairs:
-    """Weighted (event, non-event) pairs within folds, for one stratum and any number of arms.
+    """Weighted (event, non-event) pairs within folds, for one stratum and any number of feature sets.
 
     The AUC of a stratum is the weighted share of concordant pairs, summed over folds: each fold counts by its
     pairs, and scores of two folds' models are never compared (they are on different scales; stacked scores are
@@ -90,7 +90,7 @@ class Pairs:
         self._codes = codes
 
     def estimate(self, scores: NDArray, weights: NDArray, confidence: float) -> Estimate:
-        """AUC of one arm in the stratum with its bootstrap interval.
+        """AUC of one feature set in the stratum with its bootstrap interval.
 
         In O(n log n) a fold: for each event the weight of the non-events below it is a cumulative sum, for all draws
         at once: scikit-learn would need a call a draw.
@@ -199,13 +199,15 @@ def _reading_order(level: str) -> tuple:
 
 
 def strata_table(data: EndpointData, table: pd.DataFrame, settings: EvaluationSettings, seed: int) -> pd.DataFrame:
-    """AUC of every arm within each level of the columns of `table` (see `stratified`).
+    """AUC of every feature set within each level of the columns of `table` (see `stratified`).
 
     Counts that would single people out are null in ``n, events, unknown`` and stand as text in ``…_shown``
     (`metaswin.evaluation.strata.told`).
     """
-    by_arm = {key: _in_order(rows) for key, rows in data.predictions.groupby(["arm", "head"], sort=True)}
-    reference = next(iter(by_arm.values()))
+    by_feature_set = {
+        key: _in_order(rows) for key, rows in data.predictions.groupby(["feature_set", "classifier"], sort=True)
+    }
+    reference = next(iter(by_feature_set.values()))
     known = reference["label"].notna()
     records = []
     for number, (column, level, patients) in enumerate(cells(table, settings.bands)):
@@ -216,8 +218,8 @@ def strata_table(data: EndpointData, table: pd.DataFrame, settings: EvaluationSe
         pairs = Pairs(reference.iloc[chosen].reset_index(drop=True), settings.bootstrap, generator)
         counts = {"n": pairs.events + pairs.nonevents, "events": pairs.events}
         base = {"column": column, "level": level, **counts, "unknown": everyone - counts["n"]}
-        for (arm, head), rows in by_arm.items():
-            record = {**base, "arm": arm, "head": head}
+        for (feature_set, classifier), rows in by_feature_set.items():
+            record = {**base, "feature_set": feature_set, "classifier": classifier}
             for suffix in WEIGHTINGS:
                 scores = rows["probability"].to_numpy()[chosen]
                 weight = rows["weight"].to_numpy()[chosen] if suffix else np.ones(len(chosen))
@@ -226,7 +228,7 @@ def strata_table(data: EndpointData, table: pd.DataFrame, settings: EvaluationSe
     numbers = [f"auc{suffix}{limit}" for suffix in WEIGHTINGS for limit in ("", "_low", "_high")]
     columns = {**dict.fromkeys(COUNTS, "Int64"), **dict.fromkeys(numbers, "float64")}
     columns |= {f"auc{suffix}_why": "str" for suffix in WEIGHTINGS}
-    found = from_records(records, data.name, columns, keys=("column", "level", "arm", "head"))
+    found = from_records(records, data.name, columns, keys=("column", "level", "feature_set", "classifier"))
     return _with_told_counts(found, settings.min_cell_events)
 
 

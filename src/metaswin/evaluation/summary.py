@@ -1,4 +1,4 @@
-"""Metrics of every arm and head: by fold, and as means over folds with the corrected interval."""
+"""Metrics of every feature set and classifier: by fold, and as means over folds with the corrected interval."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss
 from metaswin.evaluation.delong import both, fold_interval
 from metaswin.evaluation.intervals import added_variance, by_share, mean_over_folds
 from metaswin.evaluation.metrics import BOUNDS, METRICS, fold_metrics
-from metaswin.evaluation.predictions import ARM, EndpointData, Scored
+from metaswin.evaluation.predictions import FEATURE_SET, EndpointData, Scored
 
 # Metrics of `metaswin.evaluation.metrics` that move with the share of events.
 MOVED = {"pr_auc": average_precision_score, "brier": brier_score_loss}
@@ -25,7 +25,9 @@ def weightings(data: EndpointData) -> Sequence[str]:
 
 
 def fold_table(data: EndpointData, confidence: float = 0.95) -> pd.DataFrame:
-    """Metrics of every arm, head, repeat and fold; a missing one has its reason in the column ``<metric>_why``.
+    """Compute the metrics of every feature set, classifier, repeat and fold.
+
+    A missing metric has its reason in the column ``<metric>_why``.
 
     ``delong_low, delong_high`` are DeLong's interval of the AUC of known outcomes, for this fold's fitted model;
     ``<metric>_by_share`` is the change of a metric with the share of events (`metaswin.evaluation.intervals`).
@@ -43,7 +45,7 @@ def fold_table(data: EndpointData, confidence: float = 0.95) -> pd.DataFrame:
 def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[str, Any]:
     record: dict[str, Any] = {
         "endpoint": data.name,
-        **{name: getattr(part, name) for name in ("arm", "head", "repeat", "fold")},
+        **{name: getattr(part, name) for name in ("feature_set", "classifier", "repeat", "fold")},
         "n": int(np.sum(~np.isnan(part.label))),
         "events": int(np.sum(part.label == 1)),
         "unknown": int(np.sum(np.isnan(part.label))),
@@ -67,12 +69,12 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
 
 
 def summary_table(data: EndpointData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Mean over folds of each metric with the corrected interval, one row an arm and head."""
+    """Mean over folds of each metric with the corrected interval, one row a feature set and classifier."""
     counts = _counts(data)
     records = []
-    for (arm, head), rows in folds.groupby(ARM, sort=True):
-        record: dict[str, Any] = {"endpoint": data.name, "arm": arm, "head": head, **counts}
-        record["headline"] = arm == data.headline
+    for (feature_set, classifier), rows in folds.groupby(FEATURE_SET, sort=True):
+        record: dict[str, Any] = {"endpoint": data.name, "feature_set": feature_set, "classifier": classifier, **counts}
+        record["primary"] = feature_set == data.primary
         for metric in METRICS:
             for suffix in WEIGHTINGS:
                 name = metric + suffix

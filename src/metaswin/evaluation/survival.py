@@ -62,23 +62,23 @@ def concordance_index(risk: NDArray, time: NDArray, event: NDArray, horizon: flo
     return Value(float(np.sum(weight * (higher + 0.5 * equal)) / total))
 
 
-COLUMNS = ["endpoint", "arm", "bin", "n", "predicted", "observed", "low", "high", "why"]
+COLUMNS = ["endpoint", "feature_set", "bin", "n", "predicted", "observed", "low", "high", "why"]
 
 
 def calibration_table(data: SurvivalData, bins: int, confidence: float) -> pd.DataFrame:
-    """Mean predicted risk and observed incidence at the horizon by quantile of risk, for every arm.
+    """Mean predicted risk and observed incidence at the horizon by quantile of risk, for every feature set.
 
     Patients are ranked within their fold; the rows of one bin are pooled over the folds of a repeat. With several
     repeats estimates are averaged, and so is their variance: the repeats hold the same patients, so the mean is no
     more certain than that.
     """
     records = []
-    for arm in data.arms:
-        repeats = [ranked(data.pooled(arm, repeat), bins) for repeat in data.repeats]
+    for feature_set in data.feature_sets:
+        repeats = [ranked(data.pooled(feature_set, repeat), bins) for repeat in data.repeats]
         for number in range(bins):
             chosen = [rows[rows["bin"] == number] for rows in repeats]
             found = _bin(chosen, data.horizon, confidence, data.why)
-            records.append({"endpoint": data.name, "arm": arm, "bin": number + 1, **found})
+            records.append({"endpoint": data.name, "feature_set": feature_set, "bin": number + 1, **found})
     types = dict.fromkeys(["predicted", "observed", "low", "high"], "float64")
     return pd.DataFrame(records, columns=COLUMNS).astype({**types, "bin": "int64", "n": "int64"})
 
@@ -223,14 +223,14 @@ def evaluate_survival(
 
 
 def fold_table(data: SurvivalData) -> pd.DataFrame:
-    """Every metric of every arm, repeat and fold: ``endpoint, arm, repeat, fold, metric, value, why``."""
+    """Compute every metric as rows ``endpoint, feature_set, repeat, fold, metric, value, why``."""
     records = []
     for part in data.folds:
         columns = (part.rows[name].to_numpy() for name in ("time", "event", "label"))
         time, event, label = columns
-        for arm in data.arms:
-            found = survival_metrics(part.risks[arm], time, event, label, data.horizon, part.censoring)
-            base = {"endpoint": data.name, "arm": arm, "repeat": part.repeat, "fold": part.fold}
+        for feature_set in data.feature_sets:
+            found = survival_metrics(part.risks[feature_set], time, event, label, data.horizon, part.censoring)
+            base = {"endpoint": data.name, "feature_set": feature_set, "repeat": part.repeat, "fold": part.fold}
             for metric, value in found.items():
                 records.append({**base, "metric": metric, "value": value.value, "why": part.why or value.why})
     return pd.DataFrame(records).astype({"value": "float64"})
@@ -239,34 +239,34 @@ def fold_table(data: SurvivalData) -> pd.DataFrame:
 def summary_table(data: SurvivalData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Mean over folds of each metric with the corrected interval: ``value, low, high, folds, why``."""
     records = []
-    for arm in data.arms:
+    for feature_set in data.feature_sets:
         for metric in METRICS:
-            rows = folds[(folds["arm"] == arm) & (folds["metric"] == metric)]
+            rows = folds[(folds["feature_set"] == feature_set) & (folds["metric"] == metric)]
             why = "; ".join(sorted(set(rows["why"]) - {""}))
             found = asdict(
                 mean_over_folds(rows["value"].to_numpy(), data.ratio, confidence, why, bounds=BOUNDS.get(metric))
             )
             kept = {name: found[name] for name in ("value", "low", "high", "folds", "why")}
-            records.append({"endpoint": data.name, "arm": arm, "metric": metric, **kept})
+            records.append({"endpoint": data.name, "feature_set": feature_set, "metric": metric, **kept})
     return pd.DataFrame(records).astype(dict.fromkeys(["value", "low", "high"], "float64"))
 
 
 def gray_table(data: SurvivalData) -> pd.DataFrame:
-    """Gray's test of the incidence of DM between risk groups, for every arm and repeat (repeats are not pooled).
+    """Compute Gray's test of the incidence of DM between risk groups for every feature set and repeat (not pooled).
 
     A patient's group comes from a model that did not see the patient; but the folds' models share patients, so the
     groups are not independent of each other as the test assumes.
     """
     records = []
-    for arm in data.arms:
+    for feature_set in data.feature_sets:
         for repeat in data.repeats:
-            rows = data.pooled(arm, repeat)
+            rows = data.pooled(feature_set, repeat)
             rows = rows[rows["group"] >= 0]
             result = asdict(
                 gray_test(rows["time"].to_numpy(), rows["event"].to_numpy(), rows["group"].to_numpy(), METASTASIS)
             )
             result["why"] = data.why or result["why"]
-            base = {"endpoint": data.name, "arm": arm, "test": "gray", "repeat": repeat}
+            base = {"endpoint": data.name, "feature_set": feature_set, "test": "gray", "repeat": repeat}
             records.append({**base, "groups": int(rows["group"].nunique()), **result})
     return pd.DataFrame(records).astype(dict.fromkeys(["statistic", "df", "p"], "float64"))
 
@@ -275,7 +275,7 @@ def _facts(data: SurvivalData) -> dict[str, Any]:
     return {
         "name": data.name,
         "horizon_days": data.horizon,
-        "headline": data.headline,
-        "arms": data.arms,
+        "primary": data.primary,
+        "feature_sets": data.feature_sets,
         "training": data.training,
     }

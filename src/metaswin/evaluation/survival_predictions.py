@@ -23,9 +23,9 @@ class ScoredFold:
     rows : DataFrame
         ``patient, time, event, label, followup, dead``.
     risks : dict
-        Arm → risk of metastasis by the horizon, of shape (rows,); NaN where it is missing.
+        Feature set → risk of metastasis by the horizon, of shape (rows,); NaN where it is missing.
     groups : dict
-        Arm → number of the risk group, -1 where the risk is missing.
+        Feature set → number of the risk group, -1 where the risk is missing.
     censoring : Censoring
         Fitted on the fold's training rows.
     why : str
@@ -50,8 +50,8 @@ class SurvivalData:
     name : str
     horizon : float
         Days.
-    headline : str
-    arms : list of str
+    primary : str
+    feature_sets : list of str
     folds : list of ScoredFold
         Sorted by repeat and fold.
     ratio : float
@@ -62,8 +62,8 @@ class SurvivalData:
 
     name: str
     horizon: float
-    headline: str
-    arms: list[str]
+    primary: str
+    feature_sets: list[str]
     folds: list[ScoredFold]
     ratio: float
     training: list[dict[str, int]]
@@ -77,14 +77,14 @@ class SurvivalData:
         """Why folds have no risks; empty where all have."""
         return "; ".join(sorted({fold.why for fold in self.folds} - {""}))
 
-    def pooled(self, arm: str, repeat: int) -> pd.DataFrame:
+    def pooled(self, feature_set: str, repeat: int) -> pd.DataFrame:
         """Test rows of all folds of a repeat: the columns of `ScoredFold.rows`, ``fold, risk, group``.
 
         A patient is there once. Groups are comparable across folds, since each fold's limits are quantiles of its own
         training risks; risks are not pooled for ranking.
         """
         parts = [
-            fold.rows.assign(fold=fold.fold, risk=fold.risks[arm], group=fold.groups[arm])
+            fold.rows.assign(fold=fold.fold, risk=fold.risks[feature_set], group=fold.groups[feature_set])
             for fold in self.folds
             if fold.repeat == repeat
         ]
@@ -109,17 +109,17 @@ def gather(
 
 def _endpoint(table: pd.DataFrame, about: Mapping[str, Any], found: Mapping[Key, tuple[Any, str]]) -> SurvivalData:
     name = about["name"]
-    parts, ratios, training, headline, arms = [], [], [], "", []
+    parts, ratios, training, primary, feature_sets = [], [], [], "", []
     for key in sorted(key for key in found if key[0] == name):
         fit, predicted = found[key]
-        headline, arms = fit["headline"], list(fit["arms"])
+        primary, feature_sets = fit["primary"], list(fit["feature_sets"])
         rows = Folds.of(table, key[1]).with_followup().outer(key[2])
         censoring = Censoring(rows.time[rows.train], rows.event[rows.train])
         parts.append(_fold(table, key[1], key[2], read_table(predicted), fit, censoring))
         ratios.append(len(parts[-1].rows) / max(int(rows.train.sum()), 1))
         training.append({"repeat": key[1], "fold": key[2], **fit["rows"]})
     horizon = float(about["endpoint"]["horizon_days"])
-    return SurvivalData(name, horizon, headline, arms, parts, float(np.mean(ratios)), training)
+    return SurvivalData(name, horizon, primary, feature_sets, parts, float(np.mean(ratios)), training)
 
 
 def _fold(
@@ -134,10 +134,13 @@ def _fold(
     test = test[test["time"].notna() & test["event"].notna()].sort_values("patient")
     types = {"time": "float64", "event": "int64", "label": "float64", "followup": "float64", "dead": "float64"}
     rows = test[["patient", *types]].astype(types).reset_index(drop=True)
-    by_arm = predicted[predicted["part"] == "test"].pivot(index="patient", columns="arm", values="risk")
-    by_arm = by_arm.reindex(rows["patient"])
-    risks = {arm: by_arm[arm].to_numpy(dtype="float64") for arm in fit["arms"]}
-    groups = {arm: risk_groups(risk, fit["arms"][arm].get("thresholds", [])) for arm, risk in risks.items()}
+    by_feature_set = predicted[predicted["part"] == "test"].pivot(index="patient", columns="feature_set", values="risk")
+    by_feature_set = by_feature_set.reindex(rows["patient"])
+    risks = {feature_set: by_feature_set[feature_set].to_numpy(dtype="float64") for feature_set in fit["feature_sets"]}
+    groups = {
+        feature_set: risk_groups(risk, fit["feature_sets"][feature_set].get("thresholds", []))
+        for feature_set, risk in risks.items()
+    }
     return ScoredFold(repeat, fold, rows, risks, groups, censoring, fit["why"])
 
 

@@ -9,7 +9,7 @@ def tabled(
     parts: Sequence[pd.DataFrame],
     endpoint: str,
     columns: Mapping[str, type | str],
-    keys: Sequence[str] = ("arm", "head"),
+    keys: Sequence[str] = ("feature_set", "classifier"),
 ) -> pd.DataFrame:
     """Join `parts` below each other: ``endpoint``, `keys` (text), then `columns` with their types."""
     types = {**dict.fromkeys(["endpoint", *keys], "str"), **columns}
@@ -19,7 +19,10 @@ def tabled(
 
 
 def from_records(
-    records: Sequence[Mapping], endpoint: str, columns: Mapping[str, type | str], keys: Sequence[str] = ("arm", "head")
+    records: Sequence[Mapping],
+    endpoint: str,
+    columns: Mapping[str, type | str],
+    keys: Sequence[str] = ("feature_set", "classifier"),
 ) -> pd.DataFrame:
     """The same from one mapping a row."""
     return tabled([pd.DataFrame(list(records))] if records else [], endpoint, columns, keys)

@@ -127,15 +127,16 @@ def fit_networks(
 
 
 def network_fitter(
-    arm: str, settings: NetworkSettings, seeds: Sequence[int]
+    feature_set: str, settings: NetworkSettings, seeds: Sequence[int]
 ) -> Callable[[Sequence[np.ndarray], np.ndarray, Sequence[float], str], Networks]:
-    """`fit_networks` for one arm as a function of blocks, labels, penalties and the name of the fit.
+    """`fit_networks` for one feature set as a function of blocks, labels, penalties and the name of the fit.
 
-    The seed follows from `seeds` and the arm's name, not its place: an arm's fit does not depend on which others run.
+    The seed follows from `seeds` and the feature set's name, not its place: a feature set's fit does not depend on
+    which others run.
     """
 
     def fit(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], name: str) -> Networks:
-        seed = drawn_seed([*seeds, zlib.crc32(arm.encode()), zlib.crc32(name.encode())])
+        seed = drawn_seed([*seeds, zlib.crc32(feature_set.encode()), zlib.crc32(name.encode())])
         return fit_networks(blocks, label, penalties, settings, seed)
 
     return fit

@@ -1,4 +1,4 @@
-"""Fit, store and load the classifiers of every arm of one outer fold."""
+"""Fit, store and load the classifiers of every feature set of one outer fold."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from metaswin.cohort.folds import Folds, OuterFold, Place
 from metaswin.cohort.screening import column_aucs, suspicious
-from metaswin.config.feature_sets import Arm, expand_arms, headline
+from metaswin.config.feature_sets import FeatureSet, expand_feature_sets, primary_feature_set
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import atomic, read_json, read_table, write_json, write_table
 from metaswin.core.problems import public_table
@@ -24,7 +24,7 @@ from metaswin.models.thresholds import Recalibration, auc, fit_recalibration, fi
 
 
 class Model(Protocol):
-    """Fitted heads, one a penalty."""
+    """Fitted classifiers, one a penalty."""
 
     @property
     def weights(self) -> dict[str, np.ndarray]: ...
@@ -33,8 +33,8 @@ class Model(Protocol):
 
 
 AnyModel = TypeVar("AnyModel", bound=Model)
-# Fits a head for each penalty: encoded modalities, labels, penalties, name of the fit.
-FitHead = Callable[[Sequence[np.ndarray], np.ndarray, Sequence[float], str], AnyModel]
+# Fits a classifier for each penalty: encoded modalities, labels, penalties, name of the fit.
+FitClassifier = Callable[[Sequence[np.ndarray], np.ndarray, Sequence[float], str], AnyModel]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class ThresholdRule:
 
 
 @dataclass(frozen=True)
-class HeadFit:
-    """A fitted head.
+class ClassifierFit:
+    """A fitted classifier.
 
     Attributes
     ----------
@@ -74,15 +74,15 @@ class HeadFit:
     auc_train: float | None
 
 
-def fit_head(
-    fit: FitHead,
+def fit_classifier(
+    fit: FitClassifier,
     blocks: Mapping[str, Sequence[np.ndarray]],
     rows: OuterFold,
     penalties: Sequence[float],
     rule: ThresholdRule,
     recalibrate: bool,
-) -> HeadFit:
-    """Fit a head in every fit of an outer fold.
+) -> ClassifierFit:
+    """Fit a classifier in every fit of an outer fold.
 
     Each inner fit is made for every penalty and predicts the other fold that it leaves out. The penalty with the
     lowest log loss of these predictions is fitted on all training rows. Recalibration and threshold are fitted on
@@ -92,7 +92,7 @@ def fit_head(
     Parameters
     ----------
     fit : callable
-        Fits the head, see `FitHead`.
+        Fits the classifier, see `FitClassifier`.
     blocks : mapping
         Fit → encoded modalities of all rows, encoded as that fit's training rows say.
     rows, penalties, rule, recalibrate
@@ -116,7 +116,7 @@ def fit_head(
     probability = recalibration.probability(logits)
     within = [auc(logits[chosen], rows.label[chosen]) for chosen in (train & rows.scored(name) for name in rows.inner)]
     estimable = [value for value in within if value is not None]
-    return HeadFit(
+    return ClassifierFit(
         model,
         penalties[best],
         recalibration,
@@ -128,8 +128,8 @@ def fit_head(
 
 
 @dataclass(frozen=True)
-class FittedHead:
-    """A head ready to predict; positive means probability >= threshold."""
+class FittedClassifier:
+    """A classifier ready to predict; positive means probability >= threshold."""
 
     model: Model
     recalibration: Recalibration
@@ -137,24 +137,24 @@ class FittedHead:
 
 
 @dataclass(frozen=True)
-class FittedArm:
-    """An arm ready to predict.
+class FittedFeatureSet:
+    """A feature set ready to predict.
 
     Attributes
     ----------
     name : str
     encoders : dict
-        Block → encoder, in the order in which the heads take them.
-    heads : dict
+        Block → encoder, in the order in which the classifiers take them.
+    classifiers : dict
         ``network`` and ``logistic``.
     """
 
     name: str
     encoders: dict[str, BlockEncoder]
-    heads: dict[str, FittedHead]
+    classifiers: dict[str, FittedClassifier]
 
     def predict(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:
-        """Probability of DM by head, each of shape (rows,).
+        """Probability of DM by classifier, each of shape (rows,).
 
         Parameters
         ----------
@@ -162,20 +162,23 @@ class FittedArm:
             Block → raw columns, see `metaswin.features.modalities.Sources.table`; the same rows in each.
         """
         blocks = [encoder.transform(tables[block]) for block, encoder in self.encoders.items()]
-        return {name: head.recalibration.probability(head.model.logits(blocks)[0]) for name, head in self.heads.items()}
+        return {
+            name: classifier.recalibration.probability(classifier.model.logits(blocks)[0])
+            for name, classifier in self.classifiers.items()
+        }
 
 
-def arm_file(folder: str | Path, name: str) -> Path:
-    """Path of an arm's file without its ending; ``:`` is no letter of a file name on every system."""
+def feature_set_file(folder: str | Path, name: str) -> Path:
+    """Path of a feature set's file without its ending; ``:`` is no letter of a file name on every system."""
     return Path(folder) / name.replace(":", "=")
 
 
-def save_arm(folder: str | Path, arm: FittedArm) -> None:
-    """Write ``<arm>.safetensors`` and ``<arm>.json`` below `folder`."""
-    path = arm_file(folder, arm.name)
+def save_feature_set(folder: str | Path, feature_set: FittedFeatureSet) -> None:
+    """Write ``<feature_set>.safetensors`` and ``<feature_set>.json`` below `folder`."""
+    path = feature_set_file(folder, feature_set.name)
     tensors = {
-        f"{head}.{name}": np.ascontiguousarray(array)
-        for head, fitted in arm.heads.items()
+        f"{classifier}.{name}": np.ascontiguousarray(array)
+        for classifier, fitted in feature_set.classifiers.items()
         for name, array in fitted.model.weights.items()
     }
     with atomic(f"{path}.safetensors") as temporary:
@@ -183,32 +186,36 @@ def save_arm(folder: str | Path, arm: FittedArm) -> None:
     write_json(
         f"{path}.json",
         {
-            "name": arm.name,
+            "name": feature_set.name,
             # A list, since JSON objects are written with sorted keys and the order of the blocks counts.
             "blocks": [
                 {"block": block, "width": len(encoder.outputs), "columns": encoder.as_json()}
-                for block, encoder in arm.encoders.items()
+                for block, encoder in feature_set.encoders.items()
             ],
-            "heads": {
-                name: {"recalibration": asdict(head.recalibration), "threshold": head.threshold}
-                for name, head in arm.heads.items()
+            "classifiers": {
+                name: {"recalibration": asdict(classifier.recalibration), "threshold": classifier.threshold}
+                for name, classifier in feature_set.classifiers.items()
             },
         },
     )
 
 
-def load_arm(folder: str | Path, name: str) -> FittedArm:
-    """Load an arm written by `save_arm`."""
-    path = arm_file(folder, name)
+def load_feature_set(folder: str | Path, name: str) -> FittedFeatureSet:
+    """Load a feature set written by `save_feature_set`."""
+    path = feature_set_file(folder, name)
     raw, tensors = read_json(f"{path}.json"), load_file(f"{path}.safetensors")
     widths = tuple(block["width"] for block in raw["blocks"])
-    heads = {}
-    for head, facts in raw["heads"].items():
-        weights = {key.removeprefix(f"{head}."): value for key, value in tensors.items() if key.startswith(f"{head}.")}
-        model: Model = Networks(widths, weights) if head == "network" else Logistics(weights)
-        heads[head] = FittedHead(model, Recalibration(**facts["recalibration"]), facts["threshold"])
+    classifiers = {}
+    for classifier, facts in raw["classifiers"].items():
+        weights = {
+            key.removeprefix(f"{classifier}."): value
+            for key, value in tensors.items()
+            if key.startswith(f"{classifier}.")
+        }
+        model: Model = Networks(widths, weights) if classifier == "network" else Logistics(weights)
+        classifiers[classifier] = FittedClassifier(model, Recalibration(**facts["recalibration"]), facts["threshold"])
     encoders = {block["block"]: BlockEncoder.from_json(block["columns"]) for block in raw["blocks"]}
-    return FittedArm(raw["name"], encoders, heads)
+    return FittedFeatureSet(raw["name"], encoders, classifiers)
 
 
 logger = logging.getLogger("metaswin.models")
@@ -216,7 +223,7 @@ logger = logging.getLogger("metaswin.models")
 
 @dataclass(frozen=True)
 class FoldOutputs:
-    """Files of the arms of one outer fold: ``predictions`` (Parquet), ``fits`` (JSON) and the folder ``models``."""
+    """Files of one outer fold: ``predictions`` (Parquet), ``fits`` (JSON) and the folder ``models``."""
 
     predictions: str
     fits: str
@@ -234,7 +241,9 @@ def train_fusion(
     seed: int,
     using: Collection[str] = (),
 ) -> None:
-    """Fit all arms of one outer fold with both heads; write predictions, facts of the fits and the fitted arms.
+    """Fit all feature sets of one outer fold with both classifiers.
+
+    Write predictions, facts of the fits and the fitted feature sets.
 
     Parameters
     ----------
@@ -247,20 +256,21 @@ def train_fusion(
         Clinical set → columns.
     settings, rule, seed
     using : collection of str
-        Only arms that join one of these; all arms where it is empty. The controls leave out what they do not change.
+        Only feature sets that join one of these; all feature sets where it is empty. The controls leave out what they
+        do not change.
 
     Raises
     ------
     UserError
-        For sets or arms that these data cannot serve, or training rows with one outcome only.
+        For sets or feature sets that these data cannot serve, or training rows with one outcome only.
     """
     rows = Folds.of(read_table(folds), place.repeat).outer(place.fold)
     rows.check_both_outcomes(str(place))
     sources = load_sources(rows.patients, files, sets)
-    arms = expand_arms(settings, sources.modalities, sources.sets, sources.volume is not None)
-    answer = headline(settings, arms, sources.modalities, sources.sets)
-    arms = [arm for arm in arms if not using or set(using) & set(arm.blocks)]
-    blocks = sorted({block for arm in arms for block in arm.blocks})
+    feature_sets = expand_feature_sets(settings, sources.modalities, sources.sets, sources.volume is not None)
+    answer = primary_feature_set(settings, feature_sets, sources.modalities, sources.sets)
+    feature_sets = [feature_set for feature_set in feature_sets if not using or set(using) & set(feature_set.blocks)]
+    blocks = sorted({block for feature_set in feature_sets for block in feature_set.blocks})
     limit = settings.flag_single_column_auc
     # The score of a network that has seen the row knows the outcome: no discovery.
     checked = [block for block in blocks if not (block == "deep" and settings.deep_score == "in-sample")]
@@ -270,26 +280,29 @@ def train_fusion(
     seeds = [seed, place.repeat, place.fold]
     fits: dict[str, dict[str, Any]] = {}
     tables = []
-    for arm in arms:
+    for feature_set in feature_sets:
         start = time.perf_counter()
-        matrices = encoded.matrices(arm.blocks)
-        heads = {
-            name: fit_head(fit, matrices, rows, penalties, rule, settings.recalibrate)
-            for name, (fit, penalties) in head_fits(arm, settings, seeds).items()
+        matrices = encoded.matrices(feature_set.blocks)
+        classifiers = {
+            name: fit_classifier(fit, matrices, rows, penalties, rule, settings.recalibrate)
+            for name, (fit, penalties) in classifier_fits(feature_set, settings, seeds).items()
         }
-        encoders = {block: encoded.encoder(block) for block in arm.blocks}
+        encoders = {block: encoded.encoder(block) for block in feature_set.blocks}
         facts: dict[str, Any] = {
             "columns": [name for encoder in encoders.values() for name in encoder.outputs],
-            "candidates": sum(sources.chosen_among(block, encoders[block].outputs) for block in arm.blocks),
-            "columns_flagged": [entry for block in arm.blocks for entry in flagged[block]],
+            "candidates": sum(sources.chosen_among(block, encoders[block].outputs) for block in feature_set.blocks),
+            "columns_flagged": [entry for block in feature_set.blocks for entry in flagged[block]],
             "n_train": int(rows.train.sum()),
             "events_train": int(rows.label[rows.train].sum()),
         }
-        fits[arm.name] = {name: facts | _facts(head) for name, head in heads.items()}
-        tables += [_predictions(arm, name, head, rows) for name, head in heads.items()]
-        fitted = {name: FittedHead(head.model, head.recalibration, head.threshold) for name, head in heads.items()}
-        save_arm(outputs.models, FittedArm(arm.name, encoders, fitted))
-        logger.info("%s: %d columns, %.1f s", arm.name, len(facts["columns"]), time.perf_counter() - start)
+        fits[feature_set.name] = {name: facts | _facts(classifier) for name, classifier in classifiers.items()}
+        tables += [_predictions(feature_set, name, classifier, rows) for name, classifier in classifiers.items()]
+        fitted = {
+            name: FittedClassifier(classifier.model, classifier.recalibration, classifier.threshold)
+            for name, classifier in classifiers.items()
+        }
+        save_feature_set(outputs.models, FittedFeatureSet(feature_set.name, encoders, fitted))
+        logger.info("%s: %d columns, %.1f s", feature_set.name, len(facts["columns"]), time.perf_counter() - start)
 
     warnings = [suspicious(entry["column"], limit) for block in blocks for entry in flagged[block]]
     for warning in warnings:
@@ -299,10 +312,10 @@ def train_fusion(
         outputs.fits,
         {
             **asdict(place),
-            "headline": answer.name,
+            "primary": answer.name,
             "deep_score": settings.deep_score if "deep" in blocks else None,
             "modalities": [name for name in sources.modalities if name in settings.modalities],
-            "arms": fits,
+            "feature_sets": fits,
             "warnings": public_table(dict.fromkeys(warnings)).to_dict("records"),
         },
     )
@@ -316,30 +329,38 @@ def _flagged(sources: Sources, block: str, rows: OuterFold, limit: float) -> lis
     return [{"column": column, "auc": value} for column, value in aucs.items() if value > limit]
 
 
-def head_fits(arm: Arm, settings: FusionSettings, seeds: Sequence[int]) -> dict[str, tuple[FitHead, list[float]]]:
-    """How each head of an arm is fitted, and its penalties; `seeds` are those of the run, repeat and fold."""
+def classifier_fits(
+    feature_set: FeatureSet, settings: FusionSettings, seeds: Sequence[int]
+) -> dict[str, tuple[FitClassifier, list[float]]]:
+    """Return the fitting function and the penalties of each classifier (`seeds`: of the run, repeat and fold)."""
 
     def logistic(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], fit: str) -> Logistics:
         return fit_logistics(blocks, label, penalties)
 
     return {
-        "network": (network_fitter(arm.name, settings.network, seeds), settings.network.penalties),
+        "network": (network_fitter(feature_set.name, settings.network, seeds), settings.network.penalties),
         "logistic": (logistic, settings.logistic_penalties),
     }
 
 
-def _facts(head: HeadFit) -> dict[str, Any]:
+def _facts(classifier: ClassifierFit) -> dict[str, Any]:
     return {
-        "threshold": head.threshold,
-        "penalty": head.penalty,
-        "recalibration": asdict(head.recalibration),
-        "auc_inner": head.auc_inner,
-        "auc_train": head.auc_train,
+        "threshold": classifier.threshold,
+        "penalty": classifier.penalty,
+        "recalibration": asdict(classifier.recalibration),
+        "auc_inner": classifier.auc_inner,
+        "auc_train": classifier.auc_train,
     }
 
 
-def _predictions(arm: Arm, head: str, fit: HeadFit, rows: OuterFold) -> pd.DataFrame:
+def _predictions(feature_set: FeatureSet, classifier: str, fit: ClassifierFit, rows: OuterFold) -> pd.DataFrame:
     part = np.where(rows.test, "test", "inner")
     return pd.DataFrame(
-        {"patient": rows.patients, "arm": arm.name, "head": head, "part": part, "probability": fit.probability}
+        {
+            "patient": rows.patients,
+            "feature_set": feature_set.name,
+            "classifier": classifier,
+            "part": part,
+            "probability": fit.probability,
+        }
     )

@@ -15,13 +15,13 @@ from safetensors.numpy import save_file
 
 from metaswin.cohort.folds import Folds, OuterFold, Place
 from metaswin.cohort.outcomes import CENSORED, DEATH, METASTASIS
-from metaswin.config.feature_sets import Arm, hazard_arms, parse_arm
+from metaswin.config.feature_sets import FeatureSet, hazard_feature_sets, parse_feature_set
 from metaswin.config.models import FusionSettings, SurvivalSettings
 from metaswin.core.files import atomic, read_table, write_json, write_table
 from metaswin.features.encoder import BlockEncoder
 from metaswin.features.modalities import Blocks, SourceFiles, load_sources
 from metaswin.models.classifiers import drawn_seed
-from metaswin.models.fusion import FoldOutputs, arm_file
+from metaswin.models.fusion import FoldOutputs, feature_set_file
 from metaswin.models.hazard_network import (
     HazardNetworks,
     fit_hazards,
@@ -34,12 +34,12 @@ from metaswin.models.hazard_network import (
 
 @dataclass(frozen=True)
 class FittedHazard:
-    """A fitted hazard head of one arm.
+    """A fitted hazard model of one feature set.
 
     Attributes
     ----------
     name : str
-        Arm.
+        Feature set.
     encoders : dict
         Block → encoder, in the order in which the network takes them.
     model : HazardNetworks
@@ -84,8 +84,8 @@ def incidence_at(incidence: NDArray, cuts: NDArray, days: NDArray) -> NDArray:
 
 
 def save_hazard(folder: str | Path, fitted: FittedHazard) -> None:
-    """Write ``<arm>.safetensors`` and ``<arm>.json`` below `folder`."""
-    path = arm_file(folder, fitted.name)
+    """Write ``<feature_set>.safetensors`` and ``<feature_set>.json`` below `folder`."""
+    path = feature_set_file(folder, fitted.name)
     tensors = {name: np.ascontiguousarray(array) for name, array in fitted.model.weights.items()}
     with atomic(f"{path}.safetensors") as temporary:
         save_file(tensors, temporary)
@@ -110,7 +110,7 @@ logger = logging.getLogger("metaswin.models")
 
 @dataclass(frozen=True)
 class HazardFit:
-    """A fitted hazard head with its predictions.
+    """A fitted hazard model with its predictions.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ def train_hazard(
     fusion: FusionSettings,
     seed: int,
 ) -> None:
-    """Fit the hazard head of every arm; write predictions, facts of the fits and the fitted heads.
+    """Fit the hazard model of every feature set; write predictions, facts of the fits and the fitted classifiers.
 
     Where the training rows cannot tell a risk at the horizon, predictions are missing and the facts say why.
 
@@ -162,18 +162,18 @@ def train_hazard(
     sets : mapping
         Clinical set → columns.
     settings, fusion, seed
-        `fusion` says what the arms are made of.
+        `fusion` says what the feature sets are made of.
 
     Raises
     ------
     UserError
-        For sets or arms that these data cannot serve.
+        For sets or feature sets that these data cannot serve.
     """
     rows = Folds.of(read_table(folds), place.repeat).with_followup().outer(place.fold)
     sources = load_sources(rows.patients, files, sets)
     has_volume = sources.volume is not None
-    arms = hazard_arms(settings.arms, fusion, sources.modalities, sources.sets, has_volume)
-    answer = parse_arm(fusion.headline_arm, fusion, sources.modalities, sources.sets, has_volume)
+    feature_sets = hazard_feature_sets(settings.feature_sets, fusion, sources.modalities, sources.sets, has_volume)
+    answer = parse_feature_set(fusion.primary_feature_set, fusion, sources.modalities, sources.sets, has_volume)
     why = why_not(rows, horizon)
     Path(outputs.models).mkdir(parents=True, exist_ok=True)
     if why:
@@ -181,30 +181,30 @@ def train_hazard(
     encoded = Blocks(sources, rows, fusion.category_min_rows)
     tables = []
     fits: dict[str, dict[str, Any]] = {}
-    for arm in arms:
+    for feature_set in feature_sets:
         if why:
-            tables.append(_missing(arm, rows))
-            fits[arm.name] = {}
+            tables.append(_missing(feature_set, rows))
+            fits[feature_set.name] = {}
             continue
         start = time.perf_counter()
         seeds = [seed, place.repeat, place.fold]
-        fit = fit_hazard(arm.name, encoded.matrices(arm.blocks), rows, horizon, settings, seeds)
+        fit = fit_hazard(feature_set.name, encoded.matrices(feature_set.blocks), rows, horizon, settings, seeds)
         thresholds = group_thresholds(fit.metastasis[rows.train, -1], settings.groups)
-        encoders = {block: encoded.encoder(block) for block in arm.blocks}
-        save_hazard(outputs.models, FittedHazard(arm.name, encoders, fit.model, fit.cuts, horizon, thresholds))
-        tables.append(_predictions(arm, fit, rows))
-        fits[arm.name] = _facts(encoders, fit, thresholds)
-        logger.info("%s: %.1f s", arm.name, time.perf_counter() - start)
+        encoders = {block: encoded.encoder(block) for block in feature_set.blocks}
+        save_hazard(outputs.models, FittedHazard(feature_set.name, encoders, fit.model, fit.cuts, horizon, thresholds))
+        tables.append(_predictions(feature_set, fit, rows))
+        fits[feature_set.name] = _facts(encoders, fit, thresholds)
+        logger.info("%s: %.1f s", feature_set.name, time.perf_counter() - start)
     write_table(outputs.predictions, pd.concat(tables, ignore_index=True))
     write_json(
         outputs.fits,
         {
             **asdict(place),
-            "headline": answer.name,
+            "primary": answer.name,
             "horizon_days": horizon,
             "why": why,
             "rows": _counts(rows, horizon),
-            "arms": fits,
+            "feature_sets": fits,
         },
     )
 
@@ -229,7 +229,7 @@ def fit_hazard(
     settings: SurvivalSettings,
     seeds: Sequence[int],
 ) -> HazardFit:
-    """Fit one arm in every fit of an outer fold.
+    """Fit one feature set in every fit of an outer fold.
 
     Each inner fit is made for every penalty and predicts the other fold that it leaves out. The penalty with the lowest
     negative log-likelihood of these predictions is fitted on all training rows. Each fit has its own interval cuts,
@@ -238,7 +238,7 @@ def fit_hazard(
     Parameters
     ----------
     name : str
-        Arm; its seed follows from the name, so that a fit does not depend on which others run.
+        Feature set; its seed follows from the name, so that a fit does not depend on which others run.
     blocks : mapping
         Fit → encoded modalities of all rows, encoded as that fit's training rows say.
     rows, horizon, settings, seeds
@@ -289,8 +289,8 @@ def group_thresholds(risk: NDArray, groups: int) -> tuple[float, ...]:
     return tuple(float(limit) for limit in np.quantile(risk, np.arange(1, groups) / groups))
 
 
-def _predictions(arm: Arm, fit: HazardFit, rows: OuterFold) -> pd.DataFrame:
-    return _table(arm, rows).assign(
+def _predictions(feature_set: FeatureSet, fit: HazardFit, rows: OuterFold) -> pd.DataFrame:
+    return _table(feature_set, rows).assign(
         risk=fit.metastasis[:, -1],
         risk_death=fit.death[:, -1],
         cif_dm=fit.metastasis.astype("float32").tolist(),
@@ -298,14 +298,14 @@ def _predictions(arm: Arm, fit: HazardFit, rows: OuterFold) -> pd.DataFrame:
     )
 
 
-def _missing(arm: Arm, rows: OuterFold) -> pd.DataFrame:
+def _missing(feature_set: FeatureSet, rows: OuterFold) -> pd.DataFrame:
     nothing: list[list[float]] = [[] for _ in rows.patients]
-    return _table(arm, rows).assign(risk=np.nan, risk_death=np.nan, cif_dm=nothing, cif_death=nothing)
+    return _table(feature_set, rows).assign(risk=np.nan, risk_death=np.nan, cif_dm=nothing, cif_death=nothing)
 
 
-def _table(arm: Arm, rows: OuterFold) -> pd.DataFrame:
+def _table(feature_set: FeatureSet, rows: OuterFold) -> pd.DataFrame:
     part = np.where(rows.test, "test", "inner")
-    return pd.DataFrame({"patient": rows.patients, "arm": arm.name, "part": part})
+    return pd.DataFrame({"patient": rows.patients, "feature_set": feature_set.name, "part": part})
 
 
 def _facts(encoders: Mapping[str, BlockEncoder], fit: HazardFit, thresholds: Sequence[float]) -> dict[str, Any]:

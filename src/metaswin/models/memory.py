@@ -29,7 +29,7 @@ def memory_mb(backbone: str, settings: DeepSettings, size: int, channels: int, p
     Notes
     -----
     Fitted to measured peaks: 700 MB for the libraries; for the Swin 70 activations a token and feature and
-    7 copies of the attention of the first stage's 3 heads; 600 bytes a voxel for the others.
+    7 copies of the attention of the first stage's 3 attention heads; 600 bytes a voxel for the others.
     """
     if backbone == "swin":
         window = min(settings.window_size, size // 2)

@@ -9,7 +9,8 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score, roc_curve
 
 # Standard deviation of the prior of the logarithm of the recalibration's slope. With 26 simulated training rows
-# 0.5 lowers the log loss of test rows for tuned and (by much) for over-fitted heads; with hundreds it hardly counts.
+# 0.5 lowers the log loss of test rows for tuned and (by much) for over-fitted classifiers; with hundreds it hardly
+# counts.
 SLOPE_SD = 0.5
 
 

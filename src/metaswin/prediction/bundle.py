@@ -18,8 +18,8 @@ from metaswin.core.files import atomic, file_hash, read_json, write_json
 
 
 @dataclass(frozen=True)
-class BundledArm:
-    """An arm of the bundle.
+class BundledFeatureSet:
+    """A feature set of the bundle.
 
     Attributes
     ----------
@@ -32,51 +32,52 @@ class BundledArm:
 
     @property
     def deep(self) -> bool:
-        """Whether the arm joins a deep score."""
+        """Whether the feature set joins a deep score."""
         return "deep" in self.blocks
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "blocks": list(self.blocks)}
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> "BundledArm":
+    def from_json(cls, raw: Mapping[str, Any]) -> "BundledFeatureSet":
         return cls(**{**raw, "blocks": tuple(raw["blocks"])})
 
 
-def bundled_arms(
-    headline: str, blocks: Mapping[str, Sequence[str]], inner: Mapping[str, float | None]
-) -> list[BundledArm]:
-    """The headline, then the arms that join some of its blocks, in the order in which they stand in for it.
+def bundled_feature_sets(
+    primary: str, blocks: Mapping[str, Sequence[str]], inner: Mapping[str, float | None]
+) -> list[BundledFeatureSet]:
+    """Return the primary feature set, then its subsets in the order in which they replace it for a missing modality.
 
-    More blocks come first; among as many, the arm with the higher AUC on inner rows left out. Test rows have no say.
+    More blocks come first; among as many, the feature set with the higher AUC on inner rows left out. Test rows have no
+    say.
 
     Parameters
     ----------
-    headline : str
+    primary : str
     blocks : mapping
-        Arm → blocks, of every fitted arm.
+        Feature set → blocks, of every fitted feature set.
     inner : mapping
-        Arm → mean AUC of inner out-of-fold predictions over the members; None where not estimable.
+        Feature set → mean AUC of inner out-of-fold predictions over the members; None where not estimable.
     """
 
     def order(name: str) -> tuple[Any, ...]:
         value = inner[name]
-        return name != headline, -len(blocks[name]), 0.0 if value is None else -value, name
+        return name != primary, -len(blocks[name]), 0.0 if value is None else -value, name
 
-    names = [name for name in blocks if set(blocks[name]) <= set(blocks[headline])]
-    return [BundledArm(name, tuple(blocks[name])) for name in sorted(names, key=order)]
-
-
-def stand_in(arms: Sequence[BundledArm], there: Collection[str]) -> BundledArm | None:
-    """The first arm whose blocks are all there; None where there is none."""
-    return next((arm for arm in arms if set(arm.blocks) <= set(there)), None)
+    names = [name for name in blocks if set(blocks[name]) <= set(blocks[primary])]
+    return [BundledFeatureSet(name, tuple(blocks[name])) for name in sorted(names, key=order)]
 
 
-def mean_inner_auc(fits: Sequence[Mapping[str, Any]], head: str) -> dict[str, float | None]:
-    """Mean over the members of each arm's AUC on inner rows left out."""
+def stand_in(feature_sets: Sequence[BundledFeatureSet], there: Collection[str]) -> BundledFeatureSet | None:
+    """The first feature set whose blocks are all there; None where there is none."""
+    return next((feature_set for feature_set in feature_sets if set(feature_set.blocks) <= set(there)), None)
+
+
+def mean_inner_auc(fits: Sequence[Mapping[str, Any]], classifier: str) -> dict[str, float | None]:
+    """Mean over the members of each feature set's AUC on inner rows left out."""
     found = {}
-    for name in fits[0]["arms"]:
-        values = [fit["arms"][name][head]["auc_inner"] for fit in fits]
+    for name in fits[0]["feature_sets"]:
+        values = [fit["feature_sets"][name][classifier]["auc_inner"] for fit in fits]
         known = [value for value in values if value is not None]
         found[name] = float(np.mean(known)) if known else None
     return found
@@ -224,9 +225,9 @@ class Bundle:
     def _training(self) -> Mapping[str, Any]:
         return read_json(self.folder / "training.json")
 
-    def arms(self, endpoint: str) -> list[BundledArm]:
-        """Arms of an endpoint, the headline first, then those that stand in for it."""
-        return [BundledArm.from_json(raw) for raw in self.endpoints[endpoint]["arms"]]
+    def feature_sets(self, endpoint: str) -> list[BundledFeatureSet]:
+        """Feature sets of an endpoint, the primary model first, then those that stand in for it."""
+        return [BundledFeatureSet.from_json(raw) for raw in self.endpoints[endpoint]["feature_sets"]]
 
     def members(self, endpoint: str) -> list[tuple[int, int]]:
         """Repeat and fold of each member."""
@@ -240,7 +241,7 @@ class Bundle:
         return read_json(self.folder / endpoint / "ranges.json")
 
     def scores(self, endpoint: str) -> dict[str, Any]:
-        """Arm → how the training patients' inner cross-fitted risks lie, see `metaswin.prediction.placing`."""
+        """Feature set → how the training patients' inner cross-fitted risks lie, see `metaswin.prediction.placing`."""
         return read_json(self.folder / endpoint / "scores.json")
 
     def folds_of(self, endpoint: str, patient: str) -> list[int] | None:
@@ -248,8 +249,10 @@ class Bundle:
         return self._training["endpoints"][endpoint].get(id_hash(self._training["key"], patient))
 
     def blocks(self) -> set[str]:
-        """Blocks that any bundled arm joins."""
-        return {block for name in self.endpoints for arm in self.arms(name) for block in arm.blocks}
+        """Blocks that any bundled feature set joins."""
+        return {
+            block for name in self.endpoints for feature_set in self.feature_sets(name) for block in feature_set.blocks
+        }
 
 
 def read_bundle(folder: str | Path) -> Bundle:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaswin.core.formatting import arm_name, days, listed
+from metaswin.core.formatting import days, feature_set_name, listed
 
 SHOWN = {
     "auc": "AUC", "brier": "Brier score", "calibration_intercept": "calibration intercept",
@@ -76,20 +76,25 @@ def _endpoint(name: str, endpoint: Mapping[str, Any], confidence: float) -> list
         f"{endpoint['nonevents']} non-events, {endpoint['unknown']} with an unknown outcome (never trained on).",
         "",
         f"{count} models, one for each fold: the risk is the mean of theirs, each recalibrated on inner out-of-fold "
-        f"predictions. Head: {endpoint['head']}. Clinical columns: {listed(list(endpoint['columns']))}.",
+        f"predictions. Classifier: {endpoint['classifier']}. Clinical columns: {listed(list(endpoint['columns']))}.",
         "",
         "Internal performance: means over the test folds of the run, for single members; what is "
         f"measured on other patients may be worse. {confidence:.0%} interval of Nadeau and Bengio.",
         "",
-        f"| arm | {' | '.join(SHOWN.values())} |",
+        f"| feature set | {' | '.join(SHOWN.values())} |",
         f"|---|{'---|' * len(SHOWN)}",
     ]
-    for arm, figures in endpoint["internal"].items():
-        label = f"**{arm_name(arm)}**" if arm == endpoint["headline"] else arm_name(arm)
+    for feature_set, figures in endpoint["internal"].items():
+        label = (
+            f"**{feature_set_name(feature_set)}**"
+            if feature_set == endpoint["primary"]
+            else feature_set_name(feature_set)
+        )
         lines.append(f"| {label} | {' | '.join(figure(figures[metric]) for metric in SHOWN)} |")
     lines += [
         "",
-        "In bold the arm that predicts; the others stand in, in this order, for whom a whole modality is missing.",
+        "The feature set in bold predicts. For a patient without a whole modality, the first of the others that does "
+        "not need it predicts.",
     ]
     return lines
 

@@ -10,7 +10,7 @@ import pandas as pd
 from metaswin.config.feature_sets import CLINICAL
 from metaswin.evaluation.metrics import METRICS
 from metaswin.features.encoder import CategoryColumn
-from metaswin.models.fusion import FittedArm
+from metaswin.models.fusion import FittedFeatureSet
 from metaswin.report.files import portable
 
 # Facts of an image that are numbers, in the order in which they are told.
@@ -115,17 +115,17 @@ def travelling(config: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str,
 
 
 def clinical_columns(config: Mapping[str, Any], blocks: Iterable[str], sets: Mapping[str, Sequence[str]]) -> list[str]:
-    """Columns of the clinical table that the bundled arms join."""
+    """Columns of the clinical table that the bundled feature sets join."""
     names = [column for block in blocks if block.startswith(CLINICAL) for column in sets[block.removeprefix(CLINICAL)]]
     known = {name.strip(): name for name in config["clinical"]["columns"]}
     return list(dict.fromkeys(known[name.strip()] for name in names))
 
 
-def known_levels(arms: Iterable[FittedArm]) -> dict[str, list[str]]:
-    """Levels of each category that any of the fitted arms tells apart."""
+def known_levels(feature_sets: Iterable[FittedFeatureSet]) -> dict[str, list[str]]:
+    """Levels of each category that any of the fitted feature sets tells apart."""
     found: dict[str, set[str]] = {}
-    for arm in arms:
-        for block, encoder in arm.encoders.items():
+    for feature_set in feature_sets:
+        for block, encoder in feature_set.encoders.items():
             for column in encoder.columns:
                 if block.startswith(CLINICAL) and isinstance(column, CategoryColumn):
                     found.setdefault(column.name, set()).update(column.levels)
@@ -155,17 +155,17 @@ def training_ranges(
 
 
 def internal_figures(
-    summary: pd.DataFrame, endpoint: str, arms: Sequence[str], head: str, suffix: str
+    summary: pd.DataFrame, endpoint: str, feature_sets: Sequence[str], classifier: str, suffix: str
 ) -> dict[str, Any]:
-    """Metrics of the run for each bundled arm: ``{arm: {metric: {value, low, high, why}}}``.
+    """Metrics of the run for each bundled feature set: ``{feature_set: {metric: {value, low, high, why}}}``.
 
     `suffix` is the ending of the metrics that answer the endpoint's question.
     """
-    rows = summary[(summary["endpoint"] == endpoint) & (summary["head"] == head)].set_index("arm")
+    rows = summary[(summary["endpoint"] == endpoint) & (summary["classifier"] == classifier)].set_index("feature_set")
     found: dict[str, Any] = {}
-    for arm in arms:
-        row = rows.loc[arm]
-        found[arm] = {
+    for feature_set in feature_sets:
+        row = rows.loc[feature_set]
+        found[feature_set] = {
             metric: {
                 **{key: _number(row[f"{metric}{suffix}{limit}"]) for key, limit in
                    (("value", ""), ("low", "_low"), ("high", "_high"))},

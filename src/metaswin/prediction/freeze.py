@@ -14,9 +14,9 @@ from metaswin.cohort.folds import by_place
 from metaswin.cohort.used import of_used
 from metaswin.config.prediction import BundleSettings
 from metaswin.core.files import read_json, read_table, write_json, write_text
-from metaswin.models.fusion import FittedArm, load_arm
+from metaswin.models.fusion import FittedFeatureSet, load_feature_set
 from metaswin.prediction.bundle import (
-    bundled_arms,
+    bundled_feature_sets,
     file_hashes,
     make_key,
     mean_inner_auc,
@@ -142,20 +142,27 @@ def _endpoint(
 ) -> dict[str, Any]:
     """Write the members of one endpoint and return what is told of it."""
     fits = [fit for fit, _ in members.values()]
-    head, headline, mode = config["evaluation"]["headline_head"], fits[0]["headline"], fits[0]["deep_score"]
+    classifier, primary, mode = config["evaluation"]["primary_classifier"], fits[0]["primary"], fits[0]["deep_score"]
     models = next(iter(members.values()))[1].models
-    blocks = {arm: list(load_arm(models, arm).encoders) for arm in fits[0]["arms"]}
-    arms = bundled_arms(headline, blocks, mean_inner_auc(fits, head))
+    blocks = {
+        feature_set: list(load_feature_set(models, feature_set).encoders) for feature_set in fits[0]["feature_sets"]
+    }
+    feature_sets = bundled_feature_sets(primary, blocks, mean_inner_auc(fits, classifier))
     shared = (inputs.clinical, inputs.anatomy)
-    fitted: list[FittedArm] = []
+    fitted: list[FittedFeatureSet] = []
     for place, (_, files) in members.items():
         target = folder / name / f"r{place[0]}-f{place[1]}"
-        fitted += freeze_member(target, files, folds, place, *shared, sets, arms, settings, config["seed"]).values()
+        fitted += freeze_member(
+            target, files, folds, place, *shared, sets, feature_sets, settings, config["seed"]
+        ).values()
     predictions = [read_table(files.predictions) for _, files in members.values()]
-    placed = {arm.name: placing(cross_fitted(predictions, arm.name, head), settings.groups) for arm in arms}
+    placed = {
+        feature_set.name: placing(cross_fitted(predictions, feature_set.name, classifier), settings.groups)
+        for feature_set in feature_sets
+    }
     write_json(folder / name / "scores.json", placed)
 
-    columns = clinical_columns(config, blocks[headline], sets)
+    columns = clinical_columns(config, blocks[primary], sets)
     own = {column: kinds[column] for column in columns}
     trained = sorted(set(folds.loc[folds["label"].notna(), "patient"]))
     images = {patient: read_json(path) for patient, path in of_used(inputs.images, inputs.used).items()}
@@ -170,14 +177,16 @@ def _endpoint(
     suffix = "" if endpoint.get("horizon_days") is None else "_ipcw"
     return {
         "settings": endpoint,
-        "headline": headline,
-        "head": head,
+        "primary": primary,
+        "classifier": classifier,
         "deep_score": mode,
-        "arms": [arm.as_json() for arm in arms],
+        "feature_sets": [feature_set.as_json() for feature_set in feature_sets],
         "members": [list(place) for place in members],
         "columns": own,
         **_counts(folds),
-        "internal": internal_figures(read_table(inputs.summary), name, [arm.name for arm in arms], head, suffix),
+        "internal": internal_figures(
+            read_table(inputs.summary), name, [feature_set.name for feature_set in feature_sets], classifier, suffix
+        ),
     }
 
 

@@ -18,8 +18,8 @@ from metaswin.core.files import atomic, read_json, read_table, write_json
 from metaswin.features.fit_tables import fit_table, kept_features
 from metaswin.features.harmonisation import Harmoniser, load_harmoniser
 from metaswin.features.modalities import SourceFiles, load_sources
-from metaswin.models.fusion import FittedArm, arm_file, load_arm
-from metaswin.prediction.bundle import BundledArm
+from metaswin.models.fusion import FittedFeatureSet, feature_set_file, load_feature_set
+from metaswin.prediction.bundle import BundledFeatureSet
 from metaswin.prediction.placing import Distance, fit_distance, measured_blocks, measured_rows
 
 DISTANCE = ("mean", "precision", "left_out")
@@ -63,7 +63,7 @@ class MemberFiles:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the training rows of one arm and member were, as numbers over all of them.
+    """What the training rows of one feature set and member were, as numbers over all of them.
 
     Attributes
     ----------
@@ -84,11 +84,11 @@ def freeze_member(
     clinical: str,
     anatomy: str | None,
     sets: Mapping[str, list[str]],
-    arms: Sequence[BundledArm],
+    feature_sets: Sequence[BundledFeatureSet],
     settings: BundleSettings,
     seed: int,
-) -> dict[str, FittedArm]:
-    """Write one member below `folder` and return its arms.
+) -> dict[str, FittedFeatureSet]:
+    """Write one member below `folder` and return its feature sets.
 
     Parameters
     ----------
@@ -100,32 +100,35 @@ def freeze_member(
         Repeat and fold.
     clinical, anatomy : str
         Tables that all members share.
-    sets, arms, settings, seed
+    sets, feature sets, settings, seed
 
     Raises
     ------
     RuntimeError
-        If an arm does not give the test predictions of the run again.
+        If a feature set does not give the test predictions of the run again.
     """
     rows = Folds.of(folds, place[0]).outer(place[1])
     predictions = read_table(files.predictions)
     sources = load_sources(rows.patients, files.sources(clinical, anatomy, rows.final), sets)
-    fitted: dict[str, FittedArm] = {}
+    fitted: dict[str, FittedFeatureSet] = {}
     tensors: dict[str, np.ndarray] = {}
-    for arm in arms:
-        fitted[arm.name] = load_arm(files.models, arm.name)
-        tables = {block: sources.table(block, rows.final)[0] for block in arm.blocks}
-        _check(fitted[arm.name], tables, rows, predictions)
-        tensors |= _reference(fitted[arm.name], tables, rows.train, settings, [seed, *place])
+    for feature_set in feature_sets:
+        fitted[feature_set.name] = load_feature_set(files.models, feature_set.name)
+        tables = {block: sources.table(block, rows.final)[0] for block in feature_set.blocks}
+        _check(fitted[feature_set.name], tables, rows, predictions)
+        tensors |= _reference(fitted[feature_set.name], tables, rows.train, settings, [seed, *place])
         for ending in (".json", ".safetensors"):
-            _copy(f"{arm_file(files.models, arm.name)}{ending}", f"{arm_file(folder / 'arms', arm.name)}{ending}")
+            _copy(
+                f"{feature_set_file(files.models, feature_set.name)}{ending}",
+                f"{feature_set_file(folder / 'feature_sets', feature_set.name)}{ending}",
+            )
     with atomic(folder / "reference.safetensors") as temporary:
         save_file(tensors, temporary)
     if files.selection:
         selection = read_table(files.selection)
         write_json(folder / SELECTION, {name: kept_features(selection, rows.final, name) for name in RADIOMICS})
     _write_harmonisation(folder, files, rows.final)
-    if files.network and any(arm.deep for arm in arms):
+    if files.network and any(feature_set.deep for feature_set in feature_sets):
         _copy(files.network, folder / NETWORK)
     return fitted
 
@@ -160,36 +163,46 @@ class FrozenFeatures:
         return fit_table(matrix, self.kept[modality], self.fit, modality, self.harmoniser)
 
 
-def read_reference(folder: Path, arm: str) -> Reference:
-    """Reference of one arm of a member."""
+def read_reference(folder: Path, feature_set: str) -> Reference:
+    """Reference of one feature set of a member."""
     tensors = load_file(folder / "reference.safetensors")
-    numbers: dict[str, Any] = {name: tensors.get(f"{arm}/distance/{name}") for name in DISTANCE}
-    return Reference(tensors[f"{arm}/mean"], None if numbers["mean"] is None else Distance(**numbers))
+    numbers: dict[str, Any] = {name: tensors.get(f"{feature_set}/distance/{name}") for name in DISTANCE}
+    return Reference(tensors[f"{feature_set}/mean"], None if numbers["mean"] is None else Distance(**numbers))
 
 
 def _reference(
-    arm: FittedArm, tables: dict[str, pd.DataFrame], learnt: np.ndarray, settings: BundleSettings, seed: list[int]
+    feature_set: FittedFeatureSet,
+    tables: dict[str, pd.DataFrame],
+    learnt: np.ndarray,
+    settings: BundleSettings,
+    seed: list[int],
 ) -> dict[str, np.ndarray]:
     training = {block: table[learnt] for block, table in tables.items()}
-    encoded = [encoder.transform(training[block]) for block, encoder in arm.encoders.items()]
-    found = {f"{arm.name}/mean": np.concatenate(encoded, axis=1).mean(axis=0)}
-    if not measured_blocks(arm):
+    encoded = [encoder.transform(training[block]) for block, encoder in feature_set.encoders.items()]
+    found = {f"{feature_set.name}/mean": np.concatenate(encoded, axis=1).mean(axis=0)}
+    if not measured_blocks(feature_set):
         return found
-    distance = fit_distance(measured_rows(arm, training), settings.distance_rows, seed)
+    distance = fit_distance(measured_rows(feature_set, training), settings.distance_rows, seed)
     if distance is None:
         return found
-    return found | {f"{arm.name}/distance/{name}": np.ascontiguousarray(getattr(distance, name)) for name in DISTANCE}
+    return found | {
+        f"{feature_set.name}/distance/{name}": np.ascontiguousarray(getattr(distance, name)) for name in DISTANCE
+    }
 
 
-def _check(arm: FittedArm, tables: dict[str, pd.DataFrame], rows: OuterFold, predictions: pd.DataFrame) -> None:
+def _check(
+    feature_set: FittedFeatureSet, tables: dict[str, pd.DataFrame], rows: OuterFold, predictions: pd.DataFrame
+) -> None:
     """Freeze nothing but what predicted the test rows of the run."""
-    found = arm.predict({block: table[rows.test] for block, table in tables.items()})
+    found = feature_set.predict({block: table[rows.test] for block, table in tables.items()})
     patients = [patient for patient, test in zip(rows.patients, rows.test, strict=True) if test]
-    chosen = predictions[(predictions["arm"] == arm.name) & (predictions["part"] == "test")]
-    for head, probability in found.items():
-        wanted = chosen[chosen["head"] == head].set_index("patient")["probability"].reindex(patients)
+    chosen = predictions[(predictions["feature_set"] == feature_set.name) & (predictions["part"] == "test")]
+    for classifier, probability in found.items():
+        wanted = chosen[chosen["classifier"] == classifier].set_index("patient")["probability"].reindex(patients)
         if not np.abs(probability - wanted.to_numpy(dtype="float64")).max(initial=0) <= TOLERANCE:
-            raise RuntimeError(f"{arm.name}, {head}: the fitted arm gives other predictions than those of its fold")
+            raise RuntimeError(
+                f"{feature_set.name}, {classifier}: the stored model does not reproduce the predictions of its fold"
+            )
 
 
 def _write_harmonisation(folder: Path, files: MemberFiles, fit: str) -> None:

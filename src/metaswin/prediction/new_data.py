@@ -16,7 +16,7 @@ from metaswin.core.files import atomic, read_table
 from metaswin.features.encoder import CategoryColumn, NumericColumn
 from metaswin.features.matrix import VOLUME, region_of, tumor_volume, wide
 from metaswin.features.modalities import SourceFiles, Sources, load_sources
-from metaswin.models.fusion import FittedArm
+from metaswin.models.fusion import FittedFeatureSet
 from metaswin.prediction.bundle import Bundle
 
 
@@ -39,8 +39,8 @@ def prepare_clinical(
 ) -> None:
     """Write the table that ingest reads; values stay as the user wrote them, but for blanks around them.
 
-    Who has data but no row gets an empty one: other arms can predict these. A column that the user's table lacks is
-    empty.
+    Who has data but no row gets an empty one: other feature sets can predict these. A column that the user's table
+    lacks is empty.
 
     Parameters
     ----------
@@ -117,10 +117,10 @@ class NewData:
         """Columns of a clinical set."""
         return self.sources.clinical[self.sources.sets[name]]
 
-    def assumed(self, arm: FittedArm, patient: str) -> list[str]:
-        """Values of this patient that the arm has to make up, and what it takes instead."""
+    def assumed(self, feature_set: FittedFeatureSet, patient: str) -> list[str]:
+        """Values of this patient that the feature set has to make up, and what it takes instead."""
         found = []
-        for block, encoder in arm.encoders.items():
+        for block, encoder in feature_set.encoders.items():
             if block in RADIOMICS:
                 names = [column.name for column in encoder.columns if isinstance(column, NumericColumn)]
                 found += self._assumed_features(block, names, patient)

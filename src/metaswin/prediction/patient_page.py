@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from metaswin.core.formatting import arm_name, count, days, part_name
+from metaswin.core.formatting import count, days, feature_set_name, part_name
 from metaswin.core.pages import environment
 from metaswin.prediction.bundle import Bundle
 from metaswin.prediction.card import SHOWN, figure
@@ -39,12 +39,12 @@ def patient_page(
     """
     endpoint = bundle.endpoints[record["endpoint"]]
     horizon = endpoint["settings"].get("horizon_days")
-    own = risks[(risks["patient"] == record["patient"]) & (risks["head"] == endpoint["head"])]
-    placed = bundle.scores(record["endpoint"])[record["arm"]]
+    own = risks[(risks["patient"] == record["patient"]) & (risks["classifier"] == endpoint["classifier"])]
+    placed = bundle.scores(record["endpoint"])[record["feature_set"]]
     return _template().render(
         record=record,
         what=f"distant metastasis within {days(horizon)}" if horizon is not None else f"outcome {record['endpoint']}",
-        arm=arm_name(record["arm"]),
+        feature_set=feature_set_name(record["feature_set"]),
         models=count(record["members"], "model"),
         member=member,
         marks=sorted(own["probability"]),
@@ -57,7 +57,8 @@ def patient_page(
         features=bars(rests_on[rests_on["feature"] != ""].head(FEATURES)),
         picture=embedded(picture) if picture else None,
         internal={
-            SHOWN[name]: figure(bundle.endpoints[record["endpoint"]]["internal"][record["arm"]][name]) for name in SHOWN
+            SHOWN[name]: figure(bundle.endpoints[record["endpoint"]]["internal"][record["feature_set"]][name])
+            for name in SHOWN
         },
         endpoint=endpoint,
         intended=bundle.facts["settings"]["intended_use"],

@@ -20,7 +20,7 @@ from metaswin.core.formatting import plain
 from metaswin.evaluation.cumulative_incidence import GROUP_NAMES
 from metaswin.evaluation.shapley import modality_of
 from metaswin.models.memory import patients_with_patch
-from metaswin.prediction.bundle import Bundle, BundledArm, held_out, read_bundle, stand_in
+from metaswin.prediction.bundle import Bundle, BundledFeatureSet, held_out, read_bundle, stand_in
 from metaswin.prediction.call import versions_differ
 from metaswin.prediction.facts import image_facts
 from metaswin.prediction.new_data import NewData, load_new
@@ -31,8 +31,8 @@ from metaswin.report.facts import versions
 
 COLUMNS = {
     "endpoint": "str", "patient": "str", "risk": "float64", "spread_low": "float64", "spread_high": "float64",
-    "members": "int64", "positive_share": "float64", "group": "str", "percentile": "float64", "arm": "str",
-    "headline": "bool", "modalities": "str", "missing": "str", "assumed": "str", "training_cohort": "str",
+    "members": "int64", "positive_share": "float64", "group": "str", "percentile": "float64", "feature_set": "str",
+    "primary": "bool", "modalities": "str", "missing": "str", "assumed": "str", "training_cohort": "str",
     "distance_percentile": "float64", "unlike_training": "bool", "warnings": "str", "why": "str",
 }  # fmt: skip
 LISTS = ("modalities", "missing", "assumed", "warnings")
@@ -44,7 +44,7 @@ def answer(
     bundle: Bundle,
     endpoint: str,
     patient: str,
-    arm: BundledArm,
+    feature_set: BundledFeatureSet,
     there: set[str],
     scored: Scored,
     warnings: Sequence[str],
@@ -57,15 +57,15 @@ def answer(
     training patients, and all may be wrong together.
     """
     facts = bundle.endpoints[endpoint]
-    risks = scored.risks[(scored.risks["patient"] == patient) & (scored.risks["head"] == facts["head"])]
+    risks = scored.risks[(scored.risks["patient"] == patient) & (scored.risks["classifier"] == facts["classifier"])]
     risk = float(risks["probability"].mean())
-    placed = bundle.scores(endpoint)[arm.name]
+    placed = bundle.scores(endpoint)[feature_set.name]
     place = None if member else group(placed, risk)
     apart = scored.distances.loc[scored.distances["patient"] == patient, "percentile"]
     distance = float(np.median(apart)) if len(apart) else None
     far = distance is not None and distance >= bundle.facts["settings"]["distance_percentile"]
-    headline = facts["headline"] == arm.name
-    wanted = next(own for own in bundle.arms(endpoint) if own.name == facts["headline"]).blocks
+    primary = facts["primary"] == feature_set.name
+    wanted = next(own for own in bundle.feature_sets(endpoint) if own.name == facts["primary"]).blocks
     missing = [modality_of(block) for block in wanted if block not in there]
     return {
         "endpoint": endpoint,
@@ -77,15 +77,15 @@ def answer(
         "positive_share": float(risks["positive"].mean()),
         "group": None if place is None else GROUP_NAMES[bundle.facts["settings"]["groups"]][place],
         "percentile": None if member else percentile(placed, risk),
-        "arm": arm.name,
-        "headline": headline,
+        "feature_set": feature_set.name,
+        "primary": primary,
         "modalities": [modality_of(block) for block in wanted if block in there],
         "missing": missing,
         "assumed": scored.assumed[patient],
         "training_cohort": training,
         "distance_percentile": distance,
         "unlike_training": bool(far),
-        "warnings": [*_own_warnings(headline, arm, missing, training, distance if far else None), *warnings],
+        "warnings": [*_own_warnings(primary, feature_set, missing, training, distance if far else None), *warnings],
         "why": "",
     }
 
@@ -93,7 +93,7 @@ def answer(
 def not_predicted(endpoint: str, patient: str, why: str) -> dict[str, Any]:
     """Row of a patient without a prediction."""
     blank = {"str": "", "float64": None, "int64": 0, "bool": False}
-    facts = {name: blank[kind] for name, kind in COLUMNS.items()} | {"group": None, "arm": None}
+    facts = {name: blank[kind] for name, kind in COLUMNS.items()} | {"group": None, "feature_set": None}
     return {**facts, **{name: [] for name in LISTS}, "endpoint": endpoint, "patient": patient, "why": why}
 
 
@@ -130,15 +130,15 @@ def contributions(scored: Scored, patient: str) -> pd.DataFrame:
 
 
 def _own_warnings(
-    headline: bool,
-    arm: BundledArm,
+    primary: bool,
+    feature_set: BundledFeatureSet,
     missing: Sequence[str],
     training: str,
     far: float | None,
 ) -> list[str]:
     found = []
-    if not headline:
-        found.append(f"{', '.join(missing)} missing: predicted by the models of {arm.name} instead")
+    if not primary:
+        found.append(f"{', '.join(missing)} missing: predicted by the models of {feature_set.name} instead")
     elif missing:
         found.append(f"{', '.join(missing)} missing: filled as in the training run")
     if training == IN_TRAINING:
@@ -152,8 +152,8 @@ def _own_warnings(
 
 logger = logging.getLogger("metaswin.prediction")
 
-SCORES = ["endpoint", "patient", "arm", "head", "repeat", "fold", "probability", "positive"]
-NOBODY = "no arm of the bundle can do without what is missing"
+SCORES = ["endpoint", "patient", "feature_set", "classifier", "repeat", "fold", "probability", "positive"]
+NOBODY = "no feature set of the bundle can do without what is missing"
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def predict_patients(
     pages = Path(outputs.pages)
     shutil.rmtree(pages, ignore_errors=True)
     for endpoint in bundle.endpoints:
-        chosen = choose_arms(bundle, endpoint, new, settings.place)
+        chosen = choose_feature_sets(bundle, endpoint, new, settings.place)
         left = sorted(set(new.patients) - set(chosen))
         records += [not_predicted(endpoint, patient, NOBODY) for patient in left]
         excluded = _excluded(inputs.used, inputs.exclusions)
@@ -233,11 +233,11 @@ def predict_patients(
         places = members or bundle.members(endpoint)
         scored = score_members(bundle, endpoint, places, chosen, new, inputs.used, inputs.clinical, deep)
         scores.append(scored.risks.assign(endpoint=endpoint)[SCORES])
-        for patient, arm in chosen.items():
+        for patient, feature_set in chosen.items():
             told = _outside(bundle, endpoint, patient, new, facts, scored) + noticed.get(patient, [])
             there = new.blocks(patient)
             training = membership(bundle, endpoint, patient, settings.place, pseudonyms)
-            record = answer(bundle, endpoint, patient, arm, there, scored, told, training, settings.place)
+            record = answer(bundle, endpoint, patient, feature_set, there, scored, told, training, settings.place)
             rests_on = contributions(scored, patient)
             rests_on["value"] = [
                 _text(new.value(row.modality, row.feature, patient)) if row.feature else ""
@@ -253,16 +253,18 @@ def predict_patients(
     logger.info("%d of %d predicted", sum(not record["why"] for record in records), len(records))
 
 
-def choose_arms(bundle: Bundle, endpoint: str, new: NewData, member: tuple[int, int] | None) -> dict[str, BundledArm]:
-    """Patient → arm: the headline, or the one that stands in for whom a whole modality is missing.
+def choose_feature_sets(
+    bundle: Bundle, endpoint: str, new: NewData, member: tuple[int, int] | None
+) -> dict[str, BundledFeatureSet]:
+    """Patient → feature set: the primary model, or the one that stands in for whom a whole modality is missing.
 
-    A single member predicts by the headline always, as the run did: it gives the out-of-fold prediction again.
+    A single member predicts by the primary model always, as the run did: it gives the out-of-fold prediction again.
     """
-    arms = bundle.arms(endpoint)
+    feature_sets = bundle.feature_sets(endpoint)
     if member is not None:
-        return dict.fromkeys(new.patients, arms[0])
-    found = {patient: stand_in(arms, new.blocks(patient)) for patient in new.patients}
-    return {patient: arm for patient, arm in found.items() if arm is not None}
+        return dict.fromkeys(new.patients, feature_sets[0])
+    found = {patient: stand_in(feature_sets, new.blocks(patient)) for patient in new.patients}
+    return {patient: feature_set for patient, feature_set in found.items() if feature_set is not None}
 
 
 def _outside(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from metaswin.config.feature_sets import CLINICAL
-from metaswin.models.fusion import FittedArm
+from metaswin.models.fusion import FittedFeatureSet
 
 # Blocks whose columns mean something together; a deep score is one number that the network makes up.
 MEASURED = ("radiomics", "peri_radiomics")
@@ -44,15 +44,17 @@ class Distance:
         return np.interp(self.of(rows), self.left_out, PERCENTILES)
 
 
-def measured_blocks(arm: FittedArm) -> list[str]:
-    """Blocks of an arm that the distance is measured on: clinical columns and selected radiomics."""
-    return [block for block in arm.encoders if block.startswith(CLINICAL) or block in MEASURED]
+def measured_blocks(feature_set: FittedFeatureSet) -> list[str]:
+    """Blocks of a feature set that the distance is measured on: clinical columns and selected radiomics."""
+    return [block for block in feature_set.encoders if block.startswith(CLINICAL) or block in MEASURED]
 
 
-def measured_rows(arm: FittedArm, tables: dict[str, pd.DataFrame]) -> np.ndarray:
+def measured_rows(feature_set: FittedFeatureSet, tables: dict[str, pd.DataFrame]) -> np.ndarray:
     """Encoded rows for the distance: as the model sees them, but without the cut of extreme values."""
-    blocks = measured_blocks(arm)
-    return np.concatenate([arm.encoders[block].transform(tables[block], limit=np.inf) for block in blocks], axis=1)
+    blocks = measured_blocks(feature_set)
+    return np.concatenate(
+        [feature_set.encoders[block].transform(tables[block], limit=np.inf) for block in blocks], axis=1
+    )
 
 
 def fit_distance(rows: np.ndarray, most: int, seed: list[int]) -> Distance | None:
@@ -93,7 +95,7 @@ def _fitted(rows: np.ndarray) -> Distance:
     return Distance(mean, np.linalg.inv(covariance), np.zeros(len(PERCENTILES)))
 
 
-def cross_fitted(predictions: Sequence[pd.DataFrame], arm: str, head: str) -> pd.Series:
+def cross_fitted(predictions: Sequence[pd.DataFrame], feature_set: str, classifier: str) -> pd.Series:
     """Inner cross-fitted risk of each training patient: the mean over the members that trained on it.
 
     Within a member the patient is predicted by the inner model that left it out. A new patient's risk is a mean over
@@ -103,10 +105,11 @@ def cross_fitted(predictions: Sequence[pd.DataFrame], arm: str, head: str) -> pd
     ----------
     predictions : sequence of DataFrame
         ``fusion/predictions.parquet`` of every member.
-    arm, head : str
+    feature_set, classifier : str
     """
     tables = [
-        table[(table["arm"] == arm) & (table["head"] == head) & (table["part"] == "inner")] for table in predictions
+        table[(table["feature_set"] == feature_set) & (table["classifier"] == classifier) & (table["part"] == "inner")]
+        for table in predictions
     ]
     joined = pd.concat(tables).dropna(subset="probability")
     return joined.groupby("patient")["probability"].mean()

@@ -14,8 +14,8 @@ from metaswin.config.imaging import PatchesSettings
 from metaswin.config.models import DeepSettings
 from metaswin.evaluation.shapley import column_players, exact_shares, logit_of, modality_players, sampled_shares
 from metaswin.imaging.patch_file import channel_names
-from metaswin.models.fusion import FittedArm, load_arm
-from metaswin.prediction.bundle import Bundle, BundledArm
+from metaswin.models.fusion import FittedFeatureSet, load_feature_set
+from metaswin.prediction.bundle import Bundle, BundledFeatureSet
 from metaswin.prediction.facts import UNITS
 from metaswin.prediction.member import NETWORK, FrozenFeatures, read_reference
 from metaswin.prediction.new_data import NewData
@@ -89,9 +89,10 @@ class Scored:
     Attributes
     ----------
     risks : DataFrame
-        ``patient, arm, repeat, fold, head, probability, positive`` (at or above the member's own threshold).
+        ``patient, feature_set, repeat, fold, classifier, probability, positive`` (at or above the member's own
+        threshold).
     shares : DataFrame
-        ``patient, repeat, fold, modality, feature, contribution, base``: of the logit, by the answering head;
+        ``patient, repeat, fold, modality, feature, contribution, base``: of the logit, by the answering classifier;
         ``feature`` is empty for a whole modality.
     distances : DataFrame
         ``patient, repeat, fold, percentile``; no rows where it cannot be measured.
@@ -112,7 +113,7 @@ def score_members(
     bundle: Bundle,
     endpoint: str,
     members: Sequence[tuple[int, int]],
-    chosen: Mapping[str, BundledArm],
+    chosen: Mapping[str, BundledFeatureSet],
     new: NewData,
     used: str,
     clinical: str,
@@ -126,39 +127,39 @@ def score_members(
     members : sequence of (int, int)
         Repeat and fold.
     chosen : mapping
-        Patient → arm that predicts it.
+        Patient → feature set that predicts it.
     new : NewData
     used, clinical : str
         Tables of the new patients: batch and covariates of the harmonisation.
     deep : DeepSettings
         ``device`` and ``threads``.
     """
-    head = bundle.endpoints[endpoint]["head"]
+    classifier = bundle.endpoints[endpoint]["classifier"]
     seed, patches = bundle.config["seed"], PatchesSettings(**bundle.config["patches"])
-    groups: dict[BundledArm, list[str]] = {}
-    for patient, arm in chosen.items():
-        groups.setdefault(arm, []).append(patient)
+    groups: dict[BundledFeatureSet, list[str]] = {}
+    for patient, feature_set in chosen.items():
+        groups.setdefault(feature_set, []).append(patient)
     risks, shares, distances = [], [], []
     assumed: dict[str, dict[str, None]] = {patient: {} for patient in chosen}
     unharmonised: set[str] = set()
     for member in members:
         folder = bundle.member_folder(endpoint, member)
         frozen = FrozenFeatures.read(folder, member[1], used, clinical)
-        everyone = [patient for arm, group in groups.items() if arm.deep for patient in group]
+        everyone = [patient for feature_set, group in groups.items() if feature_set.deep for patient in group]
         deep_score = deep_scores(folder / NETWORK, everyone, new.patches, patches, deep) if everyone else None
-        for arm, patients in groups.items():
-            fitted = load_arm(folder / "arms", arm.name)
+        for feature_set, patients in groups.items():
+            fitted = load_feature_set(folder / "feature_sets", feature_set.name)
             tables = _tables(new, fitted, patients, frozen, deep_score)
             where = {"repeat": member[0], "fold": member[1]}
-            risks.append(_risks(fitted, tables, patients).assign(arm=arm.name, **where))
-            reference = read_reference(folder, arm.name)
-            shares.append(_shares(fitted, tables, patients, head, reference.mean, seed).assign(**where))
+            risks.append(_risks(fitted, tables, patients).assign(feature_set=feature_set.name, **where))
+            reference = read_reference(folder, feature_set.name)
+            shares.append(_shares(fitted, tables, patients, classifier, reference.mean, seed).assign(**where))
             if reference.distance is not None:
                 percentile = reference.distance.percentile(measured_rows(fitted, tables))
                 distances.append(pd.DataFrame({"patient": patients, "percentile": percentile}).assign(**where))
             for patient in patients:
                 assumed[patient].update(dict.fromkeys(new.assumed(fitted, patient)))
-            if frozen.harmoniser is not None and set(RADIOMICS) & set(arm.blocks):
+            if frozen.harmoniser is not None and set(RADIOMICS) & set(feature_set.blocks):
                 batch = frozen.harmoniser.rows["batch"].reindex(patients)
                 unharmonised |= set(batch.index[~batch.isin(frozen.harmoniser.batches[frozen.fit])])
     nothing = pd.DataFrame(columns=["patient", "percentile", "repeat", "fold"])
@@ -202,9 +203,9 @@ def deep_scores(
 
 
 def _tables(
-    new: NewData, fitted: FittedArm, patients: Sequence[str], frozen: FrozenFeatures, deep: pd.Series | None
+    new: NewData, fitted: FittedFeatureSet, patients: Sequence[str], frozen: FrozenFeatures, deep: pd.Series | None
 ) -> dict[str, pd.DataFrame]:
-    """Raw columns of the arm's blocks for its patients."""
+    """Raw columns of the feature set's blocks for its patients."""
     sources = replace(new.sources, deep=None if deep is None else deep.reindex(new.patients))
     tables = {
         block: frozen.table(new.features[block], block) if block in RADIOMICS else sources.table(block, frozen.fit)[0]
@@ -213,28 +214,28 @@ def _tables(
     return {block: table.loc[list(patients)] for block, table in tables.items()}
 
 
-def _risks(fitted: FittedArm, tables: dict[str, pd.DataFrame], patients: Sequence[str]) -> pd.DataFrame:
+def _risks(fitted: FittedFeatureSet, tables: dict[str, pd.DataFrame], patients: Sequence[str]) -> pd.DataFrame:
     return pd.concat(
         [
             pd.DataFrame(
                 {
                     "patient": patients,
-                    "head": head,
+                    "classifier": classifier,
                     "probability": probability,
-                    "positive": probability >= fitted.heads[head].threshold,
+                    "positive": probability >= fitted.classifiers[classifier].threshold,
                 }
             )
-            for head, probability in fitted.predict(tables).items()
+            for classifier, probability in fitted.predict(tables).items()
         ],
         ignore_index=True,
     )
 
 
 def _shares(
-    fitted: FittedArm,
+    fitted: FittedFeatureSet,
     tables: dict[str, pd.DataFrame],
     patients: Sequence[str],
-    head: str,
+    classifier: str,
     mean: np.ndarray,
     seed: int,
 ) -> pd.DataFrame:
@@ -245,9 +246,9 @@ def _shares(
     times the distance from the mean, as with a background of all rows.
     """
     encoded = np.concatenate([encoder.transform(tables[block]) for block, encoder in fitted.encoders.items()], axis=1)
-    logit = logit_of(fitted.heads[head], [len(encoder.outputs) for encoder in fitted.encoders.values()])
+    logit = logit_of(fitted.classifiers[classifier], [len(encoder.outputs) for encoder in fitted.encoders.values()])
     whole = exact_shares(logit, encoded, mean[None], modality_players(fitted.encoders))
-    single = sampled_shares(logit, encoded, mean[None], column_players(fitted.encoders), PERMUTATIONS[head], seed)
+    single = sampled_shares(logit, encoded, mean[None], column_players(fitted.encoders), PERMUTATIONS[classifier], seed)
     records: list[dict[str, Any]] = []
     for found, shown in ((whole, lambda name: True), (single, lambda name: len(name) > 1)):
         for place, name in enumerate(found.players.names):

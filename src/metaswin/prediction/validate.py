@@ -17,7 +17,7 @@ from metaswin.prediction.patients import IN_TRAINING
 from metaswin.prediction.validation_page import validation_page
 
 BINS = 10
-EVERYBODY, HEADLINE = "everybody predicted", "predicted by the headline arm"
+EVERYBODY, PRIMARY = "everybody predicted", "predicted by the primary feature set"
 
 
 def validate(
@@ -109,8 +109,8 @@ def _endpoint(
         "have no outcome for this endpoint": ~training & risk & ~outcome_there,
     }
     kept = joined[~training & risk & outcome_there]
-    sets = {EVERYBODY: kept, HEADLINE: kept[kept["headline"]]}
-    if len(sets[HEADLINE]) == len(kept):
+    sets = {EVERYBODY: kept, PRIMARY: kept[kept["primary"]]}
+    if len(sets[PRIMARY]) == len(kept):
         del sets[EVERYBODY]
     confidence, seed = bundle.facts["confidence"], bundle.config["seed"]
     view: dict[str, Any] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from metaswin.core.formatting import arm_name, count, days, number
+from metaswin.core.formatting import count, days, feature_set_name, number
 from metaswin.core.pages import environment
 from metaswin.prediction.bundle import Bundle
 from metaswin.prediction.card import figure
@@ -48,7 +48,7 @@ def validation_page(
 def _view(bundle: Bundle, view: Mapping[str, Any], metrics: pd.DataFrame, calibration: pd.DataFrame) -> dict[str, Any]:
     facts = bundle.endpoints[view["name"]]
     horizon = facts["settings"].get("horizon_days")
-    internal = facts["internal"][facts["headline"]]
+    internal = facts["internal"][facts["primary"]]
     sets = []
     for title, counts in view["sets"].items():
         rows = metrics[(metrics["endpoint"] == view["name"]) & (metrics["set"] == title)]
@@ -72,7 +72,7 @@ def _view(bundle: Bundle, view: Mapping[str, Any], metrics: pd.DataFrame, calibr
     return {
         "title": f"distant metastasis within {days(horizon)}" if horizon is not None else f"outcome {view['name']}",
         "weighted": horizon is not None,
-        "arm": arm_name(facts["headline"]),
+        "feature_set": feature_set_name(facts["primary"]),
         "trained": f"{count(facts['patients'], 'patient')}, {count(facts['events'], 'event')}",
         "left": view["left"],
         "unlike": view["unlike"],

@@ -32,7 +32,7 @@ PICTURE_BYTES = 7_000_000
 
 
 def patients_view(endpoint: Endpoint) -> pd.DataFrame:
-    """Test predictions of the headline, with how far each is from its outcome.
+    """Test predictions of the primary model, with how far each is from its outcome.
 
     `wrong` is |outcome − predicted risk|, missing where the outcome is unknown.
     """
@@ -90,14 +90,14 @@ def endpoint_view(
     ``figures`` are the charts that are written as files too; ``charts`` those of them that the page shows.
     """
     modalities = tables.modality_rows(endpoint, settings.paper)
-    arms = figures.arms_forest(endpoint)
+    feature_sets = figures.feature_sets_forest(endpoint)
     charts = _charts(endpoint)
     return {
         "endpoint": endpoint,
         "outcome": notes.outcome_words(endpoint),
         "answer": summary.answer(endpoint),
         "answer_forest": figures.answer_forest(endpoint),
-        "headline": endpoint.metric(endpoint.headline, endpoint.head),
+        "primary": endpoint.metric(endpoint.primary, endpoint.classifier),
         "note": notes.metric_note(endpoint),
         "label_rule": notes.label_rule(endpoint),
         "volume_statement": summary.volume_statement(endpoint),
@@ -122,14 +122,17 @@ def endpoint_view(
         "maps": data.maps.get(endpoint.name, []),
         "not_run": not_run(endpoint, data, config),
         "strata": tables.strata_rows(endpoint),
-        "strata_arms": [(endpoint.label(arm), head) for arm, head in tables.strata_arms(endpoint)],
+        "strata_feature_sets": [
+            (endpoint.label(feature_set), classifier)
+            for feature_set, classifier in tables.strata_feature_sets(endpoint)
+        ],
         "selected": tables.selected_features(endpoint, settings.selected_features),
         "steps": tables.selection_steps(endpoint),
         "stability": {row["modality"]: row for row in tables.stability_rows(endpoint)},
         "patients": patients_view(endpoint).to_dict("records"),
-        "arms": arms,
+        "feature_sets": feature_sets,
         "charts": {kind: chart for kind, chart in charts.items() if _shown(kind, chart, endpoint)},
-        "figures": [arms, *charts.values()],
+        "figures": [feature_sets, *charts.values()],
         "training_note": notes.training_note(endpoint) if endpoint.training else "",
         "deaths": endpoint.tables["deaths"].to_dict("records"),
     }

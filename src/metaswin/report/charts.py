@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 INK, MUTED, LINE, GRID = "#1b2430", "#5b6675", "#c9d0d9", "#e8ebef"
-HEADLINE = "#0072B2"
+PRIMARY = "#0072B2"
 WRONG = "#a3420a"
 
 
@@ -25,7 +25,7 @@ class Style:
 
 
 # Okabe & Ito's palette, told apart by people with any colour vision.
-HEAD_STYLE = Style(HEADLINE, (), 2.6)
+PRIMARY_STYLE = Style(PRIMARY, (), 2.6)
 PLAIN = Style(MUTED, (), 1.2)
 STYLES = {
     "clinical": Style("#E69F00", (7, 2)),
@@ -72,7 +72,7 @@ class Series:
     low: list[float | None] | None = None
     high: list[float | None] | None = None
     kind: str = "line"
-    style: Style = HEAD_STYLE
+    style: Style = PRIMARY_STYLE
     shown: bool = True
     notes: list[str] = field(default_factory=list)
 
@@ -131,7 +131,7 @@ class ForestRow:
         Why there is no value, or no interval.
     colour : str
     second : tuple of float or None, or None
-        Value and limits of the other head, drawn hollow below.
+        Value and limits of the other classifier, drawn hollow below.
     """
 
     label: str

@@ -1,12 +1,12 @@
-"""Control variants of the run: which were made, in which head, and which were not and why."""
+"""Control variants of the run: which were made, in which classifier, and which were not and why."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metaswin.core.formatting import HEAD_NAMES, Shown, number, p_text, reason, shown
-from metaswin.report.charts import HEAD_STYLE, MUTED, WRONG, Chart, Series, Style
+from metaswin.core.formatting import CLASSIFIER_NAMES, Shown, number, p_text, reason, shown
+from metaswin.report.charts import MUTED, PRIMARY_STYLE, WRONG, Chart, Series, Style
 from metaswin.report.data import Endpoint
 
 # In the order of the page: the name, what it is, a colour.
@@ -19,17 +19,17 @@ WIDTH = 0.0125
 
 
 def made(endpoint: Endpoint) -> pd.DataFrame:
-    """Rows of the controls that were run, one an arm: of the answering head, or of the other where it has none."""
+    """Return one row per control and feature set, of the primary classifier or, without it, of the other one."""
     table = endpoint.rows("controls")
     if table is None:
-        return pd.DataFrame(columns=["control", "arm", "head"])
+        return pd.DataFrame(columns=["control", "feature_set", "classifier"])
     table = table[table["as_is"].notna()]
-    answering = (table["head"] == endpoint.head).astype(int)
+    answering = (table["classifier"] == endpoint.classifier).astype(int)
     order = table["control"].map(list(CONTROLS).index)
-    place = table["arm"].map(endpoint.arms.index)
+    place = table["feature_set"].map(endpoint.feature_sets.index)
     table = table.assign(answering=answering, order=order, place=place)
     table = table.sort_values(["order", "place", "answering"], ascending=[True, True, False])
-    return table.drop_duplicates(["control", "arm"])
+    return table.drop_duplicates(["control", "feature_set"])
 
 
 def not_made(endpoint: Endpoint) -> dict[str, str]:
@@ -41,19 +41,19 @@ def not_made(endpoint: Endpoint) -> dict[str, str]:
 
 
 def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Control variants beside the same arm as it is."""
+    """Control variants beside the same feature set as it is."""
     rows = []
     limits = ("", "_low", "_high", "_why")
     for row in made(endpoint).to_dict("records"):
         difference = {f"auc{limit}": row[f"difference{limit}"] for limit in limits}
-        differs = row["head"] != endpoint.head
+        differs = row["classifier"] != endpoint.classifier
         rows.append(
             {
                 "control": row["control"],
                 "title": CONTROLS[row["control"]][0],
                 "wrong": row["control"] == "leaky",
-                "name": endpoint.label(row["arm"]),
-                "head": HEAD_NAMES.get(row["head"], row["head"]) if differs else "",
+                "name": endpoint.label(row["feature_set"]),
+                "classifier": CLASSIFIER_NAMES.get(row["classifier"], row["classifier"]) if differs else "",
                 "auc": shown(row, "auc"),
                 "as_is": Shown(number(row["as_is"])),
                 "refit": Shown(number(row["refit"])),
@@ -67,16 +67,16 @@ def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def permutation_chart(endpoint: Endpoint) -> Chart | None:
-    """AUCs of the headline arm under permuted outcomes, with the unpermuted outcome refitted in the same way.
+    """AUCs of the primary feature set under permuted outcomes, with the unpermuted outcome refitted in the same way.
 
     None without the table; empty where the control was not run.
     """
     table = endpoint.tables.get("permutations")
     if table is None:
         return None
-    own = table[table["arm"] == endpoint.headline]
-    heads = sorted(own["head"].unique(), key=lambda head: head != endpoint.head)
-    own = own[own["head"] == heads[0]] if heads else own
+    own = table[table["feature_set"] == endpoint.primary]
+    classifiers = sorted(own["classifier"].unique(), key=lambda classifier: classifier != endpoint.classifier)
+    own = own[own["classifier"] == classifiers[0]] if classifiers else own
     null = own.loc[own["permutation"] > 0, "auc"].dropna().to_numpy()
     real = own.loc[own["permutation"] == 0, "auc"].dropna().to_numpy()
     name, title = f"permuted-{endpoint.name}", f"AUC of permuted outcomes of {endpoint.name}"
@@ -88,7 +88,11 @@ def permutation_chart(endpoint: Endpoint) -> Chart | None:
     edges = np.arange(low, np.ceil(20 * both.max() + 1e-9) / 20 + WIDTH, WIDTH)
     counts, _ = np.histogram(null, edges)
     top = 1.1 * max(counts.max(), 1)
-    head = f" ({HEAD_NAMES.get(heads[0], heads[0]).lower()})" if heads[0] != endpoint.head else ""
+    classifier = (
+        f" ({CLASSIFIER_NAMES.get(classifiers[0], classifiers[0]).lower()})"
+        if classifiers[0] != endpoint.classifier
+        else ""
+    )
     series = [
         Series(
             "permuted",
@@ -98,6 +102,12 @@ def permutation_chart(endpoint: Endpoint) -> Chart | None:
             kind="columns",
             style=Style(MUTED),
         ),
-        Series("real", f"Real outcome{head}: {real[0]:.3f}", [float(real[0])] * 2, [0.0, float(top)], style=HEAD_STYLE),
+        Series(
+            "real",
+            f"Real outcome{classifier}: {real[0]:.3f}",
+            [float(real[0])] * 2,
+            [0.0, float(top)],
+            style=PRIMARY_STYLE,
+        ),
     ]
     return Chart(name, title, *labels, (float(low), float(edges[-1])), (0, float(top)), series)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from metaswin.cohort.fits import left_out
 from metaswin.core.files import read_json, read_table
-from metaswin.core.formatting import Shown, arm_name, arm_order, shown, shown_value
+from metaswin.core.formatting import Shown, feature_set_name, feature_set_order, shown, shown_value
 from metaswin.core.problems import public_table
 from metaswin.core.status import read_status
 from metaswin.evaluation.comparisons import controls
@@ -36,8 +36,8 @@ class Endpoint:
         ``selection.parquet`` of the final fits, with ``repeat, fold``; empty without radiomics.
     training : list of dict
         ``training.json`` of the networks of the final fits; empty without deep features.
-    clinical_arm : str
-        The arm of the modality ``clinical`` alone, named after its set.
+    clinical_feature_set : str
+        The feature set of the modality ``clinical`` alone, named after its set.
     """
 
     facts: dict[str, Any]
@@ -46,7 +46,7 @@ class Endpoint:
     tables: dict[str, pd.DataFrame]
     selection: pd.DataFrame
     training: list[dict[str, Any]]
-    clinical_arm: str
+    clinical_feature_set: str
 
     @property
     def name(self) -> str:
@@ -62,41 +62,45 @@ class Endpoint:
         return "_ipcw" if self.facts["weighting"] == "ipcw" else ""
 
     @property
-    def headline(self) -> str:
-        return self.facts["headline"]
+    def primary(self) -> str:
+        return self.facts["primary"]
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        return self.tables["summary"].set_index(["arm", "head"])
+        return self.tables["summary"].set_index(["feature_set", "classifier"])
 
     @cached_property
-    def arms(self) -> list[str]:
-        return sorted(self.tables["summary"]["arm"].unique(), key=arm_order)
+    def feature_sets(self) -> list[str]:
+        return sorted(self.tables["summary"]["feature_set"].unique(), key=feature_set_order)
 
     @cached_property
-    def heads(self) -> list[str]:
-        """Heads of the headline arm, the one that answers the question first."""
-        first = self.facts.get("headline_head", "network")
-        return sorted(self.summary.loc[self.headline].index, key=lambda head: (head != first, head))
+    def classifiers(self) -> list[str]:
+        """Classifiers of the primary feature set, the one that answers the question first."""
+        first = self.facts.get("primary_classifier", "network")
+        return sorted(self.summary.loc[self.primary].index, key=lambda classifier: (classifier != first, classifier))
 
     @property
-    def head(self) -> str:
-        return self.heads[0]
+    def classifier(self) -> str:
+        return self.classifiers[0]
 
     @property
     def counts(self) -> pd.Series:
         """Numbers of patients: ``n, events, nonevents, unknown, folds``."""
         return self.tables["summary"].iloc[0]
 
-    def label(self, arm: str) -> str:
-        """Name of an arm for readers; the arm of all of three or more modalities is "All modalities"."""
+    def label(self, feature_set: str) -> str:
+        """Name of a feature set for readers; the feature set of all of three or more modalities is "All modalities"."""
         modalities = self.facts["modalities"]
-        return "All modalities" if len(modalities) > 2 and arm.split("+") == modalities else arm_name(arm)
+        return (
+            "All modalities"
+            if len(modalities) > 2 and feature_set.split("+") == modalities
+            else feature_set_name(feature_set)
+        )
 
     def alone(self) -> list[tuple[str, str]]:
-        """Each modality that is an arm of its own, with the name of that arm."""
-        arms = [(m, self.clinical_arm if m == "clinical" else m) for m in self.facts["modalities"]]
-        return [(modality, arm) for modality, arm in arms if arm in self.arms]
+        """Each modality that is a feature set of its own, with the name of that feature set."""
+        feature_sets = [(m, self.clinical_feature_set if m == "clinical" else m) for m in self.facts["modalities"]]
+        return [(modality, feature_set) for modality, feature_set in feature_sets if feature_set in self.feature_sets]
 
     def rows(self, name: str) -> pd.DataFrame | None:
         """A table of evidence; None where this run does not have it, or nothing of it for this endpoint."""
@@ -104,50 +108,57 @@ class Endpoint:
         return None if table is None or not len(table) else table
 
     def has(self, name: str) -> bool:
-        """Whether the summary has the metric `name`, weighted as the headline."""
+        """Whether the summary has the metric `name`, weighted as the primary model."""
         return name + self.suffix in self.tables["summary"]
 
-    def metric(self, arm: str, head: str, name: str = "auc", suffix: str | None = None) -> Shown:
-        """A metric of an arm, weighted as the headline unless `suffix` says otherwise."""
-        return shown(self.summary.loc[(arm, head)], name + (self.suffix if suffix is None else suffix))
+    def metric(self, feature_set: str, classifier: str, name: str = "auc", suffix: str | None = None) -> Shown:
+        """A metric of a feature set, weighted as the primary model unless `suffix` says otherwise."""
+        return shown(self.summary.loc[(feature_set, classifier)], name + (self.suffix if suffix is None else suffix))
 
     def controls(self) -> list[str]:
-        """Volume and clinical arms other than the headline itself."""
-        return [arm for arm in controls(self.arms) if arm != self.headline]
+        """Volume and clinical feature sets other than the primary model itself."""
+        return [feature_set for feature_set in controls(self.feature_sets) if feature_set != self.primary]
 
-    def best(self, arms: list[str]) -> tuple[str, str] | None:
-        """The arm and head with the highest AUC among `arms`; None where none is estimable."""
+    def best(self, feature_sets: list[str]) -> tuple[str, str] | None:
+        """The feature set and classifier with the highest AUC among `feature_sets`; None where none is estimable."""
         column = f"auc{self.suffix}"
-        rows = self.summary[self.summary.index.get_level_values("arm").isin(arms)][column].dropna()
+        rows = self.summary[self.summary.index.get_level_values("feature_set").isin(feature_sets)][column].dropna()
         return rows.idxmax() if len(rows) else None
 
     def volume(self) -> tuple[str, str] | None:
-        """Tumour volume alone with the head the confirmatory comparison names, otherwise its better head."""
-        return self._named(["volume"]) or self.best([arm for arm in self.controls() if arm == "volume"])
+        """Tumour volume alone with the classifier of the confirmatory comparison, otherwise its better classifier."""
+        return self._named(["volume"]) or self.best(
+            [feature_set for feature_set in self.controls() if feature_set == "volume"]
+        )
 
     def best_clinical(self) -> tuple[str, str] | None:
         """The clinical set that the confirmatory comparison names, otherwise the set with the highest AUC."""
-        sets = [arm for arm in self.controls() if arm != "volume"]
+        sets = [feature_set for feature_set in self.controls() if feature_set != "volume"]
         return self._named(sets) or self.best(sets)
 
-    def _named(self, arms: list[str]) -> tuple[str, str] | None:
+    def _named(self, feature_sets: list[str]) -> tuple[str, str] | None:
         table = self.tables["comparisons"]
         if "family" not in table:
             return None
-        rows = table[(table["family"] == "confirmatory") & table["against"].isin(arms)]
-        return (rows["against"].iloc[0], rows["against_head"].iloc[0]) if len(rows) else None
+        rows = table[(table["family"] == "confirmatory") & table["against"].isin(feature_sets)]
+        return (rows["against"].iloc[0], rows["against_classifier"].iloc[0]) if len(rows) else None
 
-    def comparison(self, against: str, against_head: str, metric: str = "auc") -> pd.Series | None:
-        """The row of headline minus a control, weighted as the headline; None where it was not made."""
+    def comparison(self, against: str, against_classifier: str, metric: str = "auc") -> pd.Series | None:
+        """The row of primary minus a control, weighted as the primary model; None where it was not made."""
         table = self.tables["comparisons"]
-        wanted = {"head": self.head, "against": against, "against_head": against_head, "metric": metric + self.suffix}
+        wanted = {
+            "classifier": self.classifier,
+            "against": against,
+            "against_classifier": against_classifier,
+            "metric": metric + self.suffix,
+        }
         for column, value in wanted.items():
             table = table[table[column] == value]
         return table.iloc[0] if len(table) else None
 
-    def difference(self, against: str, against_head: str, metric: str = "auc") -> Shown:
-        """Headline minus a control."""
-        row = self.comparison(against, against_head, metric)
+    def difference(self, against: str, against_classifier: str, metric: str = "auc") -> Shown:
+        """Primary model minus a control."""
+        row = self.comparison(against, against_classifier, metric)
         return Shown(None, why="not compared") if row is None else shown_value(row)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from metaswin.core.formatting import HEAD_NAMES, Shown, number, p_text, part_name, plain, reason, shown_value
+from metaswin.core.formatting import CLASSIFIER_NAMES, Shown, number, p_text, part_name, plain, reason, shown_value
 from metaswin.evaluation.intervals import measured_coverage, measured_coverage_in_time
 from metaswin.report.data import Endpoint
 
@@ -27,20 +27,20 @@ DEEP_SCORES = {
 
 
 def optimism_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """AUC on training rows, inner out-of-fold and on test rows, means over folds, of each arm and of the deep score."""
+    """Return the mean AUCs of each feature set and of the deep score on training, inner and test rows."""
     table = endpoint.rows("optimism")
     if table is None:
         return []
-    wanted = table["head"].isin([endpoint.head]) | table["arm"].isin(SCORES)
+    wanted = table["classifier"].isin([endpoint.classifier]) | table["feature_set"].isin(SCORES)
     columns = ["auc_train", "auc_inner", "auc_test"]
-    means = table[wanted].groupby(["arm", "head"], sort=False)[columns].mean()
+    means = table[wanted].groupby(["feature_set", "classifier"], sort=False)[columns].mean()
     rows = []
-    for (arm, head), row in means.iterrows():
-        score = arm in SCORES
+    for (feature_set, classifier), row in means.iterrows():
+        score = feature_set in SCORES
         rows.append(
             {
-                "name": f"{SCORES[arm]} ({head})" if score else endpoint.label(arm),
-                "headline": arm == endpoint.headline,
+                "name": f"{SCORES[feature_set]} ({classifier})" if score else endpoint.label(feature_set),
+                "primary": feature_set == endpoint.primary,
                 **{column: _plain(row[column]) for column in columns},
                 "gap": _plain(row["auc_train"] - row["auc_test"]),
                 "inner_gap": _plain(row["auc_inner"] - row["auc_test"]),
@@ -77,11 +77,11 @@ def coverage_in_time() -> dict[str, Any]:
 
 
 def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Sample-size criteria of the headline arm and its answering head."""
+    """Sample-size criteria of the primary feature set and its answering classifier."""
     table = endpoint.rows("sample_size")
     if table is None:
         return []
-    own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]
+    own = table[(table["feature_set"] == endpoint.primary) & (table["classifier"] == endpoint.classifier)]
     return [
         {
             "criterion": CRITERIA.get(row["criterion"], row["criterion"].replace("_", " ")),
@@ -95,16 +95,16 @@ def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def delong_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """DeLong intervals of the headline and the controls, one repeat at a time."""
+    """DeLong intervals of the primary model and the controls, one repeat at a time."""
     table = endpoint.rows("delong")
     if table is None:
         return []
-    arms = [endpoint.headline, *endpoint.controls()]
-    own = table[table["arm"].isin(arms) & (table["head"] == endpoint.head)]
-    own = own.assign(order=own["arm"].map(arms.index)).sort_values(["order", "repeat"])
+    feature_sets = [endpoint.primary, *endpoint.controls()]
+    own = table[table["feature_set"].isin(feature_sets) & (table["classifier"] == endpoint.classifier)]
+    own = own.assign(order=own["feature_set"].map(feature_sets.index)).sort_values(["order", "repeat"])
     return [
         {
-            "name": endpoint.label(row["arm"]),
+            "name": endpoint.label(row["feature_set"]),
             "repeat": int(row["repeat"]),
             "folds": int(row["folds"]),
             "auc": shown_value({**row, "value": row["auc"]}),
@@ -134,18 +134,24 @@ def site_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def comparison_rows(endpoint: Endpoint) -> dict[str, list[dict[str, Any]]]:
-    """The answering headline minus each control and head: what was fixed beforehand, and everything else."""
+    """The answering primary minus each control and classifier: what was fixed beforehand, and everything else."""
     table = endpoint.tables["comparisons"]
     family = table["family"] if "family" in table else pd.Series("exploratory", index=table.index)
     suffixed = table["metric"].str.endswith("_ipcw")
-    table = table.assign(family=family)[(suffixed == bool(endpoint.suffix)) & (table["head"] == endpoint.head)]
+    table = table.assign(family=family)[
+        (suffixed == bool(endpoint.suffix)) & (table["classifier"] == endpoint.classifier)
+    ]
     found: dict[str, list[dict[str, Any]]] = {"confirmatory": [], "exploratory": []}
     order = {metric: n for n, metric in enumerate(METRIC_NAMES)}
-    arms = endpoint.controls()
+    feature_sets = endpoint.controls()
 
     def place(row: dict[str, Any]) -> tuple:
         metric = row["metric"].removesuffix("_ipcw")
-        return order.get(metric, 9), arms.index(row["against"]) if row["against"] in arms else 99, row["against_head"]
+        return (
+            order.get(metric, 9),
+            feature_sets.index(row["against"]) if row["against"] in feature_sets else 99,
+            row["against_classifier"],
+        )
 
     for row in sorted(table.to_dict("records"), key=place):
         metric = row["metric"].removesuffix("_ipcw")
@@ -156,8 +162,8 @@ def comparison_rows(endpoint: Endpoint) -> dict[str, list[dict[str, Any]]]:
                 "metric": METRIC_NAMES.get(metric, metric) + (f" at {pt:.0%}" if pt is not None else ""),
                 "better": "lower" if metric == "brier" else "higher",
                 "name": endpoint.label(row["against"]),
-                "head": HEAD_NAMES.get(row["against_head"], row["against_head"]),
-                "control": endpoint.metric(row["against"], row["against_head"], metric)
+                "classifier": CLASSIFIER_NAMES.get(row["against_classifier"], row["against_classifier"]),
+                "control": endpoint.metric(row["against"], row["against_classifier"], metric)
                 if endpoint.has(metric)
                 else None,
                 "found": shown_value(row),
@@ -177,7 +183,7 @@ def _plain(value: Any, why: str | None = "") -> Shown:
 
 
 def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Share of each modality in the headline's predictions, mean and range over folds, largest first."""
+    """Share of each modality in the primary model's predictions, mean and range over folds, largest first."""
     table = endpoint.rows(_table("shap_modalities", endpoint))
     table = None if table is None else table[table["share"].notna()]
     if table is None:
@@ -222,5 +228,5 @@ def feature_rows(endpoint: Endpoint, most: int) -> list[dict[str, Any]]:
 
 
 def _table(name: str, endpoint: Endpoint) -> str:
-    """Name of the table of the answering head."""
-    return f"{name}_logistic" if endpoint.head == "logistic" else name
+    """Name of the table of the answering classifier."""
+    return f"{name}_logistic" if endpoint.classifier == "logistic" else name

@@ -72,8 +72,8 @@ DEEP = {"auc": 0.715}
 FUSION = {"auc": 0.803, "acc": 0.752, "sen": 0.730, "spe": 0.758}
 
 
-def published(arm: str, headline: str) -> dict[str, float]:
-    """The paper's numbers of an arm: deep features alone and the fusion with deep features; else empty."""
-    if arm == "deep":
+def published(feature_set: str, primary: str) -> dict[str, float]:
+    """The paper's numbers of a feature set: deep features alone and the fusion with deep features; else empty."""
+    if feature_set == "deep":
         return DEEP
-    return FUSION if arm == headline and "deep" in arm.split("+") else {}
+    return FUSION if feature_set == primary and "deep" in feature_set.split("+") else {}

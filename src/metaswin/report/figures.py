@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pandas as pd
 
-from metaswin.core.formatting import HEAD_NAMES, Shown, number, numbers, p_text, shown
+from metaswin.core.formatting import CLASSIFIER_NAMES, Shown, number, numbers, p_text, shown
 from metaswin.report.charts import (
-    HEAD_STYLE,
-    HEADLINE,
     INK,
     MUTED,
     OTHERS,
     PLAIN,
+    PRIMARY,
+    PRIMARY_STYLE,
     STYLES,
     Chart,
     Forest,
@@ -31,47 +31,54 @@ def curves_of(endpoint: Endpoint) -> list[Chart]:
 
 
 def styles(endpoint: Endpoint) -> dict[str, Style]:
-    """A style of its own for every arm; the same in all figures."""
-    fixed = {endpoint.clinical_arm: STYLES["clinical"], **{name: STYLES[name] for name in STYLES}}
+    """A style of its own for every feature set; the same in all figures."""
+    fixed = {endpoint.clinical_feature_set: STYLES["clinical"], **{name: STYLES[name] for name in STYLES}}
     found, others = {}, 0
-    for arm in endpoint.arms:
-        if arm == endpoint.headline:
-            found[arm] = HEAD_STYLE
-        elif arm in fixed:
-            found[arm] = fixed[arm]
+    for feature_set in endpoint.feature_sets:
+        if feature_set == endpoint.primary:
+            found[feature_set] = PRIMARY_STYLE
+        elif feature_set in fixed:
+            found[feature_set] = fixed[feature_set]
         else:
-            found[arm] = OTHERS[others % len(OTHERS)]
+            found[feature_set] = OTHERS[others % len(OTHERS)]
             others += 1
     return found
 
 
-def main_arms(endpoint: Endpoint) -> list[str]:
-    """Arms that a figure shows at first, the headline last: each modality alone, the controls, the headline."""
-    arms = dict.fromkeys([arm for _, arm in endpoint.alone()] + endpoint.controls())
-    return [*(arm for arm in arms if arm != endpoint.headline), endpoint.headline]
+def main_feature_sets(endpoint: Endpoint) -> list[str]:
+    """Return the feature sets that a figure shows at first: modalities alone, baselines, the primary feature set."""
+    feature_sets = dict.fromkeys([feature_set for _, feature_set in endpoint.alone()] + endpoint.controls())
+    return [*(feature_set for feature_set in feature_sets if feature_set != endpoint.primary), endpoint.primary]
 
 
 def _series(
     endpoint: Endpoint, table: pd.DataFrame, shown: Iterable[str], make: Callable[[str, pd.DataFrame, Style], Series]
 ) -> list[Series]:
-    """One series an arm, of the head that answers: arms not shown at first, then `shown`, the headline on top."""
+    """Return one series per feature set with the primary classifier: hidden ones first, primary last (on top)."""
     look = styles(endpoint)
-    table = table[table["head"] == endpoint.head]
-    by_arm = dict(iter(table.groupby("arm")))
-    shown = [arm for arm in shown if arm in by_arm]
-    order = [*(arm for arm in endpoint.arms if arm in by_arm and arm not in shown), *shown]
-    return [make(arm, by_arm[arm], look[arm]) for arm in order]
+    table = table[table["classifier"] == endpoint.classifier]
+    by_feature_set = dict(iter(table.groupby("feature_set")))
+    shown = [feature_set for feature_set in shown if feature_set in by_feature_set]
+    order = [
+        *(
+            feature_set
+            for feature_set in endpoint.feature_sets
+            if feature_set in by_feature_set and feature_set not in shown
+        ),
+        *shown,
+    ]
+    return [make(feature_set, by_feature_set[feature_set], look[feature_set]) for feature_set in order]
 
 
 def roc_chart(endpoint: Endpoint) -> Chart:
-    """Mean ROC curves; the headline's band is ± 1 standard deviation over folds."""
-    shown = main_arms(endpoint)
+    """Mean ROC curves; the primary model's band is ± 1 standard deviation over folds."""
+    shown = main_feature_sets(endpoint)
 
-    def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
-        label = f"{endpoint.label(arm)}: {endpoint.metric(arm, endpoint.head).text}"
+    def make(feature_set: str, rows: pd.DataFrame, style: Style) -> Series:
+        label = f"{endpoint.label(feature_set)}: {endpoint.metric(feature_set, endpoint.classifier).text}"
         x, y = rows["fpr"].tolist(), rows["tpr"].tolist()
-        low, high = _around(y, rows["tpr_sd"]) if arm == endpoint.headline else (None, None)
-        return Series(arm, label, x, y, low, high, style=style, shown=arm in shown)
+        low, high = _around(y, rows["tpr_sd"]) if feature_set == endpoint.primary else (None, None)
+        return Series(feature_set, label, x, y, low, high, style=style, shown=feature_set in shown)
 
     series = _series(endpoint, endpoint.tables["roc"], shown, make)
     return Chart(f"roc-{endpoint.name}", f"ROC curves of {endpoint.name}", "1 − specificity", "Sensitivity",
@@ -80,14 +87,16 @@ def roc_chart(endpoint: Endpoint) -> Chart:
 
 def pr_chart(endpoint: Endpoint) -> Chart:
     """Mean curves of precision against recall; the level line is the share of events."""
-    shown = main_arms(endpoint)
+    shown = main_feature_sets(endpoint)
     known = "pr_auc" + endpoint.suffix in endpoint.tables["summary"]
 
-    def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
-        value = f": {endpoint.metric(arm, endpoint.head, 'pr_auc').text}" if known else ""
+    def make(feature_set: str, rows: pd.DataFrame, style: Style) -> Series:
+        value = f": {endpoint.metric(feature_set, endpoint.classifier, 'pr_auc').text}" if known else ""
         x, y = rows["recall"].tolist(), rows["precision"].tolist()
-        low, high = _around(y, rows["precision_sd"]) if arm == endpoint.headline else (None, None)
-        return Series(arm, endpoint.label(arm) + value, x, y, low, high, style=style, shown=arm in shown)
+        low, high = _around(y, rows["precision_sd"]) if feature_set == endpoint.primary else (None, None)
+        return Series(
+            feature_set, endpoint.label(feature_set) + value, x, y, low, high, style=style, shown=feature_set in shown
+        )
 
     series = _series(endpoint, endpoint.tables["pr"], shown, make)
     counts = endpoint.counts
@@ -98,14 +107,14 @@ def pr_chart(endpoint: Endpoint) -> Chart:
 
 def calibration_chart(endpoint: Endpoint) -> Chart:
     """Observed against predicted risk in bins, with intervals."""
-    wanted = [endpoint.headline]
+    wanted = [endpoint.primary]
 
-    def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
+    def make(feature_set: str, rows: pd.DataFrame, style: Style) -> Series:
         rows = rows[rows["predicted"].notna() & rows["observed"].notna()].sort_values("predicted")
         notes = [f"{n} patients" for n in rows["n"].astype("int64")]
         return Series(
-            arm, endpoint.label(arm), rows["predicted"].tolist(), rows["observed"].tolist(),
-            numbers(rows["low"]), numbers(rows["high"]), "points", style, arm in wanted, notes,
+            feature_set, endpoint.label(feature_set), rows["predicted"].tolist(), rows["observed"].tolist(),
+            numbers(rows["low"]), numbers(rows["high"]), "points", style, feature_set in wanted, notes,
         )  # fmt: skip
 
     series = [s for s in _series(endpoint, endpoint.tables["calibration"], wanted, make) if s.x]
@@ -117,16 +126,26 @@ def calibration_chart(endpoint: Endpoint) -> Chart:
 def decision_chart(endpoint: Endpoint) -> Chart:
     """Net benefit by threshold probability, beside treating all and treating nobody."""
     table = endpoint.tables["decision"].sort_values("threshold_probability")
-    shown = [arm for arm in main_arms(endpoint) if arm in (endpoint.headline, *endpoint.controls())]
+    shown = [
+        feature_set
+        for feature_set in main_feature_sets(endpoint)
+        if feature_set in (endpoint.primary, *endpoint.controls())
+    ]
 
-    def make(arm: str, rows: pd.DataFrame, style: Style) -> Series:
+    def make(feature_set: str, rows: pd.DataFrame, style: Style) -> Series:
         rows = rows[rows["net_benefit"].notna()]
-        low, high = (numbers(rows["low"]), numbers(rows["high"])) if arm == endpoint.headline else (None, None)
+        low, high = (numbers(rows["low"]), numbers(rows["high"])) if feature_set == endpoint.primary else (None, None)
         x, y = rows["threshold_probability"].tolist(), rows["net_benefit"].tolist()
-        return Series(arm, endpoint.label(arm), x, y, low, high, style=style, shown=arm in shown)
+        return Series(
+            feature_set, endpoint.label(feature_set), x, y, low, high, style=style, shown=feature_set in shown
+        )
 
     series = [s for s in _series(endpoint, table, shown, make) if s.x]
-    own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head) & table["treat_all"].notna()]
+    own = table[
+        (table["feature_set"] == endpoint.primary)
+        & (table["classifier"] == endpoint.classifier)
+        & table["treat_all"].notna()
+    ]
     name, title = f"decision-{endpoint.name}", f"Decision curves of {endpoint.name}"
     labels = "Threshold probability", "Net benefit"
     if not series or not len(own):
@@ -146,7 +165,7 @@ def training_chart(endpoint: Endpoint) -> Chart:
     for place, record in enumerate(endpoint.training):
         found = record["losses"], record["holdout"]["losses"]
         looks = (
-            ("train", "Training rows, one line a fold", Style(HEADLINE, (), 1.2)),
+            ("train", "Training rows, one line a fold", Style(PRIMARY, (), 1.2)),
             ("holdout", "Rows held out for early stopping", Style("#D55E00", (5, 3), 1.2)),
         )
         for values, (key, label, style) in zip(found, looks, strict=True):
@@ -170,8 +189,8 @@ def _around(middle: list[float], spread: pd.Series) -> tuple[list[float | None],
 
 
 def _reason(table: pd.DataFrame, endpoint: Endpoint) -> str:
-    """Why there is no curve of the headline."""
-    own = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]
+    """Why there is no curve of the primary model."""
+    own = table[(table["feature_set"] == endpoint.primary) & (table["classifier"] == endpoint.classifier)]
     reasons = sorted({why for why in own["why"] if isinstance(why, str) and why})
     return f"not estimable: {reasons[0]}" if reasons else "not estimable"
 
@@ -193,59 +212,80 @@ def nice_limit(value: float, step: float = 0.05) -> float:
     return math.ceil(value / step - 1e-9) * step
 
 
-def arms_forest(endpoint: Endpoint) -> Forest:
-    """AUC of every arm, the other head hollow, and of the control variants below."""
-    named = [arm for _, arm in endpoint.alone()]
-    controls = [arm for arm in endpoint.controls() if arm not in named]
-    # Also arms of one modality that the headline does not have, such as anatomy.
-    alone = [*named, *(arm for arm in endpoint.arms if "+" not in arm and arm not in {*named, *controls})]
-    joined = [arm for arm in endpoint.arms if arm not in {*alone, *controls, endpoint.headline}]
-    groups = {"Headline": [endpoint.headline], "Modalities alone": alone, "Joined": joined, "Controls": controls}
+def feature_sets_forest(endpoint: Endpoint) -> Forest:
+    """AUC of every feature set, the other classifier hollow, and of the control variants below."""
+    named = [feature_set for _, feature_set in endpoint.alone()]
+    controls = [feature_set for feature_set in endpoint.controls() if feature_set not in named]
+    # Also feature sets of one modality that the primary model does not have, such as anatomy.
+    alone = [
+        *named,
+        *(
+            feature_set
+            for feature_set in endpoint.feature_sets
+            if "+" not in feature_set and feature_set not in {*named, *controls}
+        ),
+    ]
+    joined = [
+        feature_set for feature_set in endpoint.feature_sets if feature_set not in {*alone, *controls, endpoint.primary}
+    ]
+    groups = {"Primary": [endpoint.primary], "Modalities alone": alone, "Joined": joined, "Controls": controls}
     rows, seen = [], set()
-    for group, arms in groups.items():
-        rows += [_row(endpoint, arm, endpoint.head, group, second=True) for arm in arms if arm not in seen]
-        seen |= set(arms)
+    for group, feature_sets in groups.items():
+        rows += [
+            _row(endpoint, feature_set, endpoint.classifier, group, second=True)
+            for feature_set in feature_sets
+            if feature_set not in seen
+        ]
+        seen |= set(feature_sets)
     rows += control_rows(endpoint)
-    title = f"AUC of every arm and control of {endpoint.name}"
+    title = f"AUC of every feature set and control of {endpoint.name}"
     label = f"AUC, mean of the folds with {endpoint.confidence:.0%} interval"
-    return Forest(f"arms-{endpoint.name}", title, label, _range(rows), rows, 0.5)
+    return Forest(f"feature_sets-{endpoint.name}", title, label, _range(rows), rows, 0.5)
 
 
 def answer_forest(endpoint: Endpoint) -> Forest:
-    """The headline beside what it must beat, for the first screen."""
-    rows = [_row(endpoint, endpoint.headline, endpoint.head, "")]
+    """The primary model beside what it must beat, for the first screen."""
+    rows = [_row(endpoint, endpoint.primary, endpoint.classifier, "")]
     for control in (endpoint.volume(), endpoint.best_clinical()):
         if control is not None:
             rows.append(_row(endpoint, *control, ""))
     return Forest(
-        f"answer-{endpoint.name}", f"Headline and controls of {endpoint.name}", "AUC", _range(rows), rows, 0.5
+        f"answer-{endpoint.name}", f"Primary model and controls of {endpoint.name}", "AUC", _range(rows), rows, 0.5
     )
 
 
 def control_rows(endpoint: Endpoint) -> list[ForestRow]:
-    """One row for each control variant that was run, and each of its arms."""
+    """One row for each control variant that was run, and each of its feature sets."""
     rows = []
     for row in made(endpoint).to_dict("records"):
         title, what, colour = CONTROLS[row["control"]]
-        notes = [HEAD_NAMES.get(row["head"], row["head"])] if row["head"] != endpoint.head else []
+        notes = (
+            [CLASSIFIER_NAMES.get(row["classifier"], row["classifier"])]
+            if row["classifier"] != endpoint.classifier
+            else []
+        )
         notes += [f"p {p_text(row['p'])}"] if row["control"] == "permuted" and number(row["p"]) is not None else []
-        label = endpoint.label(row["arm"])
+        label = endpoint.label(row["feature_set"])
         rows.append(_forest_row(label, f"{title}: {what}", shown(row, "auc"), colour, ", ".join(notes)))
     return rows
 
 
-def _row(endpoint: Endpoint, arm: str, head: str, group: str, second: bool = False) -> ForestRow:
-    colour = HEADLINE if arm == endpoint.headline else INK
-    if head not in endpoint.summary.loc[[arm]].index.get_level_values("head"):
+def _row(endpoint: Endpoint, feature_set: str, classifier: str, group: str, second: bool = False) -> ForestRow:
+    colour = PRIMARY if feature_set == endpoint.primary else INK
+    if classifier not in endpoint.summary.loc[[feature_set]].index.get_level_values("classifier"):
         return ForestRow(
-            endpoint.label(arm), group, None, why=f"no {HEAD_NAMES.get(head, head).lower()} head", colour=colour
+            endpoint.label(feature_set),
+            group,
+            None,
+            why=f"no {CLASSIFIER_NAMES.get(classifier, classifier).lower()} classifier",
+            colour=colour,
         )
-    note = "" if head == endpoint.head else HEAD_NAMES.get(head, head)
-    row = _forest_row(endpoint.label(arm), group, endpoint.metric(arm, head), colour, note)
-    others = [h for h in endpoint.summary.loc[[arm]].index.get_level_values("head") if h != head]
+    note = "" if classifier == endpoint.classifier else CLASSIFIER_NAMES.get(classifier, classifier)
+    row = _forest_row(endpoint.label(feature_set), group, endpoint.metric(feature_set, classifier), colour, note)
+    others = [h for h in endpoint.summary.loc[[feature_set]].index.get_level_values("classifier") if h != classifier]
     if not second or not others:
         return row
-    other = endpoint.metric(arm, others[0])
+    other = endpoint.metric(feature_set, others[0])
     return replace(row, second=(other.value, other.low, other.high))
 
 

@@ -9,7 +9,7 @@ FIGURES = {
     "pr": ("", "precision and recall"),
     "calibration": ("", "calibration"),
     "decision": ("", "decision curves"),
-    "arms": ("", "AUC of every arm and control"),
+    "feature_sets": ("", "AUC of every feature set and control"),
     "training": ("deep", "training curves"),
     "incidence": ("survival", "cumulative incidence"),
     "survival": ("survival", "survival"),

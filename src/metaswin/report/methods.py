@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaswin.core.formatting import ARM_NAMES, arm_name, count, listed
+from metaswin.core.formatting import FEATURE_SET_NAMES, count, feature_set_name, listed
 from metaswin.report.controls import made
 from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.notes import outcome_words
@@ -32,7 +32,7 @@ def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, 
         "Thresholds were fitted on inner out-of-fold predictions of the training rows "
         f"({threshold_rule(config['evaluation'])}).",
         f"We report means over folds with {first.confidence:.0%} intervals by the corrected resampled t method "
-        "(Nadeau & Bengio 2003); arms were compared by the corrected resampled t-test.",
+        "(Nadeau & Bengio 2003); feature sets were compared by the corrected resampled t-test.",
         _confirmatory(first),
         *_beside_the_fusion(data, config),
         "Unknown outcomes were handled by inverse-probability-of-censoring weights from Kaplan–Meier estimates of the "
@@ -50,7 +50,7 @@ def _confirmatory(endpoint: Endpoint) -> str:
     against = table.loc[table["family"] == "confirmatory", "against"].unique() if "family" in table else []
     if not len(against):
         return ""
-    names = [arm_name(arm) for arm in against]
+    names = [feature_set_name(feature_set) for feature_set in against]
     return (
         f"Confirmatory were the differences in AUC from {listed([name[:1].lower() + name[1:] for name in names])}, "
         "adjusted by Holm's method; "
@@ -132,7 +132,7 @@ def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> li
             + DEEP_SCORES[config["fusion"]["deep_score"]]
         )
     if len(modalities) > 1:
-        names = listed([ARM_NAMES.get(modality, modality).lower() for modality in modalities])
+        names = listed([FEATURE_SET_NAMES.get(modality, modality).lower() for modality in modalities])
         parts.append(f"Modalities ({names}) were joined by a fully connected network with one encoder each;")
     else:
         parts.append("Predictions were made by a fully connected network;")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metaswin.core.formatting import ARM_NAMES, count, listed
+from metaswin.core.formatting import FEATURE_SET_NAMES, count, listed
 from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.methods import radiomics_made, threshold_rule
 from metaswin.report.notes import label_rule, outcome_words
@@ -134,7 +134,7 @@ def _counted(data: ReportData, column: str) -> str:
 def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Statement]:
     modalities = data.endpoints[0].facts["modalities"]
     selection, fusion, deep = config["selection"], config["fusion"], config["deep"]
-    joined = listed([ARM_NAMES.get(modality, modality).lower() for modality in modalities])
+    joined = listed([FEATURE_SET_NAMES.get(modality, modality).lower() for modality in modalities])
     changes = ", ".join(key for key, value in deep["augmentation"].items() if value)
     networks = (
         f" {deep['backbone'].capitalize()}: {deep['epochs']} epochs at most, learning rate "
@@ -170,7 +170,9 @@ def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
             "A probability; threshold fitted on inner out-of-fold predictions "
             f"({threshold_rule(config['evaluation'])})."
         ),
-        "headline": Statement("Headline arm and backbone are fixed in the settings, never chosen by a test result."),
+        "primary": Statement(
+            "Primary feature set and backbone are fixed in the settings, never chosen by a test result."
+        ),
         "specification": Statement("Fitted models of every fold are files of the run (results/models), no pickles."),
         "predictions": Statement("By the fitted models of each fold on its test rows, read once."),
         "stability": either(
@@ -193,7 +195,7 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
     repeats = f", repeated {folds['repeats']} times" if folds["repeats"] > 1 else ""
     curves = ["ROC", *(name for key, name in CURVES.items() if key in tables)]
     site, strata = bool(len(tables.get("site", ()))), bool(len(tables["strata"]))
-    heads = set(first.summary.index.get_level_values("head"))
+    classifiers = set(first.summary.index.get_level_values("classifier"))
     return {
         "checklists": Statement("TRIPOD+AI, CLEAR and METRICS, in this report."),
         "split": Statement(
@@ -212,17 +214,17 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
         "controls": either(
             any(endpoint.controls() for endpoint in data.endpoints),
             "Tumour volume alone and each named clinical set, in the same folds.",
-            "This run has no arm of volume or of a clinical set.",
+            "This run has no feature set of volume or of a clinical set.",
         ),
         "simple_model": either(
-            "logistic" in heads,
+            "logistic" in classifiers,
             "Logistic regression on the same inputs, in the same folds.",
             "This run has no logistic regression.",
         ),
         "calibration": either(
             "calibration" in tables, "Reliability curve, intercept and slope.", "Calibration was not assessed."
         ),
-        "single_imaging": Statement("One CT a patient; each modality is an arm of its own."),
+        "single_imaging": Statement("One CT a patient; each modality is a feature set of its own."),
         "sample_size": either(
             "sample_size" in tables,
             "Events per parameter and Riley's criteria are under “Sample size”.",
@@ -236,7 +238,7 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
         "confounders": either(
             site,
             "The association of site or scanner and outcome is tested; harmonisation is a setting.",
-            "Volume is a control arm; the association of site and outcome was not tested.",
+            "Volume is a control feature set; the association of site and outcome was not tested.",
         ),
         "clusters": either(
             site or strata,
@@ -275,7 +277,7 @@ def _sample_suffices(endpoint: Endpoint) -> bool:
     table = endpoint.tables.get("sample_size")
     if table is None:
         return False
-    met = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head)]["met"]
+    met = table[(table["feature_set"] == endpoint.primary) & (table["classifier"] == endpoint.classifier)]["met"]
     return len(met) > 0 and bool(met.notna().all() and met.astype(bool).all())
 
 
@@ -283,10 +285,10 @@ def _of_the_results(data: ReportData, config: Mapping[str, Any]) -> dict[str, St
     counts = "; ".join(
         f"{e.name}: {int(e.counts['n']):,} known, {int(e.counts['events']):,} events" for e in data.endpoints
     )
-    headline = "; ".join(f"{e.name}: AUC {e.metric(e.headline, e.head).text}" for e in data.endpoints)
+    primary = "; ".join(f"{e.name}: AUC {e.metric(e.primary, e.classifier).text}" for e in data.endpoints)
     return {
         "analyses": Statement(f"{counts}. Numbers of every fold are in tables/folds-*.csv."),
-        "performance": Statement(f"{headline}; all arms and strata with intervals in “Results”."),
+        "performance": Statement(f"{primary}; all feature sets and strata with intervals in “Results”."),
         "clusters_result": either(
             any(len(endpoint.tables["strata"]) for endpoint in data.endpoints),
             "Strata with intervals, small cells suppressed.",

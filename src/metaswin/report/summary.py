@@ -18,18 +18,18 @@ def answer(endpoint: Endpoint) -> list[tuple[str, str]]:
 
 
 def volume_statement(endpoint: Endpoint) -> str:
-    """Compare the headline arm with tumour volume alone, in words; empty where there is no volume arm."""
+    """Compare the primary feature set with tumour volume alone, in words; empty without a volume feature set."""
     volume = endpoint.volume()
     if volume is None:
         return ""
     found = endpoint.difference(*volume)
     if found.low is None or found.high is None:
-        return f"The headline arm cannot be compared with tumour volume alone: {found.why}."
+        return f"The primary feature set cannot be compared with tumour volume alone: {found.why}."
     interval = f"{found.signed}, {found.signed_interval}"
     if found.low > 0:
-        return f"The headline arm is better than tumour volume alone (difference in AUC {interval})."
+        return f"The primary feature set is better than tumour volume alone (difference in AUC {interval})."
     if found.high < 0:
-        return f"Tumour volume alone is better than the headline arm (difference in AUC {interval})."
+        return f"Tumour volume alone is better than the primary feature set (difference in AUC {interval})."
     return (
         f"Tumour volume alone is not shown to be worse: the interval of the difference in AUC contains 0 ({interval}). "
         "These data do not show that images, clinical data and networks add anything to it, nor that they are equal."
@@ -37,7 +37,7 @@ def volume_statement(endpoint: Endpoint) -> str:
 
 
 def volume_suffices(endpoint: Endpoint) -> bool:
-    """Whether the headline arm is not shown to be better than tumour volume, by the interval of the difference."""
+    """Whether the interval of the difference does not show the primary feature set to be better than tumour volume."""
     volume = endpoint.volume()
     if volume is None:
         return False
@@ -46,10 +46,12 @@ def volume_suffices(endpoint: Endpoint) -> bool:
 
 
 def _how_well(endpoint: Endpoint) -> str:
-    auc, sen, spe = (endpoint.metric(endpoint.headline, endpoint.head, m) for m in ("auc", "sen", "spe"))
-    joined = "joined by" if "+" in endpoint.headline else "in"
-    head = {"network": "the fusion network", "logistic": "logistic regression"}.get(endpoint.head, endpoint.head)
-    who = f"{_arm_in_text(endpoint.headline)} {joined} {head}"
+    auc, sen, spe = (endpoint.metric(endpoint.primary, endpoint.classifier, m) for m in ("auc", "sen", "spe"))
+    joined = "joined by" if "+" in endpoint.primary else "in"
+    classifier = {"network": "the fusion network", "logistic": "logistic regression"}.get(
+        endpoint.classifier, endpoint.classifier
+    )
+    who = f"{_feature_set_in_text(endpoint.primary)} {joined} {classifier}"
     if auc.value is None:
         return f"With {who}, the AUC is not estimable: {auc.why}."
     text = f"With {who}, the mean AUC is {_with_interval(auc, endpoint)}"
@@ -59,7 +61,7 @@ def _how_well(endpoint: Endpoint) -> str:
 
 
 def _against_what(endpoint: Endpoint) -> str:
-    sets = [arm for arm in endpoint.controls() if arm != "volume"]
+    sets = [feature_set for feature_set in endpoint.controls() if feature_set != "volume"]
     volume, clinical = endpoint.volume(), endpoint.best_clinical()
     if not volume and not clinical:
         return "This run has no control to hold the answer against: neither tumour volume nor another clinical set."
@@ -71,17 +73,17 @@ def _against_what(endpoint: Endpoint) -> str:
         verdict, found = _verdict(endpoint, clinical)
         name = _clinical_in_text(endpoint, clinical, len(sets))
         parts.append(f"{name} {verdict}, with {endpoint.metric(*clinical).text} ({found})")
-    missing = "" if volume else " Tumour volume cannot be compared: this run has no arm for it."
+    missing = "" if volume else " Tumour volume cannot be compared: this run has no feature set for it."
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}.{missing}"
 
 
 def _clinical_in_text(endpoint: Endpoint, clinical: tuple[str, str], sets: int) -> str:
-    name = _arm_in_text(clinical[0])
+    name = _feature_set_in_text(clinical[0])
     row = endpoint.comparison(*clinical)
     if row is not None and row.get("family") == "confirmatory":
         return f"{name} (named in the settings)"
-    return f"{name} (the best of {sets} clinical arms)" if sets > 1 else f"{name} alone"
+    return f"{name} (the best of {sets} clinical feature sets)" if sets > 1 else f"{name} alone"
 
 
 def _verdict(endpoint: Endpoint, control: tuple[str, str]) -> tuple[str, str]:
@@ -97,7 +99,7 @@ def _verdict(endpoint: Endpoint, control: tuple[str, str]) -> tuple[str, str]:
 
 def _trusted(endpoint: Endpoint) -> str:
     n = endpoint.counts
-    auc = endpoint.metric(endpoint.headline, endpoint.head)
+    auc = endpoint.metric(endpoint.primary, endpoint.classifier)
     text = (
         f"It rests on {count(int(n['n']), 'patient')} with a known outcome, {int(n['events']):,} of them with the event"
     )
@@ -119,13 +121,13 @@ def _trusted(endpoint: Endpoint) -> str:
 
 
 def _control_doubts(endpoint: Endpoint) -> list[str]:
-    """What the controls say against the headline."""
+    """What the controls say against the primary model."""
     doubts = []
     table = made(endpoint)
-    permuted = table[(table["control"] == "permuted") & (table["arm"] == endpoint.headline)]
+    permuted = table[(table["control"] == "permuted") & (table["feature_set"] == endpoint.primary)]
     if any(p is not None and p >= 0.05 for p in numbers(permuted.get("p", []))):
         doubts.append("the AUC is not shown to be higher than with a permuted outcome")
-    shuffled = table[(table["control"] == "shuffled") & (table["arm"] == "radiomics")]
+    shuffled = table[(table["control"] == "shuffled") & (table["feature_set"] == "radiomics")]
     for row in shuffled.to_dict("records"):
         low, high = number(row["difference_low"]), number(row["difference_high"])
         if low is not None and high is not None and low <= 0 <= high:
@@ -139,9 +141,9 @@ def _with_interval(found: Shown, endpoint: Endpoint) -> str:
     return f"{found.text} ({endpoint.confidence:.0%} interval {found.interval})" if found.interval else found.text
 
 
-def _arm_in_text(arm: str) -> str:
+def _feature_set_in_text(feature_set: str) -> str:
     names = []
-    for part in arm.split("+"):
+    for part in feature_set.split("+"):
         name = part_name(part)
         known = "clinical variables" if part == "clinical" else name[:1].lower() + name[1:]
         names.append(f"the {known}" if part.startswith("clinical:") else known)

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from metaswin.core.formatting import DAYS_A_YEAR, Shown, number, numbers, p_text, shown_value
-from metaswin.report.charts import HEAD_STYLE, HEADLINE, MUTED, OTHERS, Chart, Series, Style
+from metaswin.report.charts import MUTED, OTHERS, PRIMARY, PRIMARY_STYLE, Chart, Series, Style
 from metaswin.report.data import Endpoint
 from metaswin.report.figures import nice_limit, styles
 
@@ -34,20 +34,27 @@ def survival_charts(endpoint: Endpoint) -> list[Chart]:
 
 
 def metric_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """One row an arm with its estimates."""
+    """One row a feature set with its estimates."""
     table = endpoint.rows("survival")
     if table is None:
         return []
-    by_arm = {arm: rows.set_index("metric") for arm, rows in table.groupby("arm")}
-    order = [arm for arm in endpoint.arms if arm in by_arm] + [arm for arm in by_arm if arm not in endpoint.arms]
+    by_feature_set = {feature_set: rows.set_index("metric") for feature_set, rows in table.groupby("feature_set")}
+    order = [feature_set for feature_set in endpoint.feature_sets if feature_set in by_feature_set] + [
+        feature_set for feature_set in by_feature_set if feature_set not in endpoint.feature_sets
+    ]
     missing = Shown(None, why="not computed")
     return [
         {
-            "name": endpoint.label(arm),
-            "headline": arm == endpoint.headline,
-            **{m: shown_value(by_arm[arm].loc[m]) if m in by_arm[arm].index else missing for m in METRICS},
+            "name": endpoint.label(feature_set),
+            "primary": feature_set == endpoint.primary,
+            **{
+                m: shown_value(by_feature_set[feature_set].loc[m])
+                if m in by_feature_set[feature_set].index
+                else missing
+                for m in METRICS
+            },
         }
-        for arm in order
+        for feature_set in order
     ]
 
 
@@ -58,7 +65,7 @@ def test_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "name": endpoint.label(row["arm"]),
+            "name": endpoint.label(row["feature_set"]),
             "groups": int(row["groups"]),
             "statistic": shown_value({"value": row["statistic"], "low": None, "high": None, "why": row["why"]}),
             "df": "–" if number(row["df"]) is None else f"{row['df']:.0f}",
@@ -70,7 +77,7 @@ def test_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def incidence_chart(endpoint: Endpoint) -> Chart:
     """Cumulative incidence (Aalen-Johansen) of metastasis by group of predicted risk, death beside it."""
-    table = _of_arm(endpoint, "survival_curves")
+    table = _of_feature_set(endpoint, "survival_curves")
     series = []
     for curve, what, shown in (("cif_death", "death without it", False), ("cif_dm", "", True)):
         rows = table[table["curve"] == curve]
@@ -93,8 +100,10 @@ def incidence_chart(endpoint: Endpoint) -> Chart:
 def kaplan_meier_chart(endpoint: Endpoint) -> Chart:
     """Metastasis-free and overall survival of the cohort (Kaplan-Meier)."""
     table = endpoint.tables["survival_curves"]
-    own = table[(table["group"] == ALL) & (table["arm"] == table["arm"].iloc[0])] if len(table) else table
-    looks = (Style(HEADLINE, (), 2.0), Style("#4d4d4d", (5, 3), 2.0))
+    own = (
+        table[(table["group"] == ALL) & (table["feature_set"] == table["feature_set"].iloc[0])] if len(table) else table
+    )
+    looks = (Style(PRIMARY, (), 2.0), Style("#4d4d4d", (5, 3), 2.0))
     series = [
         _step(curve, label, own[own["curve"] == curve], style, True)
         for (curve, label), style in zip(SURVIVAL.items(), looks, strict=True)
@@ -109,15 +118,15 @@ def survival_calibration_chart(endpoint: Endpoint) -> Chart:
     """Observed cumulative incidence at the horizon against the predicted one."""
     look, series = styles(endpoint), []
     table = endpoint.tables.get("survival_calibration")
-    for arm, rows in table.groupby("arm") if table is not None else []:
+    for feature_set, rows in table.groupby("feature_set") if table is not None else []:
         rows = rows[rows["predicted"].notna() & rows["observed"].notna()].sort_values("predicted")
         if not len(rows):
             continue
         series.append(
             Series(
-                arm, endpoint.label(arm), rows["predicted"].tolist(), rows["observed"].tolist(),
-                numbers(rows["low"]), numbers(rows["high"]), "points", look.get(arm, HEAD_STYLE),
-                arm == endpoint.headline, [f"{n} patients" for n in rows["n"].astype("int64")],
+                feature_set, endpoint.label(feature_set), rows["predicted"].tolist(), rows["observed"].tolist(),
+                numbers(rows["low"]), numbers(rows["high"]), "points", look.get(feature_set, PRIMARY_STYLE),
+                feature_set == endpoint.primary, [f"{n} patients" for n in rows["n"].astype("int64")],
             )
         )  # fmt: skip
     top = max([x for s in series for x in [*s.x, *s.y, *(h for h in s.high or [] if h is not None)]], default=1.0)
@@ -127,11 +136,15 @@ def survival_calibration_chart(endpoint: Endpoint) -> Chart:
                  diagonal=True, square=True)  # fmt: skip
 
 
-def _of_arm(endpoint: Endpoint, name: str) -> pd.DataFrame:
-    """Rows of the headline arm, or of the first arm where the headline was not fitted in this way."""
+def _of_feature_set(endpoint: Endpoint, name: str) -> pd.DataFrame:
+    """Return the rows of the primary feature set, or of the first feature set if the primary one was not fitted."""
     table = endpoint.tables[name]
-    arm = endpoint.headline if (table["arm"] == endpoint.headline).any() or not len(table) else table["arm"].iloc[0]
-    return table[table["arm"] == arm]
+    feature_set = (
+        endpoint.primary
+        if (table["feature_set"] == endpoint.primary).any() or not len(table)
+        else table["feature_set"].iloc[0]
+    )
+    return table[table["feature_set"] == feature_set]
 
 
 def _step(key: str, label: str, rows: pd.DataFrame, style: Style, shown: bool) -> Series:

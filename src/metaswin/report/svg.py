@@ -140,7 +140,7 @@ def track_svg(forest: Forest, number: int) -> str:
 def _estimate(
     found: tuple[float | None, float | None, float | None], y: float, colour: str, main: bool, x: Callable[[float], str]
 ) -> list[str]:
-    """A marker with its interval; the second head's is hollow and thin. `x` gives an estimate's place."""
+    """A marker with its interval; the second classifier's is hollow and thin. `x` gives an estimate's place."""
     value, low, high = found
     if value is None:
         return []

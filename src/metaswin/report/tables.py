@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from metaswin.core.formatting import HEAD_NAMES, shown
+from metaswin.core.formatting import CLASSIFIER_NAMES, shown
 from metaswin.report.baseline import baseline_rows, baseline_table
 from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.facts import published
@@ -28,59 +28,72 @@ STEPS = {
 
 def modality_rows(endpoint: Endpoint, paper: bool) -> list[dict[str, Any]]:
     """The paper's first table: modalities alone, everything together, and the controls."""
-    alone = [arm for _, arm in endpoint.alone()]
-    controls = [arm for arm in endpoint.controls() if arm not in alone]
-    groups = [("Alone", alone), ("Together", [endpoint.headline]), ("Controls", controls)]
+    alone = [feature_set for _, feature_set in endpoint.alone()]
+    controls = [feature_set for feature_set in endpoint.controls() if feature_set not in alone]
+    groups = [("Alone", alone), ("Together", [endpoint.primary]), ("Controls", controls)]
     rows, seen = [], set()
-    for group, arms in groups:
-        for arm in arms:
-            if arm in seen or arm not in endpoint.arms:
+    for group, feature_sets in groups:
+        for feature_set in feature_sets:
+            if feature_set in seen or feature_set not in endpoint.feature_sets:
                 continue
-            seen.add(arm)
-            row = _metric_row(endpoint, arm, endpoint.head)
-            other = next((h for h in ("logistic", "network") if h != endpoint.head and h in _heads(endpoint, arm)), "")
-            row["reference"] = endpoint.metric(arm, other) if other else None
-            row["paper"] = published(arm, endpoint.headline) if paper else {}
+            seen.add(feature_set)
+            row = _metric_row(endpoint, feature_set, endpoint.classifier)
+            other = next(
+                (
+                    h
+                    for h in ("logistic", "network")
+                    if h != endpoint.classifier and h in _classifiers(endpoint, feature_set)
+                ),
+                "",
+            )
+            row["reference"] = endpoint.metric(feature_set, other) if other else None
+            row["paper"] = published(feature_set, endpoint.primary) if paper else {}
             rows.append({**row, "group": group})
     return rows
 
 
 def ablation_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Every arm with every head."""
-    return [_metric_row(endpoint, arm, head) for arm in endpoint.arms for head in _heads(endpoint, arm)]
+    """Every feature set with every classifier."""
+    return [
+        _metric_row(endpoint, feature_set, classifier)
+        for feature_set in endpoint.feature_sets
+        for classifier in _classifiers(endpoint, feature_set)
+    ]
 
 
-def _heads(endpoint: Endpoint, arm: str) -> list[str]:
-    return sorted(endpoint.summary.loc[[arm]].index.get_level_values("head"), key=lambda h: (h != "network", h))
+def _classifiers(endpoint: Endpoint, feature_set: str) -> list[str]:
+    return sorted(
+        endpoint.summary.loc[[feature_set]].index.get_level_values("classifier"), key=lambda h: (h != "network", h)
+    )
 
 
-def _metric_row(endpoint: Endpoint, arm: str, head: str) -> dict[str, Any]:
+def _metric_row(endpoint: Endpoint, feature_set: str, classifier: str) -> dict[str, Any]:
     return {
-        "arm": arm,
-        "name": endpoint.label(arm),
-        "head": HEAD_NAMES.get(head, head),
-        "headline": arm == endpoint.headline,
-        "answer": arm == endpoint.headline and head == endpoint.head,
-        "known": endpoint.metric(arm, head, suffix="") if endpoint.suffix else None,
-        **{metric: endpoint.metric(arm, head, metric) for metric in METRICS},
-        **{metric: endpoint.metric(arm, head, metric) for metric in MORE_METRICS if endpoint.has(metric)},
+        "feature_set": feature_set,
+        "name": endpoint.label(feature_set),
+        "classifier": CLASSIFIER_NAMES.get(classifier, classifier),
+        "primary": feature_set == endpoint.primary,
+        "answer": feature_set == endpoint.primary and classifier == endpoint.classifier,
+        "known": endpoint.metric(feature_set, classifier, suffix="") if endpoint.suffix else None,
+        **{metric: endpoint.metric(feature_set, classifier, metric) for metric in METRICS},
+        **{metric: endpoint.metric(feature_set, classifier, metric) for metric in MORE_METRICS if endpoint.has(metric)},
     }
 
 
-def strata_arms(endpoint: Endpoint) -> list[tuple[str, str]]:
-    """Arms shown per stratum: the headline, volume and the best clinical set, each with its head."""
-    chosen = [(endpoint.headline, endpoint.head)]
+def strata_feature_sets(endpoint: Endpoint) -> list[tuple[str, str]]:
+    """Feature sets shown per stratum: the primary model, volume and the best clinical set, each with its classifier."""
+    chosen = [(endpoint.primary, endpoint.classifier)]
     return [*chosen, *(pair for pair in (endpoint.volume(), endpoint.best_clinical()) if pair is not None)]
 
 
 def strata_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """The AUC within each stratum, for `strata_arms`."""
+    """The AUC within each stratum, for `strata_feature_sets`."""
     table = endpoint.tables["strata"]
     rows = []
     for (column, level), cell in table.groupby(["column", "level"], sort=False):
-        by_arm = cell.set_index(["arm", "head"])
+        by_feature_set = cell.set_index(["feature_set", "classifier"])
         first = cell.iloc[0]
-        estimates = [shown(by_arm.loc[pair], f"auc{endpoint.suffix}") for pair in strata_arms(endpoint)]
+        estimates = [shown(by_feature_set.loc[pair], f"auc{endpoint.suffix}") for pair in strata_feature_sets(endpoint)]
         counts = {name: first[f"{name}_shown"] for name in ("n", "events", "unknown")}
         rows.append({"column": column, "level": level, **counts, "estimates": estimates})
     return rows
@@ -138,9 +151,13 @@ def selection_steps(endpoint: Endpoint) -> dict[str, list[tuple[str, float]]]:
 
 
 def patient_rows(endpoint: Endpoint) -> pd.DataFrame:
-    """Test predictions of the headline arm in the first repeat, highest first."""
+    """Test predictions of the primary feature set in the first repeat, highest first."""
     table = endpoint.tables["predictions"]
-    table = table[(table["arm"] == endpoint.headline) & (table["head"] == endpoint.head) & (table["repeat"] == 0)]
+    table = table[
+        (table["feature_set"] == endpoint.primary)
+        & (table["classifier"] == endpoint.classifier)
+        & (table["repeat"] == 0)
+    ]
     table = table.assign(called=(table["probability"] >= table["threshold"]).astype("float64"))
     table.loc[table["probability"].isna() | table["threshold"].isna(), "called"] = float("nan")
     columns = ["patient", "fold", "probability", "threshold", "called", "label", "time", "event", "weight"]
@@ -155,7 +172,7 @@ def problem_counts(data: ReportData) -> list[tuple[str, str, int]]:
 
 
 def confusion(endpoint: Endpoint) -> dict[str, int]:
-    """Called and true outcomes of the headline, known outcomes of the first repeat, each fold at its own threshold."""
+    """Count predicted and true outcomes of the primary model (first repeat, known outcomes, thresholds by fold)."""
     table = patient_rows(endpoint)
     table = table[table["label"].notna() & table["called"].notna()]
     label, called = table["label"].astype("float64") == 1, table["called"] == 1
@@ -170,12 +187,15 @@ def confusion(endpoint: Endpoint) -> dict[str, int]:
 def csv_tables(endpoint: Endpoint, data: ReportData) -> dict[str, pd.DataFrame]:
     """Each table of an endpoint as it is written to CSV, with all columns."""
     summary = endpoint.tables["summary"].drop(columns="endpoint")
-    summary = summary.sort_values(["arm", "head"], key=lambda c: c.map(endpoint.arms.index) if c.name == "arm" else c)
-    alone = {row["arm"] for row in modality_rows(endpoint, paper=False)}
+    summary = summary.sort_values(
+        ["feature_set", "classifier"],
+        key=lambda c: c.map(endpoint.feature_sets.index) if c.name == "feature_set" else c,
+    )
+    alone = {row["feature_set"] for row in modality_rows(endpoint, paper=False)}
     selected = [table.assign(modality=name) for name, table in selected_features(endpoint).items()]
     return {
         "baseline": baseline_table(baseline_rows(endpoint, data)),
-        "modalities": summary[summary["arm"].isin(alone)],
+        "modalities": summary[summary["feature_set"].isin(alone)],
         "ablation": summary,
         **{name: endpoint.tables[name].drop(columns="endpoint") for name in ("folds", "strata", "comparisons", "roc")},
         "selected": pd.concat(selected)

@@ -68,7 +68,7 @@ def beside(tmp_path_factory):
 def permutation_file(folder, aucs):
     rows = [(e, i, "radiomics+deep", "logistic", auc) for e in ENDPOINTS for i, auc in enumerate(aucs)]
     path = folder / "batch.parquet"
-    write_table(path, pd.DataFrame(rows, columns=["endpoint", "permutation", "arm", "head", "auc"]))
+    write_table(path, pd.DataFrame(rows, columns=["endpoint", "permutation", "feature_set", "classifier", "auc"]))
     return str(path)
 
 
@@ -79,10 +79,10 @@ def test_leaky_when_it_is_the_run_itself_then_every_difference_is_zero_and_says_
     leaky = table[table["control"] == "leaky"]
     assert len(leaky) == 2 * 26
     summary = beside.run.results / "evaluation/summary.parquet"
-    expected = read_table(summary).set_index(["endpoint", "arm", "head"])
+    expected = read_table(summary).set_index(["endpoint", "feature_set", "classifier"])
     for row in leaky.itertuples():
         metric = "auc_ipcw" if row.endpoint == "dm" else "auc"
-        reference = expected.loc[(row.endpoint, row.arm, row.head)]
+        reference = expected.loc[(row.endpoint, row.feature_set, row.classifier)]
         assert row.auc == pytest.approx(reference[metric])
         assert row.auc_low == pytest.approx(reference[f"{metric}_low"])
         assert row.as_is == pytest.approx(row.auc)
@@ -99,13 +99,17 @@ def test_leaky_when_it_knows_the_outcome_then_the_difference_is_that_of_the_corr
         return predictions.assign(probability=0.4 * known + 0.5 * noise)
 
     table, _ = beside.evaluate([permutation_file(tmp_path, [0.7, 0.5])], **beside.leaky(knows))
-    row = table[(table["control"] == "leaky") & (table["arm"] == "volume") & (table["endpoint"] == "ever")].iloc[0]
+    row = table[
+        (table["control"] == "leaky") & (table["feature_set"] == "volume") & (table["endpoint"] == "ever")
+    ].iloc[0]
     assert row["auc"] > 0.9
     assert row["difference"] == pytest.approx(row["as_is"] - row["auc"])
     assert row["p"] < 0.05
     assert row["difference_low"] < row["difference"] < row["difference_high"] < 0
     folds = read_table(beside.run.results / "evaluation/folds.parquet")
-    chosen = (folds["arm"] == "volume") & (folds["head"] == row["head"]) & (folds["endpoint"] == "ever")
+    chosen = (
+        (folds["feature_set"] == "volume") & (folds["classifier"] == row["classifier"]) & (folds["endpoint"] == "ever")
+    )
     assert row["as_is"] == pytest.approx(folds.loc[chosen, "auc"].mean())
     n = folds.loc[chosen, "n"]
     ratio = np.mean(n / (n.sum() - n))
@@ -121,7 +125,7 @@ def test_permuted_when_joined_then_mean_range_p_and_what_was_refitted(beside, tm
     null = np.linspace(0.4, 0.6, 41)
     table, permutations = beside.evaluate([permutation_file(tmp_path, [0.595, *null])], **beside.leaky(lambda p, _: p))
     row = table[(table["control"] == "permuted") & (table["endpoint"] == "dm")].iloc[0]
-    assert (row["arm"], row["head"], row["n"]) == ("radiomics+deep", "logistic", 41)
+    assert (row["feature_set"], row["classifier"], row["n"]) == ("radiomics+deep", "logistic", 41)
     assert row["auc"] == pytest.approx(0.5)
     assert (row["auc_low"], row["auc_high"]) == pytest.approx((0.405, 0.595))
     assert row["refit"] == 0.595

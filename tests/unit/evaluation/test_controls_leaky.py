@@ -54,8 +54,8 @@ def test_auc_when_features_are_noise_then_the_leaky_selection_inflates_it_and_th
             seed=seed,
             selection=SelectionSettings(trees=25, keep=8),
             fusion=FusionSettings(
-                arms=["radiomics+peri_radiomics"],
-                headline_arm="radiomics+peri_radiomics",
+                feature_sets=["radiomics+peri_radiomics"],
+                primary_feature_set="radiomics+peri_radiomics",
                 network={"steps": 5, "ensemble": 1, "penalties": [5.0]},
             ),
         ).write()
@@ -63,19 +63,24 @@ def test_auc_when_features_are_noise_then_the_leaky_selection_inflates_it_and_th
         for variant in found:
             for fold in range(3):
                 rows = cohort.fit_run(fold, variant)
-                rows = rows[rows["head"] == "logistic"]
+                rows = rows[rows["classifier"] == "logistic"]
                 found[variant].append(roc_auc_score(label[rows["patient"]], rows["probability"]))
     assert 0.35 < np.mean(found["as-is"]) < 0.6
     assert np.mean(found["leaky"]) > 0.75
 
 
-def test_arms_when_only_those_using_radiomics_are_wanted_then_they_are_fitted_as_before(tmp_path):
+def test_feature_sets_when_only_those_using_radiomics_are_wanted_then_they_are_fitted_as_before(tmp_path):
     cohort = NoiseCohort(tmp_path).write()
     everything = cohort.fit_run(0)
-    headline = read_json(tmp_path / "as-is/fold-0/fits.json")["headline"]
+    primary = read_json(tmp_path / "as-is/fold-0/fits.json")["primary"]
     some = cohort.fit_run(0, using=["radiomics", "peri_radiomics"])
-    assert set(everything["arm"]) - set(some["arm"]) == {"clinical:paper", "deep", "clinical+deep", "volume"}
-    joined = some.merge(everything, on=["patient", "arm", "head"], suffixes=("", "_all"))
+    assert set(everything["feature_set"]) - set(some["feature_set"]) == {
+        "clinical:paper",
+        "deep",
+        "clinical+deep",
+        "volume",
+    }
+    joined = some.merge(everything, on=["patient", "feature_set", "classifier"], suffixes=("", "_all"))
     assert len(joined) == len(some)
     pd.testing.assert_series_equal(joined["probability"], joined["probability_all"], check_names=False)
-    assert read_json(tmp_path / "as-is/fold-0/fits.json")["headline"] == headline
+    assert read_json(tmp_path / "as-is/fold-0/fits.json")["primary"] == primary

@@ -47,13 +47,13 @@ def test_reasons_when_the_clinical_table_is_all_then_radiomics_controls_cannot_b
 
 def test_reasons_when_features_come_as_a_table_then_nothing_can_be_shuffled(repository):
     config = example(
-        repository, "demo", data={"source": "features", "features": "features.csv"}, fusion={"arms": "auto"}
+        repository, "demo", data={"source": "features", "features": "features.csv"}, fusion={"feature_sets": "auto"}
     )
     assert set(reasons(config)) == {"shuffled"}
 
 
-def test_reasons_when_all_arms_are_deep_and_no_network_is_permuted_then_permutations_cannot_be(repository):
-    fusion = {"arms": ["deep"], "headline_arm": "deep"}
+def test_reasons_when_all_feature_sets_are_deep_and_no_network_is_permuted_then_permutations_cannot_be(repository):
+    fusion = {"feature_sets": ["deep"], "primary_feature_set": "deep"}
     config = example(repository, "demo", fusion=fusion, controls={"permutation": {"deep": "none"}})
     assert "permuted" in reasons(config)
     permuted = {"permutation": {"deep": "once"}}

@@ -26,18 +26,18 @@ def cohort(tmp_path):
 
 @pytest.mark.parametrize(("method", "stability"), [("none", None), ("combat", None), ("none", STABILITY)])
 def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_run(tmp_path, method, stability):
-    arms = ["clinical", "radiomics", "peri_radiomics+deep", "volume"]
-    fusion = FUSION.model_copy(update={"arms": arms, "headline_arm": "radiomics"})
+    feature_sets = ["clinical", "radiomics", "peri_radiomics+deep", "volume"]
+    fusion = FUSION.model_copy(update={"feature_sets": feature_sets, "primary_feature_set": "radiomics"})
     harmonisation = HarmonisationSettings(method=method, batch="sex")
     cohort = NoiseCohort(tmp_path, fusion=fusion, harmonisation=harmonisation, stability=stability).write()
     predicted = pd.concat([cohort.fit_run(fold).assign(fold=fold) for fold in range(3)])
     label = read_table(cohort.path("folds.parquet")).set_index("patient")["label"]
-    expected = predicted.groupby(["arm", "head", "fold"])[["patient", "probability"]].apply(
+    expected = predicted.groupby(["feature_set", "classifier", "fold"])[["patient", "probability"]].apply(
         lambda rows: roc_auc_score(label[rows["patient"]], rows["probability"])
     )
-    settings = cohort.settings(penalty="chosen", heads=["network", "logistic"])
-    table = permutation_table(cohort.study(), 0, settings).set_index(["arm", "head"])["auc"]
-    expected = expected.groupby(["arm", "head"]).mean()
+    settings = cohort.settings(penalty="chosen", classifiers=["network", "logistic"])
+    table = permutation_table(cohort.study(), 0, settings).set_index(["feature_set", "classifier"])["auc"]
+    expected = expected.groupby(["feature_set", "classifier"]).mean()
     assert len(table) == 8
     selection = read_table(tmp_path / "as-is/selection.parquet")
     assert (selection["step"] == "unstable").any() == (stability is not None)
@@ -45,7 +45,7 @@ def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_
 
 
 def test_refit_when_outcome_depends_on_a_feature_then_only_the_unpermuted_one_finds_it(tmp_path):
-    fusion = FusionSettings(arms=["radiomics"], headline_arm="radiomics")
+    fusion = FusionSettings(feature_sets=["radiomics"], primary_feature_set="radiomics")
     cohort = NoiseCohort(tmp_path, n=120, signal=4.0, fusion=fusion).write()
     study, settings = cohort.study(), cohort.settings()
     auc = {i: permutation_table(study, i, settings)["auc"].item() for i in range(20)}
@@ -61,27 +61,27 @@ def test_batches_when_refitted_one_by_one_then_equal(cohort, tmp_path):
         permute_batch(cohort.inputs(), str(tmp_path / f"{name}.parquet"), "dm", SETS, numbers, settings)
     together = read_table(tmp_path / "all.parquet")
     apart = pd.concat([read_table(tmp_path / "first.parquet"), read_table(tmp_path / "rest.parquet")])
-    order = ["permutation", "arm", "head"]
+    order = ["permutation", "feature_set", "classifier"]
     pd.testing.assert_frame_equal(
         together.sort_values(order, ignore_index=True), apart.sort_values(order, ignore_index=True)
     )
-    assert together.columns.tolist() == ["endpoint", "permutation", "arm", "head", "auc"]
-    assert set(together["head"]) == {"logistic"}
+    assert together.columns.tolist() == ["endpoint", "permutation", "feature_set", "classifier", "auc"]
+    assert set(together["classifier"]) == {"logistic"}
 
 
-def test_arms_when_no_network_is_trained_on_a_permuted_outcome_then_those_with_deep_are_left_out(cohort):
-    arms = set(permutation_table(cohort.study(deep_permuted=False), 1, cohort.settings())["arm"])
-    assert {"clinical:paper", "radiomics", "peri_radiomics", "clinical+radiomics", "volume"} <= arms
-    assert not any("deep" in arm for arm in arms)
+def test_feature_sets_when_no_network_is_trained_on_a_permuted_outcome_then_those_with_deep_are_left_out(cohort):
+    feature_sets = set(permutation_table(cohort.study(deep_permuted=False), 1, cohort.settings())["feature_set"])
+    assert {"clinical:paper", "radiomics", "peri_radiomics", "clinical+radiomics", "volume"} <= feature_sets
+    assert not any("deep" in feature_set for feature_set in feature_sets)
 
 
-def test_heads_when_the_answer_is_the_network_then_the_headline_arm_has_both(cohort):
-    settings = replace(cohort.settings(), headline_head="network")
+def test_classifiers_when_the_answer_is_the_network_then_the_primary_feature_set_has_both(cohort):
+    settings = replace(cohort.settings(), primary_classifier="network")
     table = permutation_table(cohort.study(), 1, settings)
-    both = table.groupby("arm")["head"].agg(set)
+    both = table.groupby("feature_set")["classifier"].agg(set)
     everything = "clinical+radiomics+peri_radiomics+deep"
     assert both[everything] == {"network", "logistic"}
-    assert all(heads == {"logistic"} for heads in both.drop(everything))
+    assert all(classifiers == {"logistic"} for classifiers in both.drop(everything))
 
 
 def test_deep_when_permuted_then_the_scores_of_the_permuted_networks_are_used(cohort):
@@ -90,7 +90,7 @@ def test_deep_when_permuted_then_the_scores_of_the_permuted_networks_are_used(co
     other = replace(other, deep=[pd.Series(s.to_numpy(), index=study.deep[0].index) for s in other.deep])
 
     def deep(one, number):
-        return permutation_table(one, number, settings).set_index("arm").loc["deep", "auc"]
+        return permutation_table(one, number, settings).set_index("feature_set").loc["deep", "auc"]
 
     assert deep(study, 1) == deep(other, 1)
     assert deep(study, 0) != deep(other, 0)
@@ -104,12 +104,12 @@ def test_permutation_when_folds_cannot_be_made_then_it_is_missing_and_the_others
 
 
 def test_null_when_nothing_predicts_then_its_mean_is_a_half(tmp_path):
-    """The null of every arm is centred; the standard error of its mean over 40 permutations is .01 to .02."""
-    fusion = FusionSettings(arms=["radiomics", "clinical+deep", "volume"], headline_arm="radiomics")
+    """The null of every feature set is centred; the standard error of its mean over 40 permutations is .01 to .02."""
+    fusion = FusionSettings(feature_sets=["radiomics", "clinical+deep", "volume"], primary_feature_set="radiomics")
     cohort = NoiseCohort(tmp_path, n=100, horizon=500.0, fusion=fusion).write()
     study, settings = cohort.study(), cohort.settings()
     table = pd.concat([permutation_table(study, number, settings) for number in range(1, 41)])
-    assert table.groupby("arm")["auc"].mean().between(0.45, 0.55).all()
+    assert table.groupby("feature_set")["auc"].mean().between(0.45, 0.55).all()
 
 
 @pytest.mark.long
@@ -117,7 +117,7 @@ def test_p_when_nothing_predicts_then_uniform(tmp_path):
     """40 cohorts of noise, 19 permutations each: p is 1/20 … 20/20, each equally likely."""
     from scipy import stats
 
-    fusion = FusionSettings(arms=["clinical+radiomics"], headline_arm="clinical+radiomics")
+    fusion = FusionSettings(feature_sets=["clinical+radiomics"], primary_feature_set="clinical+radiomics")
     found = []
     for seed in range(40):
         folder = tmp_path / str(seed)

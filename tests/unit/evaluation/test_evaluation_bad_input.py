@@ -50,8 +50,8 @@ def no_events_in_two_folds(run, rng):
 def no_threshold(run, rng):
     for path in run.evaluation_inputs.fits:
         fits = read_json(path)
-        for heads in fits["arms"].values():
-            heads["network"]["threshold"] = None
+        for classifiers in fits["feature_sets"].values():
+            classifiers["network"]["threshold"] = None
         write_json(path, fits)
 
 

@@ -1,4 +1,4 @@
-"""Headline against controls: the confirmatory family, Holm's method, and each kind of difference."""
+"""Primary model against controls: the confirmatory family, Holm's method, and each kind of difference."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from synthetic_run import Plan, draw
 
 from metaswin.config.evaluation import EvaluationSettings
 from metaswin.core.files import read_table, write_table
-from metaswin.evaluation.comparisons import comparison_table, confirmatory_arms, controls, holm
+from metaswin.evaluation.comparisons import comparison_table, confirmatory_feature_sets, controls, holm
 from metaswin.evaluation.predictions import gather
 from metaswin.evaluation.summary import fold_table
 
@@ -47,12 +47,12 @@ def test_holm_lies_between_the_raw_and_the_bonferroni_value(p):
 
 
 def test_controls_are_volume_and_clinical_sets_alone():
-    arms = ["clinical:paper", "clinical+deep", "clinical:paper+deep", "volume", "deep"]
-    assert controls(arms) == ["clinical:paper", "volume"]
+    feature_sets = ["clinical:paper", "clinical+deep", "clinical:paper+deep", "volume", "deep"]
+    assert controls(feature_sets) == ["clinical:paper", "volume"]
 
 
 @pytest.mark.parametrize(
-    ("arms", "chosen", "family"),
+    ("feature_sets", "chosen", "family"),
     [
         (["volume", "clinical:staging", "clinical:paper", "clinical:other"], None, ["volume", "clinical:paper"]),
         (["volume", "clinical:staging", "clinical:paper"], "staging", ["volume", "clinical:staging"]),
@@ -60,20 +60,20 @@ def test_controls_are_volume_and_clinical_sets_alone():
         (["deep"], None, []),
     ],
 )
-def test_confirmatory_family_is_fixed_by_the_config_and_the_arms(arms, chosen, family):
-    assert confirmatory_arms(arms, "deep", SETS, chosen) == family
+def test_confirmatory_family_is_fixed_by_the_config_and_the_feature_sets(feature_sets, chosen, family):
+    assert confirmatory_feature_sets(feature_sets, "deep", SETS, chosen) == family
 
 
-def test_confirmatory_family_when_the_largest_set_is_the_headline_then_the_next():
-    assert confirmatory_arms(["clinical:paper", "clinical:staging"], "clinical:paper", SETS, None) == [
+def test_confirmatory_family_when_the_largest_set_is_the_primary_then_the_next():
+    assert confirmatory_feature_sets(["clinical:paper", "clinical:staging"], "clinical:paper", SETS, None) == [
         "clinical:staging"
     ]
 
 
-def test_only_the_weighted_auc_of_the_headline_head_is_confirmatory_at_a_horizon(data):
+def test_only_the_weighted_auc_of_the_primary_classifier_is_confirmatory_at_a_horizon(data):
     table = compared(data)
     planned = table[table["family"] == "confirmatory"]
-    assert planned[["against", "metric", "head", "against_head"]].to_numpy().tolist() == [
+    assert planned[["against", "metric", "classifier", "against_classifier"]].to_numpy().tolist() == [
         ["clinical:paper", "auc_ipcw", "network", "network"],
         ["volume", "auc_ipcw", "network", "network"],
     ]
@@ -81,21 +81,21 @@ def test_only_the_weighted_auc_of_the_headline_head_is_confirmatory_at_a_horizon
     assert table.loc[table["family"] == "exploratory", "p_holm"].isna().all()
 
 
-def test_confirmatory_head_and_set_follow_the_settings(data):
-    table = compared(data, headline_head="logistic", confirmatory_clinical_set="staging")
+def test_confirmatory_classifier_and_set_follow_the_settings(data):
+    table = compared(data, primary_classifier="logistic", confirmatory_clinical_set="staging")
     planned = table[table["family"] == "confirmatory"]
     assert set(planned["against"]) == {"clinical:staging", "volume"}
-    assert set(planned["head"]) | set(planned["against_head"]) == {"logistic"}
+    assert set(planned["classifier"]) | set(planned["against_classifier"]) == {"logistic"}
 
 
 def one(table, metric):
     wanted = (table["metric"] == metric) & (table["against"] == "volume")
-    return table[wanted & (table["head"] == "network") & (table["against_head"] == "network")].iloc[0]
+    return table[wanted & (table["classifier"] == "network") & (table["against_classifier"] == "network")].iloc[0]
 
 
 def mean_difference(data, value) -> float:
-    ours = [value(part) for part in data.arms[data.headline, "network"]]
-    return float(np.mean(ours) - np.mean([value(part) for part in data.arms["volume", "network"]]))
+    ours = [value(part) for part in data.feature_sets[data.primary, "network"]]
+    return float(np.mean(ours) - np.mean([value(part) for part in data.feature_sets["volume", "network"]]))
 
 
 def test_differences_are_means_over_folds_of_what_the_rows_say(data):

@@ -192,11 +192,11 @@ def test_measured_coverage_names_every_kind_of_interval_and_its_command():
     assert found["cohorts"] >= 500
 
 
-def test_measured_coverage_of_the_headline_interval_is_between_92_and_98_percent():
+def test_measured_coverage_of_the_primary_interval_is_between_92_and_98_percent():
     rows = pd.DataFrame(measured_coverage()["rows"])
-    headline = rows[(rows["interval"] == "Nadeau-Bengio") & (rows["metric"] == "auc")]
-    assert len(headline) == 5
-    assert headline["coverage"].between(0.92 - headline["error"], 0.98 + headline["error"]).all()
+    primary = rows[(rows["interval"] == "Nadeau-Bengio") & (rows["metric"] == "auc")]
+    assert len(primary) == 5
+    assert primary["coverage"].between(0.92 - primary["error"], 0.98 + primary["error"]).all()
 
 
 def test_mean_roc_of_a_perfect_and_a_useless_fold_lies_between():

@@ -42,10 +42,10 @@ def test_fold_auc_of_known_outcomes_equals_sklearn(horizon_run):
     run, found = horizon_run
     folds = pd.read_parquet(f"{run.results}/folds/late.parquet")
     predictions = pd.read_parquet(f"{run.results}/models/late/as-is/r1/fold-3/fusion/predictions.parquet")
-    arm = predictions.query("arm == 'deep' and head == 'network' and part == 'test'")
-    rows = arm.merge(folds[folds["repeat"] == 1], on="patient").dropna(subset="label")
+    feature_set = predictions.query("feature set == 'deep' and classifier == 'network' and part == 'test'")
+    rows = feature_set.merge(folds[folds["repeat"] == 1], on="patient").dropna(subset="label")
     row = found["folds"].query(
-        "endpoint == 'late' and arm == 'deep' and head == 'network' and repeat == 1 and fold == 3"
+        "endpoint == 'late' and feature set == 'deep' and classifier == 'network' and repeat == 1 and fold == 3"
     )
     assert row["auc"].item() == pytest.approx(roc_auc_score(rows["label"].astype(int), rows["probability"]))
     assert row["n"].item() == len(rows)
@@ -53,15 +53,15 @@ def test_fold_auc_of_known_outcomes_equals_sklearn(horizon_run):
 
 def test_summary_is_the_mean_over_folds_and_repeats_never_of_pooled_rows(horizon_run):
     _, found = horizon_run
-    means = found["folds"].groupby(["endpoint", "arm", "head"])["auc_ipcw"].mean()
-    summary = found["summary"].set_index(["endpoint", "arm", "head"])
+    means = found["folds"].groupby(["endpoint", "feature_set", "classifier"])["auc_ipcw"].mean()
+    summary = found["summary"].set_index(["endpoint", "feature_set", "classifier"])
     assert summary["auc_ipcw"].to_numpy() == pytest.approx(means.loc[summary.index].to_numpy())
     assert (summary["folds"] == 10).all()
 
 
 def test_brier_interval_holds_the_spread_of_folds_and_of_the_share_of_events(horizon_run):
     _, found = horizon_run
-    chosen = "endpoint == 'dm' and arm == 'deep' and head == 'network'"
+    chosen = "endpoint == 'dm' and feature set == 'deep' and classifier == 'network'"
     folds, row = found["folds"].query(chosen), found["summary"].query(chosen).iloc[0]
     share = row["events"] / row["n"]
     ratio = next(e["test_to_train"] for e in found["facts"]["endpoints"] if e["name"] == "dm")
@@ -80,7 +80,7 @@ def test_summary_counts_each_patient_once(horizon_run):
     assert row["unknown"] > 0
 
 
-def test_horizon_endpoint_has_censoring_weights_and_names_them_as_headline(horizon_run):
+def test_horizon_endpoint_has_censoring_weights_and_names_them_as_primary(horizon_run):
     _, found = horizon_run
     weight = found["predictions"].query("endpoint == 'dm'")
     assert (weight.loc[weight["label"].isna(), "weight"] == 0).all()
@@ -111,17 +111,17 @@ def test_weights_do_not_depend_on_the_test_rows_follow_up(tmp_path):
     assert np.array_equal(*same)
 
 
-def test_comparisons_hold_the_headline_against_volume_and_clinical_sets_only(horizon_run):
+def test_comparisons_hold_the_primary_against_volume_and_clinical_sets_only(horizon_run):
     _, found = horizon_run
     table = found["comparisons"]
     assert set(table["against"]) == {"volume", "clinical:paper", "clinical:staging"}
-    assert set(table["arm"]) == {"clinical+radiomics+peri_radiomics+deep"}
+    assert set(table["feature_set"]) == {"clinical+radiomics+peri_radiomics+deep"}
     row = table.query(
-        "endpoint == 'dm' and head == 'network' and against == 'volume' and against_head == 'logistic' "
+        "endpoint == 'dm' and classifier == 'network' and against == 'volume' and against_classifier == 'logistic' "
         "and metric == 'auc'"
     ).iloc[0]
-    folds = found["folds"].query("endpoint == 'dm'").set_index(["arm", "head"])
-    ours = folds.loc[(row["arm"], "network"), "auc"].mean()
+    folds = found["folds"].query("endpoint == 'dm'").set_index(["feature_set", "classifier"])
+    ours = folds.loc[(row["feature_set"], "network"), "auc"].mean()
     assert row["value"] == pytest.approx(ours - folds.loc[("volume", "logistic"), "auc"].mean())
 
 
@@ -132,9 +132,9 @@ def test_death_table_shows_both_rules(horizon_run):
     assert table["in_use"].to_dict() == {"nonevent": True, "exclude": False}
 
 
-def test_roc_is_there_for_every_arm_and_ends_at_one(horizon_run):
+def test_roc_is_there_for_every_feature_set_and_ends_at_one(horizon_run):
     _, found = horizon_run
-    ends = found["roc"].groupby(["endpoint", "arm", "head"]).tail(1)
+    ends = found["roc"].groupby(["endpoint", "feature_set", "classifier"]).tail(1)
     assert len(ends) == len(found["summary"])
     assert ends["tpr"].to_numpy() == pytest.approx(1)
 
@@ -149,20 +149,20 @@ def test_strata_with_few_events_are_not_estimable_and_say_why(plain_run):
 
 def test_strata_cover_every_patient_once(horizon_run):
     _, found = horizon_run
-    one = found["strata"].query("endpoint == 'dm' and arm == 'deep' and head == 'network'")
+    one = found["strata"].query("endpoint == 'dm' and feature set == 'deep' and classifier == 'network'")
     told = one.groupby("column")[["n", "unknown"]].sum().sum(axis=1)
     assert told["age"] == 150
     assert (one["n"].isna() == one["n_shown"].isin(["<5", "≥5"])).all()
 
 
-def test_missing_prediction_makes_the_arm_not_estimable_in_that_fold(tmp_path):
+def test_missing_prediction_makes_the_feature_set_not_estimable_in_that_fold(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     path = run.evaluation_inputs.predictions[0]
     table = read_table(path)
-    lost = table.query("arm == 'clinical:paper' and head == 'network' and part == 'test'").index[0]
+    lost = table.query("feature set == 'clinical:paper' and classifier == 'network' and part == 'test'").index[0]
     write_table(path, table.drop(index=lost))
     found = evaluated(run)
-    row = found["summary"].query("arm == 'clinical:paper' and head == 'network'").iloc[0]
+    row = found["summary"].query("feature set == 'clinical:paper' and classifier == 'network'").iloc[0]
     assert row["auc_folds"] == 4
     assert row["auc_why"] == "1 of 5 folds left out: 1 prediction is missing"
 
@@ -180,11 +180,11 @@ def test_fold_with_one_class_is_left_out_with_its_reason(tmp_path):
     assert found["roc"]["folds"].max() == 4
 
 
-def test_one_arm_and_no_strata_give_empty_tables_not_errors(tmp_path):
+def test_one_feature_set_and_no_strata_give_empty_tables_not_errors(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     for path in run.evaluation_inputs.fits:
         fits = read_json(path)
-        del fits["arms"]["clinical:staging"]
+        del fits["feature_sets"]["clinical:staging"]
         write_json(path, fits)
     evaluate(run.evaluation_inputs, run.evaluation_outputs, EvaluationSettings(), SETS, 7)
     assert len(read_table(run.evaluation_outputs.comparisons)) == 0
@@ -192,13 +192,13 @@ def test_one_arm_and_no_strata_give_empty_tables_not_errors(tmp_path):
     assert len(read_table(run.evaluation_outputs.summary)) == 2
 
 
-def test_folds_with_different_arms_are_a_bug(tmp_path):
+def test_folds_with_different_feature_sets_are_a_bug(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     path = run.evaluation_inputs.fits[0]
     fits = read_json(path)
-    del fits["arms"]["clinical:paper"]
+    del fits["feature_sets"]["clinical:paper"]
     write_json(path, fits)
-    with pytest.raises(ValueError, match="different arms"):
+    with pytest.raises(ValueError, match="different feature sets"):
         evaluated(run)
 
 

@@ -23,9 +23,9 @@ SETTINGS = ExplanationSettings(background=12, patients=8, permutations=1)
 
 
 def small(folder):
-    """A fold with the headline arm alone."""
+    """A fold with the primary feature set alone."""
     run = draw(folder)
-    run.settings = {**run.settings, "arms": ["all"]}
+    run.settings = {**run.settings, "feature_sets": ["all"]}
     return run
 
 
@@ -49,11 +49,15 @@ def fitted(tmp_path_factory):
 def test_fold_when_explained_then_the_contributions_add_up_to_the_prediction_of_the_fold(fitted):
     run, (modalities, _) = fitted
     predictions = read_table(run.output("predictions.parquet"))
-    predictions = predictions[predictions["arm"] == "clinical+radiomics+peri_radiomics+deep"]
-    for head in ("network", "logistic"):
-        own = modalities[modalities["head"] == head].groupby("patient")
+    predictions = predictions[predictions["feature_set"] == "clinical+radiomics+peri_radiomics+deep"]
+    for classifier in ("network", "logistic"):
+        own = modalities[modalities["classifier"] == classifier].groupby("patient")
         logit = own["base"].first() + own["contribution"].sum()
-        wanted = predictions[predictions["head"] == head].set_index("patient")["probability"].reindex(logit.index)
+        wanted = (
+            predictions[predictions["classifier"] == classifier]
+            .set_index("patient")["probability"]
+            .reindex(logit.index)
+        )
         np.testing.assert_allclose(expit(logit), wanted, atol=1e-6)
 
 
@@ -67,7 +71,7 @@ def test_fold_when_explained_then_only_held_out_patients_are_there_and_no_deep_d
     sex = features[features["feature"] == "sex"]
     assert set(sex["level"]) <= {"f", "m", "unknown"}
     assert sex["value"].isna().all()
-    assert not features.duplicated(["patient", "head", "modality", "feature"]).any()
+    assert not features.duplicated(["patient", "classifier", "modality", "feature"]).any()
     # The columns are those that the final fit keeps, and one for the region that some training rows lack.
     chosen = set(features.loc[features["modality"] == "peri_radiomics", "feature"])
     assert chosen == {*(f"ring_0_10mm__{FEATURES[i]}" for i in (0, 1)), "ring_0_10mm__missing"}
@@ -139,7 +143,7 @@ def test_features_when_pooled_then_folds_size_and_direction_are_of_the_folds_tha
     }
 
 
-def test_collection_when_a_fold_is_read_then_each_head_has_its_tables(fitted, tmp_path):
+def test_collection_when_a_fold_is_read_then_each_classifier_has_its_tables(fitted, tmp_path):
     run, _ = fitted
     paths = {}
     for name in ("modalities", "features"):

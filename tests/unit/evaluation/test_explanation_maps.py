@@ -173,8 +173,8 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
     for fold, name in ((1, "x"), (0, "y")):
         folder = tmp_path / name
         own = pd.DataFrame({"patient": patients[fold::2], "probability": [0.2, 0.5, 0.9], "part": "test"})
-        write_table(folder / "predictions.parquet", own.assign(arm="deep", head="network"))
-        write_json(folder / "fits.json", {"endpoint": "dm", "repeat": 0, "fold": fold, "headline": "deep"})
+        write_table(folder / "predictions.parquet", own.assign(feature_set="deep", classifier="network"))
+        write_json(folder / "fits.json", {"endpoint": "dm", "repeat": 0, "fold": fold, "primary": "deep"})
         torch.manual_seed(fold)
         path = folder / "network.safetensors"
         network = build("swin", settings, 3)

@@ -17,7 +17,7 @@ from metaswin.evaluation.shapley import (
 )
 from metaswin.features.encoder import BlockEncoder, CategoryColumn, NumericColumn
 from metaswin.models.classifiers import Logistics, fit_networks
-from metaswin.models.fusion import FittedHead
+from metaswin.models.fusion import FittedClassifier
 from metaswin.models.thresholds import Recalibration
 
 WIDTHS = [4, 3, 1]
@@ -34,8 +34,10 @@ def data():
 @pytest.fixture(scope="module")
 def linear():
     coef = np.random.default_rng(1).normal(size=8)
-    head = FittedHead(Logistics({"coef": coef[None], "intercept": np.array([0.4])}), Recalibration(-0.3, 1.7), 0.5)
-    return 1.7 * coef, logit_of(head, WIDTHS)
+    classifier = FittedClassifier(
+        Logistics({"coef": coef[None], "intercept": np.array([0.4])}), Recalibration(-0.3, 1.7), 0.5
+    )
+    return 1.7 * coef, logit_of(classifier, WIDTHS)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,9 @@ def network():
     blocks = [rng.normal(size=(80, width)) for width in WIDTHS]
     label = (blocks[0][:, 0] * blocks[1][:, 0] * blocks[2][:, 0] + rng.normal(size=80) > 0).astype(float)
     settings = NetworkSettings(steps=60, ensemble=2)
-    return logit_of(FittedHead(fit_networks(blocks, label, [0.1], settings, 5), Recalibration(0.1, 0.8), 0.5), WIDTHS)
+    return logit_of(
+        FittedClassifier(fit_networks(blocks, label, [0.1], settings, 5), Recalibration(0.1, 0.8), 0.5), WIDTHS
+    )
 
 
 def brute_force(logit, row, background, players):

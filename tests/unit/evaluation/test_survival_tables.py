@@ -12,7 +12,7 @@ from metaswin.evaluation.intervals import mean_over_folds
 from metaswin.evaluation.survival import METRICS
 from metaswin.evaluation.survival_predictions import risk_groups
 
-ARM = "clinical:staging"
+FEATURE_SET = "clinical:staging"
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +25,14 @@ def tables(run):
     return run.evaluate()
 
 
-def pooled(run, repeat, arm=ARM):
+def pooled(run, repeat, feature_set=FEATURE_SET):
     """Test rows of all folds of a repeat with risk and group, put together by hand."""
     parts = []
     for r, fold in run.keys:
         if r == repeat:
             table = pd.read_parquet(run.model(r, fold, "predictions.parquet"))
-            table = table[(table["arm"] == arm) & (table["part"] == "test")]
-            limits = read_json(run.model(r, fold, "fits.json"))["arms"][arm]["thresholds"]
+            table = table[(table["feature_set"] == feature_set) & (table["part"] == "test")]
+            limits = read_json(run.model(r, fold, "fits.json"))["feature_sets"][feature_set]["thresholds"]
             parts.append(table.assign(fold=fold, group=np.digitize(table["risk"], limits)))
     rows = run.folds[run.folds["repeat"] == repeat].drop(columns="fold")
     return pd.concat(parts).merge(rows, on="patient")
@@ -41,17 +41,17 @@ def pooled(run, repeat, arm=ARM):
 def test_summary_when_evaluated_then_the_corrected_mean_over_folds_and_repeats(run, tables):
     assert set(tables["summary"]["metric"]) == set(METRICS)
     assert (tables["summary"]["folds"] == 6).all()
-    values = tables["folds"].query("arm == @ARM and metric == 'c_index'")["value"].to_numpy()
+    values = tables["folds"].query("feature set == @ARM and metric == 'c_index'")["value"].to_numpy()
     tested = run.folds.groupby(["repeat", "fold"]).size()
     expected = mean_over_folds(values, (tested / (run.folds["patient"].nunique() - tested)).mean(), 0.95)
-    row = tables["summary"].query("arm == @ARM and metric == 'c_index'").iloc[0]
+    row = tables["summary"].query("feature set == @ARM and metric == 'c_index'").iloc[0]
     assert row[["value", "low", "high"]].tolist() == pytest.approx([expected.value, expected.low, expected.high])
 
 
-def test_summary_when_risk_follows_age_and_volume_then_their_arms_are_concordant(tables):
-    c = tables["summary"].query("metric == 'c_index'").set_index("arm")["value"]
+def test_summary_when_risk_follows_age_and_volume_then_their_feature_sets_are_concordant(tables):
+    c = tables["summary"].query("metric == 'c_index'").set_index("feature_set")["value"]
     assert c["volume"] > 0.6
-    assert c[ARM] > 0.6
+    assert c[FEATURE_SET] > 0.6
 
 
 def test_observed_over_expected_may_exceed_one_and_its_interval_too(tables):
@@ -64,14 +64,14 @@ def test_tests_when_evaluated_then_gray_of_the_groups_of_each_repeat(run, tables
     for repeat in (0, 1):
         rows = pooled(run, repeat)
         expected = gray_test(rows["time"].to_numpy(), rows["event"].to_numpy(dtype=int), rows["group"].to_numpy())
-        found = tables["tests"].query("arm == @ARM and repeat == @repeat").iloc[0]
+        found = tables["tests"].query("feature set == @ARM and repeat == @repeat").iloc[0]
         assert found["statistic"] == pytest.approx(expected.statistic)
         assert (found["test"], found["groups"], found["df"]) == ("gray", 3, 2)
 
 
 def test_curves_when_evaluated_then_aalen_johansen_and_kaplan_meier_of_the_first_repeat(run, tables):
     rows = pooled(run, 0)
-    curves = tables["curves"].query("arm == @ARM").set_index(["curve", "group"])
+    curves = tables["curves"].query("feature set == @ARM").set_index(["curve", "group"])
     high = rows[rows["group"] == 2]
     found = curves.loc[("cif_dm", "high")]
     time, event = high["time"].to_numpy(), high["event"].to_numpy(dtype=int)
@@ -89,14 +89,16 @@ def test_curves_when_evaluated_then_aalen_johansen_and_kaplan_meier_of_the_first
 
 
 def test_curves_when_evaluated_then_incidences_and_dm_free_survival_add_to_one(tables):
-    curves = tables["curves"].query("arm == 'volume' and group == 'middle'").set_index(["curve", "time"])["value"]
+    curves = (
+        tables["curves"].query("feature set == 'volume' and group == 'middle'").set_index(["curve", "time"])["value"]
+    )
     total = curves["cif_dm"] + curves["cif_death"] + curves["km_dm_free"]
     assert total.dropna().to_numpy() == pytest.approx(1.0)
 
 
 def test_curves_when_evaluated_then_the_horizon_is_on_the_grid_and_gaps_have_reasons(tables):
     curves = tables["curves"]
-    assert (curves.query(f"time == {HORIZON}").groupby(["arm", "group"]).size() == 4).all()
+    assert (curves.query(f"time == {HORIZON}").groupby(["feature_set", "group"]).size() == 4).all()
     assert set(curves["group"]) == {"all", "low", "middle", "high"}
     assert (curves["value"].isna() <= (curves["why"] != "")).all()
     assert (curves["low"].isna() <= (curves["why"] != "")).all()
@@ -113,15 +115,15 @@ def test_calibration_when_evaluated_then_bins_by_rank_within_fold_against_aalen_
         time, event = rows["time"].to_numpy(), rows["event"].to_numpy(dtype=int)
         value = cumulative_incidence(time, event, 1, np.array([HORIZON]), 0.95).value[0]
         expected.append([len(rows), rows["risk"].mean(), value])
-    found = tables["calibration"].query("arm == @ARM").iloc[0]
+    found = tables["calibration"].query("feature set == @ARM").iloc[0]
     assert found[["n", "predicted", "observed"]].tolist() == pytest.approx(np.mean(expected, axis=0).tolist())
-    assert tables["calibration"].groupby("arm")["n"].sum().eq(120).all()
+    assert tables["calibration"].groupby("feature_set")["n"].sum().eq(120).all()
     assert (tables["calibration"]["low"] < tables["calibration"]["observed"]).all()
 
 
 def test_facts_when_evaluated_then_endpoint_and_training_numbers(run, tables):
     [endpoint] = read_json(run.output("facts"))["endpoints"]
-    assert (endpoint["name"], endpoint["horizon_days"], endpoint["headline"]) == ("dm", HORIZON, ARM)
+    assert (endpoint["name"], endpoint["horizon_days"], endpoint["primary"]) == ("dm", HORIZON, FEATURE_SET)
     assert len(endpoint["training"]) == 6
 
 
@@ -163,7 +165,7 @@ def test_evaluation_when_deaths_are_not_recorded_then_no_survival_and_the_reason
 
 def test_evaluation_when_a_group_is_empty_then_its_curve_says_so(tmp_path):
     run = draw(tmp_path)
-    run.settings = {**run.settings, "arms": ["volume"]}
+    run.settings = {**run.settings, "feature_sets": ["volume"]}
     run.volume["volume_tumor_mm3"] = 5.0
     tables = run.train().evaluate()
     groups = tables["tests"]["groups"].iloc[0]
@@ -185,5 +187,5 @@ def test_evaluation_when_one_fold_learnt_no_risk_then_the_others_are_shown_with_
     assert tables["summary"]["why"].eq(left_out).all()
     assert tables["tests"]["p"].notna().all()
     assert tables["tests"]["why"].eq("no metastasis in the training rows").all()
-    assert tables["calibration"].groupby("arm")["n"].sum().eq(80).all()
+    assert tables["calibration"].groupby("feature_set")["n"].sum().eq(80).all()
     assert set(tables["curves"]["group"]) == {"all", "low", "middle", "high"}

@@ -1,4 +1,4 @@
-"""The hazard head on a simulated cohort whose true risk is known."""
+"""The hazard model on a simulated cohort whose true risk is known."""
 
 import json
 
@@ -30,13 +30,13 @@ ENDPOINT = {
     "death": {"column": "death_event", "time": "death_time_days"},
 }
 CLINICAL = ["age", "smoking_status", "n_stage"]
-# The latents themselves: what can be known of the risk is known; volume enters as the arm's second block.
+# The latents themselves: what can be known of the risk is known; volume enters as the feature set's second block.
 LATENTS = ["texture", "peritumoral"]
-ARM = "clinical+volume"
+FEATURE_SET = "clinical+volume"
 
 
 def fitted(folder, preset, n):
-    """Test rows of every fold with the head's risk and the true one, and each fold's censoring distribution."""
+    """Test rows of every fold with the classifier's risk and the true one, and each fold's censoring distribution."""
     simulate_cohort(folder / "cohort", preset_options(preset, n=n, seed=3, level="table", draws=1000))
     raw = pd.read_csv(folder / "cohort/clinical.csv", dtype=str).set_index("patient_id")
     features = pd.read_csv(folder / "cohort/features.csv").set_index("patient_id")
@@ -60,7 +60,7 @@ def fitted(folder, preset, n):
             Place("dm_2y", 0, fold),
             HORIZON,
             {"all": list(kinds)},
-            SurvivalSettings(arms=[ARM]),
+            SurvivalSettings(feature_sets=[FEATURE_SET]),
             FusionSettings(modalities=["clinical"]),
             7,
         )
@@ -78,7 +78,7 @@ def metrics(rows, censoring, column):
 
 
 @pytest.mark.long
-def test_head_when_the_risk_is_known_then_nearly_as_concordant_as_the_truth_and_calibrated(tmp_path):
+def test_classifier_when_the_risk_is_known_then_nearly_as_concordant_as_the_truth_and_calibrated(tmp_path):
     found = list(fitted(tmp_path, "reference", 1600))
     ours, best = ([metrics(*fold, column) for fold in found] for column in ("risk", "truth"))
     for metric, most in [("c_index", 0.025), ("auc_t", 0.03)]:
@@ -99,6 +99,6 @@ def test_head_when_the_risk_is_known_then_nearly_as_concordant_as_the_truth_and_
 
 
 @pytest.mark.long
-def test_head_when_nothing_predicts_then_no_concordance(tmp_path):
+def test_classifier_when_nothing_predicts_then_no_concordance(tmp_path):
     found = [metrics(*fold, "risk")["c_index"].value for fold in fitted(tmp_path, "null", 1200)]
     assert np.mean(found) == pytest.approx(0.5, abs=0.05)

@@ -20,7 +20,7 @@ from metaswin.prediction.freeze import OF_MEMBERS, FreezeInputs, freeze
 from metaswin.prediction.patients import PredictionInputs, PredictionOutputs, predict_patients
 
 KINDS = {"age": "numeric", "sex": "category", "n stage": "category"}
-HEADLINE = "clinical+radiomics+peri_radiomics"
+PRIMARY = "clinical+radiomics+peri_radiomics"
 
 
 @dataclass
@@ -41,13 +41,13 @@ class Frozen:
 
     def fold_predictions(self) -> pd.DataFrame:
         table = read_table(self.run.output("predictions.parquet"))
-        return table[(table["arm"] == HEADLINE) & (table["part"] == "test")]
+        return table[(table["feature_set"] == PRIMARY) & (table["part"] == "test")]
 
 
 def fitted(folder: Path, harmonised: bool = False) -> FoldRun:
     """A run without deep scores."""
     run = draw(folder / "run")
-    run.settings = {**run.settings, "modalities": HEADLINE.split("+")}
+    run.settings = {**run.settings, "modalities": PRIMARY.split("+")}
     run.has = ("features",)
     if harmonised:
         n = len(run.used)
@@ -109,10 +109,12 @@ def config() -> dict:
 
 
 def _summary(run: FoldRun) -> pd.DataFrame:
-    arms = json.loads(run.output("fits.json").read_text())["arms"]
+    feature_sets = json.loads(run.output("fits.json").read_text())["feature_sets"]
     row = {f"{metric}{limit}": 0.5 for metric in METRICS for limit in ("", "_low", "_high")}
     row |= {f"{metric}_why": "" for metric in METRICS}
-    return pd.DataFrame([{"endpoint": "dm", "arm": arm, "head": "network", **row} for arm in arms])
+    return pd.DataFrame(
+        [{"endpoint": "dm", "feature_set": feature_set, "classifier": "network", **row} for feature_set in feature_sets]
+    )
 
 
 @dataclass

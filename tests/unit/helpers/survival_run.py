@@ -121,7 +121,7 @@ def draw(folder: Path, n: int = 120, k: int = 3, repeats: int = 1, seed: int = 0
 
 
 class SavedHazard:
-    """A hazard head as its two files describe it."""
+    """A hazard model as its two files describe it."""
 
     def __init__(self, folder: Path, name: str) -> None:
         stem = folder / name.replace(":", "=")

@@ -20,11 +20,11 @@ def draw_evidence(run: Run) -> list[str]:
     tables: dict[str, list[pd.DataFrame]] = {}
     for about in facts:
         name, suffix = about["name"], "_ipcw" if about["weighting"] == "ipcw" else ""
-        arms = summary[summary["endpoint"] == name]
-        for key, table in _trust(arms, about, suffix, rng).items():
+        feature_sets = summary[summary["endpoint"] == name]
+        for key, table in _trust(feature_sets, about, suffix, rng).items():
             tables.setdefault(key, []).append(table.assign(endpoint=name))
         if about["horizon_days"]:
-            for key, table in _survival(arms, about, predictions, rng).items():
+            for key, table in _survival(feature_sets, about, predictions, rng).items():
                 tables.setdefault(key, []).append(table.assign(endpoint=name))
         folder = run.results / "explanation" / name
         for key, table in _shap(about, rng).items():
@@ -70,18 +70,18 @@ def draw_maps(run: Run) -> list[str]:
     return paths
 
 
-def _trust(arms: pd.DataFrame, about: dict, suffix: str, rng) -> dict[str, pd.DataFrame]:
+def _trust(feature_sets: pd.DataFrame, about: dict, suffix: str, rng) -> dict[str, pd.DataFrame]:
     controls, permutations, optimism = [], [], []
-    headline = about["headline"]
-    names = [arm for arm in (headline, "radiomics") if arm in set(arms["arm"])]
-    for row in arms[arms["arm"].isin(names)].to_dict("records"):
+    primary = about["primary"]
+    names = [feature_set for feature_set in (primary, "radiomics") if feature_set in set(feature_sets["feature_set"])]
+    for row in feature_sets[feature_sets["feature_set"].isin(names)].to_dict("records"):
         as_is = row[f"auc{suffix}"]
         for control, auc in zip(CONTROLS, (as_is - 0.01, 0.5, min(as_is + 0.12, 1.0)), strict=True):
             controls.append(
                 {
                     "control": control,
-                    "arm": row["arm"],
-                    "head": row["head"],
+                    "feature_set": row["feature_set"],
+                    "classifier": row["classifier"],
                     "auc": auc,
                     "auc_low": auc - 0.08,
                     "auc_high": min(auc + 0.08, 1),
@@ -98,14 +98,16 @@ def _trust(arms: pd.DataFrame, about: dict, suffix: str, rng) -> dict[str, pd.Da
                 }
             )
         for number, auc in enumerate(np.clip(rng.normal(0.5, 0.05, 201), 0, 1)):
-            permutations.append({"permutation": number, "arm": row["arm"], "head": row["head"], "auc": auc})
+            permutations.append(
+                {"permutation": number, "feature_set": row["feature_set"], "classifier": row["classifier"], "auc": auc}
+            )
         for fold in range(5):
             optimism.append(
                 {
                     "repeat": 0,
                     "fold": fold,
-                    "arm": row["arm"],
-                    "head": row["head"],
+                    "feature_set": row["feature_set"],
+                    "classifier": row["classifier"],
                     "auc_train": 0.9,
                     "auc_inner": 0.72,
                     "auc_test": 0.7 + 0.01 * fold,
@@ -115,8 +117,8 @@ def _trust(arms: pd.DataFrame, about: dict, suffix: str, rng) -> dict[str, pd.Da
         {
             "repeat": 0,
             "fold": 0,
-            "arm": "deep_score",
-            "head": "swin",
+            "feature_set": "deep_score",
+            "classifier": "swin",
             "auc_train": 0.99,
             "auc_inner": 0.66,
             "auc_test": 0.65,
@@ -142,14 +144,14 @@ def _trust(arms: pd.DataFrame, about: dict, suffix: str, rng) -> dict[str, pd.Da
     }
 
 
-def _survival(arms: pd.DataFrame, about: dict, predictions: pd.DataFrame, rng) -> dict[str, pd.DataFrame]:
+def _survival(feature_sets: pd.DataFrame, about: dict, predictions: pd.DataFrame, rng) -> dict[str, pd.DataFrame]:
     metrics, curves, calibration, tests = [], [], [], []
     times = np.linspace(0, 3000, 40)
-    for arm in dict.fromkeys([about["headline"], "volume"]):
+    for feature_set in dict.fromkeys([about["primary"], "volume"]):
         for metric, value in [("c_index", 0.7), ("auc_t", 0.72), ("brier_t", 0.15), ("observed_expected", 1.1)]:
             metrics.append(
                 {
-                    "arm": arm,
+                    "feature_set": feature_set,
                     "metric": metric,
                     "value": value,
                     "low": value - 0.05,
@@ -164,7 +166,7 @@ def _survival(arms: pd.DataFrame, about: dict, predictions: pd.DataFrame, rng) -
                 curves.append(
                     pd.DataFrame(
                         {
-                            "arm": arm,
+                            "feature_set": feature_set,
                             "curve": curve,
                             "group": group,
                             "time": times,
@@ -180,7 +182,7 @@ def _survival(arms: pd.DataFrame, about: dict, predictions: pd.DataFrame, rng) -
             curves.append(
                 pd.DataFrame(
                     {
-                        "arm": arm,
+                        "feature_set": feature_set,
                         "curve": curve,
                         "group": "all",
                         "time": times,
@@ -195,7 +197,7 @@ def _survival(arms: pd.DataFrame, about: dict, predictions: pd.DataFrame, rng) -
         calibration.append(
             pd.DataFrame(
                 {
-                    "arm": arm,
+                    "feature_set": feature_set,
                     "bin": range(3),
                     "n": 30,
                     "predicted": predicted,
@@ -206,7 +208,17 @@ def _survival(arms: pd.DataFrame, about: dict, predictions: pd.DataFrame, rng) -
                 }
             )
         )
-        tests.append({"arm": arm, "test": "gray", "groups": 3, "statistic": 12.3, "df": 2.0, "p": 0.002, "why": ""})
+        tests.append(
+            {
+                "feature_set": feature_set,
+                "test": "gray",
+                "groups": 3,
+                "statistic": 12.3,
+                "df": 2.0,
+                "p": 0.002,
+                "why": "",
+            }
+        )
     return {
         "survival": pd.DataFrame(metrics),
         "survival_curves": pd.concat(curves),

@@ -85,15 +85,15 @@ class Run:
         )
 
 
-def arms_of(modalities: tuple[str, ...]) -> list[str]:
-    """Arms as the fusion stage names them by default."""
+def feature_sets_of(modalities: tuple[str, ...]) -> list[str]:
+    """Feature sets as the fusion stage names them by default."""
     alone = ["clinical:paper" if modality == "clinical" else modality for modality in modalities]
-    arms = [*alone, *("+".join(pair) for pair in combinations(modalities, 2))]
+    feature_sets = [*alone, *("+".join(pair) for pair in combinations(modalities, 2))]
     if len(modalities) > 2:
-        arms.append("+".join(modalities))
+        feature_sets.append("+".join(modalities))
     if "radiomics" in modalities:
-        arms.append("volume")
-    return [*arms, "clinical:staging"]
+        feature_sets.append("volume")
+    return [*feature_sets, "clinical:staging"]
 
 
 def draw(folder: Path, plan: Plan | None = None) -> Run:
@@ -191,22 +191,28 @@ def _endpoint(run, name, horizon, patients, site, risk, rng) -> None:
 
 def _model(run, folder, rows, place, patients, risk, rng) -> None:
     fold = place.fold
-    arms = arms_of(run.plan.modalities)
+    feature_sets = feature_sets_of(run.plan.modalities)
     by_patient = dict(zip(patients, risk, strict=True))
     truth = rows["patient"].map(by_patient).to_numpy()
     tables, fits = [], {}
-    for arm in arms:
-        parts = [part.split(":")[0] for part in arm.split("+")]
-        fits[arm] = {}
-        for head in ("network", "logistic"):
+    for feature_set in feature_sets:
+        parts = [part.split(":")[0] for part in feature_set.split("+")]
+        fits[feature_set] = {}
+        for classifier in ("network", "logistic"):
             signal = sum(STRENGTH[part] for part in parts) / len(parts) ** 0.5
             score = signal * truth + rng.normal(size=len(rows)) + 0.4 * fold
             part = np.where(rows["fold"] == fold, "test", "inner")
             probability = 1 / (1 + np.exp(1.5 - score))
-            columns = {"patient": rows["patient"], "arm": arm, "head": head, "part": part, "probability": probability}
+            columns = {
+                "patient": rows["patient"],
+                "feature_set": feature_set,
+                "classifier": classifier,
+                "part": part,
+                "probability": probability,
+            }
             tables.append(pd.DataFrame(columns))
             known = rows[(rows["fold"] != fold) & rows["label"].notna()]
-            fits[arm][head] = {
+            fits[feature_set][classifier] = {
                 "columns": ["age", "site=larynx"],
                 "candidates": 2,
                 "threshold": 0.3,
@@ -215,11 +221,11 @@ def _model(run, folder, rows, place, patients, risk, rng) -> None:
                 "columns_flagged": [],
             }
     write_table(folder / f"fold-{fold}/fusion/predictions.parquet", pd.concat(tables, ignore_index=True))
-    headline = max(arms, key=lambda arm: arm.count("+"))
+    primary = max(feature_sets, key=lambda feature_set: feature_set.count("+"))
     problem = Problem("", "fusion", "single-column", "site alone has AUC .97", "no column that knows the outcome",
                       "check that site was known before treatment", excludes=False)  # fmt: skip
     warnings = public_table([problem]).to_dict("records") if run.plan.exclusions else []
-    fused = {"headline": headline, "modalities": list(run.plan.modalities), "arms": fits, "warnings": warnings}
+    fused = {"primary": primary, "modalities": list(run.plan.modalities), "feature_sets": fits, "warnings": warnings}
     write_json(folder / f"fold-{fold}/fusion/fits.json", asdict(place) | fused)
     if "deep" in run.plan.modalities:
         epochs = np.arange(12)

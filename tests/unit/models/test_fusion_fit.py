@@ -8,7 +8,7 @@ from metaswin.cohort.folds import Folds
 from metaswin.cohort.screening import column_aucs
 from metaswin.core.errors import UserError
 from metaswin.models.classifiers import Logistics, fit_logistics
-from metaswin.models.fusion import ThresholdRule, fit_head
+from metaswin.models.fusion import ThresholdRule, fit_classifier
 
 RULE = ThresholdRule()
 
@@ -28,12 +28,12 @@ def test_rows_when_a_fit_has_one_outcome_then_the_message_names_the_fit_and_the_
         rows.check_both_outcomes("fold 0")
 
 
-def test_head_when_it_over_fits_then_threshold_and_slope_come_from_rows_it_did_not_see():
+def test_classifier_when_it_over_fits_then_threshold_and_slope_come_from_rows_it_did_not_see():
     # 300 noise columns, hardly penalised: perfect on the rows it was fitted on, nothing elsewhere.
     rows = outer_fold()
     noise = np.random.default_rng(1).normal(size=(120, 300))
     blocks = {name: [noise] for name in rows.fits}
-    fit = fit_head(lambda b, y, p, name: fit_logistics(b, y, p), blocks, rows, [1e-3], RULE, recalibrate=True)
+    fit = fit_classifier(lambda b, y, p, name: fit_logistics(b, y, p), blocks, rows, [1e-3], RULE, recalibrate=True)
     assert fit.auc_train == 1
     assert 0.2 < fit.auc_inner < 0.8
     # Recalibration takes the false confidence away.
@@ -44,7 +44,7 @@ def test_head_when_it_over_fits_then_threshold_and_slope_come_from_rows_it_did_n
     assert positive.mean() < 1
 
 
-def test_head_when_columns_are_noise_then_the_strongest_penalty_is_chosen_and_none_for_signal():
+def test_classifier_when_columns_are_noise_then_the_strongest_penalty_is_chosen_and_none_for_signal():
     rows = outer_fold(n=200)
     rng = np.random.default_rng(2)
     columns = rng.normal(size=(200, 60))
@@ -54,13 +54,13 @@ def test_head_when_columns_are_noise_then_the_strongest_penalty_is_chosen_and_no
     penalties = [1e4, 0.01, 1.0]
 
     def penalty(blocks):
-        return fit_head(lambda b, y, p, name: fit_logistics(b, y, p), blocks, rows, penalties, RULE, True).penalty
+        return fit_classifier(lambda b, y, p, name: fit_logistics(b, y, p), blocks, rows, penalties, RULE, True).penalty
 
     assert penalty(noise) == 1e4
     assert penalty(signal) <= 1.0
 
 
-def test_head_when_fitted_then_every_row_is_predicted_by_the_fit_that_left_out_its_fold():
+def test_classifier_when_fitted_then_every_row_is_predicted_by_the_fit_that_left_out_its_fold():
     rows = outer_fold()
     column = np.arange(120.0)[:, None]
     seen = {}
@@ -70,7 +70,7 @@ def test_head_when_fitted_then_every_row_is_predicted_by_the_fit_that_left_out_i
         intercept = 0.0 if name == "without-0" else int(name[-1]) / 10
         return Logistics({"coef": np.zeros((len(penalties), 1)), "intercept": np.full(len(penalties), intercept)})
 
-    fitted = fit_head(fit, {name: [column] for name in rows.fits}, rows, [1.0], RULE, recalibrate=False)
+    fitted = fit_classifier(fit, {name: [column] for name in rows.fits}, rows, [1.0], RULE, recalibrate=False)
     logits = np.log(fitted.probability / (1 - fitted.probability))
     assert logits == pytest.approx(np.arange(120) % 5 / 10, abs=1e-9)
     assert set(seen) == {"without-0", "without-0-1", "without-0-2", "without-0-3", "without-0-4"}
@@ -80,12 +80,12 @@ def test_head_when_fitted_then_every_row_is_predicted_by_the_fit_that_left_out_i
         assert rows_seen == {row for row in known if row % 5 not in left_out}
 
 
-def test_head_when_recalibrated_then_ranks_of_test_rows_stay():
+def test_classifier_when_recalibrated_then_ranks_of_test_rows_stay():
     rows = outer_fold()
     columns = np.random.default_rng(3).normal(size=(120, 4))
     blocks = {name: [columns] for name in rows.fits}
     plain, adjusted = (
-        fit_head(lambda b, y, p, name: fit_logistics(b, y, p), blocks, rows, [1.0], RULE, recalibrate=on)
+        fit_classifier(lambda b, y, p, name: fit_logistics(b, y, p), blocks, rows, [1.0], RULE, recalibrate=on)
         for on in (False, True)
     )
     test = rows.test

@@ -1,4 +1,4 @@
-"""All arms of one fold, from tables to files."""
+"""All feature sets of one fold, from tables to files."""
 
 import json
 import re
@@ -12,9 +12,9 @@ from metaswin.cohort.folds import Folds
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table
 from metaswin.features.modalities import Blocks, load_sources
-from metaswin.models.fusion import arm_file, load_arm
+from metaswin.models.fusion import feature_set_file, load_feature_set
 
-ARMS = 13
+FEATURE_SETS = 13
 
 
 @pytest.fixture(scope="module")
@@ -36,43 +36,43 @@ def files(run):
     return {path.name: path.read_bytes() for path in sorted(run.output("models").iterdir())}
 
 
-def test_predictions_when_fitted_then_every_patient_arm_and_head_once(run, predictions):
-    assert predictions.groupby(["arm", "head"])["patient"].agg(["size", "nunique"]).eq(60).all(axis=None)
-    assert predictions["arm"].nunique() == ARMS
-    assert set(predictions["head"]) == {"network", "logistic"}
+def test_predictions_when_fitted_then_every_patient_feature_set_and_classifier_once(run, predictions):
+    assert predictions.groupby(["feature_set", "classifier"])["patient"].agg(["size", "nunique"]).eq(60).all(axis=None)
+    assert predictions["feature_set"].nunique() == FEATURE_SETS
+    assert set(predictions["classifier"]) == {"network", "logistic"}
     assert predictions["probability"].between(0, 1, inclusive="neither").all()
     test = set(run.folds.loc[run.test, "patient"])
     assert set(predictions.loc[predictions["part"] == "test", "patient"]) == test
     assert set(predictions.loc[predictions["part"] == "inner", "patient"]) == set(run.clinical["patient"]) - test
 
 
-def test_fits_when_written_then_facts_of_each_arm_and_head(run, fits):
-    assert fits["headline"] == "clinical+radiomics+peri_radiomics+deep"
+def test_fits_when_written_then_facts_of_each_feature_set_and_classifier(run, fits):
+    assert fits["primary"] == "clinical+radiomics+peri_radiomics+deep"
     assert fits["modalities"] == ["clinical", "radiomics", "peri_radiomics", "deep"]
     known = run.folds[(run.folds["repeat"] == 1) & ~(run.folds["fold"] == 0) & run.folds["label"].notna()]
-    for heads in fits["arms"].values():
-        for fit in heads.values():
+    for classifiers in fits["feature_sets"].values():
+        for fit in classifiers.values():
             assert (fit["n_train"], fit["events_train"]) == (len(known), known["label"].sum())
             assert 0 < fit["threshold"] < 1
-    one = fits["arms"]["radiomics"]["logistic"]
+    one = fits["feature_sets"]["radiomics"]["logistic"]
     assert one["columns"] == [f"tumor__{FEATURES[0]}", f"tumor__{FEATURES[1]}"]
-    staging = fits["arms"]["clinical:staging"]["network"]["columns"]
+    staging = fits["feature_sets"]["clinical:staging"]["network"]["columns"]
     assert staging == ["age", "sex=f", "sex=m", "sex=unknown", *(f"n stage={n}" for n in ("n0", "n1", "n2", "unknown"))]
-    assert fits["arms"]["deep"]["network"]["columns"] == ["deep_score", "deep_score=missing"]
-    rings = fits["arms"]["peri_radiomics"]["network"]["columns"]
+    assert fits["feature_sets"]["deep"]["network"]["columns"] == ["deep_score", "deep_score=missing"]
+    rings = fits["feature_sets"]["peri_radiomics"]["network"]["columns"]
     assert rings[-1] == "ring_0_10mm__missing"
     assert fits["warnings"] == []
 
 
-def test_arms_when_loaded_again_then_the_same_predictions(run, fits, predictions):
+def test_feature_sets_when_loaded_again_then_the_same_predictions(run, fits, predictions):
     rows = Folds.of(run.folds, PLACE.repeat).outer(PLACE.fold)
     sources = load_sources(rows.patients, run.files, SETS)
-    for name, heads in fits["arms"].items():
-        arm = load_arm(run.output("models"), name)
-        tables = {block: sources.table(block, rows.final)[0][rows.test] for block in arm.encoders}
-        for head, probability in arm.predict(tables).items():
-            assert arm.heads[head].threshold == heads[head]["threshold"]
-            chosen = predictions[(predictions["arm"] == name) & (predictions["head"] == head)]
+    for name, classifiers in fits["feature_sets"].items():
+        feature_set = load_feature_set(run.output("models"), name)
+        tables = {block: sources.table(block, rows.final)[0][rows.test] for block in feature_set.encoders}
+        for classifier, probability in feature_set.predict(tables).items():
+            assert feature_set.classifiers[classifier].threshold == classifiers[classifier]["threshold"]
+            chosen = predictions[(predictions["feature_set"] == name) & (predictions["classifier"] == classifier)]
             expected = chosen.loc[chosen["part"] == "test", "probability"].to_numpy()
             assert probability == pytest.approx(expected, abs=1e-6)
 
@@ -120,8 +120,8 @@ def test_region_when_no_or_every_training_row_has_it_then_it_has_no_flag(run, tm
 
 def test_models_when_written_then_named_for_any_file_system_and_no_pickle(run):
     names = list(files(run))
-    assert len(names) == 2 * ARMS
-    assert arm_file(run.output("models"), "clinical:paper").name == "clinical=paper"
+    assert len(names) == 2 * FEATURE_SETS
+    assert feature_set_file(run.output("models"), "clinical:paper").name == "clinical=paper"
     assert all(re.fullmatch(r"[\w+=]+\.(safetensors|json)", name) for name in names)
 
 
@@ -163,21 +163,21 @@ def test_fold_when_labels_are_unknown_then_these_rows_are_predicted_and_not_lear
     assert files(other) == files(run)
 
 
-def test_fold_when_one_arm_is_asked_for_then_it_is_fitted_as_beside_the_others(run, tmp_path):
+def test_fold_when_one_feature_set_is_asked_for_then_it_is_fitted_as_beside_the_others(run, tmp_path):
     other = draw(tmp_path)
-    other.settings = {**other.settings, "arms": ["clinical+deep"], "headline_arm": "deep+clinical"}
+    other.settings = {**other.settings, "feature_sets": ["clinical+deep"], "primary_feature_set": "deep+clinical"}
     other.fit()
     name = "clinical+deep.safetensors"
     assert list(files(other)) == ["clinical+deep.json", name]
     assert files(other)[name] == files(run)[name]
 
 
-def test_fold_when_clinical_alone_then_arms_are_the_sets(tmp_path):
+def test_fold_when_clinical_alone_then_feature_sets_are_the_sets(tmp_path):
     run = draw(tmp_path)
     run.has = ()
     fits = read_json(run.fit().output("fits.json"))
-    assert list(fits["arms"]) == ["clinical:paper", "clinical:staging"]
-    assert fits["headline"] == "clinical:paper"
+    assert list(fits["feature_sets"]) == ["clinical:paper", "clinical:staging"]
+    assert fits["primary"] == "clinical:paper"
 
 
 def test_fold_when_a_table_of_features_then_volume_is_its_shape_feature(tmp_path):
@@ -185,9 +185,9 @@ def test_fold_when_a_table_of_features_then_volume_is_its_shape_feature(tmp_path
     volumes = run.used.set_index("patient")["volume_tumor_mm3"]
     run.features["original_shape_MeshVolume"] = run.features["patient"].map(volumes)
     run.used = run.used[["patient"]]
-    run.settings = {**run.settings, "arms": ["volume"], "headline_arm": "volume"}
+    run.settings = {**run.settings, "feature_sets": ["volume"], "primary_feature_set": "volume"}
     fits = read_json(run.fit().output("fits.json"))
-    assert fits["arms"]["volume"]["network"]["auc_train"] > 0.6
+    assert fits["feature_sets"]["volume"]["network"]["auc_train"] > 0.6
 
 
 @pytest.mark.parametrize("role", ["outcome", "time", "ignore", None])
@@ -204,31 +204,38 @@ def test_fold_when_a_set_names_a_column_that_may_not_predict_then_it_stops(tmp_p
 def test_fold_when_treatment_is_named_in_a_set_then_it_predicts(tmp_path):
     run = draw(tmp_path)
     run.roles = {**run.roles, "n stage": "treatment"}
-    run.settings = {**run.settings, "arms": ["clinical:staging"], "headline_arm": "clinical:staging"}
-    assert "n stage=n0" in read_json(run.fit().output("fits.json"))["arms"]["clinical:staging"]["logistic"]["columns"]
+    run.settings = {**run.settings, "feature_sets": ["clinical:staging"], "primary_feature_set": "clinical:staging"}
+    assert (
+        "n stage=n0"
+        in read_json(run.fit().output("fits.json"))["feature_sets"]["clinical:staging"]["logistic"]["columns"]
+    )
 
 
 def test_fold_when_a_column_knows_the_outcome_then_flagged_and_warned_of(tmp_path):
     run = draw(tmp_path)
     label = run.folds[run.folds["repeat"] == 1].set_index("patient")["label"].astype("float64")
     run.clinical["sex"] = np.where(run.clinical["patient"].map(label) == 1, "x", "y")
-    run.settings = {**run.settings, "arms": ["clinical", "volume"], "headline_arm": "volume"}
+    run.settings = {**run.settings, "feature_sets": ["clinical", "volume"], "primary_feature_set": "volume"}
     fits = read_json(run.fit().output("fits.json"))
-    [flag] = fits["arms"]["clinical:paper"]["network"]["columns_flagged"]
+    [flag] = fits["feature_sets"]["clinical:paper"]["network"]["columns_flagged"]
     assert flag["column"] == "sex"
     assert flag["auc"] > 0.95
-    assert fits["arms"]["volume"]["network"]["columns_flagged"] == []
+    assert fits["feature_sets"]["volume"]["network"]["columns_flagged"] == []
     [warning] = fits["warnings"]
     assert (warning["code"], warning["excludes"]) == ("single-column-auc", False)
     assert "the column sex alone" in warning["found"]
 
 
-def test_fold_when_a_selection_keeps_nothing_then_the_arm_predicts_the_prevalence(tmp_path):
+def test_fold_when_a_selection_keeps_nothing_then_the_feature_set_predicts_the_prevalence(tmp_path):
     run = draw(tmp_path)
     run.selection["kept"] = False
-    run.settings = {**run.settings, "arms": ["radiomics", "clinical+radiomics"], "headline_arm": "radiomics"}
+    run.settings = {
+        **run.settings,
+        "feature_sets": ["radiomics", "clinical+radiomics"],
+        "primary_feature_set": "radiomics",
+    }
     run.fit()
     predictions = pd.read_parquet(run.output("predictions.parquet"))
-    test = predictions[(predictions["arm"] == "radiomics") & (predictions["part"] == "test")]
-    assert test.groupby("head")["probability"].std().max() < 1e-6
+    test = predictions[(predictions["feature_set"] == "radiomics") & (predictions["part"] == "test")]
+    assert test.groupby("classifier")["probability"].std().max() < 1e-6
     assert json.loads(run.output("models/radiomics.json").read_text())["blocks"][0]["columns"] == []

@@ -1,4 +1,4 @@
-"""The clinical arms on RADCURE against one-hot logistic regression, on the same folds."""
+"""The clinical feature sets on RADCURE against one-hot logistic regression, on the same folds."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from metaswin.cohort.folds import Folds
 from metaswin.config.models import FusionSettings
 from metaswin.features.encoder import fit_encoder
 from metaswin.models.classifiers import fit_logistics, fit_networks
-from metaswin.models.fusion import ThresholdRule, fit_head
+from metaswin.models.fusion import ThresholdRule, fit_classifier
 from metaswin.models.thresholds import auc
 
 CATEGORIES = ["Sex", "Smoking Status", "T", "N", "HPV", "Ds Site", "ECOG PS"]
@@ -38,7 +38,7 @@ def table(shared_data):
 
 @pytest.mark.long
 @pytest.mark.shared
-def test_heads_when_radcure_staging_then_within_a_hundredth_of_one_hot_logistic_regression(table):
+def test_classifiers_when_radcure_staging_then_within_a_hundredth_of_one_hot_logistic_regression(table):
     settings, label = FusionSettings(), table["label"].to_numpy()
     kinds = {"Age": "numeric", **dict.fromkeys(CATEGORIES, "category")}
     text = table[CATEGORIES].fillna("unknown").apply(lambda column: column.str.strip().str.casefold())
@@ -55,12 +55,12 @@ def test_heads_when_radcure_staging_then_within_a_hundredth_of_one_hot_logistic_
             name: [fit_encoder(table[rows.fitted(name)], kinds, settings.category_min_rows).transform(table)]
             for name in rows.fits
         }
-        heads = {
+        classifiers = {
             "network": (lambda b, y, p, name: fit_networks(b, y, p, settings.network, 1), settings.network.penalties),
             "logistic": (lambda b, y, p, name: fit_logistics(b, y, p), settings.logistic_penalties),
         }
-        for name, (fit, penalties) in heads.items():
-            probability = fit_head(fit, blocks, rows, penalties, ThresholdRule(), recalibrate=True).probability
+        for name, (fit, penalties) in classifiers.items():
+            probability = fit_classifier(fit, blocks, rows, penalties, ThresholdRule(), recalibrate=True).probability
             found[name].append(auc(probability[test], label[test]))
             assert probability[test].mean() == pytest.approx(label[test].mean(), abs=0.02)
         reference = make_pipeline(

@@ -13,8 +13,13 @@ from metaswin.models.classifiers import fit_logistics
 MODES = ["cross-fitted", "in-sample"]
 
 
-def in_mode(run, mode, arms=("deep", "clinical+deep", "radiomics"), headline="clinical+deep"):
-    run.settings = {**run.settings, "deep_score": mode, "arms": list(arms), "headline_arm": headline}
+def in_mode(run, mode, feature_sets=("deep", "clinical+deep", "radiomics"), primary="clinical+deep"):
+    run.settings = {
+        **run.settings,
+        "deep_score": mode,
+        "feature_sets": list(feature_sets),
+        "primary_feature_set": primary,
+    }
     return run
 
 
@@ -56,7 +61,7 @@ def test_optimism_when_the_network_learned_noise_then_far_larger_in_sample_than_
     for mode in MODES:
         values = []
         for seed in range(3):
-            run = in_mode(draw(tmp_path / f"{mode}-{seed}", seed=seed), mode, arms=["deep"], headline="deep")
+            run = in_mode(draw(tmp_path / f"{mode}-{seed}", seed=seed), mode, feature_sets=["deep"], primary="deep")
             run.deep = over_fitted(run, seed)[mode].assign(role="train")
             run.fit()
             write_json(run.folder / "folds.json", {"name": PLACE.endpoint})
@@ -68,7 +73,7 @@ def test_optimism_when_the_network_learned_noise_then_far_larger_in_sample_than_
                 deep=[],
             )
             measure_optimism(inputs, str(run.folder / "optimism.parquet"), "swin")
-            table = read_table(run.folder / "optimism.parquet").set_index("head").loc["logistic"]
+            table = read_table(run.folder / "optimism.parquet").set_index("classifier").loc["logistic"]
             assert table["deep_score"] == mode
             values.append(table["auc_train"] - table["auc_test"])
         gaps[mode] = np.mean(values)

@@ -81,7 +81,7 @@ def corrupted(cohort: NoiseCohort, folder: Path, fold: int, seed: int, scale: fl
 
 
 def fit(cohort: NoiseCohort, fold: int) -> Path:
-    """Fit all classifiers and hazard heads of one outer fold; the folder of its outputs."""
+    """Fit all classifiers and hazard models of one outer fold; the folder of its outputs."""
     cohort.fit_run(fold)
     selected = cohort.select()
     files = SourceFiles(
@@ -101,7 +101,7 @@ def fit(cohort: NoiseCohort, fold: int) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Everything fitted of one outer fold: fitted arms and hazard heads, and facts about them."""
+    """Everything fitted of one outer fold: fitted feature sets and hazard models, and facts about them."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -118,13 +118,13 @@ def inner(folder: Path, kind: str) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory) -> NoiseCohort:
     """A cohort with everything that is fitted from tables."""
-    arms = ["clinical", "radiomics+peri_radiomics+deep", "volume"]
+    feature_sets = ["clinical", "radiomics+peri_radiomics+deep", "volume"]
     cohort = NoiseCohort(
         tmp_path_factory.mktemp("clean"),
         n=60,
         signal=1.0,
         horizon=HORIZON,
-        fusion=FUSION.model_copy(update={"arms": arms, "headline_arm": arms[1]}),
+        fusion=FUSION.model_copy(update={"feature_sets": feature_sets, "primary_feature_set": feature_sets[1]}),
         harmonisation=HarmonisationSettings(method="combat", batch="sex", covariates=["age"], min_batch=5),
         stability=StabilitySettings(perturbations=2, min_patients=5),
     ).write()

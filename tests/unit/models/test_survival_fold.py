@@ -1,4 +1,4 @@
-"""The hazard head of one fold, from tables to files."""
+"""The hazard model of one fold, from tables to files."""
 
 import re
 
@@ -13,7 +13,7 @@ from metaswin.core.files import read_json
 from metaswin.features.modalities import load_sources
 
 FOLD = (0, 0)
-ARMS = ["clinical:staging", "volume", "clinical:paper"]
+FEATURE_SETS = ["clinical:staging", "volume", "clinical:paper"]
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,12 @@ def files(run):
     return {path.name: path.read_bytes() for path in sorted(run.model(*FOLD, "models").iterdir())}
 
 
-def test_predictions_when_fitted_then_every_patient_once_an_arm_with_a_curve_that_ends_in_the_risk(fits, predictions):
-    assert predictions.groupby("arm")["patient"].agg(["size", "nunique"]).eq(120).all(axis=None)
-    assert set(predictions["arm"]) == set(ARMS)
-    times = np.array(fits["arms"]["volume"]["times"])
+def test_predictions_when_fitted_then_every_patient_once_an_feature_set_with_a_curve_that_ends_in_the_risk(
+    fits, predictions
+):
+    assert predictions.groupby("feature_set")["patient"].agg(["size", "nunique"]).eq(120).all(axis=None)
+    assert set(predictions["feature_set"]) == set(FEATURE_SETS)
+    times = np.array(fits["feature_sets"]["volume"]["times"])
     assert times[-1] == HORIZON
     curves = np.stack(predictions["cif_dm"])
     assert curves.shape[1] == len(times)
@@ -50,28 +52,28 @@ def test_predictions_when_fitted_then_every_patient_once_an_arm_with_a_curve_tha
 def test_fits_when_written_then_cuts_come_with_the_horizon_and_counts_hold_the_lost(run, fits):
     rows = Folds.of(run.folds, FOLD[0]).with_followup().outer(FOLD[1])
     time, event = rows.time[rows.train], rows.event[rows.train]
-    assert fits["headline"] == "clinical:staging"
+    assert fits["primary"] == "clinical:staging"
     first = run.folds["repeat"].eq(0)
     assert fits["rows"]["train"] == len(time) == (first & run.folds["fold"].ne(0)).sum()
     assert fits["rows"]["lost_before_horizon"] == np.sum((event == 0) & (time < HORIZON)) > 0
-    for arm in fits["arms"].values():
-        assert HORIZON in arm["cuts"]
-        assert set(arm["cuts"]) - {HORIZON} <= set(time[event == 1])
-        assert arm["penalty"] in (2.0, 20.0)
-    assert fits["arms"]["volume"]["columns"] == ["volume_tumor_mm3"]
+    for feature_set in fits["feature_sets"].values():
+        assert HORIZON in feature_set["cuts"]
+        assert set(feature_set["cuts"]) - {HORIZON} <= set(time[event == 1])
+        assert feature_set["penalty"] in (2.0, 20.0)
+    assert fits["feature_sets"]["volume"]["columns"] == ["volume_tumor_mm3"]
 
 
 def test_thresholds_when_written_then_thirds_of_the_inner_predictions(fits, predictions):
-    inner = predictions[(predictions["part"] == "inner") & (predictions["arm"] == "volume")]["risk"]
-    thresholds = fits["arms"]["volume"]["thresholds"]
+    inner = predictions[(predictions["part"] == "inner") & (predictions["feature_set"] == "volume")]["risk"]
+    thresholds = fits["feature_sets"]["volume"]["thresholds"]
     shares = [float((inner >= limit).mean()) for limit in thresholds]
     assert shares == pytest.approx([2 / 3, 1 / 3], abs=0.02)
 
 
-def test_risk_when_it_follows_volume_then_the_hazard_head_of_every_fit_finds_it(tmp_path):
+def test_risk_when_it_follows_volume_then_the_hazard_classifier_of_every_fit_finds_it(tmp_path):
     run = draw(tmp_path, n=400).train([FOLD])
     predictions = pd.read_parquet(run.model(*FOLD, "predictions.parquet"))
-    rows = predictions[predictions["arm"] == "volume"]
+    rows = predictions[predictions["feature_set"] == "volume"]
     fold = run.folds[run.folds["repeat"] == FOLD[0]].set_index("patient")["fold"]
     volume = run.volume.set_index("patient")["volume_tumor_mm3"]
     # One model scores the rows of one fold: risks of different folds are on scales of their own.
@@ -81,19 +83,19 @@ def test_risk_when_it_follows_volume_then_the_hazard_head_of_every_fit_finds_it(
     assert min(ranked) > 0.9
 
 
-def test_heads_when_read_from_their_files_then_the_same_predictions(run, fits, predictions):
+def test_classifiers_when_read_from_their_files_then_the_same_predictions(run, fits, predictions):
     rows = Folds.of(run.folds, FOLD[0]).with_followup().outer(FOLD[1])
     sources = load_sources(rows.patients, run.files, SETS)
-    for name in fits["arms"]:
-        head = SavedHazard(run.model(*FOLD, "models"), name)
-        tables = {block: sources.table(block, rows.final)[0][rows.test] for block in head.encoders}
-        metastasis = head.metastasis(tables)
-        expected = predictions[(predictions["arm"] == name) & (predictions["part"] == "test")]["risk"]
-        assert metastasis[:, head.cuts.index(head.horizon)] == pytest.approx(expected.to_numpy())
+    for name in fits["feature_sets"]:
+        classifier = SavedHazard(run.model(*FOLD, "models"), name)
+        tables = {block: sources.table(block, rows.final)[0][rows.test] for block in classifier.encoders}
+        metastasis = classifier.metastasis(tables)
+        expected = predictions[(predictions["feature_set"] == name) & (predictions["part"] == "test")]["risk"]
+        assert metastasis[:, classifier.cuts.index(classifier.horizon)] == pytest.approx(expected.to_numpy())
 
 
 def test_models_when_written_then_named_for_any_file_system_and_no_pickle(run):
-    assert len(files(run)) == 2 * len(ARMS)
+    assert len(files(run)) == 2 * len(FEATURE_SETS)
     assert all(re.fullmatch(r"[\w+=]+\.(safetensors|json)", name) for name in files(run))
 
 
@@ -104,7 +106,7 @@ def test_fold_when_run_again_then_the_same_bytes(run, tmp_path):
         assert again.model(*FOLD, name).read_bytes() == run.model(*FOLD, name).read_bytes()
 
 
-def test_fold_when_test_rows_are_corrupted_then_heads_cuts_and_thresholds_stay(run, tmp_path):
+def test_fold_when_test_rows_are_corrupted_then_classifiers_cuts_and_thresholds_stay(run, tmp_path):
     other = draw(tmp_path)
     rng = np.random.default_rng(99)
     spoilt = other.folds["fold"] == FOLD[1]
@@ -143,7 +145,7 @@ def test_fold_when_rows_of_another_fold_are_corrupted_then_the_fit_without_them_
     found = []
     for each in (one, other):
         table = pd.read_parquet(each.model(*FOLD, "predictions.parquet"))
-        rows = table[(table["arm"] == "volume") & table["patient"].isin(spoilt)]
+        rows = table[(table["feature_set"] == "volume") & table["patient"].isin(spoilt)]
         found.append(rows.set_index("patient")["risk"])
     assert np.array_equal(*found)
 
@@ -157,25 +159,25 @@ def test_fold_when_rows_are_lost_before_the_horizon_then_they_are_learnt_from(ru
     assert files(other) != files(run)
 
 
-def test_fold_when_an_arm_is_asked_for_then_fitted_as_beside_the_others(run, tmp_path):
+def test_fold_when_an_feature_set_is_asked_for_then_fitted_as_beside_the_others(run, tmp_path):
     other = draw(tmp_path)
-    other.settings = {**other.settings, "arms": ["volume"]}
+    other.settings = {**other.settings, "feature_sets": ["volume"]}
     other.train([FOLD])
     assert list(files(other)) == ["volume.json", "volume.safetensors"]
     assert files(other)["volume.safetensors"] == files(run)["volume.safetensors"]
 
 
-def test_fold_when_an_arm_cannot_be_made_then_the_user_is_told(tmp_path):
+def test_fold_when_an_feature_set_cannot_be_made_then_the_user_is_told(tmp_path):
     other = draw(tmp_path)
-    other.settings = {**other.settings, "arms": ["radiomics"]}
-    with pytest.raises(UserError, match="the arm 'radiomics' needs radiomics"):
+    other.settings = {**other.settings, "feature_sets": ["radiomics"]}
+    with pytest.raises(UserError, match="the feature set 'radiomics' needs radiomics"):
         other.train([FOLD])
 
 
 def test_fold_when_there_are_no_deaths_then_risks_and_next_to_no_risk_of_death(tmp_path):
     run = draw(tmp_path)
     run.folds.loc[run.folds["event"] == 2, "event"] = 0
-    run.settings = {**run.settings, "arms": ["volume"]}
+    run.settings = {**run.settings, "feature_sets": ["volume"]}
     run.train([FOLD])
     table = pd.read_parquet(run.model(*FOLD, "predictions.parquet"))
     assert table["risk"].between(0.01, 0.99).all()

@@ -92,12 +92,12 @@ def test_networks_when_rows_are_more_than_a_batch_then_they_train_too(data):
     assert np.isfinite(negative_log_likelihood(fitted.hazards(data[0]), data[1])).all()
 
 
-def test_head_when_saved_then_its_files_give_the_same_predictions(model, data, tmp_path):
+def test_classifier_when_saved_then_its_files_give_the_same_predictions(model, data, tmp_path):
     table = pd.DataFrame(data[0][0], columns=list("abcde"))
     encoder = fit_encoder(table, dict.fromkeys(table, "numeric"), 1)
     fitted = fit_hazards([encoder.transform(table)], data[1], CUTS, [2.0], SMALL, seed=2)
-    head = FittedHazard("clinical:paper", {"clinical:paper": encoder}, fitted, CUTS, 250.0, (0.2, 0.4))
-    save_hazard(tmp_path, head)
+    classifier = FittedHazard("clinical:paper", {"clinical:paper": encoder}, fitted, CUTS, 250.0, (0.2, 0.4))
+    save_hazard(tmp_path, classifier)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clinical=paper.json", "clinical=paper.safetensors"]
     saved = SavedHazard(tmp_path, "clinical:paper")
     expected = incidence(fitted.hazards([encoder.transform(table)])[0])[0]

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from bundle_run import HEADLINE, fitted, freeze_run, member_files
+from bundle_run import PRIMARY, fitted, freeze_run, member_files
 from safetensors import safe_open
 
 from metaswin.config.prediction import BundleSettings
@@ -44,12 +44,12 @@ def test_bundle_when_frozen_twice_then_the_bytes_are_equal(frozen, tmp_path):
     assert (tmp_path / "bundle.zip").read_bytes() == (frozen.bundle.parent / "bundle.zip").read_bytes()
 
 
-def test_bundle_when_read_then_it_knows_its_arms_its_members_and_who_was_there(frozen):
+def test_bundle_when_read_then_it_knows_its_feature_sets_its_members_and_who_was_there(frozen):
     bundle = frozen.read()
-    arms = bundle.arms("dm")
-    assert arms[0].name == HEADLINE
-    assert {arm.name for arm in arms} >= {"clinical:paper", "radiomics", "peri_radiomics"}
-    assert not {"volume", "clinical:staging"} & {arm.name for arm in arms}
+    feature_sets = bundle.feature_sets("dm")
+    assert feature_sets[0].name == PRIMARY
+    assert {feature_set.name for feature_set in feature_sets} >= {"clinical:paper", "radiomics", "peri_radiomics"}
+    assert not {"volume", "clinical:staging"} & {feature_set.name for feature_set in feature_sets}
     assert bundle.members("dm") == [(1, 0)]
     assert bundle.folds_of("dm", "P000") == [1, 0]
     assert bundle.folds_of("dm", "P999") is None
@@ -86,14 +86,19 @@ def test_reference_when_test_rows_are_corrupted_then_it_stays_byte_by_byte(froze
     run.features.loc[run.features["patient"].isin(patients), "original_firstorder_F0"] = -1e6
     run.folds.loc[run.test, "label"] = 1
     again = freeze_run(run, tmp_path)
-    for name in ("reference.safetensors", "selection.json", f"arms/{HEADLINE}.json", f"arms/{HEADLINE}.safetensors"):
+    for name in (
+        "reference.safetensors",
+        "selection.json",
+        f"feature_sets/{PRIMARY}.json",
+        f"feature_sets/{PRIMARY}.safetensors",
+    ):
         path = f"dm/r1-f0/{name}"
         assert (again.bundle / path).read_bytes() == (frozen.bundle / path).read_bytes(), path
     scores = [json.loads((one.bundle / "dm/scores.json").read_text()) for one in (again, frozen)]
     assert scores[0] == scores[1]
 
 
-def test_member_when_the_arm_gives_other_predictions_than_the_fold_then_it_is_not_frozen(frozen, tmp_path):
+def test_member_when_the_feature_set_gives_other_predictions_than_the_fold_then_it_is_not_frozen(frozen, tmp_path):
     run, bundle = frozen.run, frozen.read()
     predictions = read_table(run.output("predictions.parquet"))
     predictions["probability"] = np.minimum(predictions["probability"] + 1e-3, 1)
@@ -101,6 +106,6 @@ def test_member_when_the_arm_gives_other_predictions_than_the_fold_then_it_is_no
     files = MemberFiles(**member_files(run) | {"predictions": str(tmp_path / "other.parquet")})
     with pytest.raises(RuntimeError, match="other predictions"):
         freeze_member(
-            tmp_path / "m", files, run.folds, (1, 0), run.path("clinical"), None, run.sets, bundle.arms("dm"),
+            tmp_path / "m", files, run.folds, (1, 0), run.path("clinical"), None, run.sets, bundle.feature_sets("dm"),
             BundleSettings(), 3,
         )  # fmt: skip

@@ -15,7 +15,7 @@ def sealed(tmp_path):
     folder = tmp_path / "bundle"
     (folder / "dm/r0-f0").mkdir(parents=True)
     (folder / "bundle.json").write_text("{}")
-    (folder / "dm/r0-f0/arm.safetensors").write_bytes(b"\x00\x01\x02")
+    (folder / "dm/r0-f0/feature_set.safetensors").write_bytes(b"\x00\x01\x02")
     write_manifest(folder)
     return folder
 
@@ -25,7 +25,7 @@ def test_bundle_when_untouched_then_nothing_is_wrong(sealed):
 
 
 def test_bundle_when_every_file_is_touched_in_turn_then_it_is_named(sealed):
-    for name in ("bundle.json", "dm/r0-f0/arm.safetensors"):
+    for name in ("bundle.json", "dm/r0-f0/feature_set.safetensors"):
         path = sealed / name
         before = path.read_bytes()
         path.write_bytes(before[:-1] + b"\xff")

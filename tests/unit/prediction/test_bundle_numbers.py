@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaswin.features.encoder import LIMIT, fit_encoder
-from metaswin.prediction.bundle import BundledArm, bundled_arms, held_out, id_hash, make_key, stand_in, training_folds
+from metaswin.prediction.bundle import (
+    BundledFeatureSet,
+    bundled_feature_sets,
+    held_out,
+    id_hash,
+    make_key,
+    stand_in,
+    training_folds,
+)
 from metaswin.prediction.facts import outward, seen
 from metaswin.prediction.placing import cross_fitted, fit_distance, group, percentile, placing
 
@@ -96,7 +104,7 @@ def test_seen_when_values_are_missing_then_they_count_for_nothing():
 
 def test_cross_fitted_when_a_patient_is_tested_in_one_member_then_it_is_the_mean_over_the_others():
     def member(a, b, c, part_of_c):
-        rows = {"patient": ["A", "B", "C"], "arm": "all", "head": "network", "probability": [a, b, c]}
+        rows = {"patient": ["A", "B", "C"], "feature_set": "all", "classifier": "network", "probability": [a, b, c]}
         return pd.DataFrame({**rows, "part": ["inner", "inner", part_of_c]})
 
     scores = cross_fitted([member(0.2, 0.4, 0.9, "test"), member(0.4, 0.4, 0.6, "inner")], "all", "network")
@@ -155,17 +163,23 @@ BLOCKS = {
 }
 
 
-def test_arms_when_ordered_then_the_headline_is_first_then_more_blocks_then_the_better_inner_auc():
+def test_feature_sets_when_ordered_then_the_primary_is_first_then_more_blocks_then_the_better_inner_auc():
     inner = dict.fromkeys(BLOCKS, 0.5) | {"clinical+deep": 0.7, "deep": None}
-    arms = bundled_arms("all", BLOCKS, inner)
-    assert [arm.name for arm in arms] == ["all", "clinical+deep", "clinical+radiomics", "clinical:a", "deep"]
-    assert [arm.deep for arm in arms] == [True, True, False, False, True]
-    assert BundledArm.from_json(arms[0].as_json()) == arms[0]
+    feature_sets = bundled_feature_sets("all", BLOCKS, inner)
+    assert [feature_set.name for feature_set in feature_sets] == [
+        "all",
+        "clinical+deep",
+        "clinical+radiomics",
+        "clinical:a",
+        "deep",
+    ]
+    assert [feature_set.deep for feature_set in feature_sets] == [True, True, False, False, True]
+    assert BundledFeatureSet.from_json(feature_sets[0].as_json()) == feature_sets[0]
 
 
-def test_stand_in_when_a_modality_is_missing_then_it_is_the_first_arm_without_it():
-    arms = bundled_arms("all", BLOCKS, dict.fromkeys(BLOCKS, 0.5))
-    assert stand_in(arms, {"clinical:a", "radiomics", "deep", "volume"}).name == "all"
-    assert stand_in(arms, {"clinical:a", "radiomics"}).name == "clinical+radiomics"
-    assert stand_in(arms, {"deep"}).name == "deep"
-    assert stand_in(arms, {"radiomics"}) is None
+def test_stand_in_when_a_modality_is_missing_then_it_is_the_first_feature_set_without_it():
+    feature_sets = bundled_feature_sets("all", BLOCKS, dict.fromkeys(BLOCKS, 0.5))
+    assert stand_in(feature_sets, {"clinical:a", "radiomics", "deep", "volume"}).name == "all"
+    assert stand_in(feature_sets, {"clinical:a", "radiomics"}).name == "clinical+radiomics"
+    assert stand_in(feature_sets, {"deep"}).name == "deep"
+    assert stand_in(feature_sets, {"radiomics"}) is None

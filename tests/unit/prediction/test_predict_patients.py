@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from bundle_run import HEADLINE, NewPatients, blank_clinical, fitted, freeze_run, without_feature
+from bundle_run import PRIMARY, NewPatients, blank_clinical, fitted, freeze_run, without_feature
 from fusion_run import FEATURES
 from scipy.special import logit
 
@@ -41,10 +41,12 @@ def renamed(frozen, tmp_path_factory):
 def test_member_when_it_predicts_its_held_out_patients_then_they_equal_the_run(frozen, member):
     folder, table = member
     run = frozen.fold_predictions()
-    own = read_table(folder / "members.parquet").merge(run, on=["patient", "arm", "head"], suffixes=("", "_run"))
+    own = read_table(folder / "members.parquet").merge(
+        run, on=["patient", "feature_set", "classifier"], suffixes=("", "_run")
+    )
     assert len(own) == len(run) == 2 * len(frozen.test)
     np.testing.assert_allclose(own["probability"], own["probability_run"], atol=1e-9)
-    network = run[run["head"] == "network"].set_index("patient")["probability"]
+    network = run[run["classifier"] == "network"].set_index("patient")["probability"]
     np.testing.assert_allclose(table["risk"], network[table.index], atol=1e-9)
     assert (table["training_cohort"] == "held out by this member").all()
     assert table["spread_low"].isna().all()
@@ -58,7 +60,9 @@ def test_member_when_the_run_was_harmonised_then_its_held_out_patients_equal_the
     assert not np.allclose(table, raw[table.index], equal_nan=True)
     NewPatients.of(frozen.run, frozen.test).predict(frozen, tmp_path / "new", "1,0")
     run = frozen.fold_predictions()
-    own = read_table(tmp_path / "new/members.parquet").merge(run, on=["patient", "arm", "head"], suffixes=("", "_run"))
+    own = read_table(tmp_path / "new/members.parquet").merge(
+        run, on=["patient", "feature_set", "classifier"], suffixes=("", "_run")
+    )
     assert len(own) == len(run) == 2 * len(frozen.test)
     np.testing.assert_allclose(own["probability"], own["probability_run"], atol=1e-9)
 
@@ -91,12 +95,12 @@ def test_contributions_when_added_up_then_they_lead_from_the_average_patient_to_
 
 
 @pytest.mark.parametrize("patient", ["N1"])
-def test_modality_when_clinical_is_missing_then_the_arm_without_it_predicts_and_it_is_said(
+def test_modality_when_clinical_is_missing_then_the_feature_set_without_it_predicts_and_it_is_said(
     frozen, renamed, tmp_path, patient
 ):
     lacking = NewPatients(blank_clinical(renamed.clinical, patient), renamed.features, renamed.used)
     table, before = lacking.predict(frozen, tmp_path / "a"), renamed.predict(frozen, tmp_path / "b")
-    assert table.loc[patient, "arm"] == "radiomics+peri_radiomics"
+    assert table.loc[patient, "feature_set"] == "radiomics+peri_radiomics"
     assert table.loc[patient, "missing"] == "clinical"
     assert (
         "clinical missing: predicted by the models of radiomics+peri_radiomics instead"
@@ -113,7 +117,7 @@ def test_modality_when_all_is_missing_then_the_patient_is_not_predicted(frozen, 
     )
     table = lacking.predict(frozen, tmp_path)
     assert np.isnan(table.loc["N1", "risk"])
-    assert "no arm of the bundle" in table.loc["N1", "why"]
+    assert "no feature set of the bundle" in table.loc["N1", "why"]
     assert table.loc["N2", "why"] == ""
 
 
@@ -126,10 +130,10 @@ def test_values_when_missing_then_they_take_the_training_median_and_are_listed(f
     table = lacking.predict(frozen, tmp_path / "ensemble")
     assert table.loc["N1", "assumed"] == "age (the training median)"
     assert f"tumor__{FEATURES[0]} (the training median)" in table.loc["N2", "assumed"]
-    assert (table.loc["N3", "missing"], table.loc["N3", "arm"]) == ("peri_radiomics", "clinical+radiomics")
-    # A single member does as the run did: the headline, with what is missing filled.
+    assert (table.loc["N3", "missing"], table.loc["N3", "feature_set"]) == ("peri_radiomics", "clinical+radiomics")
+    # A single member does as the run did: the primary model, with what is missing filled.
     alone = lacking.predict(frozen, tmp_path / "member", "1,0")
-    assert alone.loc["N3", "arm"] == HEADLINE
+    assert alone.loc["N3", "feature_set"] == PRIMARY
     assert "ring_0_10mm (the training medians of its features)" in alone.loc["N3", "assumed"]
 
 

@@ -102,7 +102,7 @@ class Told:
 
     def __init__(self, endpoint):
         internal = {"all": {name: {"value": 0.7, "low": 0.6, "high": 0.8, "why": ""} for name in ("auc", "brier")}}
-        facts = {"settings": endpoint, "headline": "all", "internal": internal, "patients": 60, "events": 20}
+        facts = {"settings": endpoint, "primary": "all", "internal": internal, "patients": 60, "events": 20}
         self.endpoints = {"dm": facts}
 
 
@@ -116,7 +116,7 @@ def predictions(folder, rows):
 
 def test_validation_when_written_then_training_patients_are_left_out_and_the_page_has_both_figures(tmp_path):
     rows = [
-        {"patient": f"N{i}", "risk": i / 10, "training_cohort": "not in the training cohort", "headline": i != 3,
+        {"patient": f"N{i}", "risk": i / 10, "training_cohort": "not in the training cohort", "primary": i != 3,
          "unlike_training": i == 4} for i in range(1, 9)
     ]  # fmt: skip
     rows += [{"patient": "T1", "risk": 0.5, "training_cohort": "was in the training cohort"}]
@@ -127,7 +127,7 @@ def test_validation_when_written_then_training_patients_are_left_out_and_the_pag
     page = validate(Told({"column": "dm"}), tmp_path, tmp_path / "outcomes.csv", {}).read_text()
     metrics = pd.read_csv(tmp_path / "results/validation/metrics.csv")
     auc = metrics[metrics["metric"] == "auc"].set_index("set")["value"]
-    assert auc.to_dict() == {"everybody predicted": 1.0, "predicted by the headline arm": 1.0}
+    assert auc.to_dict() == {"everybody predicted": 1.0, "predicted by the primary feature set": 1.0}
     for words in (
         "1 were in the training cohort; 1 were not predicted; 1 have no outcome",
         "7 patients, 3 events",

@@ -100,7 +100,7 @@ def test_volumes_are_in_cubic_centimetres(rows):
     assert rows["Tumour volume (cm³)", ""].cells["event"] == "1.50 [1.25, 1.75]"
 
 
-def test_each_patient_counts_once_whatever_the_number_of_arms(rows):
+def test_each_patient_counts_once_whatever_the_number_of_feature_sets(rows):
     assert rows["site", "Oral"].cells["all"] == "1 (20%)"
 
 

@@ -77,7 +77,7 @@ def test_swatch_has_the_dashes_of_its_curve():
 
 
 def forest(*rows) -> Forest:
-    return Forest("arms-dm", "AUC", "AUC", (0.4, 0.9), list(rows), 0.5)
+    return Forest("feature_sets-dm", "AUC", "AUC", (0.4, 0.9), list(rows), 0.5)
 
 
 def test_track_puts_estimate_and_interval_on_the_scale():
@@ -91,7 +91,7 @@ def test_track_without_a_value_has_no_marker():
     assert "<circle" not in track_svg(forest(ForestRow("A", "", None, why="no events")), 0)
 
 
-def test_track_draws_the_other_head_hollow():
+def test_track_draws_the_other_classifier_hollow():
     svg = track_svg(forest(ForestRow("A", "", 0.65, 0.4, 0.9, second=(0.6, 0.5, 0.7))), 0)
     assert svg.count("<circle") == 2
     assert svg.count('fill="#fff"') == 1
@@ -122,7 +122,7 @@ def test_files_of_a_chart_are_the_same_bytes_again(tmp_path):
             forest(ForestRow("A", "g", 0.6, 0.5, 0.7, second=(0.5, None, None)), ForestRow("B", "g", None)),
             tmp_path / folder,
         )
-    for name in ("roc-dm.svg", "roc-dm.pdf", "arms-dm.svg", "arms-dm.pdf"):
+    for name in ("roc-dm.svg", "roc-dm.pdf", "feature_sets-dm.svg", "feature_sets-dm.pdf"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -136,7 +136,7 @@ def test_file_of_a_chart_draws_only_what_is_shown(tmp_path):
 def test_file_of_a_forest_says_names_numbers_and_what_is_missing(tmp_path):
     rows = ForestRow("A & B", "Alone", 0.65, 0.4, 0.9), ForestRow("C", "Alone", 0.7), ForestRow("D", "Alone", None)
     write_figure(forest(*rows), tmp_path)
-    svg = (tmp_path / "arms-dm.svg").read_text()
+    svg = (tmp_path / "feature_sets-dm.svg").read_text()
     said = re.findall(r">([^<>]+)</text>", svg)
     assert said[:7] == ["Alone", "A &amp; B", "0.650 (0.400 to 0.900)", "C", "0.700", "D", "not estimable"]
     assert svg.count("<circle") == 2

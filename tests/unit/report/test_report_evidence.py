@@ -22,7 +22,7 @@ from metaswin.report.evidence import (
     optimism_rows,
     sample_size_rows,
 )
-from metaswin.report.figures import arms_forest
+from metaswin.report.figures import feature_sets_forest
 from metaswin.report.survival import incidence_chart, kaplan_meier_chart
 
 PLAN = Plan(patients=60, endpoints={"dm": 900.0}, k=3)
@@ -118,23 +118,43 @@ def test_selection_and_stability_are_those_of_the_final_fits(run, tmp_path):
 def endpoint(**tables) -> Endpoint:
     facts = {
         "name": "dm",
-        "headline": "clinical+radiomics",
+        "primary": "clinical+radiomics",
         "modalities": ["clinical", "radiomics"],
         "deaths": "nonevent",
     }
     facts |= {"weighting": "known", "horizon_days": 730.5}
     rows = [
-        {"arm": arm, "head": head, "auc": auc, "auc_low": auc - 0.1, "auc_high": auc + 0.1, "auc_why": ""}
-        for arm, auc in (("clinical+radiomics", 0.7), ("clinical:paper", 0.65), ("radiomics", 0.6), ("volume", 0.62))
-        for head in ("network", "logistic")
+        {
+            "feature_set": feature_set,
+            "classifier": classifier,
+            "auc": auc,
+            "auc_low": auc - 0.1,
+            "auc_high": auc + 0.1,
+            "auc_why": "",
+        }
+        for feature_set, auc in (
+            ("clinical+radiomics", 0.7),
+            ("clinical:paper", 0.65),
+            ("radiomics", 0.6),
+            ("volume", 0.62),
+        )
+        for classifier in ("network", "logistic")
     ]
     summary = pd.DataFrame(rows)
     tables = {"summary": summary, "comparisons": pd.DataFrame({"metric": []}), **tables}
     return Endpoint(facts, {}, 0.95, tables, pd.DataFrame(), [], "clinical:paper")
 
 
-def control(name: str, arm: str, auc: float, **more) -> dict:
-    row = {"control": name, "arm": arm, "head": "network", "auc": auc, "auc_low": auc, "auc_high": auc, "auc_why": ""}
+def control(name: str, feature_set: str, auc: float, **more) -> dict:
+    row = {
+        "control": name,
+        "feature_set": feature_set,
+        "classifier": "network",
+        "auc": auc,
+        "auc_low": auc,
+        "auc_high": auc,
+        "auc_why": "",
+    }
     row |= {"as_is": 0.7, "difference": 0.7 - auc, "difference_low": -0.1, "difference_high": 0.1, "difference_why": ""}
     return {**row, "p": np.nan, "n": np.nan, "refit": np.nan, "note": "refitted", **more}
 
@@ -142,18 +162,18 @@ def control(name: str, arm: str, auc: float, **more) -> dict:
 CONTROLS = pd.DataFrame(
     [
         control("leaky", "radiomics", 0.8),
-        control("permuted", "radiomics", 0.5, head="logistic", p=0.004, n=200.0, refit=0.68),
+        control("permuted", "radiomics", 0.5, classifier="logistic", p=0.004, n=200.0, refit=0.68),
         control("shuffled", "radiomics", 0.59),
-        control("shuffled", "radiomics", 0.1, head="logistic"),
+        control("shuffled", "radiomics", 0.1, classifier="logistic"),
     ]
 )
 
 
-def test_controls_come_in_order_each_arm_once_with_the_answering_head_where_there_is_one():
+def test_controls_come_in_order_each_feature_set_once_with_the_answering_classifier_where_there_is_one():
     rows = control_table(endpoint(controls=CONTROLS))
     assert [row["control"] for row in rows] == ["shuffled", "permuted", "leaky"]
     assert [row["auc"].value for row in rows] == [0.59, 0.5, 0.8]
-    assert [row["head"] for row in rows] == ["", "Logistic regression", ""]
+    assert [row["classifier"] for row in rows] == ["", "Logistic regression", ""]
     assert [row["wrong"] for row in rows] == [False, False, True]
     assert [row["p"] for row in rows] == ["–", "0.004", "–"]
     assert (rows[1]["n"], rows[1]["refit"].text) == (200, "0.680")
@@ -170,29 +190,45 @@ def test_control_that_was_left_out_is_no_row_but_a_reason():
     assert set(not_made(endpoint())) == {"shuffled", "permuted", "leaky"}
 
 
-def test_forest_holds_every_arm_once_with_its_other_head_and_the_controls_below():
-    forest = arms_forest(endpoint(controls=CONTROLS))
+def test_forest_holds_every_feature_set_once_with_its_other_classifier_and_the_controls_below():
+    forest = feature_sets_forest(endpoint(controls=CONTROLS))
     named = [(row.group, row.label) for row in forest.rows]
-    assert named[0] == ("Headline", "Clinical + radiomics")
+    assert named[0] == ("Primary", "Clinical + radiomics")
     assert [label for group, label in named if group == "Controls"] == ["Tumour volume"]
     assert len([row for row in forest.rows if row.second]) == 4
     assert [row.value for row in forest.rows[-3:]] == [0.59, 0.5, 0.8]
     assert forest.x_range == (0.4, 0.8)
 
 
-def test_forest_when_a_modality_is_not_in_the_headline_then_its_arm_stands_among_those_alone():
+def test_forest_when_a_modality_is_not_in_the_primary_then_its_feature_set_stands_among_those_alone():
     rows = [
-        {"arm": arm, "head": "network", "auc": 0.6, "auc_low": 0.5, "auc_high": 0.7, "auc_why": ""}
-        for arm in ("clinical+radiomics", "clinical:paper", "radiomics", "anatomy", "radiomics+anatomy", "volume")
+        {
+            "feature_set": feature_set,
+            "classifier": "network",
+            "auc": 0.6,
+            "auc_low": 0.5,
+            "auc_high": 0.7,
+            "auc_why": "",
+        }
+        for feature_set in (
+            "clinical+radiomics",
+            "clinical:paper",
+            "radiomics",
+            "anatomy",
+            "radiomics+anatomy",
+            "volume",
+        )
     ]
-    forest = arms_forest(endpoint(summary=pd.DataFrame(rows)))
+    forest = feature_sets_forest(endpoint(summary=pd.DataFrame(rows)))
     groups = [row.group for row in forest.rows]
-    assert groups == ["Headline", *["Modalities alone"] * 3, "Joined", "Controls"]
+    assert groups == ["Primary", *["Modalities alone"] * 3, "Joined", "Controls"]
 
 
 def test_permutations_are_counted_and_the_real_outcome_is_the_one_refitted_alike():
     auc = [0.66, 0.49, 0.5, 0.51, 0.62]
-    rows = pd.DataFrame({"arm": "clinical+radiomics", "head": "logistic", "permutation": range(5), "auc": auc})
+    rows = pd.DataFrame(
+        {"feature_set": "clinical+radiomics", "classifier": "logistic", "permutation": range(5), "auc": auc}
+    )
     chart = permutation_chart(endpoint(permutations=rows))
     columns, real = chart.series
     assert sum(columns.y) == 4
@@ -203,16 +239,16 @@ def test_permutations_are_counted_and_the_real_outcome_is_the_one_refitted_alike
 
 
 def test_permutations_that_were_not_run_have_no_curve():
-    table = pd.DataFrame({"arm": [], "head": [], "permutation": [], "auc": []})
+    table = pd.DataFrame({"feature_set": [], "classifier": [], "permutation": [], "auc": []})
     assert permutation_chart(endpoint(permutations=table)).series == []
 
 
 def test_optimism_is_the_mean_over_folds_and_shows_the_deep_score_alone():
     rows = [
-        {"arm": "radiomics", "head": "network", "auc_train": 0.9, "auc_inner": 0.6, "auc_test": 0.7},
-        {"arm": "radiomics", "head": "network", "auc_train": 0.7, "auc_inner": 0.6, "auc_test": 0.5},
-        {"arm": "radiomics", "head": "logistic", "auc_train": 0.1, "auc_inner": 0.1, "auc_test": 0.1},
-        {"arm": "deep_score", "head": "swin", "auc_train": 1.0, "auc_inner": 0.6, "auc_test": np.nan},
+        {"feature_set": "radiomics", "classifier": "network", "auc_train": 0.9, "auc_inner": 0.6, "auc_test": 0.7},
+        {"feature_set": "radiomics", "classifier": "network", "auc_train": 0.7, "auc_inner": 0.6, "auc_test": 0.5},
+        {"feature_set": "radiomics", "classifier": "logistic", "auc_train": 0.1, "auc_inner": 0.1, "auc_test": 0.1},
+        {"feature_set": "deep_score", "classifier": "swin", "auc_train": 1.0, "auc_inner": 0.6, "auc_test": np.nan},
     ]
     first, second = optimism_rows(endpoint(optimism=pd.DataFrame(rows)))
     assert first["auc_train"].value == pytest.approx(0.8)
@@ -222,7 +258,7 @@ def test_optimism_is_the_mean_over_folds_and_shows_the_deep_score_alone():
 
 
 def test_deep_scores_that_saw_their_rows_are_called_optimistic():
-    rows = pd.DataFrame({"arm": ["deep"], "head": ["network"], "deep_score": ["in-sample"]})
+    rows = pd.DataFrame({"feature_set": ["deep"], "classifier": ["network"], "deep_score": ["in-sample"]})
     found = endpoint(optimism=rows)
     found.facts["modalities"] = ["clinical", "deep"]
     assert "optimistic" in deep_score_note(found)
@@ -234,7 +270,7 @@ def test_sample_size_tells_unmet_unknown_and_met_apart():
     found = [("events_per_parameter", 2.0, 10.0, False, ""), ("x_y", np.nan, 0.05, None, "no events")]
     found.append(("shrinkage", 0.95, 0.9, True, ""))
     rows = pd.DataFrame(found, columns=["criterion", "value", "limit", "met", "why"]).astype({"met": "boolean"})
-    shown = sample_size_rows(endpoint(sample_size=rows.assign(arm="clinical+radiomics", head="network")))
+    shown = sample_size_rows(endpoint(sample_size=rows.assign(feature_set="clinical+radiomics", classifier="network")))
     assert [row["met"] for row in shown] == [False, None, True]
     assert shown[1]["criterion"] == "x y"
     assert (shown[1]["value"], shown[1]["why"]) == ("", "no events")
@@ -264,7 +300,9 @@ def curves() -> pd.DataFrame:
     for curve in ("cif_dm", "cif_death", "km_dm_free", "km_overall"):
         for group, scale in (("all", 0.3), ("low", 0.1), ("high", 0.4)):
             part = pd.DataFrame({"time": [0.0, 365.25, 730.5], "value": [0.0, scale / 2, scale]})
-            parts.append(part.assign(curve=curve, group=group, low=np.nan, high=np.nan, arm="clinical+radiomics"))
+            parts.append(
+                part.assign(curve=curve, group=group, low=np.nan, high=np.nan, feature_set="clinical+radiomics")
+            )
     return pd.concat(parts, ignore_index=True)
 
 

@@ -60,22 +60,22 @@ def test_every_declared_file_is_there_and_no_other(made):
     assert figures == {f"{name}{ending}" for name in names for ending in (".svg", ".pdf")}
 
 
-def test_headline_number_and_interval_are_those_of_the_summary(made):
+def test_primary_number_and_interval_are_those_of_the_summary(made):
     run, page = made
     for name, horizon in run.plan.endpoints.items():
         table = read_table(run.evaluation_outputs.summary)
-        row = table[table["headline"] & (table["endpoint"] == name) & (table["head"] == "network")].iloc[0]
+        row = table[table["primary"] & (table["endpoint"] == name) & (table["classifier"] == "network")].iloc[0]
         auc = "auc_ipcw" if horizon else "auc"
         assert f"{row[auc]:.3f} (95% interval {row[f'{auc}_low']:.3f} to {row[f'{auc}_high']:.3f})" in page.text
 
 
-def test_ablation_table_holds_every_arm_and_head(made):
+def test_ablation_table_holds_every_feature_set_and_classifier(made):
     run, _ = made
     for endpoint in run.plan.endpoints:
         table = pd.read_csv(run.results / f"report/tables/ablation-{endpoint}.csv")
         summary = read_table(run.evaluation_outputs.summary).query("endpoint == @endpoint")
-        assert set(zip(table["arm"], table["head"], strict=True)) == set(
-            zip(summary["arm"], summary["head"], strict=True)
+        assert set(zip(table["feature_set"], table["classifier"], strict=True)) == set(
+            zip(summary["feature_set"], summary["classifier"], strict=True)
         )
 
 
@@ -151,11 +151,11 @@ def test_paper_is_left_out_where_a_run_has_nothing_beside_it(tmp_path):
     assert "2508.20469" not in evaluated_and_reported(draw(tmp_path, PLANS["clinical"])).text
 
 
-def test_headline_without_predictions_is_not_estimable_and_says_why(tmp_path):
+def test_primary_without_predictions_is_not_estimable_and_says_why(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     for path in run.evaluation_inputs.predictions:
         table = read_table(path)
-        table.loc[table["arm"] == "clinical:paper", "probability"] = float("nan")
+        table.loc[table["feature_set"] == "clinical:paper", "probability"] = float("nan")
         write_table(path, table)
     page = evaluated_and_reported(run)
     assert "the AUC is not estimable" in page.text

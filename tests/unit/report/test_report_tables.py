@@ -14,9 +14,9 @@ def selection(rows) -> pd.DataFrame:
 
 
 def view(**tables) -> Endpoint:
-    facts = {"name": "dm", "headline": "deep", "modalities": ["deep"], "weighting": "known", "horizon_days": None}
+    facts = {"name": "dm", "primary": "deep", "modalities": ["deep"], "weighting": "known", "horizon_days": None}
     chosen = tables.pop("selection", pd.DataFrame())
-    summary = pd.DataFrame({"arm": ["deep"], "head": ["network"]})
+    summary = pd.DataFrame({"feature_set": ["deep"], "classifier": ["network"]})
     return Endpoint(facts, {}, 0.95, {"summary": summary, **tables}, chosen, [], "clinical:paper")
 
 
@@ -52,8 +52,8 @@ def test_patient_rows_call_by_the_fold_threshold_and_leave_missing_ones_uncalled
     predictions = pd.DataFrame(
         {
             "patient": ["a", "b", "c", "a"],
-            "arm": "deep",
-            "head": "network",
+            "feature_set": "deep",
+            "classifier": "network",
             "repeat": [0, 0, 0, 1],
             "fold": [0, 0, 1, 1],
             "probability": [0.3, 0.6, np.nan, 0.9],

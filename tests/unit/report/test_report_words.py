@@ -4,7 +4,17 @@ import pandas as pd
 import pytest
 
 from metaswin.core.files import write_text
-from metaswin.core.formatting import Shown, arm_name, arm_order, count, days, listed, p_text, plain, seconds
+from metaswin.core.formatting import (
+    Shown,
+    count,
+    days,
+    feature_set_name,
+    feature_set_order,
+    listed,
+    p_text,
+    plain,
+    seconds,
+)
 from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.facts import machine, published, settings_hash, times, versions
 from metaswin.report.files import portable
@@ -12,31 +22,39 @@ from metaswin.report.methods import methods
 from metaswin.report.notes import label_rule, limits
 from metaswin.report.summary import answer, volume_statement, volume_suffices
 
-HEADLINE = "clinical+radiomics"
+PRIMARY = "clinical+radiomics"
 
 
 def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, deaths="nonevent", warnings=()) -> Endpoint:
     suffix = "_ipcw" if horizon else ""
     rows = []
-    aucs = {HEADLINE: 0.72, "radiomics": 0.6, "clinical:paper": 0.66, "clinical:staging": 0.68, "volume": 0.70}
-    for arm, auc in aucs.items():
-        row = {"arm": arm, "head": "network", "n": 500, "events": events, "nonevents": 500 - events, "unknown": 20}
-        row |= {"folds": 5, "headline": arm == HEADLINE}
+    aucs = {PRIMARY: 0.72, "radiomics": 0.6, "clinical:paper": 0.66, "clinical:staging": 0.68, "volume": 0.70}
+    for feature_set, auc in aucs.items():
+        row = {
+            "feature_set": feature_set,
+            "classifier": "network",
+            "n": 500,
+            "events": events,
+            "nonevents": 500 - events,
+            "unknown": 20,
+        }
+        row |= {"folds": 5, "primary": feature_set == PRIMARY}
         for metric in ("auc", "acc", "sen", "spe"):
             for weighting in {"", suffix}:
                 name = metric + weighting
                 row |= {name: auc, f"{name}_low": auc_low, f"{name}_high": 0.8, f"{name}_why": ""}
         rows.append(row)
     comparisons = [
-        {"head": "network", "against": arm, "against_head": "network", "metric": f"auc{suffix}", "value": 0.02,
+        {"classifier": "network", "against": feature_set, "against_classifier": "network",
+         "metric": f"auc{suffix}", "value": 0.02,
          "low": low, "high": high, "why": ""}
-        for arm in ("clinical:paper", "clinical:staging", "volume")
+        for feature_set in ("clinical:paper", "clinical:staging", "volume")
     ]  # fmt: skip
     facts = {
         "name": "dm",
         "horizon_days": horizon,
         "deaths": deaths if horizon else None,
-        "headline": HEADLINE,
+        "primary": PRIMARY,
         "weighting": "ipcw" if horizon else "known",
         "modalities": ["clinical", "radiomics"],
         "warnings": list(warnings),
@@ -50,7 +68,10 @@ def test_answer_is_three_sentences_with_the_numbers():
     assert how.startswith("With clinical variables and radiomics joined by the fusion network, the mean AUC is 0.720")
     assert "Tumour volume alone is not shown to be worse, with a mean AUC of 0.700" in against
     assert "(difference +0.020, −0.020 to +0.060)" in against
-    assert "the clinical set “staging” (the best of 2 clinical arms) is not shown to be worse, with 0.680" in against
+    assert (
+        "the clinical set “staging” (the best of 2 clinical feature sets) is not shown to be worse, with 0.680"
+        in against
+    )
     assert "500 patients with a known outcome, 150 of them with the event" in trust
 
 
@@ -58,7 +79,7 @@ def test_answer_is_three_sentences_with_the_numbers():
     ("low", "high", "verdict", "volume", "suffices"),
     [
         (0.01, 0.06, "Tumour volume alone is worse", "is better than tumour volume alone", False),
-        (-0.06, -0.01, "Tumour volume alone is better", "Tumour volume alone is better than the headline", True),
+        (-0.06, -0.01, "Tumour volume alone is better", "Tumour volume alone is better than the primary model", True),
         (-0.02, 0.06, "Tumour volume alone is not shown to be worse", "nor that they are equal", True),
         (None, None, "Tumour volume alone cannot be told apart", "cannot be compared", False),
     ],
@@ -79,7 +100,7 @@ def test_answer_when_a_set_is_named_beforehand_then_it_is_compared_not_the_best(
 
 
 def controls(**values) -> pd.DataFrame:
-    row = {"control": "shuffled", "arm": "radiomics", "head": "network", "p": float("nan"), "as_is": 0.7}
+    row = {"control": "shuffled", "feature_set": "radiomics", "classifier": "network", "p": float("nan"), "as_is": 0.7}
     return pd.DataFrame([{**row, "difference_low": -0.02, "difference_high": 0.03, **values}])
 
 
@@ -93,9 +114,9 @@ def test_trust_when_shuffled_voxels_are_not_shown_to_be_worse_then_texture_is_no
 
 def test_trust_when_a_permuted_outcome_does_as_well_then_it_says_so():
     found = endpoint()
-    found.tables["controls"] = controls(control="permuted", arm=HEADLINE, p=0.2)
+    found.tables["controls"] = controls(control="permuted", feature_set=PRIMARY, p=0.2)
     assert "not shown to be higher than with a permuted outcome" in answer(found)[2][1]
-    found.tables["controls"] = controls(control="permuted", arm=HEADLINE, p=0.005)
+    found.tables["controls"] = controls(control="permuted", feature_set=PRIMARY, p=0.005)
     assert "permuted" not in answer(found)[2][1]
 
 
@@ -177,7 +198,7 @@ def test_methods_name_the_comparisons_fixed_beforehand_and_what_else_was_run():
         family=["exploratory", "confirmatory", "confirmatory"]
     )
     found.tables["controls"] = controls(control="permuted")
-    found.tables["survival"] = pd.DataFrame({"arm": ["volume"]})
+    found.tables["survival"] = pd.DataFrame({"feature_set": ["volume"]})
     text = methods_of(found)
     assert "differences in AUC from clinical set “staging” and tumour volume, adjusted by Holm's method" in text
     assert "harmonised over manufacturer by ComBat" in text
@@ -205,7 +226,7 @@ def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
 
 
 @pytest.mark.parametrize(
-    ("arm", "name"),
+    ("feature_set", "name"),
     [
         ("clinical+deep", "Clinical + deep features"),
         ("volume", "Tumour volume"),
@@ -213,13 +234,13 @@ def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
         ("clinical:staging+deep", "Clinical set “staging” + deep features"),
     ],
 )
-def test_arm_names_are_words(arm, name):
-    assert arm_name(arm) == name
+def test_feature_set_names_are_words(feature_set, name):
+    assert feature_set_name(feature_set) == name
 
 
-def test_arms_are_ordered_from_single_modalities_to_controls():
-    arms = ["volume", "clinical:staging", "radiomics+deep", "deep", "clinical", "clinical+radiomics+deep"]
-    assert sorted(arms, key=arm_order) == [
+def test_feature_sets_are_ordered_from_single_modalities_to_controls():
+    feature_sets = ["volume", "clinical:staging", "radiomics+deep", "deep", "clinical", "clinical+radiomics+deep"]
+    assert sorted(feature_sets, key=feature_set_order) == [
         "clinical", "deep", "radiomics+deep", "clinical+radiomics+deep", "volume", "clinical:staging",
     ]  # fmt: skip
 
@@ -252,9 +273,9 @@ def test_counts_and_lists_read_as_english():
 
 
 def test_paper_numbers_belong_to_deep_alone_and_to_a_fusion_with_deep():
-    assert published("deep", HEADLINE) == {"auc": 0.715}
+    assert published("deep", PRIMARY) == {"auc": 0.715}
     assert published("clinical+deep", "clinical+deep")["spe"] == 0.758
-    assert published(HEADLINE, HEADLINE) == {}
+    assert published(PRIMARY, PRIMARY) == {}
 
 
 def test_times_sum_jobs_of_a_stage_longest_first(tmp_path):

@@ -1,4 +1,4 @@
-"""Evaluate every arm of every endpoint from the folds' test predictions."""
+"""Evaluate every feature set of every endpoint from the folds' test predictions."""
 
 from metaswin.config.evaluation import EvaluationSettings
 from metaswin.core.joblog import job

@@ -1,4 +1,4 @@
-"""Refit all table arms on some permutations of the outcome."""
+"""Refit all table feature sets on some permutations of the outcome."""
 
 from metaswin.config.cohort import FoldsSettings
 from metaswin.config.evaluation import PermutationSettings
@@ -31,7 +31,7 @@ with job(snakemake.log[0]):
             fusion=FusionSettings(**snakemake.params.fusion),
             permutation=PermutationSettings(**snakemake.params.permutation),
             seed=snakemake.params.seed,
-            headline_head=snakemake.params.headline_head,
+            primary_classifier=snakemake.params.primary_classifier,
             has_deep=snakemake.params.has_deep,
             stability=StabilitySettings(**snakemake.params.stability),
         ),

@@ -1,4 +1,4 @@
-"""Fit all arms of one outer fold."""
+"""Fit all feature sets of one outer fold."""
 
 from metaswin.cohort.fits import outer_fits
 from metaswin.cohort.folds import Place

@@ -1,4 +1,4 @@
-"""Fit the hazard head of every arm of one outer fold."""
+"""Fit the hazard model of every feature set of one outer fold."""
 
 from metaswin.cohort.fits import outer_fits
 from metaswin.cohort.folds import Place

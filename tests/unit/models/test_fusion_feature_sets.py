@@ -1,9 +1,9 @@
-"""Arms and the check of their names."""
+"""Feature sets and the check of their names."""
 
 import pytest
 
 from metaswin.config.cohort import ClinicalSettings
-from metaswin.config.feature_sets import check_arms, clinical_sets, expand_arms, headline
+from metaswin.config.feature_sets import check_feature_sets, clinical_sets, expand_feature_sets, primary_feature_set
 from metaswin.config.model import Config
 from metaswin.config.models import MODALITIES, FusionSettings
 from metaswin.core.errors import UserError
@@ -12,7 +12,7 @@ SETS = ["paper", "staging"]
 
 
 def names(settings, modalities=MODALITIES, sets=SETS, has_volume=True):
-    return [arm.name for arm in expand_arms(settings, modalities, sets, has_volume)]
+    return [feature_set.name for feature_set in expand_feature_sets(settings, modalities, sets, has_volume)]
 
 
 def config(**fusion):
@@ -56,14 +56,16 @@ def test_expand_when_two_modalities_then_all_is_their_pair():
     ]
 
 
-def test_expand_when_clinical_only_then_one_arm_a_set():
+def test_expand_when_clinical_only_then_one_feature_set_a_set():
     assert names(FusionSettings(), ["clinical"], has_volume=False) == ["clinical:paper", "clinical:staging"]
 
 
 def test_expand_when_order_and_set_differ_then_the_name_is_canonical():
-    settings = FusionSettings(arms=["deep+clinical:paper", "clinical:staging + volume", "deep+clinical", "clinical"])
-    arms = expand_arms(settings, MODALITIES, SETS, True)
-    assert [(arm.name, arm.blocks) for arm in arms] == [
+    settings = FusionSettings(
+        feature_sets=["deep+clinical:paper", "clinical:staging + volume", "deep+clinical", "clinical"]
+    )
+    feature_sets = expand_feature_sets(settings, MODALITIES, SETS, True)
+    assert [(feature_set.name, feature_set.blocks) for feature_set in feature_sets] == [
         ("clinical+deep", ("clinical:paper", "deep")),
         ("clinical:staging+volume", ("clinical:staging", "volume")),
         ("clinical:paper", ("clinical:paper",)),
@@ -79,23 +81,23 @@ def test_expand_when_order_and_set_differ_then_the_name_is_canonical():
         ("volume", "volume"),
     ],
 )
-def test_headline_when_named_then_it_is_the_arm_that_joins_the_same(wanted, found):
-    settings = FusionSettings(headline_arm=wanted)
+def test_primary_when_named_then_it_is_the_feature_set_that_joins_the_same(wanted, found):
+    settings = FusionSettings(primary_feature_set=wanted)
     modalities = ["clinical", "radiomics"]
-    arms = expand_arms(settings, modalities, SETS, True)
-    assert headline(settings, arms, modalities, SETS).name == found
+    feature_sets = expand_feature_sets(settings, modalities, SETS, True)
+    assert primary_feature_set(settings, feature_sets, modalities, SETS).name == found
 
 
-def test_headline_when_not_among_the_arms_then_the_message_lists_them():
-    settings = FusionSettings(arms=["radiomics", "volume"])
-    arms = expand_arms(settings, MODALITIES, SETS, True)
-    with pytest.raises(UserError, match=r"fusion.headline_arm: 'all' is not among .* radiomics, volume"):
-        headline(settings, arms, MODALITIES, SETS)
+def test_primary_when_not_among_the_feature_sets_then_the_message_lists_them():
+    settings = FusionSettings(feature_sets=["radiomics", "volume"])
+    feature_sets = expand_feature_sets(settings, MODALITIES, SETS, True)
+    with pytest.raises(UserError, match=r"fusion.primary_feature_set: 'all' is not among .* radiomics, volume"):
+        primary_feature_set(settings, feature_sets, MODALITIES, SETS)
 
 
 def test_expand_when_the_data_lack_a_named_modality_then_error_names_both():
     with pytest.raises(UserError, match=r"'clinical[+]deep' needs deep, but these data have clinical, volume"):
-        expand_arms(FusionSettings(arms=["clinical+deep"]), ["clinical"], SETS, True)
+        expand_feature_sets(FusionSettings(feature_sets=["clinical+deep"]), ["clinical"], SETS, True)
 
 
 def test_sets_when_none_named_then_all_baseline_columns_and_no_treatment():
@@ -104,27 +106,32 @@ def test_sets_when_none_named_then_all_baseline_columns_and_no_treatment():
 
 
 def test_check_when_defaults_then_no_message_for_any_source():
-    assert [check_arms(config(source=source)) for source in ("dicom", "nifti", "features", "clinical")] == [[]] * 4
+    assert [check_feature_sets(config(source=source)) for source in ("dicom", "nifti", "features", "clinical")] == [
+        []
+    ] * 4
 
 
 @pytest.mark.parametrize(
     ("fusion", "message"),
     [
-        ({"arms": ["radiomcs", "all"]}, "'radiomcs'; did you mean 'radiomics'?"),
-        ({"arms": ["clinical:stagng", "all"]}, "did you mean 'clinical:staging'?"),
+        ({"feature_sets": ["radiomcs", "all"]}, "'radiomcs'; did you mean 'radiomics'?"),
+        ({"feature_sets": ["clinical:stagng", "all"]}, "did you mean 'clinical:staging'?"),
         ({"clinical_set": "stageing"}, "fusion.clinical_set: there is no set 'stageing'; did you mean 'staging'?"),
-        ({"headline_arm": "clincal"}, "did you mean 'clinical'?"),
-        ({"headline_arm": "volume", "source": "clinical"}, "fusion.headline_arm: 'volume' is not among the arms"),
-        ({"arms": ["clinical+deep", "all"], "source": "clinical"}, "needs deep, but these data have clinical"),
-        ({"arms": []}, "fusion.arms: the list is empty"),
+        ({"primary_feature_set": "clincal"}, "did you mean 'clinical'?"),
+        (
+            {"primary_feature_set": "volume", "source": "clinical"},
+            "fusion.primary_feature_set: 'volume' is not among the feature sets",
+        ),
+        ({"feature_sets": ["clinical+deep", "all"], "source": "clinical"}, "needs deep, but these data have clinical"),
+        ({"feature_sets": []}, "fusion.feature_sets: the list is empty"),
         ({"modalities": ["deep"], "source": "clinical"}, "fusion.modalities: data.source clinical has clinical"),
-        ({"sets": {"a+b": ["age"]}, "headline_arm": "radiomics"}, "clinical.sets: the name 'a+b'"),
+        ({"sets": {"a+b": ["age"]}, "primary_feature_set": "radiomics"}, "clinical.sets: the name 'a+b'"),
     ],
 )
 def test_check_when_mistaken_then_the_message_says_what_to_do(fusion, message):
-    messages = check_arms(config(**fusion))
+    messages = check_feature_sets(config(**fusion))
     assert any(message in found for found in messages), messages
 
 
-def test_check_when_several_arms_are_mistaken_then_each_has_a_message():
-    assert len(check_arms(config(arms=["deap", "radiomix", "volume"]))) == 2
+def test_check_when_several_feature_sets_are_mistaken_then_each_has_a_message():
+    assert len(check_feature_sets(config(feature_sets=["deap", "radiomix", "volume"]))) == 2
