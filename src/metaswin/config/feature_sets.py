@@ -25,12 +25,12 @@ class FeatureSet:
     ----------
     name : str
         ``radiomics``, ``clinical+radiomics``, ``volume``, ``clinical:<set>``.
-    blocks : tuple of str
+    modalities : tuple of str
         ``clinical:<set>``, ``radiomics``, ``peri_radiomics``, ``deep``, ``volume``, in this order.
     """
 
     name: str
-    blocks: tuple[str, ...]
+    modalities: tuple[str, ...]
 
 
 def clinical_sets(settings: ClinicalSettings) -> dict[str, list[str]]:
@@ -74,7 +74,7 @@ def expand_feature_sets(
     """
     names = feature_set_names(settings, modalities, sets, has_volume)
     feature_sets = {
-        feature_set.blocks: feature_set
+        feature_set.modalities: feature_set
         for feature_set in (parse_feature_set(name, settings, modalities, sets, has_volume) for name in names)
     }
     return list(feature_sets.values())
@@ -90,9 +90,9 @@ def primary_feature_set(
     UserError
         If it is not among `feature_sets`.
     """
-    wanted = parse_feature_set(settings.primary_feature_set, settings, modalities, sets, has_volume=True).blocks
+    wanted = parse_feature_set(settings.primary_feature_set, settings, modalities, sets, has_volume=True).modalities
     for feature_set in feature_sets:
-        if feature_set.blocks == wanted:
+        if feature_set.modalities == wanted:
             return feature_set
     raise UserError(
         f"fusion.primary_feature_set: {settings.primary_feature_set!r} is not among the feature sets of this run; "
@@ -128,7 +128,7 @@ def parse_feature_set(
     """The feature set a name means, see `expand_feature_sets`; a `UserError` where there is no such feature set."""
     used = used_modalities(settings, modalities)
     standard = default_set(settings, sets)
-    blocks = set()
+    joined = set()
     for part in used if name.strip() == "all" else [part.strip() for part in name.split("+")]:
         known = [*MODALITIES, "volume", "all", *(CLINICAL + key for key in sets)]
         if part not in known or part == "all":
@@ -138,18 +138,18 @@ def parse_feature_set(
             raise UserError(
                 f"fusion: the feature set {name!r} needs {part}, but these data have {', '.join(have) or 'none'}"
             )
-        blocks.add(f"{CLINICAL}{standard}" if part == "clinical" else part)
-    if not blocks:
+        joined.add(f"{CLINICAL}{standard}" if part == "clinical" else part)
+    if not joined:
         raise UserError(
             f"fusion: the feature set {name!r} has no modality; fusion.modalities has none that these data have"
         )
-    ordered = tuple(sorted(blocks, key=_order))
-    short = ["clinical" if block == f"{CLINICAL}{standard}" else block for block in ordered]
+    ordered = tuple(sorted(joined, key=_order))
+    short = ["clinical" if modality == f"{CLINICAL}{standard}" else modality for modality in ordered]
     return FeatureSet("+".join(short) if len(ordered) > 1 else ordered[0], ordered)
 
 
-def _order(block: str) -> tuple[int, str]:
-    return [*MODALITIES, "volume"].index(block.split(":")[0]), block
+def _order(modality: str) -> tuple[int, str]:
+    return [*MODALITIES, "volume"].index(modality.split(":")[0]), modality
 
 
 def suggestion(word: str, known: Collection[str]) -> str:

@@ -24,19 +24,19 @@ def permutation_batches(settings: PermutationSettings) -> dict[str, list[int]]:
     return found
 
 
-def joins(config: "Config", block: str) -> bool:
+def joins(config: "Config", modality: str) -> bool:
     """Whether some feature set of a configuration uses a modality."""
-    return any(block in feature_set.blocks for feature_set in _feature_sets(config))
+    return any(modality in feature_set.modalities for feature_set in _feature_sets(config))
 
 
 def reasons(config: "Config") -> dict[str, str]:
     """Controls that this configuration cannot have → why."""
     found = {}
-    if not any(joins(config, block) for block in RADIOMICS):
+    if not any(joins(config, modality) for modality in RADIOMICS):
         found = dict.fromkeys(("leaky", "shuffled"), "no feature set uses radiomics")
     elif config.data.source not in ("dicom", "nifti"):
         found = {"shuffled": "it needs images, and these features came as a table"}
-    if not permutes_deep(config) and all("deep" in feature_set.blocks for feature_set in _feature_sets(config)):
+    if not permutes_deep(config) and all("deep" in feature_set.modalities for feature_set in _feature_sets(config)):
         found["permuted"] = (
             "every feature set uses deep scores, which controls.permutation.deep or fusion.deep_score leaves out of it"
         )

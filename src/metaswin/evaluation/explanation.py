@@ -18,7 +18,7 @@ from metaswin.evaluation.shapley import (
     column_players,
     exact_shares,
     logit_of,
-    modality_of,
+    modality_name,
     modality_players,
     sampled_shares,
 )
@@ -77,9 +77,9 @@ def explain_fold(
     rows = Folds.of(read_table(inputs.folds), repeat).outer(fold)
     sources = load_sources(rows.patients, files, sets)
     feature_set = load_feature_set(inputs.models, fits["primary"])
-    tables = {block: sources.table(block, rows.final)[0] for block in feature_set.encoders}
+    tables = {modality: sources.table(modality, rows.final)[0] for modality in feature_set.encoders}
     encoded = np.concatenate(
-        [encoder.transform(tables[block]) for block, encoder in feature_set.encoders.items()], axis=1
+        [encoder.transform(tables[modality]) for modality, encoder in feature_set.encoders.items()], axis=1
     )
     rng = np.random.default_rng([seed, repeat, fold, zlib.crc32(b"explanation")])
     background = encoded[_sampled(rows.train, settings.background, rng)]
@@ -87,7 +87,7 @@ def explain_fold(
     patients = [rows.patients[row] for row in held_out]
     _check(feature_set, encoded[held_out], patients, read_table(inputs.predictions))
 
-    values = {block: table.iloc[held_out] for block, table in tables.items()}
+    values = {modality: table.iloc[held_out] for modality, table in tables.items()}
     place = {"repeat": repeat, "fold": fold}
     of_modalities, of_features = [], []
     for name, classifier in feature_set.classifiers.items():
@@ -145,7 +145,7 @@ def _modality_table(
                     "logit": logits,
                 }
             )
-            for modality in dict.fromkeys(map(modality_of, feature_set.encoders))
+            for modality in dict.fromkeys(map(modality_name, feature_set.encoders))
         ],
         ignore_index=True,
     )
@@ -156,8 +156,8 @@ def _feature_table(
 ) -> pd.DataFrame:
     """Contribution of each column that is shown, with the patient's value or, of a category, its level."""
     columns = {
-        (modality_of(block), column.name): (column, tables[block])
-        for block, encoder in feature_set.encoders.items()
+        (modality_name(modality), column.name): (column, tables[modality])
+        for modality, encoder in feature_set.encoders.items()
         for column in encoder.columns
     }
     parts = [pd.DataFrame(_blank(0))]

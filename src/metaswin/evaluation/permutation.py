@@ -22,7 +22,7 @@ from metaswin.evaluation.permuted_folds import permuted_folds
 from metaswin.features.fit_tables import fit_table, kept_features, selections
 from metaswin.features.harmonisation import fit_harmoniser, patient_rows
 from metaswin.features.matrix import tumor_volume, wide
-from metaswin.features.modalities import Blocks, SourceFiles, Sources, load_sources
+from metaswin.features.modalities import EncodedModalities, SourceFiles, Sources, load_sources
 from metaswin.features.stability import Measured, measured, stability_table
 from metaswin.models.fusion import ThresholdRule, classifier_fits, fit_classifier
 
@@ -231,7 +231,7 @@ def table_feature_sets(study: Study, settings: Refitting) -> dict[FeatureSet, li
     return {
         feature_set: classifiers
         for feature_set, classifiers in found.items()
-        if "deep" not in feature_set.blocks or study.deep_permuted
+        if "deep" not in feature_set.modalities or study.deep_permuted
     }
 
 
@@ -248,17 +248,17 @@ def _fold_aucs(
     rows.check_both_outcomes(f"permutation {permutation}, fold {fold}")
     chosen = settings.permutation.penalty == "chosen"
     fits = rows.fits if chosen else [rows.final]
-    used = {name for feature_set in feature_sets for name in feature_set.blocks if name in study.features}
+    used = {name for feature_set in feature_sets for name in feature_set.modalities if name in study.features}
     sources = replace(
         study.sources, deep=study.deep_score(fold, permutation), tables=_tables(study, rows, fits, used, settings)
     )
-    encoded = Blocks(sources, rows, settings.fusion.category_min_rows)
+    encoded = EncodedModalities(sources, rows, settings.fusion.category_min_rows)
     table = folds.sort_values("patient")
     test = table[rows.test]
     weight = answering_weights(test, table[~rows.test], study.horizon)
     found = {}
     for feature_set, classifiers in feature_sets.items():
-        matrices = encoded.matrices(feature_set.blocks, fits)
+        matrices = encoded.matrices(feature_set.modalities, fits)
         fitters = classifier_fits(feature_set, settings.fusion, [settings.seed, 0, fold])
         for classifier in classifiers:
             fit, penalties = fitters[classifier]
@@ -266,9 +266,9 @@ def _fold_aucs(
                 fitted = fit_classifier(fit, matrices, rows, penalties, ThresholdRule(), settings.fusion.recalibrate)
                 score = fitted.probability[rows.test]
             else:
-                train = [block[rows.train] for block in matrices[rows.final]]
+                train = [modality[rows.train] for modality in matrices[rows.final]]
                 model = fit(train, rows.label[rows.train], [middle(penalties)], rows.final)
-                score = model.logits([block[rows.test] for block in matrices[rows.final]])[0]
+                score = model.logits([modality[rows.test] for modality in matrices[rows.final]])[0]
             found[feature_set.name, classifier] = weighted_auc(rows.label[rows.test], score, weight)
     return found
 

@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 
-from metaswin.features.encoder import BlockEncoder
+from metaswin.features.encoder import ModalityEncoder
 from metaswin.models.fusion import FittedClassifier
 
 # Modalities whose columns are shown one by one; a dimension of a deep feature means nothing by itself.
@@ -35,26 +35,26 @@ class Players:
         return cls(distinct, np.array([distinct.index(name) for name in names], dtype=int))
 
 
-def modality_of(block: str) -> str:
-    """``clinical`` of ``clinical:<set>``, otherwise the block itself."""
-    return block.split(":")[0]
+def modality_name(modality: str) -> str:
+    """Return the name without the clinical set: ``clinical`` for ``clinical:<set>``, otherwise `modality`."""
+    return modality.split(":")[0]
 
 
-def modality_players(encoders: Mapping[str, BlockEncoder]) -> Players:
+def modality_players(encoders: Mapping[str, ModalityEncoder]) -> Players:
     """One player a modality."""
-    return Players.of([(modality_of(block),) for block, encoder in encoders.items() for _ in encoder.outputs])
+    return Players.of([(modality_name(modality),) for modality, encoder in encoders.items() for _ in encoder.outputs])
 
 
-def column_players(encoders: Mapping[str, BlockEncoder]) -> Players:
+def column_players(encoders: Mapping[str, ModalityEncoder]) -> Players:
     """One player a column of the table: the one-hot columns of a category, or a number and its flag, are one.
 
     A modality that is not in `SHOWN` stays one player.
     """
     names: list[tuple[str, ...]] = []
-    for block, encoder in encoders.items():
-        modality = modality_of(block)
+    for modality, encoder in encoders.items():
+        name = modality_name(modality)
         for column in encoder.columns:
-            player = (modality, column.name) if modality in SHOWN else (modality,)
+            player = (name, column.name) if name in SHOWN else (name,)
             names += [player] * len(column.outputs)
     return Players.of(names)
 
@@ -112,8 +112,10 @@ def logit_of(classifier: FittedClassifier, widths: list[int]) -> Logit:
     ends = np.cumsum(widths)[:-1]
 
     def logit(inputs: np.ndarray) -> np.ndarray:
-        blocks = np.split(inputs, ends, axis=1)
-        return classifier.recalibration.intercept + classifier.recalibration.slope * classifier.model.logits(blocks)[0]
+        modalities = np.split(inputs, ends, axis=1)
+        return (
+            classifier.recalibration.intercept + classifier.recalibration.slope * classifier.model.logits(modalities)[0]
+        )
 
     return logit
 

@@ -98,7 +98,7 @@ AnyColumn = NumericColumn | CategoryColumn | RegionFlag
 
 
 @dataclass(frozen=True)
-class BlockEncoder:
+class ModalityEncoder:
     """Columns of one modality."""
 
     columns: tuple[AnyColumn, ...]
@@ -120,7 +120,7 @@ class BlockEncoder:
         return [{"kind": KINDS_OF[type(column)], **asdict(column)} for column in self.columns]
 
     @classmethod
-    def from_json(cls, raw: list[dict[str, Any]]) -> "BlockEncoder":
+    def from_json(cls, raw: list[dict[str, Any]]) -> "ModalityEncoder":
         types = {kind: own for own, kind in KINDS_OF.items()}
         lists: list[dict[str, Any]] = [
             {key: tuple(value) if isinstance(value, list) else value for key, value in one.items()} for one in raw
@@ -138,7 +138,7 @@ def _transformed(column: AnyColumn, table: pd.DataFrame, limit: float) -> np.nda
     return column.transform(values, limit) if isinstance(column, NumericColumn) else column.transform(values)
 
 
-def fit_encoder(train: pd.DataFrame, kinds: Mapping[str, str], min_rows: int) -> BlockEncoder:
+def fit_encoder(train: pd.DataFrame, kinds: Mapping[str, str], min_rows: int) -> ModalityEncoder:
     """Fit the encoding of one modality on its training rows.
 
     Parameters
@@ -167,7 +167,7 @@ def fit_encoder(train: pd.DataFrame, kinds: Mapping[str, str], min_rows: int) ->
             if kind == "feature":
                 regions.setdefault(name.partition("__")[0], []).append(name)
     flags = [RegionFlag(region, tuple(names)) for region, names in sorted(regions.items())]
-    return BlockEncoder((*columns, *(flag for flag in flags if 0 < flag.of(train).mean() < 1)))
+    return ModalityEncoder((*columns, *(flag for flag in flags if 0 < flag.of(train).mean() < 1)))
 
 
 def _fit_category(column: pd.Series, min_rows: int) -> CategoryColumn:

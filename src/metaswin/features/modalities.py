@@ -14,7 +14,7 @@ from metaswin.config.feature_sets import CLINICAL
 from metaswin.config.features import RADIOMICS
 from metaswin.core.errors import several
 from metaswin.core.files import read_table
-from metaswin.features.encoder import BlockEncoder, fit_encoder
+from metaswin.features.encoder import ModalityEncoder, fit_encoder
 from metaswin.features.matrix import CANDIDATES, VOLUME
 
 PREDICTIVE = ("baseline", "treatment")
@@ -96,8 +96,8 @@ class Sources:
             *(["anatomy"] if self.anatomy is not None else []),
         ]
 
-    def table(self, block: str, fit: str) -> tuple[pd.DataFrame, dict[str, str]]:
-        """Raw columns of a block for all patients, and their kinds (see `metaswin.features.encoder.fit_encoder`).
+    def table(self, modality: str, fit: str) -> tuple[pd.DataFrame, dict[str, str]]:
+        """Raw columns of a modality for all patients, and their kinds (see `metaswin.features.encoder.fit_encoder`).
 
         Only the tables of features differ between fits. Deep scores are the same in every fit of an outer fold: a
         training row's score comes from a network that did not see the row (``in-sample``: that saw it). But the scores
@@ -106,24 +106,24 @@ class Sources:
         `deep` depend mildly on the labels they are compared with. A network for every three folds would undo this. Test
         rows are never concerned.
         """
-        if block.startswith(CLINICAL):
-            columns = self.sets[block.removeprefix(CLINICAL)]
+        if modality.startswith(CLINICAL):
+            columns = self.sets[modality.removeprefix(CLINICAL)]
             return self.clinical[columns], {column: self.kinds[column] for column in columns}
-        if block == "volume":
+        if modality == "volume":
             assert self.volume is not None
             return self.volume.to_frame(VOLUME), {VOLUME: "log"}
-        if block == "anatomy":
+        if modality == "anatomy":
             assert self.anatomy is not None
             return self.anatomy, dict.fromkeys(self.anatomy.columns, "numeric")
-        if block == "deep":
+        if modality == "deep":
             assert self.deep is not None
             return self.deep.to_frame("deep_score"), {"deep_score": "numeric"}
-        table = self.tables[fit, block]
+        table = self.tables[fit, modality]
         return table, dict.fromkeys(table.columns, "feature")
 
-    def chosen_among(self, block: str, columns: Sequence[str]) -> int:
-        """Columns among which a block was chosen: all features before selection, otherwise its encoded `columns`."""
-        return self.candidates.get(block, len(columns))
+    def chosen_among(self, modality: str, columns: Sequence[str]) -> int:
+        """Columns among which a modality was chosen: all features before selection, otherwise its encoded `columns`."""
+        return self.candidates.get(modality, len(columns))
 
 
 def load_sources(patients: Sequence[str], files: SourceFiles, sets: Mapping[str, list[str]]) -> Sources:
@@ -193,7 +193,7 @@ def _clinical(path: str, sets: Mapping[str, list[str]]) -> tuple[pd.DataFrame, d
     return read_table(path).set_index("patient"), kinds, columns
 
 
-class Blocks:
+class EncodedModalities:
     """Encoded modalities of the rows of an outer fold; each is encoded once in each fit.
 
     Parameters
@@ -208,19 +208,19 @@ class Blocks:
 
     def __init__(self, sources: Sources, rows: OuterFold, min_rows: int) -> None:
         self.sources, self.rows, self.min_rows = sources, rows, min_rows
-        self._encoded: dict[tuple[str, str], tuple[BlockEncoder, np.ndarray]] = {}
+        self._encoded: dict[tuple[str, str], tuple[ModalityEncoder, np.ndarray]] = {}
 
-    def encoder(self, block: str) -> BlockEncoder:
-        """Encoder of a block, fitted on all training rows."""
-        return self._of(block, self.rows.final)[0]
+    def encoder(self, modality: str) -> ModalityEncoder:
+        """Encoder of a modality, fitted on all training rows."""
+        return self._of(modality, self.rows.final)[0]
 
-    def matrices(self, blocks: Sequence[str], fits: Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
-        """Fit → encoded blocks of all rows; `fits` are all fits of the outer fold by default."""
-        return {fit: [self._of(block, fit)[1] for block in blocks] for fit in fits or self.rows.fits}
+    def matrices(self, modalities: Sequence[str], fits: Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
+        """Fit → encoded modalities of all rows; `fits` are all fits of the outer fold by default."""
+        return {fit: [self._of(modality, fit)[1] for modality in modalities] for fit in fits or self.rows.fits}
 
-    def _of(self, block: str, fit: str) -> tuple[BlockEncoder, np.ndarray]:
-        if (block, fit) not in self._encoded:
-            table, kinds = self.sources.table(block, fit)
+    def _of(self, modality: str, fit: str) -> tuple[ModalityEncoder, np.ndarray]:
+        if (modality, fit) not in self._encoded:
+            table, kinds = self.sources.table(modality, fit)
             encoder = fit_encoder(table[self.rows.fitted(fit)], kinds, self.min_rows)
-            self._encoded[block, fit] = encoder, encoder.transform(table)
-        return self._encoded[block, fit]
+            self._encoded[modality, fit] = encoder, encoder.transform(table)
+        return self._encoded[modality, fit]

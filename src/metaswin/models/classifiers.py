@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metaswin.config.models import NetworkSettings
-from metaswin.models.mlp import Initial, block_scales, hidden_values, member_hidden, scaled, train
+from metaswin.models.mlp import Initial, hidden_values, member_hidden, modality_scales, scaled, train
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Logistics:
 
     weights: dict[str, np.ndarray]
 
-    def logits(self, blocks: Sequence[np.ndarray]) -> np.ndarray:
+    def logits(self, modalities: Sequence[np.ndarray]) -> np.ndarray:
         """Logits of shape (penalties, rows) for encoded modalities of shapes (rows, width)."""
-        inputs = np.concatenate(blocks, axis=1)
+        inputs = np.concatenate(modalities, axis=1)
         return self.weights["coef"] @ inputs.T + self.weights["intercept"][:, None]
 
 
-def fit_logistics(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float]) -> Logistics:
+def fit_logistics(modalities: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float]) -> Logistics:
     """Fit one regression a penalty (1/C in scikit-learn's terms); the intercept is not penalised."""
     from sklearn.linear_model import LogisticRegression
 
-    inputs = np.concatenate(blocks, axis=1)
+    inputs = np.concatenate(modalities, axis=1)
     if inputs.shape[1] == 0:
         odds = np.log(label.mean() / (1 - label.mean()))
         return Logistics({"coef": np.zeros((len(penalties), 0)), "intercept": np.full(len(penalties), odds)})
@@ -71,17 +71,21 @@ class Networks:
     widths: tuple[int, ...]
     weights: dict[str, np.ndarray]
 
-    def logits(self, blocks: Sequence[np.ndarray]) -> np.ndarray:
+    def logits(self, modalities: Sequence[np.ndarray]) -> np.ndarray:
         """Logits of shape (penalties, rows) for encoded modalities of shapes (rows, width)."""
         w = {name: array.astype("float64") for name, array in self.weights.items()}
-        inputs = np.concatenate(blocks, axis=1) * w["scale"]
+        inputs = np.concatenate(modalities, axis=1) * w["scale"]
         hidden = hidden_values(inputs, w, self.widths)
         output = hidden @ w["output.weight"] + inputs @ w["linear.weight"] + w["output.bias"]
         return output[..., 0].mean(axis=1)
 
 
 def fit_networks(
-    blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], settings: NetworkSettings, seed: int
+    modalities: Sequence[np.ndarray],
+    label: np.ndarray,
+    penalties: Sequence[float],
+    settings: NetworkSettings,
+    seed: int,
 ) -> Networks:
     """Train an ensemble for each penalty; all members run side by side as one batched network.
 
@@ -91,7 +95,7 @@ def fit_networks(
 
     Parameters
     ----------
-    blocks : sequence of ndarray
+    modalities : sequence of ndarray
         Encoded modalities, shapes (rows, width).
     label : ndarray of shape (rows,)
         0 or 1, both present.
@@ -104,9 +108,9 @@ def fit_networks(
 
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
-    widths = tuple(block.shape[1] for block in blocks)
-    scale = block_scales(blocks)
-    inputs = scaled(blocks, scale)
+    widths = tuple(modality.shape[1] for modality in modalities)
+    scale = modality_scales(modalities)
+    inputs = scaled(modalities, scale)
     target = torch.from_numpy(label.astype("float32"))
     initial = Initial(len(penalties), settings, generator)
     prevalence = label.mean()
@@ -129,15 +133,15 @@ def fit_networks(
 def network_fitter(
     feature_set: str, settings: NetworkSettings, seeds: Sequence[int]
 ) -> Callable[[Sequence[np.ndarray], np.ndarray, Sequence[float], str], Networks]:
-    """`fit_networks` for one feature set as a function of blocks, labels, penalties and the name of the fit.
+    """`fit_networks` for one feature set as a function of modalities, labels, penalties and the name of the fit.
 
     The seed follows from `seeds` and the feature set's name, not its place: a feature set's fit does not depend on
     which others run.
     """
 
-    def fit(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], name: str) -> Networks:
+    def fit(modalities: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], name: str) -> Networks:
         seed = drawn_seed([*seeds, zlib.crc32(feature_set.encode()), zlib.crc32(name.encode())])
-        return fit_networks(blocks, label, penalties, settings, seed)
+        return fit_networks(modalities, label, penalties, settings, seed)
 
     return fit
 

@@ -17,8 +17,8 @@ from metaswin.config.feature_sets import FeatureSet, expand_feature_sets, primar
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import atomic, read_json, read_table, write_json, write_table
 from metaswin.core.problems import public_table
-from metaswin.features.encoder import BlockEncoder
-from metaswin.features.modalities import Blocks, SourceFiles, Sources, load_sources
+from metaswin.features.encoder import ModalityEncoder
+from metaswin.features.modalities import EncodedModalities, SourceFiles, Sources, load_sources
 from metaswin.models.classifiers import Logistics, Networks, fit_logistics, network_fitter
 from metaswin.models.thresholds import Recalibration, auc, fit_recalibration, fit_threshold
 
@@ -29,7 +29,7 @@ class Model(Protocol):
     @property
     def weights(self) -> dict[str, np.ndarray]: ...
 
-    def logits(self, blocks: Sequence[np.ndarray]) -> np.ndarray: ...
+    def logits(self, modalities: Sequence[np.ndarray]) -> np.ndarray: ...
 
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -76,7 +76,7 @@ class ClassifierFit:
 
 def fit_classifier(
     fit: FitClassifier,
-    blocks: Mapping[str, Sequence[np.ndarray]],
+    modalities: Mapping[str, Sequence[np.ndarray]],
     rows: OuterFold,
     penalties: Sequence[float],
     rule: ThresholdRule,
@@ -93,7 +93,7 @@ def fit_classifier(
     ----------
     fit : callable
         Fits the classifier, see `FitClassifier`.
-    blocks : mapping
+    modalities : mapping
         Fit → encoded modalities of all rows, encoded as that fit's training rows say.
     rows, penalties, rule, recalibrate
     """
@@ -101,16 +101,16 @@ def fit_classifier(
     inner = np.full((len(penalties), len(rows.label)), np.nan)
     for name in rows.inner:
         fitted, scored = rows.fitted(name), rows.scored(name)
-        model = fit([block[fitted] for block in blocks[name]], rows.label[fitted], penalties, name)
-        inner[:, scored] = model.logits([block[scored] for block in blocks[name]])
+        model = fit([modality[fitted] for modality in modalities[name]], rows.label[fitted], penalties, name)
+        inner[:, scored] = model.logits([modality[scored] for modality in modalities[name]])
 
     train, label = rows.train, rows.label[rows.train]
     losses = np.logaddexp(0, (1 - 2 * label) * inner[:, train]).mean(axis=1)
     best = int(np.argmin(losses))
     logits = inner[best]
-    final = blocks[rows.final]
-    model = fit([block[train] for block in final], label, [penalties[best]], rows.final)
-    logits[rows.test] = model.logits([block[rows.test] for block in final])[0]
+    final = modalities[rows.final]
+    model = fit([modality[train] for modality in final], label, [penalties[best]], rows.final)
+    logits[rows.test] = model.logits([modality[rows.test] for modality in final])[0]
 
     recalibration = fit_recalibration(logits[train], label) if recalibrate else Recalibration()
     probability = recalibration.probability(logits)
@@ -123,7 +123,7 @@ def fit_classifier(
         fit_threshold(probability[train], label, rule.rule, rule.sensitivity),
         probability,
         float(np.mean(estimable)) if estimable else None,
-        auc(model.logits([block[train] for block in final])[0], label),
+        auc(model.logits([modality[train] for modality in final])[0], label),
     )
 
 
@@ -144,13 +144,13 @@ class FittedFeatureSet:
     ----------
     name : str
     encoders : dict
-        Block → encoder, in the order in which the classifiers take them.
+        Modality → encoder, in the order in which the classifiers take them.
     classifiers : dict
         ``network`` and ``logistic``.
     """
 
     name: str
-    encoders: dict[str, BlockEncoder]
+    encoders: dict[str, ModalityEncoder]
     classifiers: dict[str, FittedClassifier]
 
     def predict(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:
@@ -159,11 +159,11 @@ class FittedFeatureSet:
         Parameters
         ----------
         tables : mapping
-            Block → raw columns, see `metaswin.features.modalities.Sources.table`; the same rows in each.
+            Modality → raw columns, see `metaswin.features.modalities.Sources.table`; the same rows in each.
         """
-        blocks = [encoder.transform(tables[block]) for block, encoder in self.encoders.items()]
+        modalities = [encoder.transform(tables[modality]) for modality, encoder in self.encoders.items()]
         return {
-            name: classifier.recalibration.probability(classifier.model.logits(blocks)[0])
+            name: classifier.recalibration.probability(classifier.model.logits(modalities)[0])
             for name, classifier in self.classifiers.items()
         }
 
@@ -187,10 +187,10 @@ def save_feature_set(folder: str | Path, feature_set: FittedFeatureSet) -> None:
         f"{path}.json",
         {
             "name": feature_set.name,
-            # A list, since JSON objects are written with sorted keys and the order of the blocks counts.
-            "blocks": [
-                {"block": block, "width": len(encoder.outputs), "columns": encoder.as_json()}
-                for block, encoder in feature_set.encoders.items()
+            # A list, since JSON objects are written with sorted keys and the order of the modalities counts.
+            "modalities": [
+                {"modality": modality, "width": len(encoder.outputs), "columns": encoder.as_json()}
+                for modality, encoder in feature_set.encoders.items()
             ],
             "classifiers": {
                 name: {"recalibration": asdict(classifier.recalibration), "threshold": classifier.threshold}
@@ -204,7 +204,7 @@ def load_feature_set(folder: str | Path, name: str) -> FittedFeatureSet:
     """Load a feature set written by `save_feature_set`."""
     path = feature_set_file(folder, name)
     raw, tensors = read_json(f"{path}.json"), load_file(f"{path}.safetensors")
-    widths = tuple(block["width"] for block in raw["blocks"])
+    widths = tuple(modality["width"] for modality in raw["modalities"])
     classifiers = {}
     for classifier, facts in raw["classifiers"].items():
         weights = {
@@ -214,7 +214,7 @@ def load_feature_set(folder: str | Path, name: str) -> FittedFeatureSet:
         }
         model: Model = Networks(widths, weights) if classifier == "network" else Logistics(weights)
         classifiers[classifier] = FittedClassifier(model, Recalibration(**facts["recalibration"]), facts["threshold"])
-    encoders = {block["block"]: BlockEncoder.from_json(block["columns"]) for block in raw["blocks"]}
+    encoders = {modality["modality"]: ModalityEncoder.from_json(modality["columns"]) for modality in raw["modalities"]}
     return FittedFeatureSet(raw["name"], encoders, classifiers)
 
 
@@ -269,29 +269,35 @@ def train_fusion(
     sources = load_sources(rows.patients, files, sets)
     feature_sets = expand_feature_sets(settings, sources.modalities, sources.sets, sources.volume is not None)
     answer = primary_feature_set(settings, feature_sets, sources.modalities, sources.sets)
-    feature_sets = [feature_set for feature_set in feature_sets if not using or set(using) & set(feature_set.blocks)]
-    blocks = sorted({block for feature_set in feature_sets for block in feature_set.blocks})
+    feature_sets = [
+        feature_set for feature_set in feature_sets if not using or set(using) & set(feature_set.modalities)
+    ]
+    modalities = sorted({modality for feature_set in feature_sets for modality in feature_set.modalities})
     limit = settings.flag_single_column_auc
     # The score of a network that has seen the row knows the outcome: no discovery.
-    checked = [block for block in blocks if not (block == "deep" and settings.deep_score == "in-sample")]
-    flagged = {block: _flagged(sources, block, rows, limit) if block in checked else [] for block in blocks}
-    encoded = Blocks(sources, rows, settings.category_min_rows)
+    checked = [modality for modality in modalities if not (modality == "deep" and settings.deep_score == "in-sample")]
+    flagged = {
+        modality: _flagged(sources, modality, rows, limit) if modality in checked else [] for modality in modalities
+    }
+    encoded = EncodedModalities(sources, rows, settings.category_min_rows)
 
     seeds = [seed, place.repeat, place.fold]
     fits: dict[str, dict[str, Any]] = {}
     tables = []
     for feature_set in feature_sets:
         start = time.perf_counter()
-        matrices = encoded.matrices(feature_set.blocks)
+        matrices = encoded.matrices(feature_set.modalities)
         classifiers = {
             name: fit_classifier(fit, matrices, rows, penalties, rule, settings.recalibrate)
             for name, (fit, penalties) in classifier_fits(feature_set, settings, seeds).items()
         }
-        encoders = {block: encoded.encoder(block) for block in feature_set.blocks}
+        encoders = {modality: encoded.encoder(modality) for modality in feature_set.modalities}
         facts: dict[str, Any] = {
             "columns": [name for encoder in encoders.values() for name in encoder.outputs],
-            "candidates": sum(sources.chosen_among(block, encoders[block].outputs) for block in feature_set.blocks),
-            "columns_flagged": [entry for block in feature_set.blocks for entry in flagged[block]],
+            "candidates": sum(
+                sources.chosen_among(modality, encoders[modality].outputs) for modality in feature_set.modalities
+            ),
+            "columns_flagged": [entry for modality in feature_set.modalities for entry in flagged[modality]],
             "n_train": int(rows.train.sum()),
             "events_train": int(rows.label[rows.train].sum()),
         }
@@ -304,7 +310,7 @@ def train_fusion(
         save_feature_set(outputs.models, FittedFeatureSet(feature_set.name, encoders, fitted))
         logger.info("%s: %d columns, %.1f s", feature_set.name, len(facts["columns"]), time.perf_counter() - start)
 
-    warnings = [suspicious(entry["column"], limit) for block in blocks for entry in flagged[block]]
+    warnings = [suspicious(entry["column"], limit) for modality in modalities for entry in flagged[modality]]
     for warning in warnings:
         logger.warning("%s", warning)
     write_table(outputs.predictions, pd.concat(tables, ignore_index=True))
@@ -313,7 +319,7 @@ def train_fusion(
         {
             **asdict(place),
             "primary": answer.name,
-            "deep_score": settings.deep_score if "deep" in blocks else None,
+            "deep_score": settings.deep_score if "deep" in modalities else None,
             "modalities": [name for name in sources.modalities if name in settings.modalities],
             "feature_sets": fits,
             "warnings": public_table(dict.fromkeys(warnings)).to_dict("records"),
@@ -321,9 +327,9 @@ def train_fusion(
     )
 
 
-def _flagged(sources: Sources, block: str, rows: OuterFold, limit: float) -> list[dict[str, Any]]:
-    """Columns of a block whose AUC on the training rows is beyond the limit."""
-    table, kinds = sources.table(block, rows.final)
+def _flagged(sources: Sources, modality: str, rows: OuterFold, limit: float) -> list[dict[str, Any]]:
+    """Columns of a modality whose AUC on the training rows is beyond the limit."""
+    table, kinds = sources.table(modality, rows.final)
     train = rows.train
     aucs = column_aucs(table[train], kinds, rows.label[train], rows.folds.fold[train])
     return [{"column": column, "auc": value} for column, value in aucs.items() if value > limit]
@@ -334,8 +340,10 @@ def classifier_fits(
 ) -> dict[str, tuple[FitClassifier, list[float]]]:
     """Return the fitting function and the penalties of each classifier (`seeds`: of the run, repeat and fold)."""
 
-    def logistic(blocks: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], fit: str) -> Logistics:
-        return fit_logistics(blocks, label, penalties)
+    def logistic(
+        modalities: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], fit: str
+    ) -> Logistics:
+        return fit_logistics(modalities, label, penalties)
 
     return {
         "network": (network_fitter(feature_set.name, settings.network, seeds), settings.network.penalties),

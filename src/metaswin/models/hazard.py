@@ -18,8 +18,8 @@ from metaswin.cohort.outcomes import CENSORED, DEATH, METASTASIS
 from metaswin.config.feature_sets import FeatureSet, hazard_feature_sets, parse_feature_set
 from metaswin.config.models import FusionSettings, SurvivalSettings
 from metaswin.core.files import atomic, read_table, write_json, write_table
-from metaswin.features.encoder import BlockEncoder
-from metaswin.features.modalities import Blocks, SourceFiles, load_sources
+from metaswin.features.encoder import ModalityEncoder
+from metaswin.features.modalities import EncodedModalities, SourceFiles, load_sources
 from metaswin.models.classifiers import drawn_seed
 from metaswin.models.fusion import FoldOutputs, feature_set_file
 from metaswin.models.hazard_network import (
@@ -41,7 +41,7 @@ class FittedHazard:
     name : str
         Feature set.
     encoders : dict
-        Block → encoder, in the order in which the network takes them.
+        Modality → encoder, in the order in which the network takes them.
     model : HazardNetworks
         One penalty.
     cuts : ndarray of shape (T,)
@@ -53,7 +53,7 @@ class FittedHazard:
     """
 
     name: str
-    encoders: dict[str, BlockEncoder]
+    encoders: dict[str, ModalityEncoder]
     model: HazardNetworks
     cuts: NDArray
     horizon: float
@@ -93,10 +93,10 @@ def save_hazard(folder: str | Path, fitted: FittedHazard) -> None:
         f"{path}.json",
         {
             "name": fitted.name,
-            # A list, since JSON objects are written with sorted keys and the order of the blocks counts.
-            "blocks": [
-                {"block": block, "width": len(encoder.outputs), "columns": encoder.as_json()}
-                for block, encoder in fitted.encoders.items()
+            # A list, since JSON objects are written with sorted keys and the order of the modalities counts.
+            "modalities": [
+                {"modality": modality, "width": len(encoder.outputs), "columns": encoder.as_json()}
+                for modality, encoder in fitted.encoders.items()
             ],
             "cuts": fitted.cuts.tolist(),
             "horizon": fitted.horizon,
@@ -178,7 +178,7 @@ def train_hazard(
     Path(outputs.models).mkdir(parents=True, exist_ok=True)
     if why:
         logger.warning("not estimable: %s", why)
-    encoded = Blocks(sources, rows, fusion.category_min_rows)
+    encoded = EncodedModalities(sources, rows, fusion.category_min_rows)
     tables = []
     fits: dict[str, dict[str, Any]] = {}
     for feature_set in feature_sets:
@@ -188,9 +188,9 @@ def train_hazard(
             continue
         start = time.perf_counter()
         seeds = [seed, place.repeat, place.fold]
-        fit = fit_hazard(feature_set.name, encoded.matrices(feature_set.blocks), rows, horizon, settings, seeds)
+        fit = fit_hazard(feature_set.name, encoded.matrices(feature_set.modalities), rows, horizon, settings, seeds)
         thresholds = group_thresholds(fit.metastasis[rows.train, -1], settings.groups)
-        encoders = {block: encoded.encoder(block) for block in feature_set.blocks}
+        encoders = {modality: encoded.encoder(modality) for modality in feature_set.modalities}
         save_hazard(outputs.models, FittedHazard(feature_set.name, encoders, fit.model, fit.cuts, horizon, thresholds))
         tables.append(_predictions(feature_set, fit, rows))
         fits[feature_set.name] = _facts(encoders, fit, thresholds)
@@ -223,7 +223,7 @@ def why_not(rows: OuterFold, horizon: float) -> str:
 
 def fit_hazard(
     name: str,
-    blocks: Mapping[str, Sequence[NDArray]],
+    modalities: Mapping[str, Sequence[NDArray]],
     rows: OuterFold,
     horizon: float,
     settings: SurvivalSettings,
@@ -239,7 +239,7 @@ def fit_hazard(
     ----------
     name : str
         Feature set; its seed follows from the name, so that a fit does not depend on which others run.
-    blocks : mapping
+    modalities : mapping
         Fit → encoded modalities of all rows, encoded as that fit's training rows say.
     rows, horizon, settings, seeds
     """
@@ -254,7 +254,7 @@ def fit_hazard(
         chosen = rows.fitted(fit)
         entropy = [*seeds, zlib.crc32(name.encode()), zlib.crc32(fit.encode())]
         return fit_hazards(
-            [block[chosen] for block in blocks[fit]],
+            [modality[chosen] for modality in modalities[fit]],
             states(rows.time[chosen], rows.event[chosen], cuts[fit]),
             cuts[fit],
             wanted,
@@ -267,7 +267,7 @@ def fit_hazard(
     metastasis, death = np.full(shape, np.nan), np.full(shape, np.nan)
     for fit in rows.inner:
         scored = rows.scored(fit)
-        hazards = fitted(fit, penalties).hazards([block[scored] for block in blocks[fit]])
+        hazards = fitted(fit, penalties).hazards([modality[scored] for modality in modalities[fit]])
         known = scored & rows.train
         state = states(rows.time[known], rows.event[known], cuts[fit])
         losses[:, known] = negative_log_likelihood(hazards[:, known[scored]], state)
@@ -277,7 +277,7 @@ def fit_hazard(
     mean = losses[:, rows.train].mean(axis=1)
     best = int(np.argmin(mean))
     model = fitted(rows.final, [penalties[best]])
-    curves = incidence(model.hazards([block[rows.test] for block in blocks[rows.final]])[0])
+    curves = incidence(model.hazards([modality[rows.test] for modality in modalities[rows.final]])[0])
     for found, curve in zip((metastasis, death), curves, strict=True):
         found[best, rows.test] = curve[:, : len(times)]
     cut = cuts[rows.final]
@@ -308,7 +308,7 @@ def _table(feature_set: FeatureSet, rows: OuterFold) -> pd.DataFrame:
     return pd.DataFrame({"patient": rows.patients, "feature_set": feature_set.name, "part": part})
 
 
-def _facts(encoders: Mapping[str, BlockEncoder], fit: HazardFit, thresholds: Sequence[float]) -> dict[str, Any]:
+def _facts(encoders: Mapping[str, ModalityEncoder], fit: HazardFit, thresholds: Sequence[float]) -> dict[str, Any]:
     return {
         "columns": [name for encoder in encoders.values() for name in encoder.outputs],
         "cuts": fit.cuts.tolist(),

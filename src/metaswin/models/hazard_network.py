@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from metaswin.cohort.outcomes import CENSORED, DEATH, METASTASIS
 from metaswin.config.models import NetworkSettings
-from metaswin.models.mlp import Initial, block_scales, hidden_values, member_hidden, scaled, train
+from metaswin.models.mlp import Initial, hidden_values, member_hidden, modality_scales, scaled, train
 
 CAUSES = (METASTASIS, DEATH)
 
@@ -109,10 +109,10 @@ class HazardNetworks:
     widths: tuple[int, ...]
     weights: dict[str, NDArray]
 
-    def hazards(self, blocks: Sequence[NDArray]) -> NDArray:
+    def hazards(self, modalities: Sequence[NDArray]) -> NDArray:
         """Hazards of metastasis and death, shape (penalties, rows, T, 2), for encoded modalities (rows, width)."""
         w = {name: array.astype("float64") for name, array in self.weights.items()}
-        inputs = np.concatenate(blocks, axis=1) * w["scale"]
+        inputs = np.concatenate(modalities, axis=1) * w["scale"]
         hidden = hidden_values(inputs, w, self.widths)
         score = hidden @ w["output.weight"] + inputs @ w["linear.weight"] + w["output.bias"]
         change = hidden @ w["change.weight"] + w["shape.weight"]
@@ -157,7 +157,7 @@ def negative_log_likelihood(hazards: NDArray, state: NDArray) -> NDArray:
 
 
 def fit_hazards(
-    blocks: Sequence[NDArray],
+    modalities: Sequence[NDArray],
     state: NDArray,
     cuts: NDArray,
     penalties: Sequence[float],
@@ -171,7 +171,7 @@ def fit_hazards(
 
     Parameters
     ----------
-    blocks : sequence of ndarray
+    modalities : sequence of ndarray
         Encoded modalities, shapes (rows, width).
     state : int ndarray, shape (rows, T)
         See `metaswin.models.hazard_network.states`.
@@ -185,9 +185,9 @@ def fit_hazards(
 
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
-    widths = tuple(block.shape[1] for block in blocks)
-    scale = block_scales(blocks)
-    inputs = scaled(blocks, scale)
+    widths = tuple(modality.shape[1] for modality in modalities)
+    scale = modality_scales(modalities)
+    inputs = scaled(modalities, scale)
     base = _log_odds(marginal_hazards(state, cuts)).astype("float32")
     fixed = torch.from_numpy(base)
     at_risk = torch.from_numpy((state >= 0).astype("float32"))

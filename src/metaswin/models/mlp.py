@@ -24,17 +24,17 @@ def parts(widths: Sequence[int]) -> list[tuple[str, slice]]:
     return [(f"encoder{i}", slice(end - width, end)) for i, (width, end) in enumerate(zip(widths, ends, strict=True))]
 
 
-def block_scales(blocks: Sequence[np.ndarray]) -> np.ndarray:
+def modality_scales(modalities: Sequence[np.ndarray]) -> np.ndarray:
     """Factor of each column, float32: a modality is divided by the root of its total variance where that is above 1."""
-    factors = [1 / max(1.0, float(block.var(axis=0).sum())) ** 0.5 for block in blocks]
-    return np.repeat(factors, [block.shape[1] for block in blocks]).astype("float32")
+    factors = [1 / max(1.0, float(modality.var(axis=0).sum())) ** 0.5 for modality in modalities]
+    return np.repeat(factors, [modality.shape[1] for modality in modalities]).astype("float32")
 
 
-def scaled(blocks: Sequence[np.ndarray], scale: np.ndarray) -> "torch.Tensor":
+def scaled(modalities: Sequence[np.ndarray], scale: np.ndarray) -> "torch.Tensor":
     """All columns side by side, scaled, as a float32 tensor."""
     import torch
 
-    return torch.from_numpy(np.concatenate(blocks, axis=1).astype("float32")) * torch.from_numpy(scale)
+    return torch.from_numpy(np.concatenate(modalities, axis=1).astype("float32")) * torch.from_numpy(scale)
 
 
 class Initial:
@@ -71,7 +71,7 @@ class Initial:
         for name, part in parts(widths):
             width = part.stop - part.start
             if width > DIRECT:
-                # Block scaling gives a modality a total variance of at most 1, whatever its width.
+                # Modality scaling gives a modality a total variance of at most 1, whatever its width.
                 weights[f"{name}.weight"] = self.drawn(width, encoder, 0.5)
                 weights[f"{name}.bias"] = self.filled(encoder)
             joined += encoder if width > DIRECT else width

@@ -24,53 +24,53 @@ class BundledFeatureSet:
     Attributes
     ----------
     name : str
-    blocks : tuple of str
+    modalities : tuple of str
     """
 
     name: str
-    blocks: tuple[str, ...]
+    modalities: tuple[str, ...]
 
     @property
     def deep(self) -> bool:
         """Whether the feature set joins a deep score."""
-        return "deep" in self.blocks
+        return "deep" in self.modalities
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "blocks": list(self.blocks)}
+        return {**asdict(self), "modalities": list(self.modalities)}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "BundledFeatureSet":
-        return cls(**{**raw, "blocks": tuple(raw["blocks"])})
+        return cls(**{**raw, "modalities": tuple(raw["modalities"])})
 
 
 def bundled_feature_sets(
-    primary: str, blocks: Mapping[str, Sequence[str]], inner: Mapping[str, float | None]
+    primary: str, modalities: Mapping[str, Sequence[str]], inner: Mapping[str, float | None]
 ) -> list[BundledFeatureSet]:
     """Return the primary feature set, then its subsets in the order in which they replace it for a missing modality.
 
-    More blocks come first; among as many, the feature set with the higher AUC on inner rows left out. Test rows have no
-    say.
+    Feature sets with more modalities come first, then those with the higher AUC on inner held-out rows. Test rows are
+    not used.
 
     Parameters
     ----------
     primary : str
-    blocks : mapping
-        Feature set → blocks, of every fitted feature set.
+    modalities : mapping
+        Feature set → modalities, of every fitted feature set.
     inner : mapping
         Feature set → mean AUC of inner out-of-fold predictions over the members; None where not estimable.
     """
 
     def order(name: str) -> tuple[Any, ...]:
         value = inner[name]
-        return name != primary, -len(blocks[name]), 0.0 if value is None else -value, name
+        return name != primary, -len(modalities[name]), 0.0 if value is None else -value, name
 
-    names = [name for name in blocks if set(blocks[name]) <= set(blocks[primary])]
-    return [BundledFeatureSet(name, tuple(blocks[name])) for name in sorted(names, key=order)]
+    names = [name for name in modalities if set(modalities[name]) <= set(modalities[primary])]
+    return [BundledFeatureSet(name, tuple(modalities[name])) for name in sorted(names, key=order)]
 
 
 def stand_in(feature_sets: Sequence[BundledFeatureSet], there: Collection[str]) -> BundledFeatureSet | None:
-    """The first feature set whose blocks are all there; None where there is none."""
-    return next((feature_set for feature_set in feature_sets if set(feature_set.blocks) <= set(there)), None)
+    """The first feature set whose modalities are all there; None where there is none."""
+    return next((feature_set for feature_set in feature_sets if set(feature_set.modalities) <= set(there)), None)
 
 
 def mean_inner_auc(fits: Sequence[Mapping[str, Any]], classifier: str) -> dict[str, float | None]:
@@ -117,7 +117,7 @@ def held_out(folds: Iterable[int] | None, repeat: int, fold: int) -> bool:
 
 NAME = "manifest.json"
 STAMP = ".snakemake_timestamp"
-FORMAT = 1
+FORMAT = 2
 # The first day that a zip can tell: the same files make the same bytes.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -248,10 +248,13 @@ class Bundle:
         """Test fold of a training patient in each repeat; None for whom the training cohort did not have."""
         return self._training["endpoints"][endpoint].get(id_hash(self._training["key"], patient))
 
-    def blocks(self) -> set[str]:
-        """Blocks that any bundled feature set joins."""
+    def modalities(self) -> set[str]:
+        """Modalities that any bundled feature set joins."""
         return {
-            block for name in self.endpoints for feature_set in self.feature_sets(name) for block in feature_set.blocks
+            modality
+            for name in self.endpoints
+            for feature_set in self.feature_sets(name)
+            for modality in feature_set.modalities
         }
 
 

@@ -180,7 +180,7 @@ def prediction_config(
     start = series["treatment_start"]
     if start is not None and start.strip() not in there:
         series = {**series, "treatment_start": None}
-    blocks = bundle.blocks()
+    modalities = bundle.modalities()
     stages = {
         name: config[name] for name in ("seed", "images", "organs", "regions", "pictures", "radiomics", "patches")
     }
@@ -190,8 +190,8 @@ def prediction_config(
         "clinical": {**clinical, "table": TABLE, "columns": columns, "sets": _sets(clinical["sets"], columns)},
         "cohort": cohort,
         "ingest": {**config["ingest"], "series": series},
-        "anatomy": {**config["anatomy"], "enabled": "anatomy" in blocks and source in IMAGES},
-        "deep": {**config["deep"], "enabled": "deep" in blocks and source in IMAGES},
+        "anatomy": {**config["anatomy"], "enabled": "anatomy" in modalities and source in IMAGES},
+        "deep": {**config["deep"], "enabled": "deep" in modalities and source in IMAGES},
         "stability": {"enabled": False},
         "predict": {
             "bundle": str(bundle.folder.resolve()),

@@ -114,9 +114,16 @@ def travelling(config: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str,
     return {**kept, "clinical": {**kept["clinical"], "columns": columns}}
 
 
-def clinical_columns(config: Mapping[str, Any], blocks: Iterable[str], sets: Mapping[str, Sequence[str]]) -> list[str]:
+def clinical_columns(
+    config: Mapping[str, Any], modalities: Iterable[str], sets: Mapping[str, Sequence[str]]
+) -> list[str]:
     """Columns of the clinical table that the bundled feature sets join."""
-    names = [column for block in blocks if block.startswith(CLINICAL) for column in sets[block.removeprefix(CLINICAL)]]
+    names = [
+        column
+        for modality in modalities
+        if modality.startswith(CLINICAL)
+        for column in sets[modality.removeprefix(CLINICAL)]
+    ]
     known = {name.strip(): name for name in config["clinical"]["columns"]}
     return list(dict.fromkeys(known[name.strip()] for name in names))
 
@@ -125,9 +132,9 @@ def known_levels(feature_sets: Iterable[FittedFeatureSet]) -> dict[str, list[str
     """Levels of each category that any of the fitted feature sets tells apart."""
     found: dict[str, set[str]] = {}
     for feature_set in feature_sets:
-        for block, encoder in feature_set.encoders.items():
+        for modality, encoder in feature_set.encoders.items():
             for column in encoder.columns:
-                if block.startswith(CLINICAL) and isinstance(column, CategoryColumn):
+                if modality.startswith(CLINICAL) and isinstance(column, CategoryColumn):
                     found.setdefault(column.name, set()).update(column.levels)
     return {name: sorted(levels) for name, levels in sorted(found.items())}
 

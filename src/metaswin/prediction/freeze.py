@@ -144,10 +144,10 @@ def _endpoint(
     fits = [fit for fit, _ in members.values()]
     classifier, primary, mode = config["evaluation"]["primary_classifier"], fits[0]["primary"], fits[0]["deep_score"]
     models = next(iter(members.values()))[1].models
-    blocks = {
+    modalities = {
         feature_set: list(load_feature_set(models, feature_set).encoders) for feature_set in fits[0]["feature_sets"]
     }
-    feature_sets = bundled_feature_sets(primary, blocks, mean_inner_auc(fits, classifier))
+    feature_sets = bundled_feature_sets(primary, modalities, mean_inner_auc(fits, classifier))
     shared = (inputs.clinical, inputs.anatomy)
     fitted: list[FittedFeatureSet] = []
     for place, (_, files) in members.items():
@@ -162,7 +162,7 @@ def _endpoint(
     }
     write_json(folder / name / "scores.json", placed)
 
-    columns = clinical_columns(config, blocks[primary], sets)
+    columns = clinical_columns(config, modalities[primary], sets)
     own = {column: kinds[column] for column in columns}
     trained = sorted(set(folds.loc[folds["label"].notna(), "patient"]))
     images = {patient: read_json(path) for patient, path in of_used(inputs.images, inputs.used).items()}

@@ -114,7 +114,7 @@ def freeze_member(
     tensors: dict[str, np.ndarray] = {}
     for feature_set in feature_sets:
         fitted[feature_set.name] = load_feature_set(files.models, feature_set.name)
-        tables = {block: sources.table(block, rows.final)[0] for block in feature_set.blocks}
+        tables = {modality: sources.table(modality, rows.final)[0] for modality in feature_set.modalities}
         _check(fitted[feature_set.name], tables, rows, predictions)
         tensors |= _reference(fitted[feature_set.name], tables, rows.train, settings, [seed, *place])
         for ending in (".json", ".safetensors"):
@@ -177,8 +177,8 @@ def _reference(
     settings: BundleSettings,
     seed: list[int],
 ) -> dict[str, np.ndarray]:
-    training = {block: table[learnt] for block, table in tables.items()}
-    encoded = [encoder.transform(training[block]) for block, encoder in feature_set.encoders.items()]
+    training = {modality: table[learnt] for modality, table in tables.items()}
+    encoded = [encoder.transform(training[modality]) for modality, encoder in feature_set.encoders.items()]
     found = {f"{feature_set.name}/mean": np.concatenate(encoded, axis=1).mean(axis=0)}
     if not measured_blocks(feature_set):
         return found
@@ -194,7 +194,7 @@ def _check(
     feature_set: FittedFeatureSet, tables: dict[str, pd.DataFrame], rows: OuterFold, predictions: pd.DataFrame
 ) -> None:
     """Freeze nothing but what predicted the test rows of the run."""
-    found = feature_set.predict({block: table[rows.test] for block, table in tables.items()})
+    found = feature_set.predict({modality: table[rows.test] for modality, table in tables.items()})
     patients = [patient for patient, test in zip(rows.patients, rows.test, strict=True) if test]
     chosen = predictions[(predictions["feature_set"] == feature_set.name) & (predictions["part"] == "test")]
     for classifier, probability in found.items():

@@ -103,8 +103,8 @@ class NewData:
     def patients(self) -> list[str]:
         return self.sources.patients
 
-    def blocks(self, patient: str) -> set[str]:
-        """Blocks of which this patient has at least one value."""
+    def modalities(self, patient: str) -> set[str]:
+        """Modalities of which this patient has at least one value."""
         found = {f"{CLINICAL}{name}" for name in self.sources.sets if self._any(self.clinical(name), patient)}
         found |= {name for name, matrix in self.features.items() if self._any(matrix, patient)}
         if self.sources.anatomy is not None and self._any(self.sources.anatomy, patient):
@@ -120,14 +120,14 @@ class NewData:
     def assumed(self, feature_set: FittedFeatureSet, patient: str) -> list[str]:
         """Values of this patient that the feature set has to make up, and what it takes instead."""
         found = []
-        for block, encoder in feature_set.encoders.items():
-            if block in RADIOMICS:
+        for modality, encoder in feature_set.encoders.items():
+            if modality in RADIOMICS:
                 names = [column.name for column in encoder.columns if isinstance(column, NumericColumn)]
-                found += self._assumed_features(block, names, patient)
-            elif block == "deep":
+                found += self._assumed_features(modality, names, patient)
+            elif modality == "deep":
                 found += [] if patient in self.patches else [f"deep score ({MEDIAN})"]
             else:
-                row = self._plain(block).loc[patient]
+                row = self._plain(modality).loc[patient]
                 found += [
                     _assumption(column)
                     for column in encoder.columns
@@ -142,17 +142,17 @@ class NewData:
             return None
         return value.strip() if isinstance(value, str) else float(value)
 
-    def _plain(self, block: str) -> pd.DataFrame:
-        if block == "anatomy":
+    def _plain(self, modality: str) -> pd.DataFrame:
+        if modality == "anatomy":
             return self.sources.anatomy
-        if block == "volume":
+        if modality == "volume":
             assert self.sources.volume is not None
             return self.sources.volume.to_frame(VOLUME)
         return self.sources.clinical
 
-    def _assumed_features(self, block: str, columns: list[str], patient: str) -> list[str]:
+    def _assumed_features(self, modality: str, columns: list[str], patient: str) -> list[str]:
         """Regions that are absent, and single features that could not be computed."""
-        matrix = self.features.get(block, pd.DataFrame(index=self.patients))
+        matrix = self.features.get(modality, pd.DataFrame(index=self.patients))
         row = matrix.loc[patient].reindex(columns)
         regions = dict.fromkeys(map(region_of, row.index))
         absent = [region for region in regions if not self._any(matrix.filter(like=f"{region}__"), patient)]
@@ -183,14 +183,14 @@ def load_new(
     """
     volumes = read_table(used)
     patients = sorted(volumes["patient"])
-    blocks = bundle.blocks()
+    modalities = bundle.modalities()
     sets = clinical_sets(ClinicalSettings(**bundle.config["clinical"]))
-    wanted = {name: columns for name, columns in sets.items() if f"{CLINICAL}{name}" in blocks}
+    wanted = {name: columns for name, columns in sets.items() if f"{CLINICAL}{name}" in modalities}
     long = read_table(features) if features else None
     sources = load_sources(patients, SourceFiles(clinical, {}, anatomy=anatomy), wanted)
     volume = tumor_volume(volumes, pd.DataFrame({"patient": [], "region": []}) if long is None else long)
     sources = replace(sources, volume=volume.reindex(patients) if len(volume) else None)
-    matrices = {} if long is None else {name: wide(long, name, patients) for name in RADIOMICS if name in blocks}
+    matrices = {} if long is None else {name: wide(long, name, patients) for name in RADIOMICS if name in modalities}
     return NewData(sources, matrices, patches)
 
 

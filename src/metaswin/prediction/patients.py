@@ -18,7 +18,7 @@ from metaswin.core.errors import several
 from metaswin.core.files import atomic, read_json, read_table, write_json, write_table, write_text
 from metaswin.core.formatting import plain
 from metaswin.evaluation.cumulative_incidence import GROUP_NAMES
-from metaswin.evaluation.shapley import modality_of
+from metaswin.evaluation.shapley import modality_name
 from metaswin.models.memory import patients_with_patch
 from metaswin.prediction.bundle import Bundle, BundledFeatureSet, held_out, read_bundle, stand_in
 from metaswin.prediction.call import versions_differ
@@ -65,8 +65,8 @@ def answer(
     distance = float(np.median(apart)) if len(apart) else None
     far = distance is not None and distance >= bundle.facts["settings"]["distance_percentile"]
     primary = facts["primary"] == feature_set.name
-    wanted = next(own for own in bundle.feature_sets(endpoint) if own.name == facts["primary"]).blocks
-    missing = [modality_of(block) for block in wanted if block not in there]
+    wanted = next(own for own in bundle.feature_sets(endpoint) if own.name == facts["primary"]).modalities
+    missing = [modality_name(modality) for modality in wanted if modality not in there]
     return {
         "endpoint": endpoint,
         "patient": patient,
@@ -79,7 +79,7 @@ def answer(
         "percentile": None if member else percentile(placed, risk),
         "feature_set": feature_set.name,
         "primary": primary,
-        "modalities": [modality_of(block) for block in wanted if block in there],
+        "modalities": [modality_name(modality) for modality in wanted if modality in there],
         "missing": missing,
         "assumed": scored.assumed[patient],
         "training_cohort": training,
@@ -235,7 +235,7 @@ def predict_patients(
         scores.append(scored.risks.assign(endpoint=endpoint)[SCORES])
         for patient, feature_set in chosen.items():
             told = _outside(bundle, endpoint, patient, new, facts, scored) + noticed.get(patient, [])
-            there = new.blocks(patient)
+            there = new.modalities(patient)
             training = membership(bundle, endpoint, patient, settings.place, pseudonyms)
             record = answer(bundle, endpoint, patient, feature_set, there, scored, told, training, settings.place)
             rests_on = contributions(scored, patient)
@@ -263,7 +263,7 @@ def choose_feature_sets(
     feature_sets = bundle.feature_sets(endpoint)
     if member is not None:
         return dict.fromkeys(new.patients, feature_sets[0])
-    found = {patient: stand_in(feature_sets, new.blocks(patient)) for patient in new.patients}
+    found = {patient: stand_in(feature_sets, new.modalities(patient)) for patient in new.patients}
     return {patient: feature_set for patient, feature_set in found.items() if feature_set is not None}
 
 

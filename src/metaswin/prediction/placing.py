@@ -10,7 +10,7 @@ import pandas as pd
 from metaswin.config.feature_sets import CLINICAL
 from metaswin.models.fusion import FittedFeatureSet
 
-# Blocks whose columns mean something together; a deep score is one number that the network makes up.
+# Modalities whose columns mean something together; a deep score is one number that the network makes up.
 MEASURED = ("radiomics", "peri_radiomics")
 # Fewer training rows say nothing of what is usual.
 FEWEST = 10
@@ -45,15 +45,15 @@ class Distance:
 
 
 def measured_blocks(feature_set: FittedFeatureSet) -> list[str]:
-    """Blocks of a feature set that the distance is measured on: clinical columns and selected radiomics."""
-    return [block for block in feature_set.encoders if block.startswith(CLINICAL) or block in MEASURED]
+    """Modalities of a feature set that the distance is measured on: clinical columns and selected radiomics."""
+    return [modality for modality in feature_set.encoders if modality.startswith(CLINICAL) or modality in MEASURED]
 
 
 def measured_rows(feature_set: FittedFeatureSet, tables: dict[str, pd.DataFrame]) -> np.ndarray:
     """Encoded rows for the distance: as the model sees them, but without the cut of extreme values."""
-    blocks = measured_blocks(feature_set)
+    modalities = measured_blocks(feature_set)
     return np.concatenate(
-        [feature_set.encoders[block].transform(tables[block], limit=np.inf) for block in blocks], axis=1
+        [feature_set.encoders[modality].transform(tables[modality], limit=np.inf) for modality in modalities], axis=1
     )
 
 

@@ -159,7 +159,7 @@ def score_members(
                 distances.append(pd.DataFrame({"patient": patients, "percentile": percentile}).assign(**where))
             for patient in patients:
                 assumed[patient].update(dict.fromkeys(new.assumed(fitted, patient)))
-            if frozen.harmoniser is not None and set(RADIOMICS) & set(feature_set.blocks):
+            if frozen.harmoniser is not None and set(RADIOMICS) & set(feature_set.modalities):
                 batch = frozen.harmoniser.rows["batch"].reindex(patients)
                 unharmonised |= set(batch.index[~batch.isin(frozen.harmoniser.batches[frozen.fit])])
     nothing = pd.DataFrame(columns=["patient", "percentile", "repeat", "fold"])
@@ -205,13 +205,15 @@ def deep_scores(
 def _tables(
     new: NewData, fitted: FittedFeatureSet, patients: Sequence[str], frozen: FrozenFeatures, deep: pd.Series | None
 ) -> dict[str, pd.DataFrame]:
-    """Raw columns of the feature set's blocks for its patients."""
+    """Raw columns of the feature set's modalities for its patients."""
     sources = replace(new.sources, deep=None if deep is None else deep.reindex(new.patients))
     tables = {
-        block: frozen.table(new.features[block], block) if block in RADIOMICS else sources.table(block, frozen.fit)[0]
-        for block in fitted.encoders
+        modality: frozen.table(new.features[modality], modality)
+        if modality in RADIOMICS
+        else sources.table(modality, frozen.fit)[0]
+        for modality in fitted.encoders
     }
-    return {block: table.loc[list(patients)] for block, table in tables.items()}
+    return {modality: table.loc[list(patients)] for modality, table in tables.items()}
 
 
 def _risks(fitted: FittedFeatureSet, tables: dict[str, pd.DataFrame], patients: Sequence[str]) -> pd.DataFrame:
@@ -245,7 +247,9 @@ def _shares(
     Shapley" (Sundararajan and Najmi 2020, ICML, PMLR 119:9269-9278). Of a logistic regression that is the coefficient
     times the distance from the mean, as with a background of all rows.
     """
-    encoded = np.concatenate([encoder.transform(tables[block]) for block, encoder in fitted.encoders.items()], axis=1)
+    encoded = np.concatenate(
+        [encoder.transform(tables[modality]) for modality, encoder in fitted.encoders.items()], axis=1
+    )
     logit = logit_of(fitted.classifiers[classifier], [len(encoder.outputs) for encoder in fitted.encoders.values()])
     whole = exact_shares(logit, encoded, mean[None], modality_players(fitted.encoders))
     single = sampled_shares(logit, encoded, mean[None], column_players(fitted.encoders), PERMUTATIONS[classifier], seed)

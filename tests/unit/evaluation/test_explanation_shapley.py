@@ -15,7 +15,7 @@ from metaswin.evaluation.shapley import (
     modality_players,
     sampled_shares,
 )
-from metaswin.features.encoder import BlockEncoder, CategoryColumn, NumericColumn
+from metaswin.features.encoder import CategoryColumn, ModalityEncoder, NumericColumn
 from metaswin.models.classifiers import Logistics, fit_networks
 from metaswin.models.fusion import FittedClassifier
 from metaswin.models.thresholds import Recalibration
@@ -44,11 +44,11 @@ def linear():
 def network():
     """A trained network with interactions of all three modalities."""
     rng = np.random.default_rng(2)
-    blocks = [rng.normal(size=(80, width)) for width in WIDTHS]
-    label = (blocks[0][:, 0] * blocks[1][:, 0] * blocks[2][:, 0] + rng.normal(size=80) > 0).astype(float)
+    modalities = [rng.normal(size=(80, width)) for width in WIDTHS]
+    label = (modalities[0][:, 0] * modalities[1][:, 0] * modalities[2][:, 0] + rng.normal(size=80) > 0).astype(float)
     settings = NetworkSettings(steps=60, ensemble=2)
     return logit_of(
-        FittedClassifier(fit_networks(blocks, label, [0.1], settings, 5), Recalibration(0.1, 0.8), 0.5), WIDTHS
+        FittedClassifier(fit_networks(modalities, label, [0.1], settings, 5), Recalibration(0.1, 0.8), 0.5), WIDTHS
     )
 
 
@@ -129,11 +129,11 @@ def test_columns_when_drawn_again_with_the_same_seed_then_the_same(data, network
 
 
 ENCODERS = {
-    "clinical:paper": BlockEncoder(
+    "clinical:paper": ModalityEncoder(
         (NumericColumn("age", False, 60, 60, 9, True), CategoryColumn("sex", ("f", "m"))),
     ),
-    "radiomics": BlockEncoder((NumericColumn("tumor__a", False, 0, 0, 1, False),)),
-    "deep": BlockEncoder(tuple(NumericColumn(f"d{i:03d}", False, 0, 0, 1, False) for i in range(3))),
+    "radiomics": ModalityEncoder((NumericColumn("tumor__a", False, 0, 0, 1, False),)),
+    "deep": ModalityEncoder(tuple(NumericColumn(f"d{i:03d}", False, 0, 0, 1, False) for i in range(3))),
 }
 
 

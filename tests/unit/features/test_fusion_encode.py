@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaswin.features.encoder import LIMIT, BlockEncoder, RegionFlag, fit_encoder
+from metaswin.features.encoder import LIMIT, ModalityEncoder, RegionFlag, fit_encoder
 
 
 def encoded(train, kinds, rows, min_rows=1):
@@ -121,7 +121,7 @@ def test_features_when_their_columns_are_absent_then_the_region_is_missing_after
     train = pd.DataFrame({"ring__a": [1.0, np.nan, 3], "ring__b": [1.0, np.nan, 3]})
     encoder = fit_encoder(train, dict.fromkeys(train, "feature"), 1)
     assert encoder.columns[-1] == RegionFlag("ring", ("ring__a", "ring__b"))
-    again = BlockEncoder.from_json(json.loads(json.dumps(encoder.as_json())))
+    again = ModalityEncoder.from_json(json.loads(json.dumps(encoder.as_json())))
     assert again == encoder
     assert again.transform(pd.DataFrame(index=["p"]))[:, -1].tolist() == [1]
 
@@ -146,5 +146,5 @@ def test_encoder_when_any_values_then_finite_bounded_and_the_same_after_json(tra
     assert np.abs(values).max(initial=0) <= LIMIT
     onehot = [name.startswith("t=") for name in encoder.outputs]
     assert (values[:, onehot].sum(axis=1) == 1).all()
-    again = BlockEncoder.from_json(json.loads(json.dumps(encoder.as_json())))
+    again = ModalityEncoder.from_json(json.loads(json.dumps(encoder.as_json())))
     assert np.array_equal(again.transform(rows), values)

@@ -13,7 +13,7 @@ from metaswin.config.cohort import FoldsSettings
 from metaswin.config.models import FusionSettings, SurvivalSettings
 from metaswin.core.files import read_json, write_json, write_table
 from metaswin.evaluation.survival import SurvivalInputs, SurvivalOutputs, evaluate_survival
-from metaswin.features.encoder import BlockEncoder
+from metaswin.features.encoder import ModalityEncoder
 from metaswin.features.modalities import SourceFiles
 from metaswin.models.fusion import FoldOutputs
 from metaswin.models.hazard import train_hazard
@@ -127,12 +127,14 @@ class SavedHazard:
         stem = folder / name.replace(":", "=")
         facts = read_json(f"{stem}.json")
         self.cuts, self.horizon, self.thresholds = facts["cuts"], facts["horizon"], facts["thresholds"]
-        self.encoders = {block["block"]: BlockEncoder.from_json(block["columns"]) for block in facts["blocks"]}
+        self.encoders = {
+            modality["modality"]: ModalityEncoder.from_json(modality["columns"]) for modality in facts["modalities"]
+        }
         self.model = HazardNetworks(
-            tuple(block["width"] for block in facts["blocks"]), load_file(f"{stem}.safetensors")
+            tuple(modality["width"] for modality in facts["modalities"]), load_file(f"{stem}.safetensors")
         )
 
     def metastasis(self, tables: dict[str, pd.DataFrame]) -> np.ndarray:
-        """Cumulative incidence of metastasis at the cuts, from raw columns by block."""
-        blocks = [encoder.transform(tables[block]) for block, encoder in self.encoders.items()]
-        return incidence(self.model.hazards(blocks)[0])[0]
+        """Cumulative incidence of metastasis at the cuts, from raw columns by modality."""
+        modalities = [encoder.transform(tables[modality]) for modality, encoder in self.encoders.items()]
+        return incidence(self.model.hazards(modalities)[0])[0]

@@ -65,7 +65,7 @@ def test_expand_when_order_and_set_differ_then_the_name_is_canonical():
         feature_sets=["deep+clinical:paper", "clinical:staging + volume", "deep+clinical", "clinical"]
     )
     feature_sets = expand_feature_sets(settings, MODALITIES, SETS, True)
-    assert [(feature_set.name, feature_set.blocks) for feature_set in feature_sets] == [
+    assert [(feature_set.name, feature_set.modalities) for feature_set in feature_sets] == [
         ("clinical+deep", ("clinical:paper", "deep")),
         ("clinical:staging+volume", ("clinical:staging", "volume")),
         ("clinical:paper", ("clinical:paper",)),

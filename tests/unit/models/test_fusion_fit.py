@@ -32,8 +32,8 @@ def test_classifier_when_it_over_fits_then_threshold_and_slope_come_from_rows_it
     # 300 noise columns, hardly penalised: perfect on the rows it was fitted on, nothing elsewhere.
     rows = outer_fold()
     noise = np.random.default_rng(1).normal(size=(120, 300))
-    blocks = {name: [noise] for name in rows.fits}
-    fit = fit_classifier(lambda b, y, p, name: fit_logistics(b, y, p), blocks, rows, [1e-3], RULE, recalibrate=True)
+    modalities = {name: [noise] for name in rows.fits}
+    fit = fit_classifier(lambda b, y, p, name: fit_logistics(b, y, p), modalities, rows, [1e-3], RULE, recalibrate=True)
     assert fit.auc_train == 1
     assert 0.2 < fit.auc_inner < 0.8
     # Recalibration takes the false confidence away.
@@ -53,8 +53,10 @@ def test_classifier_when_columns_are_noise_then_the_strongest_penalty_is_chosen_
     signal = {name: [strong] for name in rows.fits}
     penalties = [1e4, 0.01, 1.0]
 
-    def penalty(blocks):
-        return fit_classifier(lambda b, y, p, name: fit_logistics(b, y, p), blocks, rows, penalties, RULE, True).penalty
+    def penalty(modalities):
+        return fit_classifier(
+            lambda b, y, p, name: fit_logistics(b, y, p), modalities, rows, penalties, RULE, True
+        ).penalty
 
     assert penalty(noise) == 1e4
     assert penalty(signal) <= 1.0
@@ -65,8 +67,8 @@ def test_classifier_when_fitted_then_every_row_is_predicted_by_the_fit_that_left
     column = np.arange(120.0)[:, None]
     seen = {}
 
-    def fit(blocks, label, penalties, name):
-        seen[name] = set(blocks[0][:, 0].astype(int))
+    def fit(modalities, label, penalties, name):
+        seen[name] = set(modalities[0][:, 0].astype(int))
         intercept = 0.0 if name == "without-0" else int(name[-1]) / 10
         return Logistics({"coef": np.zeros((len(penalties), 1)), "intercept": np.full(len(penalties), intercept)})
 
@@ -83,9 +85,9 @@ def test_classifier_when_fitted_then_every_row_is_predicted_by_the_fit_that_left
 def test_classifier_when_recalibrated_then_ranks_of_test_rows_stay():
     rows = outer_fold()
     columns = np.random.default_rng(3).normal(size=(120, 4))
-    blocks = {name: [columns] for name in rows.fits}
+    modalities = {name: [columns] for name in rows.fits}
     plain, adjusted = (
-        fit_classifier(lambda b, y, p, name: fit_logistics(b, y, p), blocks, rows, [1.0], RULE, recalibrate=on)
+        fit_classifier(lambda b, y, p, name: fit_logistics(b, y, p), modalities, rows, [1.0], RULE, recalibrate=on)
         for on in (False, True)
     )
     test = rows.test

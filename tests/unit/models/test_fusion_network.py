@@ -11,8 +11,8 @@ from metaswin.models.thresholds import auc
 FAST = NetworkSettings(ensemble=2)
 
 
-def fit(blocks, label, penalties=(1.0,), settings=FAST, seed=0):
-    return fit_networks(blocks, label, penalties, settings, seed)
+def fit(modalities, label, penalties=(1.0,), settings=FAST, seed=0):
+    return fit_networks(modalities, label, penalties, settings, seed)
 
 
 def bernoulli(rng, logits):
@@ -28,9 +28,9 @@ def test_networks_when_logits_are_computed_then_as_torch_computes_them():
     import torch
     from torch.nn import functional
 
-    blocks, label = noise(50, 5, 1, 3)
-    networks = fit(blocks, label, penalties=(0.1, 1.0))
-    inputs = torch.from_numpy(np.concatenate(blocks, axis=1)) * torch.from_numpy(networks.weights["scale"]).double()
+    modalities, label = noise(50, 5, 1, 3)
+    networks = fit(modalities, label, penalties=(0.1, 1.0))
+    inputs = torch.from_numpy(np.concatenate(modalities, axis=1)) * torch.from_numpy(networks.weights["scale"]).double()
     expected = []
     for penalty in range(2):
         members = []
@@ -42,7 +42,7 @@ def test_networks_when_logits_are_computed_then_as_torch_computes_them():
             output = functional.gelu(hidden) @ w["output.weight"] + w["output.bias"] + inputs @ w["linear.weight"]
             members.append(output[:, 0])
         expected.append(torch.stack(members).mean(dim=0).numpy())
-    assert networks.logits(blocks) == pytest.approx(np.stack(expected), rel=1e-9)
+    assert networks.logits(modalities) == pytest.approx(np.stack(expected), rel=1e-9)
 
 
 def test_networks_when_risk_is_linear_then_as_good_as_logistic_regression():
@@ -58,17 +58,17 @@ def test_networks_when_risk_is_linear_then_as_good_as_logistic_regression():
 
 def test_networks_when_modalities_interact_then_better_than_linear():
     rng = np.random.default_rng(3)
-    blocks = [rng.normal(size=(3000, 1)), rng.normal(size=(3000, 1))]
-    label = bernoulli(rng, 3 * blocks[0][:, 0] * blocks[1][:, 0])
+    modalities = [rng.normal(size=(3000, 1)), rng.normal(size=(3000, 1))]
+    label = bernoulli(rng, 3 * modalities[0][:, 0] * modalities[1][:, 0])
     train, test = slice(0, 1500), slice(1500, None)
     settings = NetworkSettings(ensemble=2, steps=400)
-    networks = fit([block[train] for block in blocks], label[train], (0.1,), settings)
-    assert auc(networks.logits([block[test] for block in blocks])[0], label[test]) > 0.75
+    networks = fit([modality[train] for modality in modalities], label[train], (0.1,), settings)
+    assert auc(networks.logits([modality[test] for modality in modalities])[0], label[test]) > 0.75
 
 
 def test_networks_when_33_patients_and_800_features_then_predictions_stay_sane():
-    blocks, label = noise(33, 12, 36, 36, 800)
-    networks = fit(blocks, label, penalties=(12.0, 60.0))
+    modalities, label = noise(33, 12, 36, 36, 800)
+    networks = fit(modalities, label, penalties=(12.0, 60.0))
     others, _ = noise(500, 12, 36, 36, 800, seed=9)
     logits = networks.logits(others)
     assert np.isfinite(logits).all()
@@ -80,22 +80,22 @@ def test_networks_when_33_patients_and_800_features_then_predictions_stay_sane()
 
 
 def test_networks_when_the_penalty_is_huge_then_the_prevalence():
-    blocks, label = noise(100, 8, 1)
-    logits = fit(blocks, label, penalties=(1e6,)).logits(blocks)
+    modalities, label = noise(100, 8, 1)
+    logits = fit(modalities, label, penalties=(1e6,)).logits(modalities)
     assert 1 / (1 + np.exp(-logits)) == pytest.approx(np.full((1, 100), label.mean()), abs=0.03)
 
 
 def test_networks_when_a_penalty_is_fitted_beside_others_then_as_alone():
-    blocks, label = noise(40, 6, 2)
-    together = fit(blocks, label, penalties=(0.5, 5.0))
-    alone = fit(blocks, label, penalties=(5.0,))
-    assert together.logits(blocks)[1] == pytest.approx(alone.logits(blocks)[0], abs=1e-3)
+    modalities, label = noise(40, 6, 2)
+    together = fit(modalities, label, penalties=(0.5, 5.0))
+    alone = fit(modalities, label, penalties=(5.0,))
+    assert together.logits(modalities)[1] == pytest.approx(alone.logits(modalities)[0], abs=1e-3)
 
 
 @pytest.mark.parametrize("rows", [40, 400])
 def test_networks_when_fitted_again_then_the_same_bits(rows):
-    blocks, label = noise(rows, 6, 2)
-    first, second, other = fit(blocks, label), fit(blocks, label), fit(blocks, label, seed=1)
+    modalities, label = noise(rows, 6, 2)
+    first, second, other = fit(modalities, label), fit(modalities, label), fit(modalities, label, seed=1)
     assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
     assert not np.array_equal(first.weights["hidden.weight"], other.weights["hidden.weight"])
 
@@ -107,12 +107,12 @@ def test_networks_when_no_column_at_all_then_the_prevalence():
 
 
 def test_logistics_when_fitted_then_one_a_penalty_as_scikit_learn_does():
-    blocks, label = noise(80, 3, 2)
-    found = fit_logistics(blocks, label, [0.5, 50.0])
-    inputs = np.concatenate(blocks, axis=1)
+    modalities, label = noise(80, 3, 2)
+    found = fit_logistics(modalities, label, [0.5, 50.0])
+    inputs = np.concatenate(modalities, axis=1)
     for i, penalty in enumerate([0.5, 50.0]):
         model = LogisticRegression(C=1 / penalty).fit(inputs, label)
-        assert found.logits(blocks)[i] == pytest.approx(model.decision_function(inputs), abs=1e-4)
+        assert found.logits(modalities)[i] == pytest.approx(model.decision_function(inputs), abs=1e-4)
 
 
 def test_logistics_when_no_column_at_all_then_the_prevalence():

@@ -51,7 +51,7 @@ def test_classifiers_when_radcure_staging_then_within_a_hundredth_of_one_hot_log
     folds = Folds(table.index.tolist(), fold, label, nothing, nothing, np.ones(len(label), dtype=bool))
     for number, (train, test) in enumerate(splits):
         rows = folds.outer(number)
-        blocks = {
+        modalities = {
             name: [fit_encoder(table[rows.fitted(name)], kinds, settings.category_min_rows).transform(table)]
             for name in rows.fits
         }
@@ -60,7 +60,9 @@ def test_classifiers_when_radcure_staging_then_within_a_hundredth_of_one_hot_log
             "logistic": (lambda b, y, p, name: fit_logistics(b, y, p), settings.logistic_penalties),
         }
         for name, (fit, penalties) in classifiers.items():
-            probability = fit_classifier(fit, blocks, rows, penalties, ThresholdRule(), recalibrate=True).probability
+            probability = fit_classifier(
+                fit, modalities, rows, penalties, ThresholdRule(), recalibrate=True
+            ).probability
             found[name].append(auc(probability[test], label[test]))
             assert probability[test].mean() == pytest.approx(label[test].mean(), abs=0.02)
         reference = make_pipeline(

@@ -88,7 +88,7 @@ def test_classifiers_when_read_from_their_files_then_the_same_predictions(run, f
     sources = load_sources(rows.patients, run.files, SETS)
     for name in fits["feature_sets"]:
         classifier = SavedHazard(run.model(*FOLD, "models"), name)
-        tables = {block: sources.table(block, rows.final)[0][rows.test] for block in classifier.encoders}
+        tables = {modality: sources.table(modality, rows.final)[0][rows.test] for modality in classifier.encoders}
         metastasis = classifier.metastasis(tables)
         expected = predictions[(predictions["feature_set"] == name) & (predictions["part"] == "test")]["risk"]
         assert metastasis[:, classifier.cuts.index(classifier.horizon)] == pytest.approx(expected.to_numpy())

@@ -16,7 +16,7 @@ CUTS = np.array([100.0, 250.0, 500.0])
 
 @pytest.fixture(scope="module")
 def data():
-    """Blocks of 5 and of 1 column, and states; the first column raises the risk of metastasis."""
+    """Modalities of 5 and of 1 column, and states; the first column raises the risk of metastasis."""
     rng = np.random.default_rng(4)
     wide, narrow = rng.normal(size=(150, 5)), rng.normal(size=(150, 1))
     dm, death = rng.exponential(300 * np.exp(-1.2 * wide[:, 0])), rng.exponential(600, 150)
@@ -63,11 +63,11 @@ def test_hazards_when_a_column_raises_them_then_it_is_found_and_the_strong_penal
 
 
 def test_hazards_when_trained_then_the_likelihood_is_better_than_without_predictors(model, data):
-    blocks, state = data
+    modalities, state = data
     none = HazardNetworks(
         model.widths, {n: a * 0 if n not in ("base", "scale") else a for n, a in model.weights.items()}
     )
-    ours, without = (negative_log_likelihood(m.hazards(blocks), state).mean(axis=1)[0] for m in (model, none))
+    ours, without = (negative_log_likelihood(m.hazards(modalities), state).mean(axis=1)[0] for m in (model, none))
     assert ours < without - 0.05
 
 

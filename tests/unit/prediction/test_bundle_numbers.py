@@ -152,7 +152,7 @@ def test_held_out_when_asked_by_repeat_and_fold_then_only_the_own_test_fold_is()
     assert held_out(None, 3, 4)
 
 
-BLOCKS = {
+MODALITIES = {
     "all": ["clinical:a", "radiomics", "deep"],
     "clinical+radiomics": ["clinical:a", "radiomics"],
     "clinical+deep": ["clinical:a", "deep"],
@@ -164,8 +164,8 @@ BLOCKS = {
 
 
 def test_feature_sets_when_ordered_then_the_primary_is_first_then_more_blocks_then_the_better_inner_auc():
-    inner = dict.fromkeys(BLOCKS, 0.5) | {"clinical+deep": 0.7, "deep": None}
-    feature_sets = bundled_feature_sets("all", BLOCKS, inner)
+    inner = dict.fromkeys(MODALITIES, 0.5) | {"clinical+deep": 0.7, "deep": None}
+    feature_sets = bundled_feature_sets("all", MODALITIES, inner)
     assert [feature_set.name for feature_set in feature_sets] == [
         "all",
         "clinical+deep",
@@ -178,7 +178,7 @@ def test_feature_sets_when_ordered_then_the_primary_is_first_then_more_blocks_th
 
 
 def test_stand_in_when_a_modality_is_missing_then_it_is_the_first_feature_set_without_it():
-    feature_sets = bundled_feature_sets("all", BLOCKS, dict.fromkeys(BLOCKS, 0.5))
+    feature_sets = bundled_feature_sets("all", MODALITIES, dict.fromkeys(MODALITIES, 0.5))
     assert stand_in(feature_sets, {"clinical:a", "radiomics", "deep", "volume"}).name == "all"
     assert stand_in(feature_sets, {"clinical:a", "radiomics"}).name == "clinical+radiomics"
     assert stand_in(feature_sets, {"deep"}).name == "deep"
