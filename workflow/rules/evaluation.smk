@@ -119,7 +119,7 @@ rule survival:
         rules.evaluate_survival.output if SURVIVAL else [],
 
 
-# Controls through the same folds: selection before the split, radiomics of shuffled regions, permuted outcomes.
+# Negative controls through the same folds: selection before the split, radiomics of shuffled regions, permuted outcomes.
 
 CONTROLLED = CONFIG.controls
 NOT_APPLICABLE = reasons(CONFIG)
@@ -299,7 +299,7 @@ rule evaluate_controls:
         },
         code=code("evaluation/evaluate_controls"),
     message:
-        "Controls beside the run"
+        "Negative controls beside the run"
     script:
         "../scripts/evaluation/evaluate_controls.py"
 

@@ -1,4 +1,4 @@
-"""The primary feature set against its controls, fold by fold, and the family of confirmatory tests."""
+"""The primary feature set against its baselines, fold by fold, and the family of confirmatory tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -26,8 +26,8 @@ TYPES = {
 }
 
 
-def controls(feature_sets: Sequence[str]) -> list[str]:
-    """Feature sets the primary model is held against: tumour volume alone and each clinical set alone."""
+def baselines(feature_sets: Sequence[str]) -> list[str]:
+    """Return the baselines among `feature_sets`: tumour volume alone and each clinical set alone."""
     return [
         feature_set
         for feature_set in feature_sets
@@ -77,9 +77,9 @@ BOUNDS = {"net_benefit": ANYTHING}
 def comparison_table(
     data: EndpointData, folds: pd.DataFrame, settings: EvaluationSettings, sets: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
-    """Primary feature set minus each control, fold by fold (corrected resampled t-test, Nadeau & Bengio 2003).
+    """Primary feature set minus each baseline, fold by fold (corrected resampled t-test, Nadeau & Bengio 2003).
 
-    Each classifier of the primary model is compared with each classifier of the controls, in AUC, Brier score (below 0
+    Each classifier of the primary model is compared with each classifier of the baselines, in AUC, Brier score (below 0
     favours the primary) and net benefit at a threshold probability. Confirmatory are the differences in the AUC that
     answers the
     question, `settings.primary_classifier` on both sides, against `confirmatory_feature_sets`; their p values are
@@ -90,7 +90,7 @@ def comparison_table(
     thresholds = _thresholds(data, settings)
     feature_sets = list(dict.fromkeys(feature_set for feature_set, _ in data.feature_sets))
     family = confirmatory_feature_sets(feature_sets, data.primary, sets, settings.confirmatory_clinical_set)
-    against = set(controls(feature_sets)) - {data.primary}
+    against = set(baselines(feature_sets)) - {data.primary}
     measured = {
         key: _measured(data, rows, thresholds) for key, rows in folds.groupby(["feature_set", "classifier"], sort=True)
     }

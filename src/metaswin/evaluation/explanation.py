@@ -23,7 +23,7 @@ from metaswin.evaluation.shapley import (
     sampled_shares,
 )
 from metaswin.features.encoder import CategoryColumn, RegionFlag
-from metaswin.features.modalities import SourceFiles, load_sources
+from metaswin.features.modalities import ModalityFiles, load_modality_tables
 from metaswin.models.fusion import FittedFeatureSet, load_feature_set
 
 # Permutations of a classifier without interactions: one is exact.
@@ -33,7 +33,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class ExplanationInputs:
-    """Files that `explain_fold` reads beside the sources: folds, and the output of `train_fusion`."""
+    """Files that `explain_fold` reads beside the modality tables: folds, and the output of `train_fusion`."""
 
     folds: str
     predictions: str
@@ -43,7 +43,7 @@ class ExplanationInputs:
 
 def explain_fold(
     inputs: ExplanationInputs,
-    files: SourceFiles,
+    files: ModalityFiles,
     modalities: str,
     features: str,
     sets: Mapping[str, list[str]],
@@ -61,7 +61,7 @@ def explain_fold(
     Parameters
     ----------
     inputs : ExplanationInputs
-    files : SourceFiles
+    files : ModalityFiles
         Those of `metaswin.models.fusion.train_fusion`; of the tables of features only those of the final fit.
     modalities, features : str
         Written.
@@ -75,9 +75,9 @@ def explain_fold(
     fits = read_json(inputs.fits)
     repeat, fold = fits["repeat"], fits["fold"]
     rows = Folds.of(read_table(inputs.folds), repeat).outer(fold)
-    sources = load_sources(rows.patients, files, sets)
+    modality_tables = load_modality_tables(rows.patients, files, sets)
     feature_set = load_feature_set(inputs.models, fits["primary"])
-    tables = {modality: sources.table(modality, rows.final)[0] for modality in feature_set.encoders}
+    tables = {modality: modality_tables.table(modality, rows.final)[0] for modality in feature_set.encoders}
     encoded = np.concatenate(
         [encoder.transform(tables[modality]) for modality, encoder in feature_set.encoders.items()], axis=1
     )

@@ -22,7 +22,7 @@ from metaswin.evaluation.permuted_folds import permuted_folds
 from metaswin.features.fit_tables import fit_table, kept_features, selections
 from metaswin.features.harmonisation import fit_harmoniser, patient_rows
 from metaswin.features.matrix import tumor_volume, wide
-from metaswin.features.modalities import EncodedModalities, SourceFiles, Sources, load_sources
+from metaswin.features.modalities import EncodedModalities, ModalityFiles, ModalityTables, load_modality_tables
 from metaswin.features.stability import Measured, measured, stability_table
 from metaswin.models.fusion import ThresholdRule, classifier_fits, fit_classifier
 
@@ -75,7 +75,7 @@ class Study:
         Set → matrix of all features, of the sets that the data have.
     batches : DataFrame or None
         Batch and covariates of harmonisation, where it is switched on.
-    sources : Sources
+    modality_tables : ModalityTables
         What predicts, without features as a fit sees them and without deep score.
     deep, deep_permuted : list of Series
         Deep scores by patient, one a fold of the first repeat: of the run, and of networks trained on a permuted
@@ -90,7 +90,7 @@ class Study:
     clinical: pd.DataFrame
     features: dict[str, pd.DataFrame]
     batches: pd.DataFrame | None
-    sources: Sources
+    modality_tables: ModalityTables
     deep: list[pd.Series]
     deep_permuted: list[pd.Series]
     perturbed: dict[str, Measured] | None = None
@@ -152,15 +152,15 @@ def load_study(inputs: PermutationInputs, endpoint: str, sets: Mapping[str, list
     folds = read_table(inputs.folds)
     patients = sorted(folds["patient"].unique())
     used, clinical = read_table(inputs.used), read_table(inputs.clinical)
-    sources = load_sources(patients, SourceFiles(inputs.clinical, {}, anatomy=inputs.anatomy), sets)
+    modality_tables = load_modality_tables(patients, ModalityFiles(inputs.clinical, {}, anatomy=inputs.anatomy), sets)
     features, batches = {}, None
     if inputs.features:
         long = read_table(inputs.features)
         matrices = {name: wide(long, name, patients) for name in RADIOMICS}
         features = {name: matrix for name, matrix in matrices.items() if len(matrix.columns)}
         volume = tumor_volume(used, long)
-        sources = replace(
-            sources,
+        modality_tables = replace(
+            modality_tables,
             volume=volume.reindex(patients) if len(volume) else None,
             candidates={name: len(matrix.columns) for name, matrix in features.items()},
         )
@@ -182,7 +182,7 @@ def load_study(inputs: PermutationInputs, endpoint: str, sets: Mapping[str, list
         clinical.set_index("patient"),
         features,
         batches,
-        sources,
+        modality_tables,
         deep,
         deep_permuted,
         perturbed,
@@ -217,14 +217,16 @@ def table_feature_sets(study: Study, settings: Refitting) -> dict[FeatureSet, li
 
     Feature sets with deep scores are excluded where no network is trained on permuted outcomes.
     """
-    sources = study.sources
-    modalities = [*sources.modalities, *(["deep"] if settings.has_deep else [])]
-    feature_sets = expand_feature_sets(settings.fusion, modalities, sources.sets, sources.volume is not None)
-    answer = primary_feature_set(settings.fusion, feature_sets, modalities, sources.sets)
+    modality_tables = study.modality_tables
+    modalities = [*modality_tables.modalities, *(["deep"] if settings.has_deep else [])]
+    feature_sets = expand_feature_sets(
+        settings.fusion, modalities, modality_tables.sets, modality_tables.volume is not None
+    )
+    primary = primary_feature_set(settings.fusion, feature_sets, modalities, modality_tables.sets)
     classifiers: list[str] = [*settings.permutation.classifiers]
     found = {
         feature_set: [*classifiers, *({settings.primary_classifier} - set(classifiers))]
-        if feature_set == answer
+        if feature_set == primary
         else classifiers
         for feature_set in feature_sets
     }
@@ -249,10 +251,12 @@ def _fold_aucs(
     chosen = settings.permutation.penalty == "chosen"
     fits = rows.fits if chosen else [rows.final]
     used = {name for feature_set in feature_sets for name in feature_set.modalities if name in study.features}
-    sources = replace(
-        study.sources, deep=study.deep_score(fold, permutation), tables=_tables(study, rows, fits, used, settings)
+    modality_tables = replace(
+        study.modality_tables,
+        deep=study.deep_score(fold, permutation),
+        tables=_tables(study, rows, fits, used, settings),
     )
-    encoded = EncodedModalities(sources, rows, settings.fusion.category_min_rows)
+    encoded = EncodedModalities(modality_tables, rows, settings.fusion.category_min_rows)
     table = folds.sort_values("patient")
     test = table[rows.test]
     weight = answering_weights(test, table[~rows.test], study.horizon)

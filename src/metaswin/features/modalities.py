@@ -21,7 +21,7 @@ PREDICTIVE = ("baseline", "treatment")
 
 
 @dataclass(frozen=True)
-class SourceFiles:
+class ModalityFiles:
     """Files that hold what may predict; None where the run does not have one.
 
     Attributes
@@ -43,7 +43,7 @@ class SourceFiles:
     deep: str | None = None
 
     @classmethod
-    def of(cls, inputs: Mapping[str, Any], fits: Sequence[str]) -> "SourceFiles":
+    def of(cls, inputs: Mapping[str, Any], fits: Sequence[str]) -> "ModalityFiles":
         """The files among the inputs of a rule, whose ``tables`` are the sets of each fit in order.
 
         An input that the run does not have is an empty list.
@@ -54,7 +54,7 @@ class SourceFiles:
 
 
 @dataclass(frozen=True)
-class Sources:
+class ModalityTables:
     """Everything that may predict, one row for each patient.
 
     Attributes
@@ -126,14 +126,16 @@ class Sources:
         return self.candidates.get(modality, len(columns))
 
 
-def load_sources(patients: Sequence[str], files: SourceFiles, sets: Mapping[str, list[str]]) -> Sources:
+def load_modality_tables(
+    patients: Sequence[str], files: ModalityFiles, sets: Mapping[str, list[str]]
+) -> ModalityTables:
     """Read what predicts.
 
     Parameters
     ----------
     patients : sequence of str
         Rows, in this order; a patient that a table lacks has missing values there.
-    files : SourceFiles
+    files : ModalityFiles
     sets : mapping
         Clinical set → columns.
 
@@ -153,7 +155,7 @@ def load_sources(patients: Sequence[str], files: SourceFiles, sets: Mapping[str,
     tables = {key: by_patient(path) for key, path in files.tables.items() if key[1] in candidates}
     deep = by_patient(files.deep, ["patient", "score"])["score"] if files.deep else None
     volume = by_patient(files.volume)[VOLUME] if files.volume else None
-    return Sources(
+    return ModalityTables(
         list(patients),
         columns,
         clinical.reindex(index),
@@ -198,7 +200,7 @@ class EncodedModalities:
 
     Parameters
     ----------
-    sources : Sources
+    modality_tables : ModalityTables
         Raw columns of the same rows.
     rows : OuterFold
         Rows to learn from and to encode.
@@ -206,8 +208,8 @@ class EncodedModalities:
         See `metaswin.features.encoder.fit_encoder`.
     """
 
-    def __init__(self, sources: Sources, rows: OuterFold, min_rows: int) -> None:
-        self.sources, self.rows, self.min_rows = sources, rows, min_rows
+    def __init__(self, modality_tables: ModalityTables, rows: OuterFold, min_rows: int) -> None:
+        self.modality_tables, self.rows, self.min_rows = modality_tables, rows, min_rows
         self._encoded: dict[tuple[str, str], tuple[ModalityEncoder, np.ndarray]] = {}
 
     def encoder(self, modality: str) -> ModalityEncoder:
@@ -220,7 +222,7 @@ class EncodedModalities:
 
     def _of(self, modality: str, fit: str) -> tuple[ModalityEncoder, np.ndarray]:
         if (modality, fit) not in self._encoded:
-            table, kinds = self.sources.table(modality, fit)
+            table, kinds = self.modality_tables.table(modality, fit)
             encoder = fit_encoder(table[self.rows.fitted(fit)], kinds, self.min_rows)
             self._encoded[modality, fit] = encoder, encoder.transform(table)
         return self._encoded[modality, fit]

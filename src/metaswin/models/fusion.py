@@ -18,7 +18,7 @@ from metaswin.config.models import FusionSettings
 from metaswin.core.files import atomic, read_json, read_table, write_json, write_table
 from metaswin.core.problems import public_table
 from metaswin.features.encoder import ModalityEncoder
-from metaswin.features.modalities import EncodedModalities, SourceFiles, Sources, load_sources
+from metaswin.features.modalities import EncodedModalities, ModalityFiles, ModalityTables, load_modality_tables
 from metaswin.models.classifiers import Logistics, Networks, fit_logistics, network_fitter
 from metaswin.models.thresholds import Recalibration, auc, fit_recalibration, fit_threshold
 
@@ -159,7 +159,7 @@ class FittedFeatureSet:
         Parameters
         ----------
         tables : mapping
-            Modality → raw columns, see `metaswin.features.modalities.Sources.table`; the same rows in each.
+            Modality → raw columns, see `metaswin.features.modalities.ModalityTables.table`; the same rows in each.
         """
         modalities = [encoder.transform(tables[modality]) for modality, encoder in self.encoders.items()]
         return {
@@ -232,7 +232,7 @@ class FoldOutputs:
 
 def train_fusion(
     folds: str,
-    files: SourceFiles,
+    files: ModalityFiles,
     outputs: FoldOutputs,
     place: Place,
     sets: Mapping[str, list[str]],
@@ -249,7 +249,7 @@ def train_fusion(
     ----------
     folds : str
         ``folds/<endpoint>.parquet``.
-    files : SourceFiles
+    files : ModalityFiles
     outputs : FoldOutputs
     place : Place
     sets : mapping
@@ -266,9 +266,11 @@ def train_fusion(
     """
     rows = Folds.of(read_table(folds), place.repeat).outer(place.fold)
     rows.check_both_outcomes(str(place))
-    sources = load_sources(rows.patients, files, sets)
-    feature_sets = expand_feature_sets(settings, sources.modalities, sources.sets, sources.volume is not None)
-    answer = primary_feature_set(settings, feature_sets, sources.modalities, sources.sets)
+    modality_tables = load_modality_tables(rows.patients, files, sets)
+    feature_sets = expand_feature_sets(
+        settings, modality_tables.modalities, modality_tables.sets, modality_tables.volume is not None
+    )
+    primary = primary_feature_set(settings, feature_sets, modality_tables.modalities, modality_tables.sets)
     feature_sets = [
         feature_set for feature_set in feature_sets if not using or set(using) & set(feature_set.modalities)
     ]
@@ -277,9 +279,10 @@ def train_fusion(
     # The score of a network that has seen the row knows the outcome: no discovery.
     checked = [modality for modality in modalities if not (modality == "deep" and settings.deep_score == "in-sample")]
     flagged = {
-        modality: _flagged(sources, modality, rows, limit) if modality in checked else [] for modality in modalities
+        modality: _flagged(modality_tables, modality, rows, limit) if modality in checked else []
+        for modality in modalities
     }
-    encoded = EncodedModalities(sources, rows, settings.category_min_rows)
+    encoded = EncodedModalities(modality_tables, rows, settings.category_min_rows)
 
     seeds = [seed, place.repeat, place.fold]
     fits: dict[str, dict[str, Any]] = {}
@@ -295,7 +298,8 @@ def train_fusion(
         facts: dict[str, Any] = {
             "columns": [name for encoder in encoders.values() for name in encoder.outputs],
             "candidates": sum(
-                sources.chosen_among(modality, encoders[modality].outputs) for modality in feature_set.modalities
+                modality_tables.chosen_among(modality, encoders[modality].outputs)
+                for modality in feature_set.modalities
             ),
             "columns_flagged": [entry for modality in feature_set.modalities for entry in flagged[modality]],
             "n_train": int(rows.train.sum()),
@@ -318,18 +322,18 @@ def train_fusion(
         outputs.fits,
         {
             **asdict(place),
-            "primary": answer.name,
+            "primary": primary.name,
             "deep_score": settings.deep_score if "deep" in modalities else None,
-            "modalities": [name for name in sources.modalities if name in settings.modalities],
+            "modalities": [name for name in modality_tables.modalities if name in settings.modalities],
             "feature_sets": fits,
             "warnings": public_table(dict.fromkeys(warnings)).to_dict("records"),
         },
     )
 
 
-def _flagged(sources: Sources, modality: str, rows: OuterFold, limit: float) -> list[dict[str, Any]]:
+def _flagged(modality_tables: ModalityTables, modality: str, rows: OuterFold, limit: float) -> list[dict[str, Any]]:
     """Columns of a modality whose AUC on the training rows is beyond the limit."""
-    table, kinds = sources.table(modality, rows.final)
+    table, kinds = modality_tables.table(modality, rows.final)
     train = rows.train
     aucs = column_aucs(table[train], kinds, rows.label[train], rows.folds.fold[train])
     return [{"column": column, "auc": value} for column, value in aucs.items() if value > limit]

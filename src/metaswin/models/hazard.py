@@ -19,7 +19,7 @@ from metaswin.config.feature_sets import FeatureSet, hazard_feature_sets, parse_
 from metaswin.config.models import FusionSettings, SurvivalSettings
 from metaswin.core.files import atomic, read_table, write_json, write_table
 from metaswin.features.encoder import ModalityEncoder
-from metaswin.features.modalities import EncodedModalities, SourceFiles, load_sources
+from metaswin.features.modalities import EncodedModalities, ModalityFiles, load_modality_tables
 from metaswin.models.classifiers import drawn_seed
 from metaswin.models.fusion import FoldOutputs, feature_set_file
 from metaswin.models.hazard_network import (
@@ -137,7 +137,7 @@ class HazardFit:
 
 def train_hazard(
     folds: str,
-    files: SourceFiles,
+    files: ModalityFiles,
     outputs: FoldOutputs,
     place: Place,
     horizon: float,
@@ -154,7 +154,7 @@ def train_hazard(
     ----------
     folds : str
         ``folds/<endpoint>.parquet``.
-    files : SourceFiles
+    files : ModalityFiles
     outputs : FoldOutputs
     place : Place
     horizon : float
@@ -170,15 +170,19 @@ def train_hazard(
         For sets or feature sets that these data cannot serve.
     """
     rows = Folds.of(read_table(folds), place.repeat).with_followup().outer(place.fold)
-    sources = load_sources(rows.patients, files, sets)
-    has_volume = sources.volume is not None
-    feature_sets = hazard_feature_sets(settings.feature_sets, fusion, sources.modalities, sources.sets, has_volume)
-    answer = parse_feature_set(fusion.primary_feature_set, fusion, sources.modalities, sources.sets, has_volume)
+    modality_tables = load_modality_tables(rows.patients, files, sets)
+    has_volume = modality_tables.volume is not None
+    feature_sets = hazard_feature_sets(
+        settings.feature_sets, fusion, modality_tables.modalities, modality_tables.sets, has_volume
+    )
+    primary = parse_feature_set(
+        fusion.primary_feature_set, fusion, modality_tables.modalities, modality_tables.sets, has_volume
+    )
     why = why_not(rows, horizon)
     Path(outputs.models).mkdir(parents=True, exist_ok=True)
     if why:
         logger.warning("not estimable: %s", why)
-    encoded = EncodedModalities(sources, rows, fusion.category_min_rows)
+    encoded = EncodedModalities(modality_tables, rows, fusion.category_min_rows)
     tables = []
     fits: dict[str, dict[str, Any]] = {}
     for feature_set in feature_sets:
@@ -200,7 +204,7 @@ def train_hazard(
         outputs.fits,
         {
             **asdict(place),
-            "primary": answer.name,
+            "primary": primary.name,
             "horizon_days": horizon,
             "why": why,
             "rows": _counts(rows, horizon),

@@ -17,7 +17,7 @@ from metaswin.config.prediction import BundleSettings
 from metaswin.core.files import atomic, read_json, read_table, write_json
 from metaswin.features.fit_tables import fit_table, kept_features
 from metaswin.features.harmonisation import Harmoniser, load_harmoniser
-from metaswin.features.modalities import SourceFiles, load_sources
+from metaswin.features.modalities import ModalityFiles, load_modality_tables
 from metaswin.models.fusion import FittedFeatureSet, feature_set_file, load_feature_set
 from metaswin.prediction.bundle import BundledFeatureSet
 from metaswin.prediction.placing import Distance, fit_distance, measured_blocks, measured_rows
@@ -55,10 +55,10 @@ class MemberFiles:
     deep: str | None = None
     network: str | None = None
 
-    def sources(self, clinical: str, anatomy: str | None, fit: str) -> SourceFiles:
+    def modality_tables(self, clinical: str, anatomy: str | None, fit: str) -> ModalityFiles:
         """What the models of this outer fold read."""
         tables = {(fit, name): path for name in RADIOMICS for path in [getattr(self, name)] if path}
-        return SourceFiles(clinical, tables, self.volume, anatomy, self.deep)
+        return ModalityFiles(clinical, tables, self.volume, anatomy, self.deep)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ def freeze_member(
     """
     rows = Folds.of(folds, place[0]).outer(place[1])
     predictions = read_table(files.predictions)
-    sources = load_sources(rows.patients, files.sources(clinical, anatomy, rows.final), sets)
+    modality_tables = load_modality_tables(rows.patients, files.modality_tables(clinical, anatomy, rows.final), sets)
     fitted: dict[str, FittedFeatureSet] = {}
     tensors: dict[str, np.ndarray] = {}
     for feature_set in feature_sets:
         fitted[feature_set.name] = load_feature_set(files.models, feature_set.name)
-        tables = {modality: sources.table(modality, rows.final)[0] for modality in feature_set.modalities}
+        tables = {modality: modality_tables.table(modality, rows.final)[0] for modality in feature_set.modalities}
         _check(fitted[feature_set.name], tables, rows, predictions)
         tensors |= _reference(fitted[feature_set.name], tables, rows.train, settings, [seed, *place])
         for ending in (".json", ".safetensors"):

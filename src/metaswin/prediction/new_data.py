@@ -15,7 +15,7 @@ from metaswin.config.features import RADIOMICS
 from metaswin.core.files import atomic, read_table
 from metaswin.features.encoder import CategoryColumn, NumericColumn
 from metaswin.features.matrix import VOLUME, region_of, tumor_volume, wide
-from metaswin.features.modalities import SourceFiles, Sources, load_sources
+from metaswin.features.modalities import ModalityFiles, ModalityTables, load_modality_tables
 from metaswin.models.fusion import FittedFeatureSet
 from metaswin.prediction.bundle import Bundle
 
@@ -87,7 +87,7 @@ class NewData:
 
     Attributes
     ----------
-    sources : Sources
+    modality_tables : ModalityTables
         Raw columns without what belongs to a member: no features as a fit sees them, no deep score.
     features : dict
         Set → matrix of all features.
@@ -95,27 +95,27 @@ class NewData:
         Patient → file that holds its patch, of those who have one.
     """
 
-    sources: Sources
+    modality_tables: ModalityTables
     features: dict[str, pd.DataFrame]
     patches: Mapping[str, str]
 
     @property
     def patients(self) -> list[str]:
-        return self.sources.patients
+        return self.modality_tables.patients
 
     def modalities(self, patient: str) -> set[str]:
         """Modalities of which this patient has at least one value."""
-        found = {f"{CLINICAL}{name}" for name in self.sources.sets if self._any(self.clinical(name), patient)}
+        found = {f"{CLINICAL}{name}" for name in self.modality_tables.sets if self._any(self.clinical(name), patient)}
         found |= {name for name, matrix in self.features.items() if self._any(matrix, patient)}
-        if self.sources.anatomy is not None and self._any(self.sources.anatomy, patient):
+        if self.modality_tables.anatomy is not None and self._any(self.modality_tables.anatomy, patient):
             found.add("anatomy")
-        if self.sources.volume is not None and np.isfinite(self.sources.volume[patient]):
+        if self.modality_tables.volume is not None and np.isfinite(self.modality_tables.volume[patient]):
             found.add("volume")
         return found | ({"deep"} if patient in self.patches else set())
 
     def clinical(self, name: str) -> pd.DataFrame:
         """Columns of a clinical set."""
-        return self.sources.clinical[self.sources.sets[name]]
+        return self.modality_tables.clinical[self.modality_tables.sets[name]]
 
     def assumed(self, feature_set: FittedFeatureSet, patient: str) -> list[str]:
         """Values of this patient that the feature set has to make up, and what it takes instead."""
@@ -144,11 +144,11 @@ class NewData:
 
     def _plain(self, modality: str) -> pd.DataFrame:
         if modality == "anatomy":
-            return self.sources.anatomy
+            return self.modality_tables.anatomy
         if modality == "volume":
-            assert self.sources.volume is not None
-            return self.sources.volume.to_frame(VOLUME)
-        return self.sources.clinical
+            assert self.modality_tables.volume is not None
+            return self.modality_tables.volume.to_frame(VOLUME)
+        return self.modality_tables.clinical
 
     def _assumed_features(self, modality: str, columns: list[str], patient: str) -> list[str]:
         """Regions that are absent, and single features that could not be computed."""
@@ -187,11 +187,11 @@ def load_new(
     sets = clinical_sets(ClinicalSettings(**bundle.config["clinical"]))
     wanted = {name: columns for name, columns in sets.items() if f"{CLINICAL}{name}" in modalities}
     long = read_table(features) if features else None
-    sources = load_sources(patients, SourceFiles(clinical, {}, anatomy=anatomy), wanted)
+    modality_tables = load_modality_tables(patients, ModalityFiles(clinical, {}, anatomy=anatomy), wanted)
     volume = tumor_volume(volumes, pd.DataFrame({"patient": [], "region": []}) if long is None else long)
-    sources = replace(sources, volume=volume.reindex(patients) if len(volume) else None)
+    modality_tables = replace(modality_tables, volume=volume.reindex(patients) if len(volume) else None)
     matrices = {} if long is None else {name: wide(long, name, patients) for name in RADIOMICS if name in modalities}
-    return NewData(sources, matrices, patches)
+    return NewData(modality_tables, matrices, patches)
 
 
 def _assumption(column: NumericColumn | CategoryColumn) -> str:

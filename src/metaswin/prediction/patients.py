@@ -272,7 +272,7 @@ def _outside(
 ) -> list[str]:
     ranges = bundle.ranges(endpoint)
     found = image_warnings(facts.loc[patient].to_dict(), ranges["image"]) if len(facts.columns) else []
-    found += clinical_warnings(new.sources.clinical.loc[patient].to_dict(), ranges["clinical"])
+    found += clinical_warnings(new.modality_tables.clinical.loc[patient].to_dict(), ranges["clinical"])
     if patient in scored.unharmonised:
         found.append("features not harmonised: no training patients of this batch, or too few")
     return found

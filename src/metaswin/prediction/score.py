@@ -206,11 +206,11 @@ def _tables(
     new: NewData, fitted: FittedFeatureSet, patients: Sequence[str], frozen: FrozenFeatures, deep: pd.Series | None
 ) -> dict[str, pd.DataFrame]:
     """Raw columns of the feature set's modalities for its patients."""
-    sources = replace(new.sources, deep=None if deep is None else deep.reindex(new.patients))
+    modality_tables = replace(new.modality_tables, deep=None if deep is None else deep.reindex(new.patients))
     tables = {
         modality: frozen.table(new.features[modality], modality)
         if modality in RADIOMICS
-        else sources.table(modality, frozen.fit)[0]
+        else modality_tables.table(modality, frozen.fit)[0]
         for modality in fitted.encoders
     }
     return {modality: table.loc[list(patients)] for modality, table in tables.items()}

@@ -1,4 +1,4 @@
-"""Control variants of the run: which were made, in which classifier, and which were not and why."""
+"""Negative controls of the run: which were made, in which classifier, and which were not and why."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def not_made(endpoint: Endpoint) -> dict[str, str]:
 
 
 def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Control variants beside the same feature set as it is."""
+    """Negative controls beside the same feature set as it is."""
     rows = []
     limits = ("", "_low", "_high", "_why")
     for row in made(endpoint).to_dict("records"):

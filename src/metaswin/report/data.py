@@ -13,7 +13,7 @@ from metaswin.core.files import read_json, read_table
 from metaswin.core.formatting import Shown, feature_set_name, feature_set_order, shown, shown_value
 from metaswin.core.problems import public_table
 from metaswin.core.status import read_status
-from metaswin.evaluation.comparisons import controls
+from metaswin.evaluation.comparisons import baselines
 
 STABILITY = ["endpoint", "repeat", "fit", "modality", "feature", "patients", "low", "judged", "kept", "reason"]
 
@@ -115,9 +115,9 @@ class Endpoint:
         """A metric of a feature set, weighted as the primary model unless `suffix` says otherwise."""
         return shown(self.summary.loc[(feature_set, classifier)], name + (self.suffix if suffix is None else suffix))
 
-    def controls(self) -> list[str]:
+    def baselines(self) -> list[str]:
         """Volume and clinical feature sets other than the primary model itself."""
-        return [feature_set for feature_set in controls(self.feature_sets) if feature_set != self.primary]
+        return [feature_set for feature_set in baselines(self.feature_sets) if feature_set != self.primary]
 
     def best(self, feature_sets: list[str]) -> tuple[str, str] | None:
         """The feature set and classifier with the highest AUC among `feature_sets`; None where none is estimable."""
@@ -128,12 +128,12 @@ class Endpoint:
     def volume(self) -> tuple[str, str] | None:
         """Tumour volume alone with the classifier of the confirmatory comparison, otherwise its better classifier."""
         return self._named(["volume"]) or self.best(
-            [feature_set for feature_set in self.controls() if feature_set == "volume"]
+            [feature_set for feature_set in self.baselines() if feature_set == "volume"]
         )
 
     def best_clinical(self) -> tuple[str, str] | None:
         """The clinical set that the confirmatory comparison names, otherwise the set with the highest AUC."""
-        sets = [feature_set for feature_set in self.controls() if feature_set != "volume"]
+        sets = [feature_set for feature_set in self.baselines() if feature_set != "volume"]
         return self._named(sets) or self.best(sets)
 
     def _named(self, feature_sets: list[str]) -> tuple[str, str] | None:
@@ -144,7 +144,7 @@ class Endpoint:
         return (rows["against"].iloc[0], rows["against_classifier"].iloc[0]) if len(rows) else None
 
     def comparison(self, against: str, against_classifier: str, metric: str = "auc") -> pd.Series | None:
-        """The row of primary minus a control, weighted as the primary model; None where it was not made."""
+        """The row of primary minus a baseline, weighted as the primary model; None where it was not made."""
         table = self.tables["comparisons"]
         wanted = {
             "classifier": self.classifier,
@@ -157,7 +157,7 @@ class Endpoint:
         return table.iloc[0] if len(table) else None
 
     def difference(self, against: str, against_classifier: str, metric: str = "auc") -> Shown:
-        """Primary model minus a control."""
+        """Primary model minus a baseline."""
         row = self.comparison(against, against_classifier, metric)
         return Shown(None, why="not compared") if row is None else shown_value(row)
 

@@ -95,11 +95,11 @@ def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def delong_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """DeLong intervals of the primary model and the controls, one repeat at a time."""
+    """DeLong intervals of the primary model and the baselines, one repeat at a time."""
     table = endpoint.rows("delong")
     if table is None:
         return []
-    feature_sets = [endpoint.primary, *endpoint.controls()]
+    feature_sets = [endpoint.primary, *endpoint.baselines()]
     own = table[table["feature_set"].isin(feature_sets) & (table["classifier"] == endpoint.classifier)]
     own = own.assign(order=own["feature_set"].map(feature_sets.index)).sort_values(["order", "repeat"])
     return [
@@ -134,7 +134,7 @@ def site_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def comparison_rows(endpoint: Endpoint) -> dict[str, list[dict[str, Any]]]:
-    """The answering primary minus each control and classifier: what was fixed beforehand, and everything else."""
+    """The primary model minus each baseline and classifier: what was fixed beforehand, and everything else."""
     table = endpoint.tables["comparisons"]
     family = table["family"] if "family" in table else pd.Series("exploratory", index=table.index)
     suffixed = table["metric"].str.endswith("_ipcw")
@@ -143,7 +143,7 @@ def comparison_rows(endpoint: Endpoint) -> dict[str, list[dict[str, Any]]]:
     ]
     found: dict[str, list[dict[str, Any]]] = {"confirmatory": [], "exploratory": []}
     order = {metric: n for n, metric in enumerate(METRIC_NAMES)}
-    feature_sets = endpoint.controls()
+    feature_sets = endpoint.baselines()
 
     def place(row: dict[str, Any]) -> tuple:
         metric = row["metric"].removesuffix("_ipcw")
@@ -163,7 +163,7 @@ def comparison_rows(endpoint: Endpoint) -> dict[str, list[dict[str, Any]]]:
                 "better": "lower" if metric == "brier" else "higher",
                 "name": endpoint.label(row["against"]),
                 "classifier": CLASSIFIER_NAMES.get(row["against_classifier"], row["against_classifier"]),
-                "control": endpoint.metric(row["against"], row["against_classifier"], metric)
+                "baseline": endpoint.metric(row["against"], row["against_classifier"], metric)
                 if endpoint.has(metric)
                 else None,
                 "found": shown_value(row),

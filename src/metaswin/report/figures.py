@@ -47,7 +47,7 @@ def styles(endpoint: Endpoint) -> dict[str, Style]:
 
 def main_feature_sets(endpoint: Endpoint) -> list[str]:
     """Return the feature sets that a figure shows at first: modalities alone, baselines, the primary feature set."""
-    feature_sets = dict.fromkeys([feature_set for _, feature_set in endpoint.alone()] + endpoint.controls())
+    feature_sets = dict.fromkeys([feature_set for _, feature_set in endpoint.alone()] + endpoint.baselines())
     return [*(feature_set for feature_set in feature_sets if feature_set != endpoint.primary), endpoint.primary]
 
 
@@ -129,7 +129,7 @@ def decision_chart(endpoint: Endpoint) -> Chart:
     shown = [
         feature_set
         for feature_set in main_feature_sets(endpoint)
-        if feature_set in (endpoint.primary, *endpoint.controls())
+        if feature_set in (endpoint.primary, *endpoint.baselines())
     ]
 
     def make(feature_set: str, rows: pd.DataFrame, style: Style) -> Series:
@@ -213,22 +213,24 @@ def nice_limit(value: float, step: float = 0.05) -> float:
 
 
 def feature_sets_forest(endpoint: Endpoint) -> Forest:
-    """AUC of every feature set, the other classifier hollow, and of the control variants below."""
+    """AUC of every feature set, the other classifier hollow, and of the negative controls below."""
     named = [feature_set for _, feature_set in endpoint.alone()]
-    controls = [feature_set for feature_set in endpoint.controls() if feature_set not in named]
+    baselines = [feature_set for feature_set in endpoint.baselines() if feature_set not in named]
     # Also feature sets of one modality that the primary model does not have, such as anatomy.
     alone = [
         *named,
         *(
             feature_set
             for feature_set in endpoint.feature_sets
-            if "+" not in feature_set and feature_set not in {*named, *controls}
+            if "+" not in feature_set and feature_set not in {*named, *baselines}
         ),
     ]
     joined = [
-        feature_set for feature_set in endpoint.feature_sets if feature_set not in {*alone, *controls, endpoint.primary}
+        feature_set
+        for feature_set in endpoint.feature_sets
+        if feature_set not in {*alone, *baselines, endpoint.primary}
     ]
-    groups = {"Primary": [endpoint.primary], "Modalities alone": alone, "Joined": joined, "Controls": controls}
+    groups = {"Primary": [endpoint.primary], "Modalities alone": alone, "Joined": joined, "Baselines": baselines}
     rows, seen = [], set()
     for group, feature_sets in groups.items():
         rows += [
@@ -238,7 +240,7 @@ def feature_sets_forest(endpoint: Endpoint) -> Forest:
         ]
         seen |= set(feature_sets)
     rows += control_rows(endpoint)
-    title = f"AUC of every feature set and control of {endpoint.name}"
+    title = f"AUC of every feature set and negative control of {endpoint.name}"
     label = f"AUC, mean of the folds with {endpoint.confidence:.0%} interval"
     return Forest(f"feature_sets-{endpoint.name}", title, label, _range(rows), rows, 0.5)
 
@@ -246,16 +248,16 @@ def feature_sets_forest(endpoint: Endpoint) -> Forest:
 def answer_forest(endpoint: Endpoint) -> Forest:
     """The primary model beside what it must beat, for the first screen."""
     rows = [_row(endpoint, endpoint.primary, endpoint.classifier, "")]
-    for control in (endpoint.volume(), endpoint.best_clinical()):
-        if control is not None:
-            rows.append(_row(endpoint, *control, ""))
+    for baseline in (endpoint.volume(), endpoint.best_clinical()):
+        if baseline is not None:
+            rows.append(_row(endpoint, *baseline, ""))
     return Forest(
-        f"answer-{endpoint.name}", f"Primary model and controls of {endpoint.name}", "AUC", _range(rows), rows, 0.5
+        f"answer-{endpoint.name}", f"Primary model and baselines of {endpoint.name}", "AUC", _range(rows), rows, 0.5
     )
 
 
 def control_rows(endpoint: Endpoint) -> list[ForestRow]:
-    """One row for each control variant that was run, and each of its feature sets."""
+    """One row for each negative control that was run, and each of its feature sets."""
     rows = []
     for row in made(endpoint).to_dict("records"):
         title, what, colour = CONTROLS[row["control"]]

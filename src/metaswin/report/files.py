@@ -9,7 +9,7 @@ FIGURES = {
     "pr": ("", "precision and recall"),
     "calibration": ("", "calibration"),
     "decision": ("", "decision curves"),
-    "feature_sets": ("", "AUC of every feature set and control"),
+    "feature_sets": ("", "AUC of every feature set and negative control"),
     "training": ("deep", "training curves"),
     "incidence": ("survival", "cumulative incidence"),
     "survival": ("survival", "survival"),

@@ -117,7 +117,7 @@ def not_run(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any]) -> 
         missing[EVIDENCE["survival"]] = "setting survival.enabled: false"
     if EVIDENCE["site"] in missing and "site" in endpoint.tables:
         missing[EVIDENCE["site"]] = "nothing is known of scanner or batch"
-    missing |= {f"Control “{CONTROLS[name][0]}”": why for name, why in not_made(endpoint).items()}
+    missing |= {f"Negative control “{CONTROLS[name][0]}”": why for name, why in not_made(endpoint).items()}
     if "radiomics" in endpoint.facts["modalities"]:
         if endpoint.rows("stability") is None:
             missing["Stability of features under perturbed masks"] = ""

@@ -211,8 +211,8 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
             + ("Holm over the confirmatory comparisons, the rest exploratory." if "family" in tables["comparisons"]
                else "exploratory, not corrected for their number.")
         ),
-        "controls": either(
-            any(endpoint.controls() for endpoint in data.endpoints),
+        "baselines": either(
+            any(endpoint.baselines() for endpoint in data.endpoints),
             "Tumour volume alone and each named clinical set, in the same folds.",
             "This run has no feature set of volume or of a clinical set.",
         ),
@@ -238,7 +238,7 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
         "confounders": either(
             site,
             "The association of site or scanner and outcome is tested; harmonisation is a setting.",
-            "Volume is a control feature set; the association of site and outcome was not tested.",
+            "Volume is a baseline; the association of site and outcome was not tested.",
         ),
         "clusters": either(
             site or strata,
@@ -295,9 +295,9 @@ def _of_the_results(data: ReportData, config: Mapping[str, Any]) -> dict[str, St
             "No strata were named in the settings.",
         ),
         "comparison_result": either(
-            any(endpoint.controls() for endpoint in data.endpoints),
-            "“Against the controls”.",
-            "This run has no control to compare with.",
+            any(endpoint.baselines() for endpoint in data.endpoints),
+            "“Against the baselines”.",
+            "This run has no baseline to compare with.",
         ),
         "feature_statistics": either(
             any(len(endpoint.selection) for endpoint in data.endpoints),

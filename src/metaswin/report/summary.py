@@ -61,10 +61,10 @@ def _how_well(endpoint: Endpoint) -> str:
 
 
 def _against_what(endpoint: Endpoint) -> str:
-    sets = [feature_set for feature_set in endpoint.controls() if feature_set != "volume"]
+    sets = [feature_set for feature_set in endpoint.baselines() if feature_set != "volume"]
     volume, clinical = endpoint.volume(), endpoint.best_clinical()
     if not volume and not clinical:
-        return "This run has no control to hold the answer against: neither tumour volume nor another clinical set."
+        return "This run has no baseline: neither tumour volume nor another clinical set."
     parts = []
     if volume:
         verdict, found = _verdict(endpoint, volume)
@@ -86,9 +86,9 @@ def _clinical_in_text(endpoint: Endpoint, clinical: tuple[str, str], sets: int) 
     return f"{name} (the best of {sets} clinical feature sets)" if sets > 1 else f"{name} alone"
 
 
-def _verdict(endpoint: Endpoint, control: tuple[str, str]) -> tuple[str, str]:
-    """What the interval of the difference says of the control, and the difference in numbers."""
-    found = endpoint.difference(*control)
+def _verdict(endpoint: Endpoint, baseline: tuple[str, str]) -> tuple[str, str]:
+    """What the interval of the difference says about the baseline, and the difference in numbers."""
+    found = endpoint.difference(*baseline)
     if found.value is None:
         return "cannot be compared", f"difference not estimable: {found.why}"
     if found.low is None or found.high is None:
@@ -121,7 +121,7 @@ def _trusted(endpoint: Endpoint) -> str:
 
 
 def _control_doubts(endpoint: Endpoint) -> list[str]:
-    """What the controls say against the primary model."""
+    """What the negative controls say about the primary model."""
     doubts = []
     table = made(endpoint)
     permuted = table[(table["control"] == "permuted") & (table["feature_set"] == endpoint.primary)]

@@ -27,10 +27,10 @@ STEPS = {
 
 
 def modality_rows(endpoint: Endpoint, paper: bool) -> list[dict[str, Any]]:
-    """The paper's first table: modalities alone, everything together, and the controls."""
+    """The paper's first table: modalities alone, everything together, and the baselines."""
     alone = [feature_set for _, feature_set in endpoint.alone()]
-    controls = [feature_set for feature_set in endpoint.controls() if feature_set not in alone]
-    groups = [("Alone", alone), ("Together", [endpoint.primary]), ("Controls", controls)]
+    baselines = [feature_set for feature_set in endpoint.baselines() if feature_set not in alone]
+    groups = [("Alone", alone), ("Together", [endpoint.primary]), ("Baselines", baselines)]
     rows, seen = [], set()
     for group, feature_sets in groups:
         for feature_set in feature_sets:

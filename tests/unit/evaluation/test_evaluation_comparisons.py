@@ -10,7 +10,7 @@ from synthetic_run import Plan, draw
 
 from metaswin.config.evaluation import EvaluationSettings
 from metaswin.core.files import read_table, write_table
-from metaswin.evaluation.comparisons import comparison_table, confirmatory_feature_sets, controls, holm
+from metaswin.evaluation.comparisons import baselines, comparison_table, confirmatory_feature_sets, holm
 from metaswin.evaluation.predictions import gather
 from metaswin.evaluation.summary import fold_table
 
@@ -48,7 +48,7 @@ def test_holm_lies_between_the_raw_and_the_bonferroni_value(p):
 
 def test_controls_are_volume_and_clinical_sets_alone():
     feature_sets = ["clinical:paper", "clinical+deep", "clinical:paper+deep", "volume", "deep"]
-    assert controls(feature_sets) == ["clinical:paper", "volume"]
+    assert baselines(feature_sets) == ["clinical:paper", "volume"]
 
 
 @pytest.mark.parametrize(

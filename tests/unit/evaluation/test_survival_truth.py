@@ -14,7 +14,7 @@ from metaswin.core.files import write_table
 from metaswin.evaluation.censoring import Censoring
 from metaswin.evaluation.cumulative_incidence import cumulative_incidence
 from metaswin.evaluation.survival import survival_metrics
-from metaswin.features.modalities import SourceFiles
+from metaswin.features.modalities import ModalityFiles
 from metaswin.models.fusion import FoldOutputs
 from metaswin.models.hazard import train_hazard
 from metaswin.simulate.cohort import simulate_cohort
@@ -51,7 +51,7 @@ def fitted(folder, preset, n):
     write_table(folder / "folds.parquet", folds)
     write_table(folder / "clinical.parquet", clinical.reset_index(), metadata)
     write_table(folder / "volume.parquet", volume.reset_index())
-    files = SourceFiles(str(folder / "clinical.parquet"), {}, volume=str(folder / "volume.parquet"))
+    files = ModalityFiles(str(folder / "clinical.parquet"), {}, volume=str(folder / "volume.parquet"))
     for fold in range(FOLDS):
         train_hazard(
             str(folder / "folds.parquet"),

@@ -17,7 +17,7 @@ from metaswin.core.files import write_json, write_table
 from metaswin.evaluation.permutation import PermutationInputs, Refitting, Study, load_study
 from metaswin.features.fit_tables import SelectionInputs, select_features
 from metaswin.features.harmonisation import HarmonisationInputs, HarmonisationOutputs, harmonise
-from metaswin.features.modalities import SourceFiles
+from metaswin.features.modalities import ModalityFiles
 from metaswin.features.stability import judge_stability
 from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
 
@@ -157,7 +157,7 @@ class NoiseCohort:
         """Selection and fusion of the run, or of a control; test predictions of one fold."""
         selected = self.select(variant)
         fits = outer_fits(fold, self.folds.k)
-        files = SourceFiles(
+        files = ModalityFiles(
             self.path("clinical.parquet"),
             {(fit, name): str(selected / f"{fit}-{name}.parquet") for fit in fits for name in RADIOMICS},
             volume=str(selected / "volume.parquet"),

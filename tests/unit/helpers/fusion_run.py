@@ -15,7 +15,7 @@ from metaswin.core.files import write_table
 from metaswin.features.fit_tables import fit_table, kept_features
 from metaswin.features.harmonisation import fit_harmoniser, patient_rows, save_harmoniser
 from metaswin.features.matrix import CANDIDATES, VOLUME, tumor_volume, wide
-from metaswin.features.modalities import SourceFiles
+from metaswin.features.modalities import ModalityFiles
 from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
 
 K = 4
@@ -58,14 +58,14 @@ class FoldRun:
         return self.path(f"tables/{fit}-{modality}")
 
     @property
-    def files(self) -> SourceFiles:
+    def files(self) -> ModalityFiles:
         if "features" in self.has:
             tables = {(fit, name): self.table(fit, name) for fit in FITS for name in RADIOMICS}
             volume = self.path("volume")
         else:
             tables, volume = {}, None
         deep = self.path("deep") if "deep" in self.has else None
-        return SourceFiles(self.path("clinical"), tables, volume, deep=deep)
+        return ModalityFiles(self.path("clinical"), tables, volume, deep=deep)
 
     def write(self) -> "FoldRun":
         """Write the tables, and the features as each fit sees them."""

@@ -14,7 +14,7 @@ from metaswin.config.models import FusionSettings, SurvivalSettings
 from metaswin.core.files import read_json, write_json, write_table
 from metaswin.evaluation.survival import SurvivalInputs, SurvivalOutputs, evaluate_survival
 from metaswin.features.encoder import ModalityEncoder
-from metaswin.features.modalities import SourceFiles
+from metaswin.features.modalities import ModalityFiles
 from metaswin.models.fusion import FoldOutputs
 from metaswin.models.hazard import train_hazard
 from metaswin.models.hazard_network import HazardNetworks, incidence
@@ -42,8 +42,8 @@ class SurvivalRun:
         return sorted({(int(repeat), int(fold)) for repeat, fold in pairs})
 
     @property
-    def files(self) -> SourceFiles:
-        return SourceFiles(str(self.folder / "clinical.parquet"), {}, volume=str(self.folder / "volume.parquet"))
+    def files(self) -> ModalityFiles:
+        return ModalityFiles(str(self.folder / "clinical.parquet"), {}, volume=str(self.folder / "volume.parquet"))
 
     def model(self, repeat: int, fold: int, rest: str) -> Path:
         return self.folder / f"{repeat} {fold}/{rest}"

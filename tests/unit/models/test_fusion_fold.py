@@ -11,7 +11,7 @@ from fusion_run import FEATURES, PLACE, SETS, draw
 from metaswin.cohort.folds import Folds
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table
-from metaswin.features.modalities import EncodedModalities, load_sources
+from metaswin.features.modalities import EncodedModalities, load_modality_tables
 from metaswin.models.fusion import feature_set_file, load_feature_set
 
 FEATURE_SETS = 13
@@ -66,10 +66,12 @@ def test_fits_when_written_then_facts_of_each_feature_set_and_classifier(run, fi
 
 def test_feature_sets_when_loaded_again_then_the_same_predictions(run, fits, predictions):
     rows = Folds.of(run.folds, PLACE.repeat).outer(PLACE.fold)
-    sources = load_sources(rows.patients, run.files, SETS)
+    modality_tables = load_modality_tables(rows.patients, run.files, SETS)
     for name, classifiers in fits["feature_sets"].items():
         feature_set = load_feature_set(run.output("models"), name)
-        tables = {modality: sources.table(modality, rows.final)[0][rows.test] for modality in feature_set.encoders}
+        tables = {
+            modality: modality_tables.table(modality, rows.final)[0][rows.test] for modality in feature_set.encoders
+        }
         for classifier, probability in feature_set.predict(tables).items():
             assert feature_set.classifiers[classifier].threshold == classifiers[classifier]["threshold"]
             chosen = predictions[(predictions["feature_set"] == name) & (predictions["classifier"] == classifier)]
@@ -82,8 +84,8 @@ def test_fit_when_values_are_missing_then_its_table_keeps_them_and_its_encoder_i
     ring, name = "ring_0_10mm", f"ring_0_10mm__{FEATURES[0]}"
     long = run.features[run.features["region"] == ring].set_index("patient")[FEATURES[0]]
     rows = Folds.of(run.folds, PLACE.repeat).outer(PLACE.fold)
-    sources = load_sources(rows.patients, run.files, SETS)
-    encoded = EncodedModalities(sources, rows, min_rows=2)
+    modality_tables = load_modality_tables(rows.patients, run.files, SETS)
+    encoded = EncodedModalities(modality_tables, rows, min_rows=2)
     matrices = encoded.matrices(["peri_radiomics"])
     medians = []
     for fit in (rows.final, "without-0-2"):
@@ -114,7 +116,9 @@ def test_region_when_no_or_every_training_row_has_it_then_it_has_no_flag(run, tm
         other.features = pd.concat([tumors, rings], ignore_index=True)
         other.write()
         rows = Folds.of(other.folds, PLACE.repeat).outer(PLACE.fold)
-        encoder = EncodedModalities(load_sources(rows.patients, other.files, SETS), rows, 2).encoder("peri_radiomics")
+        encoder = EncodedModalities(load_modality_tables(rows.patients, other.files, SETS), rows, 2).encoder(
+            "peri_radiomics"
+        )
         assert "ring_0_10mm__missing" not in encoder.outputs
 
 

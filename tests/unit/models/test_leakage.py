@@ -23,7 +23,7 @@ from metaswin.cohort.folds import Folds, Place, all_fits, fit_name, left_out, ou
 from metaswin.config.features import HarmonisationSettings, StabilitySettings
 from metaswin.config.models import SurvivalSettings
 from metaswin.core.files import read_json, read_table, write_table, write_volume
-from metaswin.features.modalities import SourceFiles
+from metaswin.features.modalities import ModalityFiles
 from metaswin.models.fusion import FoldOutputs
 from metaswin.models.hazard import train_hazard
 
@@ -84,7 +84,7 @@ def fit(cohort: NoiseCohort, fold: int) -> Path:
     """Fit all classifiers and hazard models of one outer fold; the folder of its outputs."""
     cohort.fit_run(fold)
     selected = cohort.select()
-    files = SourceFiles(
+    files = ModalityFiles(
         cohort.path("clinical.parquet"),
         {(name, kind): str(selected / f"{name}-{kind}.parquet") for name in outer_fits(fold, K) for kind in RADIOMICS},
         volume=str(selected / "volume.parquet"),

@@ -10,7 +10,7 @@ from survival_run import HORIZON, SETS, SavedHazard, draw
 from metaswin.cohort.folds import Folds
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json
-from metaswin.features.modalities import load_sources
+from metaswin.features.modalities import load_modality_tables
 
 FOLD = (0, 0)
 FEATURE_SETS = ["clinical:staging", "volume", "clinical:paper"]
@@ -85,13 +85,13 @@ def test_risk_when_it_follows_volume_then_the_hazard_classifier_of_every_fit_fin
 
 def test_classifiers_when_read_from_their_files_then_the_same_predictions(run, fits, predictions):
     rows = Folds.of(run.folds, FOLD[0]).with_followup().outer(FOLD[1])
-    sources = load_sources(rows.patients, run.files, SETS)
+    modality_tables = load_modality_tables(rows.patients, run.files, SETS)
     for name in fits["feature_sets"]:
-        classifier = SavedHazard(run.model(*FOLD, "models"), name)
-        tables = {modality: sources.table(modality, rows.final)[0][rows.test] for modality in classifier.encoders}
-        metastasis = classifier.metastasis(tables)
+        hazard = SavedHazard(run.model(*FOLD, "models"), name)
+        tables = {modality: modality_tables.table(modality, rows.final)[0][rows.test] for modality in hazard.encoders}
+        metastasis = hazard.metastasis(tables)
         expected = predictions[(predictions["feature_set"] == name) & (predictions["part"] == "test")]["risk"]
-        assert metastasis[:, classifier.cuts.index(classifier.horizon)] == pytest.approx(expected.to_numpy())
+        assert metastasis[:, hazard.cuts.index(hazard.horizon)] == pytest.approx(expected.to_numpy())
 
 
 def test_models_when_written_then_named_for_any_file_system_and_no_pickle(run):

@@ -83,7 +83,7 @@ def test_what_was_not_run_is_said(run):
     text = reported(run).text
     said = text[text.index("Not run for this endpoint") : text.index("Sample size")]
     for words in (
-        "Control “Permuted outcome”",
+        "Negative control “Permuted outcome”",
         "setting harmonisation.method: none",
         "Time-to-event",
         "Explanation",
@@ -194,7 +194,7 @@ def test_forest_holds_every_feature_set_once_with_its_other_classifier_and_the_c
     forest = feature_sets_forest(endpoint(controls=CONTROLS))
     named = [(row.group, row.label) for row in forest.rows]
     assert named[0] == ("Primary", "Clinical + radiomics")
-    assert [label for group, label in named if group == "Controls"] == ["Tumour volume"]
+    assert [label for group, label in named if group == "Baselines"] == ["Tumour volume"]
     assert len([row for row in forest.rows if row.second]) == 4
     assert [row.value for row in forest.rows[-3:]] == [0.59, 0.5, 0.8]
     assert forest.x_range == (0.4, 0.8)
@@ -221,7 +221,7 @@ def test_forest_when_a_modality_is_not_in_the_primary_then_its_feature_set_stand
     ]
     forest = feature_sets_forest(endpoint(summary=pd.DataFrame(rows)))
     groups = [row.group for row in forest.rows]
-    assert groups == ["Primary", *["Modalities alone"] * 3, "Joined", "Controls"]
+    assert groups == ["Primary", *["Modalities alone"] * 3, "Joined", "Baselines"]
 
 
 def test_permutations_are_counted_and_the_real_outcome_is_the_one_refitted_alike():

@@ -4,12 +4,12 @@ from metaswin.cohort.fits import fit_name
 from metaswin.config.evaluation import ExplanationSettings
 from metaswin.core.joblog import job
 from metaswin.evaluation.explanation import ExplanationInputs, explain_fold
-from metaswin.features.modalities import SourceFiles
+from metaswin.features.modalities import ModalityFiles
 
 with job(snakemake.log[0]):
     explain_fold(
         ExplanationInputs(**{name: snakemake.input[name] for name in ("folds", "predictions", "fits", "models")}),
-        SourceFiles.of(snakemake.input, [fit_name(int(snakemake.wildcards.fold))]),
+        ModalityFiles.of(snakemake.input, [fit_name(int(snakemake.wildcards.fold))]),
         modalities=snakemake.output.modalities,
         features=snakemake.output.features,
         sets=snakemake.params.sets,

@@ -4,14 +4,14 @@ from metaswin.cohort.fits import outer_fits
 from metaswin.cohort.folds import Place
 from metaswin.config.models import FusionSettings
 from metaswin.core.joblog import job
-from metaswin.features.modalities import SourceFiles
+from metaswin.features.modalities import ModalityFiles
 from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
 
 with job(snakemake.log[0]):
     fold = int(snakemake.wildcards.fold)
     train_fusion(
         folds=snakemake.input.folds,
-        files=SourceFiles.of(snakemake.input, outer_fits(fold, snakemake.params.k)),
+        files=ModalityFiles.of(snakemake.input, outer_fits(fold, snakemake.params.k)),
         outputs=FoldOutputs(**snakemake.output),
         place=Place(snakemake.wildcards.endpoint, int(snakemake.wildcards.repeat), fold),
         sets=snakemake.params.sets,

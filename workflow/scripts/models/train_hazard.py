@@ -4,7 +4,7 @@ from metaswin.cohort.fits import outer_fits
 from metaswin.cohort.folds import Place
 from metaswin.config.models import FusionSettings, SurvivalSettings
 from metaswin.core.joblog import job
-from metaswin.features.modalities import SourceFiles
+from metaswin.features.modalities import ModalityFiles
 from metaswin.models.fusion import FoldOutputs
 from metaswin.models.hazard import train_hazard
 
@@ -12,7 +12,7 @@ with job(snakemake.log[0]):
     fold = int(snakemake.wildcards.fold)
     train_hazard(
         folds=snakemake.input.folds,
-        files=SourceFiles.of(snakemake.input, outer_fits(fold, snakemake.params.k)),
+        files=ModalityFiles.of(snakemake.input, outer_fits(fold, snakemake.params.k)),
         outputs=FoldOutputs(**snakemake.output),
         place=Place(snakemake.wildcards.endpoint, int(snakemake.wildcards.repeat), fold),
         horizon=snakemake.params.horizon,
