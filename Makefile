@@ -37,7 +37,7 @@ demo-organs: install
 	$(BIN)/metaswin simulate --out demo-organs/data -n 4 --matrix 64 --coverage 96 --draws 2000 > /dev/null
 	$(BIN)/metaswin simulate-weights --out demo-organs/weights --fast total
 	$(SNAKEMAKE) --directory demo-organs --configfile config/demo.yaml config/demo-organs.yaml -- pictures anatomy
-	@echo "Pictures with the organs' contours: $(CURDIR)/demo-organs/results/pictures"
+	@echo "QC images with the organs' contours: $(CURDIR)/demo-organs/results/qc-images"
 
 # Your CT and your weights: organ volumes against published ranges.
 check-weights: install

@@ -1,6 +1,6 @@
-"""Time, peak memory and size of the report of a run as large as RADCURE, with a picture of every patient.
+"""Time, peak memory and size of the report of a run as large as RADCURE, with a QC image of every patient.
 
-    python benchmarks/report.py [--patients 3346] [--repeats 5] [--pictures 3346]
+    python benchmarks/report.py [--patients 3346] [--repeats 5] [--qc-images 3346]
 
 Evaluated predictions are those of ``benchmarks/evaluation.py``: one endpoint, 12 feature sets with two classifiers
 each, 25 folds.
@@ -30,7 +30,7 @@ from metaswin.report.files import portable
 PICTURE = 60_000
 
 
-def report_inputs(folder: Path, evaluated: EvaluationOutputs, patients: int, pictures: int) -> ReportInputs:
+def report_inputs(folder: Path, evaluated: EvaluationOutputs, patients: int, qc_images: int) -> ReportInputs:
     """What the report reads beside the evaluation."""
     rng = np.random.default_rng(0)
     names = [f"P{i:05d}" for i in range(patients)]
@@ -39,8 +39,8 @@ def report_inputs(folder: Path, evaluated: EvaluationOutputs, patients: int, pic
     write_table(folder / "exclusions.parquet", public_table([]))
     write_json(folder / "flow.json", {"clinical": patients, "found": patients, "used": patients, "excluded": {}})
     paths = []
-    for name in names[:pictures]:
-        path = folder / f"pictures/{name}.png"
+    for name in names[:qc_images]:
+        path = folder / f"qc_images/{name}.png"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(rng.bytes(PICTURE))
         paths.append(str(path))
@@ -50,7 +50,7 @@ def report_inputs(folder: Path, evaluated: EvaluationOutputs, patients: int, pic
         exclusions=str(folder / "exclusions.parquet"),
         used=str(folder / "used.parquet"),
         clinical=str(folder / "clinical.parquet"),
-        pictures=paths,
+        qc_images=paths,
     )
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--patients", type=int, default=3346)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--pictures", type=int, default=3346)
+    parser.add_argument("--qc-images", type=int, default=3346)
     options = parser.parse_args()
     endpoint = {"horizon_days": 730.5, "followup": "days", "event": {"column": "dm", "time": "days"}}
     config = Config.model_validate(
@@ -78,7 +78,7 @@ def main() -> None:
         write_json(inputs.facts[0], facts)
         columns = [f"column{i}" for i in range(8)]
         evaluate(inputs, outputs, EvaluationSettings(strata=columns, bootstrap=100), {"staging": ["column0"]}, 1)
-        read = report_inputs(folder, outputs, options.patients, options.pictures)
+        read = report_inputs(folder, outputs, options.patients, options.qc_images)
         written = ReportOutputs(folder / "report.html", folder / "tables", folder / "figures")
         started = time.perf_counter(), time.process_time()
         build_report(read, written, ReportSettings(), portable(config.model_dump(mode="json")), folder / "none")

@@ -94,7 +94,7 @@ def test_images_when_converted_then_no_header_text_but_scanner_facts_remains(fin
     assert not {"PatientName", "PatientBirthDate", "StudyDate"} & set(facts)
 
 
-def test_explanation_when_finished_then_every_modality_of_each_fold_and_maps_with_pictures(finished):
+def test_explanation_when_finished_then_every_modality_of_each_fold_and_maps_with_qc_images(finished):
     shares = finished.table("explanation/dm/shap_modalities.parquet")
     assert set(shares["modality"]) == set(EVERYTHING.split("+"))
     assert shares.groupby("fold")["share"].sum().round(9).eq(1).all()
@@ -108,9 +108,9 @@ def test_explanation_when_finished_then_every_modality_of_each_fold_and_maps_wit
 
 
 def test_pictures_when_finished_then_each_patient_has_a_small_one(finished):
-    pictures = sorted((finished.folder / "results/pictures").glob("*.png"))
-    assert len(pictures) == 8
-    assert all(0 < path.stat().st_size <= 60_000 for path in pictures)
+    qc_images = sorted((finished.folder / "results/qc-images").glob("*.png"))
+    assert len(qc_images) == 8
+    assert all(0 < path.stat().st_size <= 60_000 for path in qc_images)
 
 
 def test_public_zone_when_searched_then_no_path_of_the_data_is_found(finished):

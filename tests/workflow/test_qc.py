@@ -8,13 +8,13 @@ import pytest
 import yaml
 from planned import rules_to_run
 
-from metaswin.simulate.hazards.write import write_hazards
+from metaswin.simulate.data_faults.write import write_data_faults
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("hazards") / "study"
-    write_hazards(folder)
+    folder = tmp_path_factory.mktemp("data_faults") / "study"
+    write_data_faults(folder)
     return folder, yaml.safe_load((folder / "config.yaml").read_text())
 
 
@@ -23,7 +23,7 @@ def test_qc_when_asked_for_then_no_image_is_read_and_the_page_is_there(study, sn
     run = snakemake(folder, config, "qc")
     assert run.code == 0, run.text[-3000:]
     assert set(rules_to_run(run.text)) == {"index_dicom", "match_patients", "make_qc", "build_cohort", "qc"}
-    assert "HAZ-gantry-tilt" in (folder / "results/cohort/qc.html").read_text()
+    assert "FAULT-gantry-tilt" in (folder / "results/cohort/qc.html").read_text()
     assert not (folder / "results/images").exists()
 
 
@@ -31,7 +31,7 @@ def test_run_when_on_problem_is_stop_then_it_ends_after_the_quality_control_with
     folder, config = study
     run = snakemake(folder, {**config, "qc": {"on_problem": "stop"}}, "images")
     assert run.code == 1
-    for code in ("gantry-tilt [ingest]: HAZ-gantry-tilt", "negative-time [label:dm_2y]: HAZ-negative-time"):
+    for code in ("gantry-tilt [ingest]: FAULT-gantry-tilt", "negative-time [label:dm_2y]: FAULT-negative-time"):
         assert code in run.text
     assert "Traceback" not in run.text
     assert (folder / "results/cohort/qc.html").exists()

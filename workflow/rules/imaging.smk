@@ -227,10 +227,10 @@ if CONFIG.data.source == "dicom":
             lambda wildcards: expand(rules.export_dicom.output, patient=planned_patients()),
 
 
-# One picture a patient: CT with contours in three planes, and flags of odd masks.
+# One QC image a patient: CT with contours in three planes, and flags of odd masks.
 if IMAGES:
 
-    rule picture_patient:
+    rule draw_qc_image:
         input:
             ct=results("images/{patient}/ct.nii.gz"),
             tumor=results("images/{patient}/tumor.nii.gz"),
@@ -240,29 +240,29 @@ if IMAGES:
             region_facts=results("regions/{patient}/regions.json"),
             status=results("regions/{patient}/status.json"),
         output:
-            picture=results("pictures/{patient}.png"),
-            status=results("pictures/{patient}.status.json"),
+            qc_image=results("qc-images/{patient}.png"),
+            status=results("qc-images/{patient}.status.json"),
         log:
-            logs("picture_patient/{patient}"),
+            logs("draw_qc_image/{patient}"),
         benchmark:
-            benchmarks("picture_patient/{patient}")
+            benchmarks("draw_qc_image/{patient}")
         threads: 1
         resources:
             mem_mb=memory(2000),
             runtime=10,
             disk_mb=10,
         params:
-            settings=section("pictures"),
+            settings=section("qc_images"),
             details=DETAILS,
-            code=code("imaging/picture_patient"),
+            code=code("imaging/draw_qc_image"),
         message:
-            "Picture of {wildcards.patient}"
+            "QC image of {wildcards.patient}"
         script:
-            "../scripts/imaging/picture_patient.py"
+            "../scripts/imaging/draw_qc_image.py"
 
     rule pictures:
         input:
-            of_planned("pictures/{patient}.png"),
+            of_planned("qc-images/{patient}.png"),
 
 
 # What the network sees of each patient.

@@ -103,7 +103,7 @@ if PREDICTING:
             anatomy=results("features/anatomy.parquet") if ANATOMY else [],
             patches=results("features/patches.safetensors") if DEEP else [],
             images=of_planned("images/{patient}/image.json"),
-            pictures=of_planned("pictures/{patient}.png"),
+            qc_images=of_planned("qc-images/{patient}.png"),
         output:
             table=results("predictions/predictions.parquet"),
             csv=results("predictions/predictions.csv"),

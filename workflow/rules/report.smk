@@ -14,8 +14,8 @@ rule report:
         stability=every_repeat(repeat_folder("stability.parquet")) if STABILITY else [],
         explanation=expand(results("explanation/{endpoint}/shap_{name}.parquet"), endpoint=ENDPOINTS, name=SHAP_TABLES),
         maps=expand(results("explanation/{endpoint}/maps.json"), endpoint=ENDPOINTS) if MAPPED else [],
-        map_pictures=expand(results("explanation/{endpoint}/maps"), endpoint=ENDPOINTS) if MAPPED else [],
-        pictures=of_planned("pictures/{patient}.png", "pictures/{patient}.status.json"),
+        map_images=expand(results("explanation/{endpoint}/maps"), endpoint=ENDPOINTS) if MAPPED else [],
+        qc_images=of_planned("qc-images/{patient}.png", "qc-images/{patient}.status.json"),
         training=every_fold(final_folder(f"deep/{CONFIG.deep.backbone}/training.json")) if DEEP else [],
         templates=report_resources(),
     output:

@@ -81,7 +81,7 @@ def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
         raise UserError(f"clinical.table: cannot read {path} as UTF-8 text ({error}); save it as CSV (UTF-8)") from None
     except csv.Error as error:
         raise UserError(
-            f"clinical.table: {path} is no CSV from line {lines.line_num + 1} or before on ({error}); mend its quotes"
+            f"clinical.table: {path} is no CSV from line {lines.line_num + 1} or before on ({error}); fix its quotes"
         ) from None
     if more:
         which = ", ".join(map(str, more[:SHOWN])) + (f" and {len(more) - SHOWN} more" if len(more) > SHOWN else "")

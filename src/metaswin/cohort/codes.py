@@ -146,7 +146,7 @@ CODES: dict[str, Code] = {
         "contours within the image", "check that contour and CT belong together, or draw the tumour again", True
     ),
     # Tables.
-    "unusable-table": Code("tables that can be read", "mend the table, or the setting that names it", False),
+    "unusable-table": Code("tables that can be read", "fix the table, or the setting that names it", False),
     "no-patient": Code(
         "patients with data, a row of the clinical table and an outcome",
         "look at the codes of those left out: most often ids are written in another way, or a setting leaves them out",

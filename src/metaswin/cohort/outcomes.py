@@ -248,5 +248,5 @@ def _frame(labels: dict, times: dict, events: dict, followups: dict, deaths: dic
 
 
 def _left_out(patient: str, endpoint: str, code: str, found: str, expected: str) -> Problem:
-    action = f"the patient is left out of endpoint {endpoint}; mend the clinical table if this is wrong"
+    action = f"the patient is left out of endpoint {endpoint}; fix the clinical table if this is wrong"
     return Problem(patient, f"{STAGE}:{endpoint}", code, found, expected, action)

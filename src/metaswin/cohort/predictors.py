@@ -97,7 +97,7 @@ def _odd_numbers(name: str, column: ColumnSettings, numbers: pd.Series, unreadab
     problems = [
         _warning(
             str(patient), "not-a-number", f"a text in the numeric column {name}", "a number",
-            "mend the value; it is treated as missing",
+            "fix the value; it is treated as missing",
         )
         for patient in numbers.index[unreadable]
     ]  # fmt: skip

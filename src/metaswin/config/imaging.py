@@ -1,4 +1,4 @@
-"""Settings of the chapter imaging: conversion, organs, regions, patches and pictures."""
+"""Settings of the chapter imaging: conversion, organs, regions, patches and QC images."""
 
 import re
 from typing import Annotated, Literal
@@ -274,8 +274,8 @@ class PatchesSettings(Settings):
         return groups
 
 
-class PicturesSettings(Settings):
-    """One picture per patient, with contours."""
+class QcImagesSettings(Settings):
+    """One QC image per patient, with contours."""
 
     window: tuple[float, float] = Field(default=(-160.0, 240.0), description="Limits of the grey values (HU).")
     margin: float = Field(default=50.0, ge=10, description="Margin around the lesions (mm).")

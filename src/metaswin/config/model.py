@@ -13,7 +13,7 @@ from metaswin.config.cohort import (
 )
 from metaswin.config.evaluation import ControlsSettings, EvaluationSettings, ExplanationSettings
 from metaswin.config.features import AnatomySettings, HarmonisationSettings, SelectionSettings, StabilitySettings
-from metaswin.config.imaging import ImagesSettings, OrgansSettings, PatchesSettings, PicturesSettings, RegionsSettings
+from metaswin.config.imaging import ImagesSettings, OrgansSettings, PatchesSettings, QcImagesSettings, RegionsSettings
 from metaswin.config.models import DeepSettings, FusionSettings, SurvivalSettings
 from metaswin.config.prediction import BundleSettings, PredictSettings
 from metaswin.config.report import ReportSettings
@@ -62,7 +62,7 @@ class Config(Settings):
     organs: OrgansSettings = OrgansSettings()
     anatomy: AnatomySettings = AnatomySettings()
     regions: RegionsSettings = RegionsSettings()
-    pictures: PicturesSettings = PicturesSettings()
+    qc_images: QcImagesSettings = QcImagesSettings()
     radiomics: RadiomicsSettings = RadiomicsSettings()
     folds: FoldsSettings = FoldsSettings()
     stability: StabilitySettings = StabilitySettings()

@@ -130,5 +130,7 @@ REMOVED = {
     "fusion.joint": "Delete this section: fine-tuning of network and fusion together did not improve the AUC",
     "fusion.deep_score=joint": "Use cross-fitted, the default: joint fine-tuning did not improve the AUC",
     "fusion.deep_score=inner-validation": "Use cross-fitted, the default: it fits the fusion on all training rows",
+    "pictures": "Rename the section to qc_images",
+    "report.pictures": "Rename it to qc_images",
     "survival.arms": "Rename it to feature_sets",
 }

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 
 class UserError(Exception):
-    """A mistake the user can mend: bad setting, file or table.
+    """A mistake the user can fix: bad setting, file or table.
 
     The message says what was found, what was expected and what to do next. It is shown without a traceback.
     """

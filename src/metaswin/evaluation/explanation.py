@@ -14,13 +14,13 @@ from metaswin.config.evaluation import ExplanationSettings
 from metaswin.core.files import read_json, read_table, write_table
 from metaswin.evaluation.shapley import (
     SHOWN,
-    Shares,
-    column_players,
-    exact_shares,
+    ShapleyValues,
+    column_groups,
+    exact_shapley,
     logit_of,
+    modality_groups,
     modality_name,
-    modality_players,
-    sampled_shares,
+    sampled_shapley,
 )
 from metaswin.features.encoder import CategoryColumn, RegionFlag
 from metaswin.features.modalities import ModalityFiles, load_modality_tables
@@ -93,13 +93,13 @@ def explain_fold(
     for name, classifier in feature_set.classifiers.items():
         logit = logit_of(classifier, _widths(feature_set))
         explained = encoded[held_out], background
-        exact = exact_shares(logit, *explained, modality_players(feature_set.encoders))
+        exact = exact_shapley(logit, *explained, modality_groups(feature_set.encoders))
         of_modalities.append(
             _modality_table(feature_set, exact, logit(encoded[held_out]), patients).assign(classifier=name, **place)
         )
-        players = column_players(feature_set.encoders)
+        groups = column_groups(feature_set.encoders)
         orders = PERMUTATIONS.get(name, settings.permutations)
-        sampled = sampled_shares(logit, *explained, players, orders, int(rng.integers(2**31)))
+        sampled = sampled_shapley(logit, *explained, groups, orders, int(rng.integers(2**31)))
         of_features.append(_feature_table(feature_set, sampled, values, patients).assign(classifier=name, **place))
     write_table(modalities, pd.concat(of_modalities, ignore_index=True))
     write_table(features, pd.concat(of_features, ignore_index=True))
@@ -129,10 +129,10 @@ def _check(feature_set: FittedFeatureSet, encoded: np.ndarray, patients: list[st
 
 
 def _modality_table(
-    feature_set: FittedFeatureSet, shares: Shares, logits: np.ndarray, patients: list[str]
+    feature_set: FittedFeatureSet, shapley: ShapleyValues, logits: np.ndarray, patients: list[str]
 ) -> pd.DataFrame:
     """A modality without a column contributes nothing."""
-    position = {name: i for i, (name,) in enumerate(shares.players.names)}
+    position = {name: i for i, (name,) in enumerate(shapley.groups.names)}
     nothing = np.zeros(len(patients))
     return pd.concat(
         [
@@ -140,8 +140,8 @@ def _modality_table(
                 {
                     "patient": patients,
                     "modality": modality,
-                    "contribution": shares.values[:, position[modality]] if modality in position else nothing,
-                    "base": shares.base,
+                    "contribution": shapley.values[:, position[modality]] if modality in position else nothing,
+                    "base": shapley.base,
                     "logit": logits,
                 }
             )
@@ -152,7 +152,7 @@ def _modality_table(
 
 
 def _feature_table(
-    feature_set: FittedFeatureSet, shares: Shares, tables: Mapping[str, pd.DataFrame], patients: list[str]
+    feature_set: FittedFeatureSet, shapley: ShapleyValues, tables: Mapping[str, pd.DataFrame], patients: list[str]
 ) -> pd.DataFrame:
     """Contribution of each column that is shown, with the patient's value or, of a category, its level."""
     columns = {
@@ -161,12 +161,12 @@ def _feature_table(
         for column in encoder.columns
     }
     parts = [pd.DataFrame(_blank(0))]
-    for i, player in enumerate(shares.players.names):
-        if player[0] not in SHOWN:
+    for i, group in enumerate(shapley.groups.names):
+        if group[0] not in SHOWN:
             continue
-        column, table = columns[player[0], player[1]]
-        facts: dict[str, Any] = _blank(len(patients)) | {"patient": patients, "modality": player[0]}
-        facts |= {"feature": player[1], "contribution": shares.values[:, i]}
+        column, table = columns[group[0], group[1]]
+        facts: dict[str, Any] = _blank(len(patients)) | {"patient": patients, "modality": group[0]}
+        facts |= {"feature": group[1], "contribution": shapley.values[:, i]}
         if isinstance(column, RegionFlag):
             facts["value"] = column.of(table)[:, 0]
         elif isinstance(column, CategoryColumn):

@@ -268,7 +268,7 @@ def map_occlusion(
     facts : path
         Written: ``maps.json``.
     folder : path
-        Folder of the pictures.
+        Folder of the images.
     settings : ExplanationSettings
     deep : DeepSettings
         `device` and `threads` are read.

@@ -14,7 +14,7 @@ SHOWN = ("clinical", "radiomics", "peri_radiomics", "anatomy")
 
 
 @dataclass(frozen=True)
-class Players:
+class FeatureGroups:
     """Groups of the encoded columns of a feature set.
 
     Attributes
@@ -29,8 +29,8 @@ class Players:
     owner: np.ndarray
 
     @classmethod
-    def of(cls, names: Sequence[tuple[str, ...]]) -> "Players":
-        """Players of columns that have these names; columns of the same name are one player."""
+    def of(cls, names: Sequence[tuple[str, ...]]) -> "FeatureGroups":
+        """Group columns by these names; columns of the same name form one group."""
         distinct = list(dict.fromkeys(names))
         return cls(distinct, np.array([distinct.index(name) for name in names], dtype=int))
 
@@ -40,49 +40,51 @@ def modality_name(modality: str) -> str:
     return modality.split(":")[0]
 
 
-def modality_players(encoders: Mapping[str, ModalityEncoder]) -> Players:
-    """One player a modality."""
-    return Players.of([(modality_name(modality),) for modality, encoder in encoders.items() for _ in encoder.outputs])
+def modality_groups(encoders: Mapping[str, ModalityEncoder]) -> FeatureGroups:
+    """Make one group per modality."""
+    return FeatureGroups.of(
+        [(modality_name(modality),) for modality, encoder in encoders.items() for _ in encoder.outputs]
+    )
 
 
-def column_players(encoders: Mapping[str, ModalityEncoder]) -> Players:
-    """One player a column of the table: the one-hot columns of a category, or a number and its flag, are one.
+def column_groups(encoders: Mapping[str, ModalityEncoder]) -> FeatureGroups:
+    """Make one group per table column: the one-hot columns of a category, or a number and its missing flag.
 
-    A modality that is not in `SHOWN` stays one player.
+    A modality that is not in `SHOWN` stays one group.
     """
     names: list[tuple[str, ...]] = []
     for modality, encoder in encoders.items():
         name = modality_name(modality)
         for column in encoder.columns:
-            player = (name, column.name) if name in SHOWN else (name,)
-            names += [player] * len(column.outputs)
-    return Players.of(names)
+            group = (name, column.name) if name in SHOWN else (name,)
+            names += [group] * len(column.outputs)
+    return FeatureGroups.of(names)
 
 
 class GroupMasker:
-    """A masker for shap: the columns of the players that are not known come from each row of the background.
+    """A masker for shap: the columns of the groups that are not known come from each row of the background.
 
     This is the interventional value function (Janzing, Minorics and Bloebaum 2020, AISTATS): v(S) is the mean over
     the background of f(x_S, b_rest). Known together, the columns of one category are never half set.
 
     Parameters
     ----------
-    players : Players
+    groups : FeatureGroups
     background : ndarray, shape (rows, encoded columns)
     """
 
     immutable_outputs = True
     clustering = None
 
-    def __init__(self, players: Players, background: np.ndarray) -> None:
-        self.players, self.background = players, background
-        self.shape = (len(background), len(players.names))
+    def __init__(self, groups: FeatureGroups, background: np.ndarray) -> None:
+        self.groups, self.background = groups, background
+        self.shape = (len(background), len(groups.names))
 
     def __call__(self, mask: np.ndarray, row: np.ndarray) -> tuple[np.ndarray]:
-        return (np.where(mask[self.players.owner], row, self.background),)
+        return (np.where(mask[self.groups.owner], row, self.background),)
 
     def mask_shapes(self, row: np.ndarray) -> list[tuple[int]]:
-        return [(len(self.players.names),)]
+        return [(len(self.groups.names),)]
 
 
 Logit = Callable[[np.ndarray], np.ndarray]
@@ -90,19 +92,19 @@ BATCH = 64  # rows, or masks of one row, evaluated at once
 
 
 @dataclass(frozen=True)
-class Shares:
+class ShapleyValues:
     """Shapley values.
 
     Attributes
     ----------
-    players : Players
-    values : ndarray, shape (rows, players)
+    groups : FeatureGroups
+    values : ndarray, shape (rows, groups)
         Contributions to the logit; with `base` they add up to it.
     base : float
         Mean logit of the background.
     """
 
-    players: Players
+    groups: FeatureGroups
     values: np.ndarray
     base: float
 
@@ -120,8 +122,8 @@ def logit_of(classifier: FittedClassifier, widths: list[int]) -> Logit:
     return logit
 
 
-def exact_shares(logit: Logit, rows: np.ndarray, background: np.ndarray, players: Players) -> Shares:
-    """Exact values from every coalition of the players (Shapley 1953): for a handful of players only.
+def exact_shapley(logit: Logit, rows: np.ndarray, background: np.ndarray, groups: FeatureGroups) -> ShapleyValues:
+    """Exact values from every coalition of the groups (Shapley 1953): for a handful of groups only.
 
     Own code, since shap's ExactExplainer compiles for seconds in each job; both are compared in a test.
 
@@ -130,18 +132,18 @@ def exact_shares(logit: Logit, rows: np.ndarray, background: np.ndarray, players
     logit : callable
         Logits of encoded rows.
     rows, background : ndarray, shape (., encoded columns)
-    players : Players
+    groups : FeatureGroups
     """
-    count = len(players.names)
-    worth = np.stack([_worth(logit, rows, background, code >> players.owner & 1 == 1) for code in range(2**count)])
+    count = len(groups.names)
+    worth = np.stack([_worth(logit, rows, background, code >> groups.owner & 1 == 1) for code in range(2**count)])
     values = np.zeros((len(rows), count))
     for code in range(2**count):
         size = code.bit_count()
-        for player in range(count):
-            if not code >> player & 1:
+        for group in range(count):
+            if not code >> group & 1:
                 weight = 1 / (count * comb(count - 1, size))
-                values[:, player] += weight * (worth[code | 1 << player] - worth[code])
-    return Shares(players, values, float(logit(background).mean()))
+                values[:, group] += weight * (worth[code | 1 << group] - worth[code])
+    return ShapleyValues(groups, values, float(logit(background).mean()))
 
 
 def _worth(logit: Logit, rows: np.ndarray, background: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -153,17 +155,17 @@ def _worth(logit: Logit, rows: np.ndarray, background: np.ndarray, known: np.nda
     return np.concatenate([np.zeros(0), *parts])
 
 
-def sampled_shares(
-    logit: Logit, rows: np.ndarray, background: np.ndarray, players: Players, permutations: int, seed: int
-) -> Shares:
-    """Values from random orders of the players, each run through forwards and backwards.
+def sampled_shapley(
+    logit: Logit, rows: np.ndarray, background: np.ndarray, groups: FeatureGroups, permutations: int, seed: int
+) -> ShapleyValues:
+    """Values from random orders of the groups, each run through forwards and backwards.
 
-    They add up to the logit exactly, and are exact where the logit has no interaction of three players or more
+    They add up to the logit exactly, and are exact where the logit has no interaction of three groups or more
     (Mitchell et al. 2022, JMLR 23:43, antithetic sampling; shap's PermutationExplainer).
     """
     from shap import PermutationExplainer
 
-    explainer = PermutationExplainer(logit, GroupMasker(players, background), seed=seed)
-    evaluations = permutations * (2 * len(players.names) + 1)
+    explainer = PermutationExplainer(logit, GroupMasker(groups, background), seed=seed)
+    evaluations = permutations * (2 * len(groups.names) + 1)
     found = explainer(rows, max_evals=evaluations, batch_size=BATCH, silent=True)
-    return Shares(players, found.values, float(logit(background).mean()))
+    return ShapleyValues(groups, found.values, float(logit(background).mean()))

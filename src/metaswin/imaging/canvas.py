@@ -1,4 +1,4 @@
-"""Draw pictures: planes of a volume, panels, outlines and text, written as a small PNG.
+"""Draw images: planes of a volume, panels, outlines and text, written as a small PNG.
 
 Noise of a CT makes a PNG large. The greys are therefore written in as many steps as the size allows, smoothed where
 few steps are not enough, and what is drawn over them keeps its exact colours.
@@ -24,7 +24,7 @@ TEXT_SIZE = 11
 
 
 class Canvas:
-    """Layers of one picture.
+    """Layers of one image.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Canvas:
             temporary.write_bytes(data)
 
     def png(self, steps: int, sigma: float = 0.0) -> bytes:
-        """The picture as PNG with so many steps of grey, smoothed by a Gaussian of `sigma` pixels."""
+        """Return the image as PNG with so many steps of grey, smoothed by a Gaussian of `sigma` pixels."""
         grey = self.grey.astype(float)
         if sigma:
             from scipy import ndimage

@@ -1,4 +1,4 @@
-"""Make one picture of each patient with its contours, and flag unexpected masks."""
+"""Make one QC image of each patient with its contours, and flag unexpected masks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from metaswin.config.imaging import TISSUES, PicturesSettings
+from metaswin.config.imaging import TISSUES, QcImagesSettings
 from metaswin.core.files import read_json, read_volume
 from metaswin.core.problems import Findings
 from metaswin.core.status import passed_on, patient_job, read_status
@@ -48,7 +48,7 @@ def flag(tumor: np.ndarray, organs: np.ndarray, labels: Mapping[str, int], findi
     findings : Findings
         Takes the warnings ``tumor-at-border, tumor-outside-body, organ-empty, organ-at-border, organ-sides-differ``.
     """
-    look = "look at the picture and at the contours"
+    look = "look at the QC image and at the contours"
     if _border(tumor).any():
         findings.warn("tumor-at-border", "a tumour mask at the border of the image", "a tumour within it", look)
     if "outside" in labels:
@@ -131,23 +131,23 @@ class Structure:
     line: Line
 
 
-def picture_patient(
-    files: PatientFiles, picture: str, status: str, settings: PicturesSettings, details: str | Path
+def draw_qc_image(
+    files: PatientFiles, qc_image: str, status: str, settings: QcImagesSettings, details: str | Path
 ) -> None:
     """Draw one patient and flag what looks odd about the masks.
 
     Parameters
     ----------
     files : PatientFiles
-    picture, status : str
+    qc_image, status : str
         Written: PNG, and the status, whose warnings are the flags.
     settings, details
-        Settings of pictures, folder of private details.
+        Settings of QC images, folder of private details.
     """
-    if passed_on(files.status, STAGE, status, [picture], details):
+    if passed_on(files.status, STAGE, status, [qc_image], details):
         return
     patient = read_status(files.status).patient
-    with patient_job(patient, STAGE, status, [picture], details) as findings:
+    with patient_job(patient, STAGE, status, [qc_image], details) as findings:
         volumes = {
             "ct": read_volume(files.ct),
             "tumor": read_volume(files.tumor),
@@ -159,7 +159,7 @@ def picture_patient(
         tumor, organs = (sitk.GetArrayViewFromImage(volumes[name]) for name in ("tumor", "organs"))
         flag(tumor, organs, organ_labels, findings)
         shown = {name: label for name, label in organ_labels.items() if name not in settings.leave_out}
-        draw(patient, volumes, rings, shown, settings).save(picture)
+        draw(patient, volumes, rings, shown, settings).save(qc_image)
 
 
 def draw(
@@ -167,7 +167,7 @@ def draw(
     volumes: Mapping[str, sitk.Image],
     rings: Mapping[str, Sequence[int]],
     organs: Mapping[str, int],
-    settings: PicturesSettings,
+    settings: QcImagesSettings,
 ) -> Canvas:
     """Axial, coronal and sagittal plane through the middle of the primary, or of the largest node without one.
 
@@ -178,7 +178,7 @@ def draw(
         ``ct`` (HU), ``tumor`` and ``organs`` on the CT's grid, ``regions`` on its own.
     rings, organs : mapping
         Labels of the regions that are there; of the organs to draw.
-    settings : PicturesSettings
+    settings : QcImagesSettings
     """
     centre, side = _view(volumes["tumor"], settings.margin)
     planes = planes_through(centre, side, PIXELS)

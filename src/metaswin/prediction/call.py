@@ -182,7 +182,7 @@ def prediction_config(
         series = {**series, "treatment_start": None}
     modalities = bundle.modalities()
     stages = {
-        name: config[name] for name in ("seed", "images", "organs", "regions", "pictures", "radiomics", "patches")
+        name: config[name] for name in ("seed", "images", "organs", "regions", "qc_images", "radiomics", "patches")
     }
     return {
         **stages,

@@ -89,8 +89,8 @@ PLACES = [
 ]  # fmt: skip
 # Sections of the configuration that new patients go through.
 STAGES = [
-    "seed", "source", "clinical", "cohort", "endpoints", "ingest", "images", "organs", "anatomy", "regions", "pictures",
-    "radiomics", "patches", "deep",
+    "seed", "source", "clinical", "cohort", "endpoints", "ingest", "images", "organs", "anatomy", "regions",
+    "qc_images", "radiomics", "patches", "deep",
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def patient_page(
     record: Mapping[str, Any],
     rests_on: pd.DataFrame,
     risks: pd.DataFrame,
-    picture: Path | None,
+    qc_image: Path | None,
     member: tuple[int, int] | None,
 ) -> str:
     """The page as HTML.
@@ -34,7 +34,7 @@ def patient_page(
         See `metaswin.prediction.patients.contributions`, with the column ``value``.
     risks : DataFrame
         See `metaswin.prediction.score.Scored`.
-    picture : path or None
+    qc_image : path or None
     member : (int, int) or None
     """
     endpoint = bundle.endpoints[record["endpoint"]]
@@ -55,7 +55,7 @@ def patient_page(
         trained=placed["n"],
         modalities=bars(rests_on[rests_on["feature"] == ""]),
         features=bars(rests_on[rests_on["feature"] != ""].head(FEATURES)),
-        picture=embedded(picture) if picture else None,
+        qc_image=embedded(qc_image) if qc_image else None,
         internal={
             SHOWN[name]: figure(bundle.endpoints[record["endpoint"]]["internal"][record["feature_set"]][name])
             for name in SHOWN

@@ -122,7 +122,7 @@ def contributions(scored: Scored, patient: str) -> pd.DataFrame:
     A feature that a member did not select contributes 0 there, so that a patient's contributions and the mean base add
     up to the mean logit.
     """
-    own = scored.shares[scored.shares["patient"] == patient]
+    own = scored.shapley[scored.shapley["patient"] == patient]
     count = len(own[["repeat", "fold"]].drop_duplicates())
     grouped = own.groupby(["modality", "feature"], sort=False)["contribution"]
     table = pd.DataFrame({"contribution": grouped.sum() / count, "members": grouped.size()}).reset_index()
@@ -160,7 +160,7 @@ NOBODY = "no feature set of the bundle can do without what is missing"
 class PredictionInputs:
     """Files of the new patients; features, problems, anatomy and patches are None where there are none.
 
-    ``images`` and ``pictures`` have a file for each planned patient.
+    ``images`` and ``qc_images`` have a file for each planned patient.
     """
 
     used: str
@@ -171,7 +171,7 @@ class PredictionInputs:
     anatomy: str | None
     patches: str | None
     images: list[str]
-    pictures: list[str]
+    qc_images: list[str]
 
 
 @dataclass(frozen=True)
@@ -212,14 +212,14 @@ def predict_patients(
     """
     bundle = read_bundle(settings.bundle or "")
     patches = dict.fromkeys(patients_with_patch(inputs.patches), inputs.patches) if inputs.patches else {}
-    pictures = of_used((path for path in inputs.pictures if Path(path).stat().st_size), inputs.used)
+    qc_images = of_used((path for path in inputs.qc_images if Path(path).stat().st_size), inputs.used)
     new = load_new(inputs.used, inputs.clinical, inputs.features, inputs.anatomy, patches, bundle)
     images = {patient: read_json(path) for patient, path in of_used(inputs.images, inputs.used).items()}
     facts = image_facts(read_table(inputs.used), images)
     noticed = _noticed(inputs.exclusions, inputs.problems)
     members = [settings.place] if settings.place else None
 
-    records, scores, shares = [], [], []
+    records, scores, shapley = [], [], []
     pages = Path(outputs.pages)
     shutil.rmtree(pages, ignore_errors=True)
     for endpoint in bundle.endpoints:
@@ -244,12 +244,12 @@ def predict_patients(
                 for row in rests_on.itertuples()
             ]
             records.append(record)
-            shares.append(rests_on.assign(endpoint=endpoint, patient=patient))
-            page = patient_page(bundle, record, rests_on, scored.risks, pictures.get(patient), settings.place)
+            shapley.append(rests_on.assign(endpoint=endpoint, patient=patient))
+            page = patient_page(bundle, record, rests_on, scored.risks, qc_images.get(patient), settings.place)
             write_text(pages / f"{patient}{'' if len(bundle.endpoints) == 1 else f'-{endpoint}'}.html", page)
-    if not shares:
+    if not shapley:
         raise several("Nobody could be predicted:", [f"{record['patient']}: {record['why']}" for record in records])
-    _write(outputs, bundle, settings, records, scores, shares)
+    _write(outputs, bundle, settings, records, scores, shapley)
     logger.info("%d of %d predicted", sum(not record["why"] for record in records), len(records))
 
 
@@ -305,7 +305,7 @@ def _write(
     settings: PredictSettings,
     records: list[dict[str, Any]],
     scores: list[pd.DataFrame],
-    shares: list[pd.DataFrame],
+    shapley: list[pd.DataFrame],
 ) -> None:
     table = prediction_table(records)
     write_table(outputs.table, table)
@@ -313,7 +313,7 @@ def _write(
         table.to_csv(temporary, index=False)
     write_table(outputs.members, pd.concat(scores, ignore_index=True))
     columns = ["endpoint", "patient", "modality", "feature", "value", "contribution", "members"]
-    write_table(outputs.contributions, pd.concat(shares, ignore_index=True)[columns])
+    write_table(outputs.contributions, pd.concat(shapley, ignore_index=True)[columns])
     write_json(
         outputs.facts,
         {

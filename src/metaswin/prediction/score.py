@@ -12,7 +12,7 @@ from metaswin.cohort.predictors import UNKNOWN, normalised
 from metaswin.config.features import RADIOMICS
 from metaswin.config.imaging import PatchesSettings
 from metaswin.config.models import DeepSettings
-from metaswin.evaluation.shapley import column_players, exact_shares, logit_of, modality_players, sampled_shares
+from metaswin.evaluation.shapley import column_groups, exact_shapley, logit_of, modality_groups, sampled_shapley
 from metaswin.imaging.patch_file import channel_names
 from metaswin.models.fusion import FittedFeatureSet, load_feature_set
 from metaswin.prediction.bundle import Bundle, BundledFeatureSet
@@ -91,7 +91,7 @@ class Scored:
     risks : DataFrame
         ``patient, feature_set, repeat, fold, classifier, probability, positive`` (at or above the member's own
         threshold).
-    shares : DataFrame
+    shapley : DataFrame
         ``patient, repeat, fold, modality, feature, contribution, base``: of the logit, by the answering classifier;
         ``feature`` is empty for a whole modality.
     distances : DataFrame
@@ -103,7 +103,7 @@ class Scored:
     """
 
     risks: pd.DataFrame
-    shares: pd.DataFrame
+    shapley: pd.DataFrame
     distances: pd.DataFrame
     assumed: dict[str, list[str]]
     unharmonised: set[str]
@@ -139,7 +139,7 @@ def score_members(
     groups: dict[BundledFeatureSet, list[str]] = {}
     for patient, feature_set in chosen.items():
         groups.setdefault(feature_set, []).append(patient)
-    risks, shares, distances = [], [], []
+    risks, shapley, distances = [], [], []
     assumed: dict[str, dict[str, None]] = {patient: {} for patient in chosen}
     unharmonised: set[str] = set()
     for member in members:
@@ -153,7 +153,7 @@ def score_members(
             where = {"repeat": member[0], "fold": member[1]}
             risks.append(_risks(fitted, tables, patients).assign(feature_set=feature_set.name, **where))
             reference = read_reference(folder, feature_set.name)
-            shares.append(_shares(fitted, tables, patients, classifier, reference.mean, seed).assign(**where))
+            shapley.append(_shapley(fitted, tables, patients, classifier, reference.mean, seed).assign(**where))
             if reference.distance is not None:
                 percentile = reference.distance.percentile(measured_rows(fitted, tables))
                 distances.append(pd.DataFrame({"patient": patients, "percentile": percentile}).assign(**where))
@@ -165,7 +165,7 @@ def score_members(
     nothing = pd.DataFrame(columns=["patient", "percentile", "repeat", "fold"])
     return Scored(
         pd.concat(risks, ignore_index=True),
-        pd.concat(shares, ignore_index=True),
+        pd.concat(shapley, ignore_index=True),
         pd.concat(distances, ignore_index=True) if distances else nothing,
         {patient: list(values) for patient, values in assumed.items()},
         unharmonised,
@@ -233,7 +233,7 @@ def _risks(fitted: FittedFeatureSet, tables: dict[str, pd.DataFrame], patients: 
     )
 
 
-def _shares(
+def _shapley(
     fitted: FittedFeatureSet,
     tables: dict[str, pd.DataFrame],
     patients: Sequence[str],
@@ -251,11 +251,11 @@ def _shares(
         [encoder.transform(tables[modality]) for modality, encoder in fitted.encoders.items()], axis=1
     )
     logit = logit_of(fitted.classifiers[classifier], [len(encoder.outputs) for encoder in fitted.encoders.values()])
-    whole = exact_shares(logit, encoded, mean[None], modality_players(fitted.encoders))
-    single = sampled_shares(logit, encoded, mean[None], column_players(fitted.encoders), PERMUTATIONS[classifier], seed)
+    whole = exact_shapley(logit, encoded, mean[None], modality_groups(fitted.encoders))
+    single = sampled_shapley(logit, encoded, mean[None], column_groups(fitted.encoders), PERMUTATIONS[classifier], seed)
     records: list[dict[str, Any]] = []
     for found, shown in ((whole, lambda name: True), (single, lambda name: len(name) > 1)):
-        for place, name in enumerate(found.players.names):
+        for place, name in enumerate(found.groups.names):
             if shown(name):
                 facts = {"modality": name[0], "feature": name[1] if len(name) > 1 else "", "base": found.base}
                 records += [

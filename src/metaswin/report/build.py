@@ -27,8 +27,8 @@ from metaswin.report.statements import conditions, statements
 from metaswin.report.svg import chart_svg, scale_svg, swatch, track_svg, write_figure
 from metaswin.report.tables import patient_rows
 
-# Of all pictures together, before base64 makes them a third larger: the page stays below 15 MB.
-PICTURE_BYTES = 7_000_000
+# Of all QC images together, before base64 makes them a third larger: the page stays below 15 MB.
+QC_IMAGE_BYTES = 7_000_000
 
 
 def patients_view(endpoint: Endpoint) -> pd.DataFrame:
@@ -40,30 +40,30 @@ def patients_view(endpoint: Endpoint) -> pd.DataFrame:
     return table.assign(wrong=(table["label"].astype("float64") - table["probability"]).abs())
 
 
-def chosen_pictures(data: ReportData, most: int) -> dict[str, Path]:
-    """Pictures to show, at most `most` and `PICTURE_BYTES`; of each endpoint highest risks and most wrong first.
+def chosen_qc_images(data: ReportData, most: int) -> dict[str, Path]:
+    """QC images to show, at most `most` and `QC_IMAGE_BYTES`; of each endpoint highest risks and most wrong first.
 
     Parameters
     ----------
     data : ReportData
     most : int
-        Patients with a picture in the page.
+        Patients with a QC image in the page.
     """
     found: dict[str, Path] = {}
     size = 0
     for patient in _by_interest(data.endpoints):
-        path = data.pictures.get(patient)
+        path = data.qc_images.get(patient)
         if path is None or patient in found or len(found) == most:
             continue
         size += path.stat().st_size
-        if size > PICTURE_BYTES:
+        if size > QC_IMAGE_BYTES:
             break
         found[patient] = path
     return found
 
 
 def embedded(path: Path) -> str:
-    """A picture as a data URL."""
+    """Return an image as a data URL."""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
@@ -219,7 +219,7 @@ def build_report(
     for view in views:
         for figure in view["figures"]:
             write_figure(figure, outputs.figures)
-    pictures = {patient: embedded(path) for patient, path in chosen_pictures(data, settings.pictures).items()}
+    qc_images = {patient: embedded(path) for patient, path in chosen_qc_images(data, settings.qc_images).items()}
     templates = environment("metaswin.report")
     templates.globals |= {
         "picture": lambda path: Markup(embedded(path)),
@@ -239,7 +239,7 @@ def build_report(
         coverage=coverage_rows(),
         in_time=coverage_in_time() if any(view["survival"] for view in views) else None,
         run=run,
-        pictures=pictures,
+        qc_images=qc_images,
         style=resource("report.css"),
         script=resource("report.js"),
     )

@@ -179,8 +179,8 @@ class ReportData:
         ``cohort/clinical.parquet``, of the used patients.
     roles : dict of str to str
         Role of each column of `clinical`.
-    pictures : dict of str to Path
-        Picture of each patient that has one.
+    qc_images : dict of str to Path
+        QC image of each patient that has one.
     maps : dict of str to list
         For each endpoint the entries of ``explanation/<endpoint>/maps.json``, each with its ``path``.
     """
@@ -191,7 +191,7 @@ class ReportData:
     endpoints: list[Endpoint]
     clinical: pd.DataFrame = field(default_factory=pd.DataFrame)
     roles: dict[str, str] = field(default_factory=dict)
-    pictures: dict[str, Path] = field(default_factory=dict)
+    qc_images: dict[str, Path] = field(default_factory=dict)
     maps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
@@ -213,7 +213,7 @@ class ReportInputs:
         One file for each outer fold.
     survival, controls, optimism, explanation, site : list of str
         Outputs of other stages; their tables have a column ``endpoint`` or lie below a folder named after it.
-    pictures : list of str
+    qc_images : list of str
         PNG and status of each patient.
     maps : list of str
         ``explanation/<endpoint>/maps.json`` of each endpoint.
@@ -233,7 +233,7 @@ class ReportInputs:
     optimism: list[str] = field(default_factory=list)
     explanation: list[str] = field(default_factory=list)
     site: list[str] = field(default_factory=list)
-    pictures: list[str] = field(default_factory=list)
+    qc_images: list[str] = field(default_factory=list)
     maps: list[str] = field(default_factory=list)
 
 
@@ -284,7 +284,7 @@ def read_report_data(inputs: ReportInputs, config: Mapping[str, Any]) -> ReportD
         views,
         clinical[clinical["patient"].isin(used["patient"])].reset_index(drop=True),
         roles,
-        _pictures(inputs.pictures),
+        _qc_images(inputs.qc_images),
         _maps(inputs.maps),
     )
 
@@ -315,14 +315,14 @@ def _clinical(path: str) -> tuple[pd.DataFrame, dict[str, str]]:
     return read_table(path), json.loads(metadata.get(b"roles", b"{}"))
 
 
-def _pictures(paths: list[str]) -> dict[str, Path]:
-    """Picture of each patient; an empty file says that there is none."""
+def _qc_images(paths: list[str]) -> dict[str, Path]:
+    """QC image of each patient; an empty file says that there is none."""
     found = [Path(path) for path in paths if path.endswith(".png")]
     return {path.stem: path for path in found if path.stat().st_size}
 
 
 def _maps(paths: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """Entries of each ``explanation/<endpoint>/maps.json`` whose picture is there."""
+    """Entries of each ``explanation/<endpoint>/maps.json`` whose image exists."""
     found = {}
     for path in map(Path, paths):
         entries = [{**entry, "path": path.parent / entry["file"]} for entry in read_json(path)["maps"]]
@@ -341,7 +341,7 @@ def _problems(inputs: ReportInputs, endpoints: list[dict[str, Any]]) -> pd.DataF
     parts = [read_table(inputs.exclusions)]
     if inputs.problems:
         parts.append(read_table(inputs.problems))
-    statuses = [read_status(path) for path in inputs.pictures if path.endswith(".status.json")]
+    statuses = [read_status(path) for path in inputs.qc_images if path.endswith(".status.json")]
     parts.append(public_table([warning for status in statuses for warning in status.warnings]))
     columns = parts[0].columns
     for about in endpoints:

@@ -123,6 +123,6 @@ def not_run(endpoint: Endpoint, data: ReportData, config: Mapping[str, Any]) -> 
             missing["Stability of features under perturbed masks"] = ""
         if config["harmonisation"]["method"] == "none":
             missing["Harmonisation of scanners"] = "setting harmonisation.method: none"
-    if not data.pictures:
-        missing["Pictures of the tumours"] = "no images" if config["source"] not in ("dicom", "nifti") else ""
+    if not data.qc_images:
+        missing["QC images"] = "no images" if config["source"] not in ("dicom", "nifti") else ""
     return [f"{title} ({why})" if why else title for title, why in missing.items()]

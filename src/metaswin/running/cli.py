@@ -81,7 +81,7 @@ def _add_init(commands: argparse._SubParsersAction) -> None:
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
-        "doctor", help="check this machine, the configuration and the run: ok, or how to mend it"
+        "doctor", help="check this machine, the configuration and the run; each line says ok, warning or error"
     )
     _add_places(parser)
     parser.add_argument("--profile", help="a Snakemake profile, such as that of a cluster")
@@ -91,7 +91,7 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
 
         lines = examine(arguments.directory, _configs(arguments), arguments.profile)
         print("\n".join(map(str, lines)))
-        return int(any(line.state == "mend" for line in lines))
+        return int(any(line.state == "error" for line in lines))
 
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""``metaswin doctor``: everything a run needs, one line each: ok, or how to mend it."""
+"""``metaswin doctor``: everything a run needs, one line each: ok, warning or error."""
 
 import importlib.util
 import re
@@ -26,7 +26,7 @@ LEAST_MEMORY = {"totalsegmentator": 12e9, "": 4e9}  # bytes: what the largest ru
 
 @dataclass(frozen=True)
 class Line:
-    """One finding; `state` is ``ok``, ``note`` (good to know) or ``mend``."""
+    """One finding; `state` is ``ok``, ``warning`` or ``error``."""
 
     state: str
     what: str
@@ -49,7 +49,7 @@ def examine(directory: Path, configs: Sequence[Path], profile: str | None = None
         A Snakemake profile: its folder.
     """
     config, problems = _config(directory, configs)
-    cache = [Line("mend", "cache", problem)] if (problem := cache_problem()) else []
+    cache = [Line("error", "cache", problem)] if (problem := cache_problem()) else []
     lines = [_python(), *_packages(), _gpu(config), _disk(directory), *cache, _memory(config), *problems]
     if config is not None:
         lines += _data(config, directory)
@@ -61,7 +61,7 @@ def examine(directory: Path, configs: Sequence[Path], profile: str | None = None
 def _python() -> Line:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST:
-        return Line("mend", "python", f"{version}; metaswin needs {'.'.join(map(str, OLDEST))} or newer")
+        return Line("error", "python", f"{version}; metaswin needs {'.'.join(map(str, OLDEST))} or newer")
     return Line("ok", "python", f"{version}, {sys.executable}")
 
 
@@ -69,7 +69,7 @@ def _packages() -> Iterator[Line]:
     try:
         lock = workflow_root() / "requirements.txt"
     except UserError as error:
-        yield Line("mend", "workflow", str(error))
+        yield Line("error", "workflow", str(error))
         return
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", lock.read_text(encoding="utf-8"), flags=re.MULTILINE))
     needed = {
@@ -87,7 +87,7 @@ def _packages() -> Iterator[Line]:
             wrong.append(f"{name} {found}, not {pinned}")
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        yield Line("mend", "packages", f"{'; '.join(wrong[:3])}{more}: pip install -r {lock}")
+        yield Line("error", "packages", f"{'; '.join(wrong[:3])}{more}: pip install -r {lock}")
     else:
         yield Line("ok", "packages", f"as {lock}")
 
@@ -110,11 +110,11 @@ def _gpu(config: "Config | None") -> Line:
         asked = [name for name, device in settings.items() if device == "cuda"]
     if asked:
         return Line(
-            "mend", "gpu", f"{' and '.join(asked)} ask for cuda, but torch sees no GPU: set them to auto or cpu"
+            "error", "gpu", f"{' and '.join(asked)} ask for cuda, but torch sees no GPU: set them to auto or cpu"
         )
     if shutil.which("nvidia-smi"):
         return Line(
-            "note", "gpu", f"nvidia-smi is here, but torch {torch.__version__} sees no GPU: install its CUDA build"
+            "warning", "gpu", f"nvidia-smi is here, but torch {torch.__version__} sees no GPU: install its CUDA build"
         )
     return Line("ok", "gpu", "none: networks run on the CPU")
 
@@ -124,7 +124,7 @@ def _disk(directory: Path) -> Line:
     free = shutil.disk_usage(there).free
     text = f"{free / 1e9:.1f} GB free in {there}"
     if free < LEAST_DISK:
-        return Line("mend", "disk", f"{text}, less than {LEAST_DISK / 1e9:.0f} GB: free some space")
+        return Line("error", "disk", f"{text}, less than {LEAST_DISK / 1e9:.0f} GB: free some space")
     return Line("ok", "disk", text)
 
 
@@ -136,7 +136,7 @@ def _memory(config: "Config | None") -> Line:
     least = LEAST_MEMORY.get(backend, LEAST_MEMORY[""])
     text = f"{free / 1e9:.1f} GB available"
     if free < least:
-        return Line("mend", "memory", f"{text}; the largest job asks for {least / 1e9:.0f} GB: end other programs")
+        return Line("error", "memory", f"{text}; the largest job asks for {least / 1e9:.0f} GB: end other programs")
     return Line("ok", "memory", text)
 
 
@@ -147,7 +147,7 @@ def _config(directory: Path, paths: Sequence[Path]) -> tuple["Config | None", li
 
     if not paths:
         return None, [
-            Line("mend", "config", f"none in {directory}: `metaswin init {directory}` writes one, or --configfile")
+            Line("error", "config", f"none in {directory}: `metaswin init {directory}` writes one, or --configfile")
         ]
     names = " ".join(map(str, paths))
     try:
@@ -155,7 +155,7 @@ def _config(directory: Path, paths: Sequence[Path]) -> tuple["Config | None", li
     except UserError as error:
         messages = str(error).split("\n  - ")
         told = [with_lines(message, paths) for message in messages[1:]] or messages
-        return None, [Line("mend", "config", message) for message in told]
+        return None, [Line("error", "config", message) for message in told]
     return config, [Line("ok", "config", names)]
 
 
@@ -170,9 +170,9 @@ def _data(config: "Config", directory: Path) -> list[Line]:
         absent = missing_weights(settings) if wanted else []
         messages = [message for message in check_files(config) if message not in absent]
         models = len(required(settings)) if wanted else 0
-    lines = [Line("mend", "data", message) for message in messages]
+    lines = [Line("error", "data", message) for message in messages]
     lines = lines or [Line("ok", "data", f"{config.data.source}, with the columns that the configuration names")]
-    lines += [Line("mend", "weights", message) for message in absent]
+    lines += [Line("error", "weights", message) for message in absent]
     if not absent:
         lines.append(Line("ok", "weights", f"{models} models in {settings.weights}" if wanted else "none needed"))
     return lines
@@ -183,19 +183,19 @@ def _profile(profile: Path) -> Iterator[Line]:
 
     files = [path for path in (profile / "profile.yaml", profile / "config.yaml", profile) if path.is_file()]
     if not files:
-        yield Line("mend", "profile", f"no profile.yaml in {profile}; name the folder that holds it")
+        yield Line("error", "profile", f"no profile.yaml in {profile}; name the folder that holds it")
         return
     try:
         executor = read_config(files[0]).get("executor", "local")
     except UserError as error:
-        yield Line("mend", "profile", str(error))
+        yield Line("error", "profile", str(error))
         return
     module = f"snakemake_executor_plugin_{str(executor).replace('-', '_')}"
     if executor != "local" and importlib.util.find_spec(module) is None:
-        yield Line("mend", "profile", f"{files[0]}: executor {executor} needs pip install {module.replace('_', '-')}")
+        yield Line("error", "profile", f"{files[0]}: executor {executor} needs pip install {module.replace('_', '-')}")
     elif executor == "slurm" and shutil.which("sbatch") is None:
         yield Line(
-            "mend", "profile", f"{files[0]}: executor slurm, but there is no sbatch: run on a node that submits jobs"
+            "error", "profile", f"{files[0]}: executor slurm, but there is no sbatch: run on a node that submits jobs"
         )
     else:
         yield Line("ok", "profile", f"{files[0]}: executor {executor}")
@@ -217,6 +217,6 @@ def _run(directory: Path) -> Iterator[Line]:
     parts += [f"cluster jobs {' '.join(left.cluster_jobs)}"] if left.cluster_jobs else []
     who = last_owner(directory) or "without a record of its owner"
     yield Line(
-        "mend", "run", f"a killed run ({who}) left {', '.join(parts)}: `metaswin run` goes on by itself; with plain "
+        "error", "run", f"a killed run ({who}) left {', '.join(parts)}: `metaswin run` goes on by itself; with plain "
         "snakemake end these jobs first, then --unlock, then --rerun-incomplete",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""``metaswin run``: own the folder, mend what a killed run left, then become Snakemake."""
+"""``metaswin run``: lock the folder, repair what an interrupted run left, then start Snakemake."""
 
 import argparse
 import subprocess

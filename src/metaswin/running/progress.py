@@ -91,7 +91,7 @@ STAGES = {
     "organs": ("organs/{}/status.json", "segment_organs"),
     "regions": ("regions/{}/status.json", "make_regions"),
     "anatomy": ("anatomy/{}.parquet", "measure_anatomy"),
-    "pictures": ("pictures/{}.status.json", "picture_patient"),
+    "pictures": ("qc-images/{}.status.json", "draw_qc_image"),
     "radiomics": ("radiomics/{}.status.json", "extract_radiomics"),
     "patches": ("patches/{}.status.json", "make_patches"),
 }

@@ -33,15 +33,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--features", type=int, help="features at table level (300)")
     parser.add_argument("--draws", type=int, help="draws for the population AUCs (1000000)")
     parser.add_argument(
-        "--hazards", action="store_true", help="instead: one small patient for each hazard of docs/hazards.md"
+        "--data-faults", action="store_true", help="instead: one small patient for each fault of docs/data-faults.md"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Simulate and print the population AUCs; with ``--hazards`` write the hazards."""
-    if arguments.hazards:
-        return _hazards(arguments.out)
+    """Simulate and print the population AUCs; with ``--data-faults`` write the patients with faults."""
+    if arguments.data_faults:
+        return _data_faults(arguments.out)
     from metaswin.core.files import read_json
     from metaswin.simulate.cohort import simulate_cohort
 
@@ -57,12 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _hazards(out: Path) -> int:
-    from metaswin.simulate.hazards.write import HAZARDS, write_hazards
+def _data_faults(out: Path) -> int:
+    from metaswin.simulate.data_faults.write import DATA_FAULTS, write_data_faults
 
-    for source in HAZARDS:
-        number = len(write_hazards(out / source, source))
-        print(f"{number} patients with one hazard each: {out / source}/config.yaml, clinical.csv, dicom/")
+    for source in DATA_FAULTS:
+        number = len(write_data_faults(out / source, source))
+        print(f"{number} patients with one fault each: {out / source}/config.yaml, clinical.csv, dicom/")
     return 0
 
 

@@ -87,6 +87,24 @@ def test_load_when_a_setting_was_removed_then_it_says_what_to_do(clinical_only, 
     assert "fusion.deep_score: 'x' is no longer a choice. Take cross-fitted" in text
 
 
+def test_load_when_a_setting_was_renamed_then_the_new_name_is_given(clinical_only):
+    text = messages(
+        {**clinical_only, "fusion": {"arms": "auto", "headline_arm": "all"}, "survival": {"arms": "auto"},
+         "evaluation": {"headline_head": "network"}, "controls": {"permutation": {"heads": ["logistic"]}},
+         "pictures": {}, "report": {"pictures": 0}}
+    )  # fmt: skip
+    for key, name in [
+        ("fusion.arms", "feature_sets"),
+        ("fusion.headline_arm", "primary_feature_set"),
+        ("survival.arms", "feature_sets"),
+        ("evaluation.headline_head", "primary_classifier"),
+        ("controls.permutation.heads", "classifiers"),
+        ("pictures", "qc_images"),
+        ("report.pictures", "qc_images"),
+    ]:
+        assert re.search(rf"^\W*{re.escape(key)} is no longer a setting\. Rename .* {name}", text, re.MULTILINE), key
+
+
 def test_removed_settings_when_compared_with_the_model_then_none_exists():
     def exists(key):
         model = Config

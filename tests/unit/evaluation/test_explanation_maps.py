@@ -1,4 +1,4 @@
-"""Whom the maps show, what occlusion finds in a network whose answer is known, and the picture of it."""
+"""Whom the maps show, what occlusion finds in a network whose answer is known, and its image."""
 
 import numpy as np
 import pandas as pd
@@ -189,9 +189,9 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
     assert [entry["fold"] for entry in found["maps"]] == [0, 0, 1]
     assert {entry["method"] for entry in found["maps"]} == {"gradient"}
     for entry in found["maps"]:
-        picture = tmp_path / "dm" / entry["file"]
-        assert picture.stat().st_size <= 60_000
-        Image.open(picture).verify()
+        image = tmp_path / "dm" / entry["file"]
+        assert image.stat().st_size <= 60_000
+        Image.open(image).verify()
         network = load_network(inputs.networks[1 - entry["fold"]])
         patch = load_patch(inputs.patches, entry["patient"])
         assert entry["score"] == pytest.approx(score(network, patch)[0], abs=1e-4)

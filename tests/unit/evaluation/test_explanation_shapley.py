@@ -7,13 +7,13 @@ import pytest
 
 from metaswin.config.models import NetworkSettings
 from metaswin.evaluation.shapley import (
+    FeatureGroups,
     GroupMasker,
-    Players,
-    column_players,
-    exact_shares,
+    column_groups,
+    exact_shapley,
     logit_of,
-    modality_players,
-    sampled_shares,
+    modality_groups,
+    sampled_shapley,
 )
 from metaswin.features.encoder import CategoryColumn, ModalityEncoder, NumericColumn
 from metaswin.models.classifiers import Logistics, fit_networks
@@ -21,8 +21,8 @@ from metaswin.models.fusion import FittedClassifier
 from metaswin.models.thresholds import Recalibration
 
 WIDTHS = [4, 3, 1]
-PLAYERS = Players.of([("a",)] * 4 + [("b",)] * 3 + [("c",)])
-SINGLE = Players.of([(str(i),) for i in range(8)])
+GROUPS = FeatureGroups.of([("a",)] * 4 + [("b",)] * 3 + [("c",)])
+SINGLE = FeatureGroups.of([(str(i),) for i in range(8)])
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +52,21 @@ def network():
     )
 
 
-def brute_force(logit, row, background, players):
-    """Mean marginal contribution over all orders of the players."""
-    count = len(players.names)
+def brute_force(logit, row, background, groups):
+    """Mean marginal contribution over all orders of the groups."""
+    count = len(groups.names)
     values = np.zeros(count)
     orders = list(permutations(range(count)))
 
     def worth(known):
-        return logit(np.where(np.isin(players.owner, list(known)), row, background)).mean()
+        return logit(np.where(np.isin(groups.owner, list(known)), row, background)).mean()
 
     for order in orders:
         known = set()
-        for player in order:
+        for group in order:
             before = worth(known)
-            known.add(player)
-            values[player] += (worth(known) - before) / len(orders)
+            known.add(group)
+            values[group] += (worth(known) - before) / len(orders)
     return values
 
 
@@ -75,7 +75,7 @@ def test_modalities_when_the_model_is_linear_then_coefficient_times_distance_fro
     coef, logit = linear
     each = coef * (rows - background.mean(axis=0))
     wanted = np.stack([each[:, :4].sum(axis=1), each[:, 4:7].sum(axis=1), each[:, 7]], axis=1)
-    np.testing.assert_allclose(exact_shares(logit, rows, background, PLAYERS).values, wanted, atol=1e-9)
+    np.testing.assert_allclose(exact_shapley(logit, rows, background, GROUPS).values, wanted, atol=1e-9)
 
 
 def test_columns_when_the_model_is_linear_then_one_permutation_is_exact_and_agrees_with_shap(data, linear):
@@ -83,7 +83,7 @@ def test_columns_when_the_model_is_linear_then_one_permutation_is_exact_and_agre
 
     rows, background = data
     coef, logit = linear
-    found = sampled_shares(logit, rows, background, SINGLE, permutations=1, seed=1)
+    found = sampled_shapley(logit, rows, background, SINGLE, permutations=1, seed=1)
     np.testing.assert_allclose(found.values, coef * (rows - background.mean(axis=0)), atol=1e-9)
     intercept = float(logit(np.zeros((1, 8)))[0])
     theirs = shap.LinearExplainer((coef, intercept), shap.maskers.Independent(background, max_samples=99))(rows)
@@ -95,36 +95,36 @@ def test_modalities_when_the_model_is_a_network_then_they_are_those_of_brute_for
     import shap
 
     rows, background = data
-    found = exact_shares(network, rows, background, PLAYERS).values
-    wanted = [brute_force(network, row, background, PLAYERS) for row in rows]
+    found = exact_shapley(network, rows, background, GROUPS).values
+    wanted = [brute_force(network, row, background, GROUPS) for row in rows]
     np.testing.assert_allclose(found, wanted, atol=1e-9)
-    theirs = shap.ExactExplainer(network, GroupMasker(PLAYERS, background))(rows, silent=True)
+    theirs = shap.ExactExplainer(network, GroupMasker(GROUPS, background))(rows, silent=True)
     np.testing.assert_allclose(found, theirs.values, atol=1e-9)
 
 
 def test_columns_when_the_model_is_a_network_then_they_are_near_the_exact_ones(data, network):
     rows, background = data
-    exact = exact_shares(network, rows, background, SINGLE).values
-    sampled = sampled_shares(network, rows, background, SINGLE, permutations=40, seed=1).values
+    exact = exact_shapley(network, rows, background, SINGLE).values
+    sampled = sampled_shapley(network, rows, background, SINGLE, permutations=40, seed=1).values
     assert np.abs(sampled - exact).max() < 0.1 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("way", [lambda *a: exact_shares(*a), lambda *a: sampled_shares(*a, 1, 1)])
+@pytest.mark.parametrize("way", [lambda *a: exact_shapley(*a), lambda *a: sampled_shapley(*a, 1, 1)])
 def test_shares_when_summed_with_the_base_then_they_are_the_logit(data, network, way):
     rows, background = data
-    found = way(network, rows, background, PLAYERS)
+    found = way(network, rows, background, GROUPS)
     np.testing.assert_allclose(found.base + found.values.sum(axis=1), network(rows), atol=1e-6)
 
 
 def test_modalities_when_there_is_one_then_it_takes_all(data, network):
     rows, background = data
-    found = exact_shares(network, rows, background, Players.of([("all",)] * 8))
+    found = exact_shapley(network, rows, background, FeatureGroups.of([("all",)] * 8))
     np.testing.assert_allclose(found.values[:, 0], network(rows) - found.base, atol=1e-9)
 
 
 def test_columns_when_drawn_again_with_the_same_seed_then_the_same(data, network):
     rows, background = data
-    first, again = (sampled_shares(network, rows, background, SINGLE, 2, seed=9).values for _ in range(2))
+    first, again = (sampled_shapley(network, rows, background, SINGLE, 2, seed=9).values for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
@@ -138,12 +138,12 @@ ENCODERS = {
 
 
 def test_players_when_columns_are_named_then_a_category_is_one_and_deep_dimensions_stay_together():
-    players = column_players(ENCODERS)
-    assert players.names == [("clinical", "age"), ("clinical", "sex"), ("radiomics", "tumor__a"), ("deep",)]
-    np.testing.assert_array_equal(players.owner, [0, 0, 1, 1, 1, 2, 3, 3, 3])
+    groups = column_groups(ENCODERS)
+    assert groups.names == [("clinical", "age"), ("clinical", "sex"), ("radiomics", "tumor__a"), ("deep",)]
+    np.testing.assert_array_equal(groups.owner, [0, 0, 1, 1, 1, 2, 3, 3, 3])
 
 
 def test_players_when_modalities_then_every_encoded_column_has_one():
-    players = modality_players(ENCODERS)
-    assert players.names == [("clinical",), ("radiomics",), ("deep",)]
-    np.testing.assert_array_equal(players.owner, [0, 0, 0, 0, 0, 1, 2, 2, 2])
+    groups = modality_groups(ENCODERS)
+    assert groups.names == [("clinical",), ("radiomics",), ("deep",)]
+    np.testing.assert_array_equal(groups.owner, [0, 0, 0, 0, 0, 1, 2, 2, 2])

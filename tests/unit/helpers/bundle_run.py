@@ -145,7 +145,7 @@ class NewPatients:
         write_table(folder / "problems.parquet", public_table([]))
         names = ("clinical", "used", "features", "exclusions", "problems")
         tables = {name: str(folder / f"{name}.parquet") for name in names}
-        inputs = PredictionInputs(**tables, anatomy=None, patches=None, images=[], pictures=[])
+        inputs = PredictionInputs(**tables, anatomy=None, patches=None, images=[], qc_images=[])
         outputs = PredictionOutputs(
             **{name: str(folder / f"{name}.parquet") for name in ("table", "members", "contributions")},
             csv=str(folder / "table.csv"),

@@ -39,13 +39,13 @@ def draw_evidence(run: Run) -> list[str]:
     ]
 
 
-def draw_pictures(run: Run, patients: list[str], size: int = 48) -> list[str]:
-    """A small picture of each patient."""
+def draw_qc_images(run: Run, patients: list[str], size: int = 48) -> list[str]:
+    """A small QC image of each patient."""
     from PIL import Image
 
     paths = []
     for number, patient in enumerate(patients):
-        path = run.results / f"pictures/{patient}.png"
+        path = run.results / f"qc-images/{patient}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(number)
         Image.fromarray(rng.integers(0, 255, (size, 3 * size), dtype=np.uint8)).save(path)
@@ -58,9 +58,9 @@ def draw_maps(run: Run) -> list[str]:
     paths = []
     for name in run.plan.endpoints:
         folder: Path = run.results / "explanation" / name
-        pictures = draw_pictures(run, ["P0001", "P0002"])
+        qc_images = draw_qc_images(run, ["P0001", "P0002"])
         entries = []
-        for source, why in zip(pictures, ("highest risk", "most wrong"), strict=True):
+        for source, why in zip(qc_images, ("highest risk", "most wrong"), strict=True):
             target = folder / "maps" / Path(source).name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(Path(source).read_bytes())

@@ -322,8 +322,8 @@ def test_read_ct_when_fractions_are_padded_then_air(tmp_path, findings):
 
 
 def test_read_ct_when_one_multiframe_file_then_as_its_slices(tmp_path, findings):
-    from metaswin.simulate.hazards.case import new_case
-    from metaswin.simulate.hazards.series import enhanced
+    from metaswin.simulate.data_faults.case import new_case
+    from metaswin.simulate.data_faults.series import enhanced
 
     case = new_case(tmp_path / "case", "P1", 1)
     classic = read_ct([case.save(image, f"c{i}") for i, image in enumerate(case.slices)], SETTINGS, findings)
@@ -333,8 +333,8 @@ def test_read_ct_when_one_multiframe_file_then_as_its_slices(tmp_path, findings)
 
 
 def test_read_ct_when_a_multiframe_file_describes_more_frames_than_it_has_then_unreadable(tmp_path, findings):
-    from metaswin.simulate.hazards.case import new_case
-    from metaswin.simulate.hazards.series import enhanced
+    from metaswin.simulate.data_faults.case import new_case
+    from metaswin.simulate.data_faults.series import enhanced
 
     image = enhanced(case := new_case(tmp_path / "case", "P1", 1))
     image.PerFrameFunctionalGroupsSequence.append(image.PerFrameFunctionalGroupsSequence[0])

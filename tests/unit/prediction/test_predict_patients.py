@@ -86,9 +86,9 @@ def test_membership_when_pseudonyms_stand_on_one_side_then_it_cannot_be_known(fr
 
 def test_contributions_when_added_up_then_they_lead_from_the_average_patient_to_the_risk(frozen, member):
     folder, table = member
-    shares = read_table(folder / "contributions.parquet")
-    whole = shares[shares["feature"] == ""].groupby("patient")["contribution"].sum()
-    single = shares[shares["feature"] != ""].groupby("patient")["contribution"].sum()
+    shapley = read_table(folder / "contributions.parquet")
+    whole = shapley[shapley["feature"] == ""].groupby("patient")["contribution"].sum()
+    single = shapley[shapley["feature"] != ""].groupby("patient")["contribution"].sum()
     rest = logit(table["risk"]) - whole[table.index]
     np.testing.assert_allclose(rest, rest.iloc[0], atol=1e-6)
     np.testing.assert_allclose(single, whole, atol=1e-6)

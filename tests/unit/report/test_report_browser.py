@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from browser import executable, launched, opened
 from report_page import config_of, evaluated
-from synthetic_evidence import draw_evidence, draw_maps, draw_pictures
+from synthetic_evidence import draw_evidence, draw_maps, draw_qc_images
 from synthetic_run import Plan, draw
 
 from metaswin.config.report import ReportSettings
@@ -19,11 +19,11 @@ def report(tmp_path_factory):
     """A report with every kind of evidence."""
     executable()
     run = evaluated(draw(tmp_path_factory.mktemp("browser"), PLAN))
-    pictures = draw_pictures(run, [f"P{number:04d}" for number in range(1, 21)])
-    inputs = replace(run.report_inputs, survival=draw_evidence(run), maps=draw_maps(run), pictures=pictures)
+    qc_images = draw_qc_images(run, [f"P{number:04d}" for number in range(1, 21)])
+    inputs = replace(run.report_inputs, survival=draw_evidence(run), maps=draw_maps(run), qc_images=qc_images)
     folder = run.results / "report"
     outputs = ReportOutputs(folder / "report.html", folder / "tables", folder / "figures")
-    build_report(inputs, outputs, ReportSettings(pictures=8), config_of(PLAN), run.results / "benchmarks")
+    build_report(inputs, outputs, ReportSettings(qc_images=8), config_of(PLAN), run.results / "benchmarks")
     return outputs.html
 
 

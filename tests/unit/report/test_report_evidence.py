@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from report_page import config_of, evaluated, reported
-from synthetic_evidence import draw_evidence, draw_maps, draw_pictures
+from synthetic_evidence import draw_evidence, draw_maps, draw_qc_images
 from synthetic_run import Plan, draw
 
 from metaswin.core.files import read_table, write_table
@@ -36,8 +36,8 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def full(run):
     inputs = {"survival": draw_evidence(run), "maps": draw_maps(run)}
-    inputs["pictures"] = draw_pictures(run, [f"P{number:04d}" for number in range(1, 31)])
-    return reported(run, inputs, pictures=10)
+    inputs["qc_images"] = draw_qc_images(run, [f"P{number:04d}" for number in range(1, 31)])
+    return reported(run, inputs, qc_images=10)
 
 
 def test_page_with_all_evidence_is_well_formed_offline_and_without_missing_numbers(full):
@@ -74,7 +74,7 @@ def test_each_piece_of_evidence_is_shown(full, words):
 
 def test_pictures_stop_at_the_setting_and_say_so(full):
     assert full.html.count('class="look"') == 10
-    assert "10 pictures are in this page" in full.text
+    assert "10 QC images are in this page" in full.text
     assert "the other 20 lie in" in full.text
     assert "identifies people" in full.text
 
@@ -88,7 +88,7 @@ def test_what_was_not_run_is_said(run):
         "Time-to-event",
         "Explanation",
         "Optimism",
-        "Pictures",
+        "QC images",
         "Stability",
     ):
         assert words in said

@@ -295,9 +295,9 @@ def test_doctor_when_things_are_wrong_then_each_is_named_with_its_setting_and_wh
     mark(study, "clinical.csv")
     assert main(["doctor", "--directory", str(study), "--profile", str(study / "slurm")]) == 1
     told = capsys.readouterr().out
-    assert re.search(r"mend  config +folds\.k: .*metaswin\.yaml, line 7\)", told)
-    assert re.search(r"mend  profile +no profile\.yaml in .*slurm", told)
-    assert re.search(r"mend  run +a killed run .* left 1 outputs of interrupted jobs: `metaswin run` goes on", told)
+    assert re.search(r"error  config +folds\.k: .*metaswin\.yaml, line 7\)", told)
+    assert re.search(r"error  profile +no profile\.yaml in .*slurm", told)
+    assert re.search(r"error  run +a killed run .* left 1 outputs of interrupted jobs: `metaswin run` goes on", told)
 
 
 def test_cache_when_it_cannot_be_written_then_run_and_doctor_say_what_to_set(study, monkeypatch, capsys):
@@ -307,7 +307,7 @@ def test_cache_when_it_cannot_be_written_then_run_and_doctor_say_what_to_set(stu
     told = capsys.readouterr().err
     assert f"{study}/file/cache cannot be written to" in told
     assert "XDG_CACHE_HOME=/tmp" in told
-    assert states(examine(study, [study / "metaswin.yaml"]))["cache"] == "mend"
+    assert states(examine(study, [study / "metaswin.yaml"]))["cache"] == "error"
 
 
 def test_doctor_when_data_or_weights_are_absent_then_it_says_where_it_looked(study):
@@ -318,7 +318,7 @@ def test_doctor_when_data_or_weights_are_absent_then_it_says_where_it_looked(stu
         .replace("age: base", "agee: base")
     )
     path.write_text(text)
-    lines = [line for line in examine(study, [path]) if line.state == "mend" and line.what in ("data", "weights")]
+    lines = [line for line in examine(study, [path]) if line.state == "error" and line.what in ("data", "weights")]
     assert [line.what for line in lines] == ["data", "data", "weights"]
     assert "no folder nowhere" in lines[0].text
     assert "did you mean 'age'?" in lines[1].text
@@ -328,7 +328,7 @@ def test_doctor_when_data_or_weights_are_absent_then_it_says_where_it_looked(stu
 def test_doctor_when_a_profile_is_given_then_its_executor_is_looked_at(study):
     (study / "cluster").mkdir()
     profile = study / "cluster/profile.yaml"
-    for text, state in (("executor: no-such-thing\n", "mend"), ("cores: 4\n", "ok"), ("a: [\n", "mend")):
+    for text, state in (("executor: no-such-thing\n", "error"), ("cores: 4\n", "ok"), ("a: [\n", "error")):
         profile.write_text(text)
         assert states(examine(study, [study / "metaswin.yaml"], str(study / "cluster")))["profile"] == state
 

@@ -16,7 +16,7 @@ with job(snakemake.log[0]):
             anatomy=snakemake.input.anatomy or None,
             patches=snakemake.input.patches or None,
             images=snakemake.input.images,
-            pictures=snakemake.input.pictures,
+            qc_images=snakemake.input.qc_images,
         ),
         PredictionOutputs(**snakemake.output),
         PredictSettings(**snakemake.params.settings),

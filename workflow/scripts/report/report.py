@@ -25,7 +25,7 @@ with job(snakemake.log[0]):
             optimism=snakemake.input.optimism,
             explanation=snakemake.input.explanation,
             site=snakemake.input.site,
-            pictures=snakemake.input.pictures,
+            qc_images=snakemake.input.qc_images,
             maps=snakemake.input.maps,
         ),
         ReportOutputs(html, html.parent / "tables", html.parent / "figures"),

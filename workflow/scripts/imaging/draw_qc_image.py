@@ -2,17 +2,17 @@
 
 import SimpleITK as sitk
 
-from metaswin.config.imaging import PicturesSettings
+from metaswin.config.imaging import QcImagesSettings
 from metaswin.core.joblog import job
 from metaswin.imaging.patches import PatientFiles
-from metaswin.imaging.qc_image import picture_patient
+from metaswin.imaging.qc_image import draw_qc_image
 
 with job(snakemake.log[0]):
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(snakemake.threads)
-    picture_patient(
+    draw_qc_image(
         files=PatientFiles(**snakemake.input),
-        picture=snakemake.output.picture,
+        qc_image=snakemake.output.qc_image,
         status=snakemake.output.status,
-        settings=PicturesSettings(**snakemake.params.settings),
+        settings=QcImagesSettings(**snakemake.params.settings),
         details=snakemake.params.details,
     )

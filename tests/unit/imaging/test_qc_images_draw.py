@@ -1,4 +1,4 @@
-"""Planes, outlines and the picture file, on shapes whose place is known."""
+"""Planes, outlines and the QC image file, on shapes whose place is known."""
 
 from io import BytesIO
 
@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from metaswin.config.imaging import PicturesSettings
+from metaswin.config.imaging import QcImagesSettings
 from metaswin.core.files import read_json, write_json, write_volume
 from metaswin.core.problems import Problem
 from metaswin.core.status import Status, read_status, write_status
@@ -24,7 +24,7 @@ from metaswin.imaging.canvas import (
     windowed,
 )
 from metaswin.imaging.patches import PatientFiles
-from metaswin.imaging.qc_image import PRIMARY, draw, picture_patient
+from metaswin.imaging.qc_image import PRIMARY, draw, draw_qc_image
 
 SPACING = (1.0, 1.0, 5.0)
 ORIGIN = (-60.0, -60.0, -60.0)
@@ -170,9 +170,9 @@ def files(tmp_path, tumor, organs=None, problem=None):
 
 
 def test_picture_when_drawn_then_the_primary_is_where_it_lies_and_the_file_is_small(tmp_path):
-    given, picture, status = files(tmp_path, box((-10.5, 9.5), (-10.5, 9.5), (-12.5, 7.5)))
-    picture_patient(given, picture, status, PicturesSettings(margin=60.0), tmp_path / "details")
-    drawn = Image.open(picture)
+    given, qc_image, status = files(tmp_path, box((-10.5, 9.5), (-10.5, 9.5), (-12.5, 7.5)))
+    draw_qc_image(given, qc_image, status, QcImagesSettings(margin=60.0), tmp_path / "details")
+    drawn = Image.open(qc_image)
     assert drawn.size[0] == WIDTH
     assert (tmp_path / "P1.png").stat().st_size <= 60_000
     pixels = np.array(drawn.convert("RGB"))
@@ -185,8 +185,8 @@ def test_picture_when_drawn_then_the_primary_is_where_it_lies_and_the_file_is_sm
 
 def test_picture_when_the_patient_is_excluded_before_then_it_is_empty_and_says_why(tmp_path):
     problem = Problem("P1", "regions", "tumor-too-small", "3 voxels", "8", "draw it")
-    given, picture, status = files(tmp_path, np.ones(SHAPE), problem=problem)
-    picture_patient(given, picture, status, PicturesSettings(), tmp_path / "details")
+    given, qc_image, status = files(tmp_path, np.ones(SHAPE), problem=problem)
+    draw_qc_image(given, qc_image, status, QcImagesSettings(), tmp_path / "details")
     assert (tmp_path / "P1.png").stat().st_size == 0
     assert read_json(status)["problem"]["code"] == "tumor-too-small"
 
@@ -197,7 +197,7 @@ def test_picture_when_there_is_no_primary_then_the_planes_go_through_the_largest
     tumor[box((10, 40), (10, 40), (10, 40))] = 2
     volumes = {"ct": volume(np.zeros(SHAPE), "int16"), "tumor": volume(tumor), "organs": volume(np.zeros(SHAPE))}
     volumes["regions"] = volumes["tumor"]
-    canvas = draw("P1", volumes, {}, {}, PicturesSettings())
+    canvas = draw("P1", volumes, {}, {}, QcImagesSettings())
     rows, columns = panel_box(0)
     drawn = np.argwhere(canvas.line[rows, columns] == 2)
     assert np.abs(drawn.mean(axis=0) - PIXELS / 2).max() < 5
@@ -207,7 +207,7 @@ def test_picture_when_the_lesion_is_hollow_then_the_planes_still_cross_it():
     hollow = box((-40, 40), (-40, 40), (-40, 40)) & ~box((-30, 30), (-30, 30), (-60, 60))
     volumes = {"ct": volume(np.zeros(SHAPE), "int16"), "tumor": volume(hollow), "organs": volume(np.zeros(SHAPE))}
     volumes["regions"] = volumes["tumor"]
-    canvas = draw("P1", volumes, {}, {}, PicturesSettings())
+    canvas = draw("P1", volumes, {}, {}, QcImagesSettings())
     for position in range(3):
         assert (canvas.line[panel_box(position)] == 1).any()
 
@@ -218,6 +218,6 @@ def test_picture_when_there_are_many_organs_then_the_largest_have_colours_and_th
         organs[:, :, label * 10 : label * 10 + 4 + (label == 5)] = label
     volumes = {"ct": volume(np.zeros(SHAPE), "int16"), "organs": volume(organs)}
     volumes["tumor"] = volumes["regions"] = volume(box((-5, 5), (-5, 5), (-8, 8)))
-    canvas = draw("P1", volumes, {}, {f"organ_{label}": label for label in range(1, 10)}, PicturesSettings())
+    canvas = draw("P1", volumes, {}, {f"organ_{label}": label for label in range(1, 10)}, QcImagesSettings())
     seen = set(np.unique(canvas.line))
     assert {5, 6, 7, 8, 9, 10, 11} <= seen

@@ -1,4 +1,4 @@
-"""Every hazard of hospital data, a simulated patient each: what is told of it, and the right tumour where it can be."""
+"""Every fault of hospital data, a simulated patient each: what is told of it, and the right tumour where it can be."""
 
 import ast
 import re
@@ -27,14 +27,14 @@ from metaswin.core.errors import UserError
 from metaswin.core.files import read_json
 from metaswin.core.status import read_status
 from metaswin.imaging.convert import convert_patient
-from metaswin.simulate.hazards.write import HAZARDS, configuration, write_hazards
+from metaswin.simulate.data_faults.write import DATA_FAULTS, configuration, write_data_faults
 
 LIBRARY = Path(metaswin.__file__).parent
 
 
 @dataclass
 class Checked:
-    """A cohort of hazards that went through ingest and the quality control, in a folder of its own."""
+    """A cohort of faults that went through ingest and the quality control, in a folder of its own."""
 
     folder: Path
     problems: pd.DataFrame
@@ -87,31 +87,31 @@ def checked(folder: Path, source: str) -> Checked:
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("hazards")
-    assert main(["simulate", "--hazards", "--out", str(folder)]) == 0
-    return {source: checked(folder / source, source) for source in HAZARDS}
+    folder = tmp_path_factory.mktemp("data_faults")
+    assert main(["simulate", "--data-faults", "--out", str(folder)]) == 0
+    return {source: checked(folder / source, source) for source in DATA_FAULTS}
 
 
-ALL = [(source, hazard) for source, hazards in HAZARDS.items() for hazard in hazards]
+ALL = [(source, fault) for source, faults in DATA_FAULTS.items() for fault in faults]
 
 
-@pytest.mark.parametrize(("source", "hazard"), ALL, ids=[hazard.name for _, hazard in ALL])
-def test_hazard_when_met_then_its_codes_are_told_and_the_tumour_is_right(cohorts, source, hazard):
+@pytest.mark.parametrize(("source", "fault"), ALL, ids=[fault.name for _, fault in ALL])
+def test_fault_when_met_then_its_codes_are_told_and_the_tumour_is_right(cohorts, source, fault):
     cohort = cohorts[source]
-    told, facts = cohort.told(hazard.patient), None
-    if hazard.patient in cohort.went_on:
-        told_later, facts = cohort.convert(hazard.patient)
+    told, facts = cohort.told(fault.patient), None
+    if fault.patient in cohort.went_on:
+        told_later, facts = cohort.convert(fault.patient)
         told |= told_later
-    assert told == set(hazard.codes.items())
-    left_out = any(excludes for excludes in hazard.codes.values())
-    if facts is not None and hazard.volume:
+    assert told == set(fault.codes.items())
+    left_out = any(excludes for excludes in fault.codes.values())
+    if facts is not None and fault.volume:
         assert facts["volumes_mm3"]["primary"] == 64 * 4.0 * 4.0 * 3.0
         assert facts["kernel"] == "B30f"
-    assert facts is not None or left_out or hazard.name == "id-zeros"
+    assert facts is not None or left_out or fault.name == "id-zeros"
 
 
-def test_lesion_when_drawn_by_brute_force_then_its_volume_is_that_of_the_hazards():
-    from metaswin.simulate.hazards.case import GRID, RADIUS
+def test_lesion_when_drawn_by_brute_force_then_its_volume_is_that_of_the_faults():
+    from metaswin.simulate.data_faults.case import GRID, RADIUS
 
     centres = [[o + s * i for i in range(n)] for o, s, n in zip(GRID.origin, GRID.spacing, GRID.size, strict=True)]
     inside = [x * x + y * y + z * z < RADIUS**2 for x in centres[0] for y in centres[1] for z in centres[2]]
@@ -120,14 +120,14 @@ def test_lesion_when_drawn_by_brute_force_then_its_volume_is_that_of_the_hazards
 
 def test_ids_when_they_differ_by_writing_then_each_side_suggests_the_other(cohorts):
     problems = cohorts["rtstruct"].problems.set_index(["patient", "code"])
-    assert "HAZ-id-case: the same patient?" in problems.loc[("haz-id-case", "no-image"), "action"]
-    assert "haz-id-case: the same patient?" in problems.loc[("HAZ-id-case", "no-clinical-row"), "action"]
-    assert problems.loc[("HAZ-id-zeros-007", "alike-ids"), "found"] == "an id like HAZ-id-zeros-7"
+    assert "FAULT-id-case: the same patient?" in problems.loc[("haz-id-case", "no-image"), "action"]
+    assert "haz-id-case: the same patient?" in problems.loc[("FAULT-id-case", "no-clinical-row"), "action"]
+    assert problems.loc[("FAULT-id-zeros-007", "alike-ids"), "found"] == "an id like FAULT-id-zeros-7"
 
 
 def test_no_matching_roi_when_told_then_names_patterns_and_the_nearest_are_private(cohorts):
     folder = cohorts["rtstruct"].folder
-    [detail] = read_json(folder / "details/ingest/HAZ-no-matching-roi.json")
+    [detail] = read_json(folder / "details/ingest/FAULT-no-matching-roi.json")
     assert "names found: 'External', 'GVTp left'" in detail["private"]
     assert "patterns tried for primary: 'gtv', " in detail["private"]
     assert "nearest for primary: 'GVTp left'" in detail["private"]
@@ -137,7 +137,7 @@ def test_no_matching_roi_when_told_then_names_patterns_and_the_nearest_are_priva
 
 def test_category_when_unknown_then_its_value_is_private(cohorts):
     folder = cohorts["rtstruct"].folder
-    assert read_json(folder / "details/clinical/HAZ-sex-unknown-category.json")[0]["private"] == "sex = Femal"
+    assert read_json(folder / "details/clinical/FAULT-sex-unknown-category.json")[0]["private"] == "sex = Femal"
     assert "Femal<" not in (folder / "qc.html").read_text()
 
 
@@ -170,10 +170,10 @@ def test_page_when_opened_in_a_browser_then_quiet_sortable_and_no_wider_than_a_p
     assert width <= 390
 
 
-def test_hazards_when_the_folder_is_not_empty_then_refused(tmp_path):
+def test_data_faults_when_the_folder_is_not_empty_then_refused(tmp_path):
     (tmp_path / "mine").touch()
     with pytest.raises(UserError, match="not empty"):
-        write_hazards(tmp_path)
+        write_data_faults(tmp_path)
     assert (tmp_path / "mine").exists()
 
 
@@ -214,10 +214,10 @@ def codes_of(path: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def documented(repository):
-    """Rows of docs/hazards.md: cells of each, without the headings."""
-    lines = (repository / "docs/hazards.md").read_text().splitlines()
+    """Rows of docs/data-faults.md: cells of each, without the headings."""
+    lines = (repository / "docs/data-faults.md").read_text().splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
-    return [row for row in cells if len(row) == 4 and row[0] not in ("hazard", "---")]
+    return [row for row in cells if len(row) == 4 and row[0] not in ("fault", "---")]
 
 
 def test_documentation_when_codes_are_given_then_the_table_has_each_and_no_other(documented):
@@ -230,13 +230,11 @@ def test_documentation_when_codes_are_given_then_the_table_has_each_and_no_other
     assert len(given) > 70
 
 
-def test_documentation_when_it_names_tests_and_hazards_then_they_exist_and_every_hazard_is_named(
-    documented, repository
-):
+def test_documentation_when_it_names_tests_and_faults_then_they_exist_and_every_fault_is_named(documented, repository):
     texts = "".join(path.read_text() for path in (repository / "tests").rglob("test_*.py"))
     functions = set(re.findall(r"^def (test_\w+)", texts, flags=re.MULTILINE))
-    hazards = {hazard.name for _, hazard in ALL}
+    faults = {fault.name for _, fault in ALL}
     named = {name for row in documented for name in re.findall(r"`([^`]+)`", row[3])}
-    assert named <= functions | hazards
-    assert hazards - {"none"} <= named
+    assert named <= functions | faults
+    assert faults - {"none"} <= named
     assert all(row[3] for row in documented)

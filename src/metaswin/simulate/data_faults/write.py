@@ -1,4 +1,4 @@
-"""Write every hazard as a patient of its own: DICOM folder, clinical table and a configuration for ``qc``."""
+"""Write every fault as a patient of its own: DICOM folder, clinical table and a configuration for ``qc``."""
 
 import shutil
 from pathlib import Path
@@ -8,17 +8,17 @@ import pandas as pd
 
 from metaswin.core.errors import UserError
 from metaswin.core.files import atomic
-from metaswin.simulate.hazards.case import Hazard, finish, new_case
-from metaswin.simulate.hazards.contours import CONTOURS
-from metaswin.simulate.hazards.segmentations import SEGMENTATIONS
-from metaswin.simulate.hazards.series import SERIES
-from metaswin.simulate.hazards.table import TABLE
+from metaswin.simulate.data_faults.case import DataFault, finish, new_case
+from metaswin.simulate.data_faults.contours import CONTOURS
+from metaswin.simulate.data_faults.segmentations import SEGMENTATIONS
+from metaswin.simulate.data_faults.series import SERIES
+from metaswin.simulate.data_faults.table import TABLE
 
-HAZARDS = {"rtstruct": [*SERIES, *CONTOURS, *TABLE], "seg": SEGMENTATIONS}
+DATA_FAULTS = {"rtstruct": [*SERIES, *CONTOURS, *TABLE], "seg": SEGMENTATIONS}
 
 
-def write_hazards(out: Path, source: str = "rtstruct") -> list[Hazard]:
-    """Write one patient a hazard: ``dicom/``, ``clinical.csv`` and a ``config.yaml`` below `out`.
+def write_data_faults(out: Path, source: str = "rtstruct") -> list[DataFault]:
+    """Write one patient a fault: ``dicom/``, ``clinical.csv`` and a ``config.yaml`` below `out`.
 
     Parameters
     ----------
@@ -36,13 +36,13 @@ def write_hazards(out: Path, source: str = "rtstruct") -> list[Hazard]:
 
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"cannot write hazards into {out}: it is not empty; give a new folder with --out")
+        raise UserError(f"cannot write faults into {out}: it is not empty; give a new folder with --out")
     root = out / "dicom"
     rows: list[dict[str, str]] = []
     try:
-        for number, hazard in enumerate(HAZARDS[source], start=1):
-            case = new_case(root, hazard.patient, number)
-            hazard.damage(case)
+        for number, fault in enumerate(DATA_FAULTS[source], start=1):
+            case = new_case(root, fault.patient, number)
+            fault.damage(case)
             finish(case)
             rows += case.rows
     except BaseException:
@@ -52,11 +52,11 @@ def write_hazards(out: Path, source: str = "rtstruct") -> list[Hazard]:
         pd.DataFrame(rows).to_csv(temporary, index=False)
     with atomic(out / "config.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(configuration(source), sort_keys=False))
-    return HAZARDS[source]
+    return DATA_FAULTS[source]
 
 
 def configuration(source: str = "rtstruct") -> dict[str, Any]:
-    """Settings that fit the hazards, for a run in the folder they were written to."""
+    """Settings that fit the faults, for a run in the folder they were written to."""
     age = {"role": "baseline", "kind": "numeric", "range": [18, 110]}
     event = {"column": "dm", "time": "dm_days"}
     return {

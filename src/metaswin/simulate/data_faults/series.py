@@ -1,4 +1,4 @@
-"""Hazards of image series and files."""
+"""Faults of image series and files."""
 
 import copy
 import os
@@ -15,7 +15,7 @@ from pydicom.uid import (
     PositronEmissionTomographyImageStorage,
 )
 
-from metaswin.simulate.hazards.case import Case, Hazard
+from metaswin.simulate.data_faults.case import Case, DataFault
 
 
 def missing_slice(case: Case) -> None:
@@ -315,48 +315,50 @@ def _rotate(case: Case, turn: np.ndarray) -> None:
 
 
 SERIES = [
-    Hazard("none", lambda case: None),
-    Hazard("missing-slice", missing_slice, {"missing-slices": True, "contour-images-unmatched": False}),
-    Hazard("copied-file", copied_file, {"duplicate-file": False}),
-    Hazard("same-slice-twice", same_slice_other_uid, {"repeated-positions": False, "duplicate-slices": False}),
-    Hazard("two-slices-one-place", other_slice_same_position, {"repeated-positions": False, "duplicate-slices": True}),
-    Hazard("two-kernels-one-series", two_kernels_in_one_series, {"mixed-series": False}),
-    Hazard("two-series-one-folder", two_series_in_one_folder),
-    Hazard("localizer", localizer),
-    Hazard("reversed-order", reversed_order),
-    Hazard("variable-spacing", variable_spacing, {"variable-spacing": True}),
-    Hazard("gantry-tilt", gantry_tilt, {"gantry-tilt": True}),
-    Hazard("few-slices", few_slices, {"too-few-slices": True, "contour-images-unmatched": False}),
-    Hazard("oblique", oblique),
-    Hazard("sagittal", sagittal),
-    Hazard("decubitus", decubitus),
-    Hazard("jpeg-ls", compressed("JPEGLSLossless")),
-    Hazard("jpeg-2000", compressed("JPEG2000Lossless")),
-    Hazard("jpeg-lossless", compressed("JPEGLosslessProcess14_1")),
-    Hazard("rle", compressed("RLELossless")),
-    Hazard("deflated", deflated),
-    Hazard("big-endian", big_endian),
-    Hazard("lossy", lossy, {"lossy-compression": False}),
-    Hazard("multi-frame", multiframe),
-    Hazard("multi-frame-undescribed", multiframe_undescribed, {"multiframe-ct": True}),
-    Hazard("rescale-per-slice", rescale_per_slice),
-    Hazard("signed", signed),
-    Hazard("padding", padding),
-    Hazard("other-units", other_units, {"not-hu": True}),
-    Hazard("grey-values", grey_values, {"not-hu": True}),
-    Hazard(
+    DataFault("none", lambda case: None),
+    DataFault("missing-slice", missing_slice, {"missing-slices": True, "contour-images-unmatched": False}),
+    DataFault("copied-file", copied_file, {"duplicate-file": False}),
+    DataFault("same-slice-twice", same_slice_other_uid, {"repeated-positions": False, "duplicate-slices": False}),
+    DataFault(
+        "two-slices-one-place", other_slice_same_position, {"repeated-positions": False, "duplicate-slices": True}
+    ),
+    DataFault("two-kernels-one-series", two_kernels_in_one_series, {"mixed-series": False}),
+    DataFault("two-series-one-folder", two_series_in_one_folder),
+    DataFault("localizer", localizer),
+    DataFault("reversed-order", reversed_order),
+    DataFault("variable-spacing", variable_spacing, {"variable-spacing": True}),
+    DataFault("gantry-tilt", gantry_tilt, {"gantry-tilt": True}),
+    DataFault("few-slices", few_slices, {"too-few-slices": True, "contour-images-unmatched": False}),
+    DataFault("oblique", oblique),
+    DataFault("sagittal", sagittal),
+    DataFault("decubitus", decubitus),
+    DataFault("jpeg-ls", compressed("JPEGLSLossless")),
+    DataFault("jpeg-2000", compressed("JPEG2000Lossless")),
+    DataFault("jpeg-lossless", compressed("JPEGLosslessProcess14_1")),
+    DataFault("rle", compressed("RLELossless")),
+    DataFault("deflated", deflated),
+    DataFault("big-endian", big_endian),
+    DataFault("lossy", lossy, {"lossy-compression": False}),
+    DataFault("multi-frame", multiframe),
+    DataFault("multi-frame-undescribed", multiframe_undescribed, {"multiframe-ct": True}),
+    DataFault("rescale-per-slice", rescale_per_slice),
+    DataFault("signed", signed),
+    DataFault("padding", padding),
+    DataFault("other-units", other_units, {"not-hu": True}),
+    DataFault("grey-values", grey_values, {"not-hu": True}),
+    DataFault(
         "truncated-file",
         truncated_file,
         {"truncated-file": False, "missing-slices": True, "contour-images-unmatched": False},
     ),
-    Hazard("empty-file", empty_file, {"empty-file": False}),
-    Hazard("broken-file", broken_file, {"unreadable-file": False}),
-    Hazard("clutter", clutter),
-    Hazard("link-loop", link_loop),
-    Hazard("same-series-two-ids", same_series_two_ids, {"same-series-two-patients": True}),
-    Hazard("same-exam-two-ids", same_exam_two_ids, {"same-frame-two-patients": False}),
-    Hazard("two-people-one-id", two_people_one_id, {"two-people-one-id": True}),
-    Hazard("wrong-modality", wrong_modality, {"no-ct": True}),
-    Hazard("drawn-on-pet", drawn_on_pet, {"contours-of-other-modality": False}),
-    Hazard("ct-after-treatment", ct_after_treatment, {"ct-after-treatment": True}),
+    DataFault("empty-file", empty_file, {"empty-file": False}),
+    DataFault("broken-file", broken_file, {"unreadable-file": False}),
+    DataFault("clutter", clutter),
+    DataFault("link-loop", link_loop),
+    DataFault("same-series-two-ids", same_series_two_ids, {"same-series-two-patients": True}),
+    DataFault("same-exam-two-ids", same_exam_two_ids, {"same-frame-two-patients": False}),
+    DataFault("two-people-one-id", two_people_one_id, {"two-people-one-id": True}),
+    DataFault("wrong-modality", wrong_modality, {"no-ct": True}),
+    DataFault("drawn-on-pet", drawn_on_pet, {"contours-of-other-modality": False}),
+    DataFault("ct-after-treatment", ct_after_treatment, {"ct-after-treatment": True}),
 ]

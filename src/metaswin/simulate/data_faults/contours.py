@@ -1,4 +1,4 @@
-"""Hazards of contours: RTSTRUCT."""
+"""Faults of contours: RTSTRUCT."""
 
 import copy
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from pydicom.dataset import Dataset
 
-from metaswin.simulate.hazards.case import Case, Hazard
+from metaswin.simulate.data_faults.case import Case, DataFault
 
 
 def no_matching_roi(case: Case) -> None:
@@ -178,30 +178,30 @@ def _add_roi(case: Case, name: str, contours: list[Dataset]) -> None:
 
 
 CONTOURS = [
-    Hazard("no-matching-roi", no_matching_roi, {"no-matching-roi": True}),
-    Hazard("several-rois", several_rois, {"several-rois": False}),
-    Hazard("empty-roi", empty_roi, {"empty-roi": True}),
-    Hazard("one-empty-roi", one_empty_roi, {"empty-roi-left-out": False}),
-    Hazard("no-rtstruct", no_rtstruct, {"no-contours": True}),
-    Hazard("referenced-series-absent", referenced_series_absent,
+    DataFault("no-matching-roi", no_matching_roi, {"no-matching-roi": True}),
+    DataFault("several-rois", several_rois, {"several-rois": False}),
+    DataFault("empty-roi", empty_roi, {"empty-roi": True}),
+    DataFault("one-empty-roi", one_empty_roi, {"empty-roi-left-out": False}),
+    DataFault("no-rtstruct", no_rtstruct, {"no-contours": True}),
+    DataFault("referenced-series-absent", referenced_series_absent,
            {"referenced-series-absent": False, "contour-images-unmatched": False, "contours-by-position": False}),
-    Hazard("references-match-nothing", references_match_nothing,
+    DataFault("references-match-nothing", references_match_nothing,
            {"contour-images-unmatched": False, "contours-by-position": False}),
-    Hazard("no-references", no_references, {"contours-without-reference": False}),
-    Hazard("other-frame", other_frame, {"other-frame-of-reference": False}),
-    Hazard("contours-of-another-ct", contours_of_another_ct, {"contours-without-ct": True}),
-    Hazard("two-rtstructs", two_rtstructs, {"several-contour-sets": False}),
-    Hazard("off-slices", off_slices, {"contours-off-slices": False}),
-    Hazard("keyhole", keyhole),
-    Hazard("hole", hole),
-    Hazard("open-contour", open_contour, {"contours-not-closed": False}),
-    Hazard("only-open-contours", only_open_contours, {"empty-roi": True}),
-    Hazard("outside", outside, {"contour-outside-image": True}),
-    Hazard("partly-outside", partly_outside, {"contour-outside-image": False, "implausible-hu": False},
+    DataFault("no-references", no_references, {"contours-without-reference": False}),
+    DataFault("other-frame", other_frame, {"other-frame-of-reference": False}),
+    DataFault("contours-of-another-ct", contours_of_another_ct, {"contours-without-ct": True}),
+    DataFault("two-rtstructs", two_rtstructs, {"several-contour-sets": False}),
+    DataFault("off-slices", off_slices, {"contours-off-slices": False}),
+    DataFault("keyhole", keyhole),
+    DataFault("hole", hole),
+    DataFault("open-contour", open_contour, {"contours-not-closed": False}),
+    DataFault("only-open-contours", only_open_contours, {"empty-roi": True}),
+    DataFault("outside", outside, {"contour-outside-image": True}),
+    DataFault("partly-outside", partly_outside, {"contour-outside-image": False, "implausible-hu": False},
            volume=False),
-    Hazard("no-area", no_area, {"contours-without-area": False}),
-    Hazard("drawn-twice", drawn_twice, {"contours-twice": False}),
-    Hazard("between-slices", between_slices, {"contours-between-slices": False}),
-    Hazard("every-second-slice", every_second_slice, {"contours-skip-slices": False}, volume=False),
-    Hazard("not-parallel", not_parallel, {"contours-not-parallel": False}),
+    DataFault("no-area", no_area, {"contours-without-area": False}),
+    DataFault("drawn-twice", drawn_twice, {"contours-twice": False}),
+    DataFault("between-slices", between_slices, {"contours-between-slices": False}),
+    DataFault("every-second-slice", every_second_slice, {"contours-skip-slices": False}, volume=False),
+    DataFault("not-parallel", not_parallel, {"contours-not-parallel": False}),
 ]  # fmt: skip

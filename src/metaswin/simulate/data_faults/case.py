@@ -1,4 +1,4 @@
-"""The small patient that every hazard starts from, and a hazard's name, damage and expected outcome."""
+"""The small patient that every fault starts from, and a fault's name, damage and expected outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -74,13 +74,13 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Hazard:
-    """One hazard.
+class DataFault:
+    """One fault.
 
     Attributes
     ----------
     name : str
-        Names the patient, ``HAZ-<name>``.
+        Names the patient, ``FAULT-<name>``.
     damage : callable
         Does it to a `Case`.
     codes : dict
@@ -96,7 +96,7 @@ class Hazard:
 
     @property
     def patient(self) -> str:
-        return f"HAZ-{self.name}"
+        return f"FAULT-{self.name}"
 
 
 def new_case(root: Path, patient: str, number: int) -> Case:

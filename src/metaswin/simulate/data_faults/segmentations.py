@@ -1,11 +1,11 @@
-"""Hazards of DICOM segmentations (SEG), with ``ingest.tumor_source: seg``."""
+"""Faults of DICOM segmentations (SEG), with ``ingest.tumor_source: seg``."""
 
 import warnings
 from typing import Any
 
 import numpy as np
 
-from metaswin.simulate.hazards.case import GRID, RADIUS, Case, Hazard
+from metaswin.simulate.data_faults.case import GRID, RADIUS, Case, DataFault
 
 
 def binary(case: Case) -> None:
@@ -98,12 +98,12 @@ def _write(case: Case, mask: np.ndarray, kind: str = "BINARY", labels: list[str]
 
 
 SEGMENTATIONS = [
-    Hazard("seg-binary", binary),
-    Hazard("seg-label-map", label_map),
-    Hazard("seg-fractional", fractional),
-    Hazard("seg-several-segments", several_segments, {"several-rois": False}),
-    Hazard("seg-other-grid", other_grid, {"seg-resampled": False}),
-    Hazard("seg-outside", outside, {"seg-outside-image": False}, volume=False),
-    Hazard("seg-other-frame", other_frame, {"other-frame-of-reference": False}),
-    Hazard("seg-no-matching-segment", no_matching_segment, {"no-matching-roi": True}),
+    DataFault("seg-binary", binary),
+    DataFault("seg-label-map", label_map),
+    DataFault("seg-fractional", fractional),
+    DataFault("seg-several-segments", several_segments, {"several-rois": False}),
+    DataFault("seg-other-grid", other_grid, {"seg-resampled": False}),
+    DataFault("seg-outside", outside, {"seg-outside-image": False}, volume=False),
+    DataFault("seg-other-frame", other_frame, {"other-frame-of-reference": False}),
+    DataFault("seg-no-matching-segment", no_matching_segment, {"no-matching-roi": True}),
 ]
