@@ -51,11 +51,11 @@ OUTPUT = Path(metaswin.evaluation.__file__).parent / "coverage.json"
 
 @dataclass(frozen=True)
 class Setting:
-    """One kind of cohort; `lost` is the share lost before the horizon, None without follow-up times."""
+    """One kind of cohort; `censored` is the proportion censored before the horizon, None without follow-up times."""
 
     n: int
     repeats: int
-    lost: float | None = None
+    censored: float | None = None
 
 
 SETTINGS = [Setting(200, 5), Setting(400, 5), Setting(400, 1, 0.2)]
@@ -70,13 +70,13 @@ class Tally:
 
 
 def draw(setting: Setting, rng: np.random.Generator) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Predictors, labels (NaN: lost before the horizon), times and events of a cohort."""
+    """Predictors, labels (NaN: censored before the horizon), times and events of a cohort."""
     predictors = rng.normal(size=(setting.n, 6))
     event = rng.random(setting.n) < expit(INTERCEPT + predictors @ SLOPES)
     day = np.where(event, rng.uniform(0, HORIZON, setting.n), np.inf)
-    if setting.lost is None:
+    if setting.censored is None:
         return predictors, event.astype(float), np.minimum(day, HORIZON), event.astype(int)
-    lost = rng.exponential(-HORIZON / np.log(1 - setting.lost), setting.n)
+    lost = rng.exponential(-HORIZON / np.log(1 - setting.censored), setting.n)
     seen = np.minimum(np.minimum(day, lost), 2 * HORIZON)
     kind = (day <= lost).astype(int) * event
     label = np.where(kind == 1, 1.0, np.where(seen < HORIZON, np.nan, 0.0))
@@ -121,7 +121,7 @@ def cross_validate(setting: Setting, rng: np.random.Generator) -> tuple[dict[str
         splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
         for fold, (train, test) in enumerate(splitter.split(predictors, np.nan_to_num(label, nan=2.0))):
             weight = np.ones(len(test))
-            if setting.lost is not None:
+            if setting.censored is not None:
                 weight = weights(label[test], when[test], HORIZON, Censoring(when[train], kind[train]))
             train = train[~np.isnan(label[train])]
             for name, columns in MODELS.items():
@@ -243,7 +243,7 @@ def measure(setting: Setting, cohorts: int) -> list[dict]:
         bins += found
     rows = []
     for (kind, metric, repeats), tally in tallies.items():
-        base = {"interval": kind, "metric": metric, "n": setting.n, "repeats": repeats, "lost": setting.lost}
+        base = {"interval": kind, "metric": metric, "n": setting.n, "repeats": repeats, "censored": setting.censored}
         targets = np.array(tally.targets)
         means = np.full(len(targets), targets.mean())
         rows.append({**base, "target": "models", "truth": round(float(means[0]), 4), **covered(tally.intervals, means)})
@@ -252,7 +252,7 @@ def measure(setting: Setting, cohorts: int) -> list[dict]:
     held = [Estimate(low=low, high=high) for low, high, _ in bins]
     wilson = {"interval": "Wilson, calibration bin", "metric": "observed", "n": setting.n, "repeats": 1}
     risks = np.array([risk for _, _, risk in bins])
-    rows.append({**wilson, "lost": setting.lost, "target": "fitted", "truth": None, **covered(held, risks)})
+    rows.append({**wilson, "censored": setting.censored, "target": "fitted", "truth": None, **covered(held, risks)})
     return rows
 
 
@@ -273,7 +273,7 @@ def main() -> None:
             "command": f"python benchmarks/coverage.py --cohorts {arguments.cohorts} --write",
             "machine": f"2 cores (x86-64 virtual machine), no GPU; {minutes:.0f} minutes of CPU",
             "setting": "simulated cohorts, 19.5 % events, six predictors, logistic regression, 5-fold "
-            "cross-validation; `lost`: share lost to follow-up before the horizon, the values then weighted by inverse "
+            "cross-validation; `censored`: proportion censored before the horizon, the values then weighted by inverse "
             "probability of censoring",
             "targets": {
                 "models": "mean true performance of models trained on 4/5 of a cohort",

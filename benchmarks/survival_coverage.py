@@ -2,7 +2,7 @@
 
     python -P benchmarks/survival_coverage.py [--cohorts 600] [--write]
 
-A cohort has six standard normal predictors and constant hazards of metastasis and death; a fifth is lost before the
+A cohort has six standard normal predictors and constant hazards of metastasis and death; a fifth is censored before the
 horizon. A logistic regression of the known labels, quick to fit, takes the place of the hazard model. Targets:
 
 - models: the mean true performance of models trained on 4/5 of a cohort, on 4,000 patients without loss;
@@ -37,9 +37,9 @@ FOLDS, CONFIDENCE, HORIZON = 5, 0.95, 730.5
 SLOPES = np.array([0.6, 0.5, 0.4, 0.3, 0.0, 0.0])
 METASTASIS_RATE, DEATH_RATE, LOSS_RATE = 0.11 / 365.25, 0.06 / 365.25, 0.15 / 365.25
 # Share of unknown labels at the horizon, measured over 200 cohorts.
-LOST = 0.21
+CENSORED_PROPORTION = 0.21
 OUTPUT = Path(metaswin.evaluation.__file__).parent / "survival_coverage.json"
-NOBODY_LOST = Censoring(np.array([9e9]), np.array([1]))
+NO_CENSORING = Censoring(np.array([9e9]), np.array([1]))
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def scored(cohort: Cohort, population: Cohort | None, seed: int) -> tuple[Surviv
         folds.append(ScoredFold(0, fold, rows, {"feature_set": risk}, {"feature_set": groups}, censoring, ""))
         if population is not None:
             p = model.predict_proba(population.predictors)[:, 1]
-            found = survival_metrics(p, population.time, population.event, population.label, HORIZON, NOBODY_LOST)
+            found = survival_metrics(p, population.time, population.event, population.label, HORIZON, NO_CENSORING)
             values = {name: value.value for name, value in found.items()}
             truth.append({**values, "observed_expected": population.risk.mean() / p.mean()})
     return SurvivalData("dm", HORIZON, "feature_set", ["feature_set"], folds, 1 / (FOLDS - 1), []), truth
@@ -129,7 +129,7 @@ def measure(n: int, cohorts: int) -> list[dict]:
         for row in table.itertuples():
             bins.append(Estimate(row.observed, row.low, row.high))
             risks.append(float(cohort.risk[pooled["patient"][pooled["bin"] == row.bin - 1]].mean()))
-    base = {"n": n, "repeats": 1, "lost": LOST}
+    base = {"n": n, "repeats": 1, "censored": CENSORED_PROPORTION}
     rows = []
     for metric in METRICS:
         target = np.full(cohorts, np.mean(truth[metric]))
@@ -171,7 +171,7 @@ def main() -> None:
             "command": f"python -P benchmarks/survival_coverage.py --cohorts {arguments.cohorts} --write",
             "machine": f"2 cores (x86-64 virtual machine), no GPU; {minutes:.0f} minutes of CPU",
             "setting": "simulated cohorts with competing deaths, six predictors, a logistic regression of known labels "
-            "in place of the hazard model, 5-fold cross-validation, a fifth lost before the horizon",
+            "in place of the hazard model, 5-fold cross-validation, a fifth censored before the horizon",
             "targets": {
                 "models": "mean true performance of models trained on 4/5 of a cohort",
                 "fitted": "mean true incidence of the bin's patients",

@@ -39,7 +39,7 @@ def test_predict_when_patients_are_held_out_then_a_member_equals_the_run_and_the
     ensemble = pd.read_csv(folder / "predictions.csv").set_index("patient")
     assert (ensemble["training_cohort"] == "was in the training cohort").all()
     assert (ensemble["members"] == 3).all()
-    assert (ensemble["spread_low"] <= ensemble["risk"]).all()
+    assert (ensemble["range_low"] <= ensemble["risk"]).all()
     pages = sorted((folder / "patients").glob("*.html"))
     assert len(pages) == 8
     assert all("data:image/png" in page.read_text() for page in pages)

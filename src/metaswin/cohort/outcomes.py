@@ -38,7 +38,7 @@ def outcome(table: pd.DataFrame, name: str, endpoint: EndpointSettings, clinical
     """Outcome of the patients in `table` (text columns, indexed by study id) for one endpoint.
 
     With a horizon h (days): event = first DM in (0, h]; non-event = followed at least h without DM, or died
-    before h without DM (under ``deaths: exclude`` these leave the endpoint); lost before h = unknown.
+    before h without DM (under ``deaths: exclude`` these leave the endpoint); censored before h = unknown.
     """
     if endpoint.column is not None:
         return _plain(table, name, endpoint)

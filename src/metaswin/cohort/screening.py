@@ -11,7 +11,7 @@ def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, f
     """AUC of each column alone on training rows.
 
     A numeric column is ranked as it is, whichever direction is better; that a value is missing counts as a
-    predictor of its own. The levels of a category are ranked by their share of events in the other folds, so
+    predictor of its own. The levels of a category are ranked by their prevalence in the other folds, so
     that many rare levels do not look like knowledge.
 
     Parameters
@@ -56,7 +56,7 @@ def _auc(score: np.ndarray, label: np.ndarray) -> float:
 
 
 def _rates(levels: list[str], label: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Share of events of each row's level among the rows of the other folds, drawn to the overall share."""
+    """Prevalence of each row's level among the rows of the other folds, drawn to the overall share."""
     names = np.array(levels, dtype=object)
     rates = np.empty(len(label))
     for j in np.unique(fold):

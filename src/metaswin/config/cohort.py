@@ -202,7 +202,7 @@ class EndpointSettings(Settings):
     """One endpoint: a plain 0/1 column, or an event within a horizon.
 
     With `horizon_days` = h: event = first DM in (0, h]; non-event = followed at least h without DM, or died
-    before h without DM (`deaths: nonevent`; `exclude` leaves them out); lost before h = unknown.
+    before h without DM (`deaths: nonevent`; `exclude` leaves them out); censored before h = unknown.
     """
 
     column: str | None = Field(default=None, description="A plain 0/1 column; give either this or event.")
@@ -211,7 +211,7 @@ class EndpointSettings(Settings):
         default=None,
         gt=0,
         description="Horizon h (days). Event: DM in (0, h]; non-event: followed for h or longer without DM, or died "
-        "before; lost before h: unknown.",
+        "before; censored before h: unknown.",
     )
     start: str | None = Field(default=None, description="Column with the date that dates count from.")
     event: EventSource | None = Field(default=None, description="The event; needs horizon_days and followup.")

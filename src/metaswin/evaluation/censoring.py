@@ -9,11 +9,11 @@ CENSORED, METASTASIS, DEATH = 0, 1, 2
 
 
 class Censoring:
-    """Kaplan-Meier estimate of G, the probability of not yet being lost to follow-up.
+    """Kaplan-Meier estimate of G, the probability of not yet being censored.
 
-    Being lost is the event here; metastasis and death end the time at risk of being lost. Where somebody is lost
+    Censoring is the event here; metastasis and death end the time at risk of being censored. Where somebody is censored
     on the very day on which another has an event, the event comes first (that is how it could be seen), so
-    patients with an event on day t are no longer at risk of being lost on day t. This is the convention under
+    patients with an event on day t are no longer at risk of being censored on day t. This is the convention under
     which the weights of the rows it was fitted on add up to their number.
     """
 
@@ -25,12 +25,12 @@ class Censoring:
         time : array, shape (n,)
             Days to metastasis, death or loss.
         event : array of int, shape (n,)
-            0 lost, 1 metastasis, 2 death.
+            0 censored, 1 metastasis, 2 death.
         """
         time = np.asarray(time, dtype="float64")
-        lost = np.asarray(event) == CENSORED
-        self.times, losses = np.unique(time[lost], return_counts=True)
-        ordered, ordered_events = np.sort(time), np.sort(time[~lost])
+        censored = np.asarray(event) == CENSORED
+        self.times, losses = np.unique(time[censored], return_counts=True)
+        ordered, ordered_events = np.sort(time), np.sort(time[~censored])
         from_then = len(ordered) - np.searchsorted(ordered, self.times, side="left")
         events_then = np.searchsorted(ordered_events, self.times, side="right") - np.searchsorted(
             ordered_events, self.times, side="left"
@@ -38,7 +38,7 @@ class Censoring:
         self.survival = np.cumprod(1 - losses / (from_then - events_then))
 
     def before(self, time: NDArray) -> NDArray:
-        """G(t-): the probability of not being lost before t."""
+        """G(t-): the probability of not being censored before t."""
         index = np.searchsorted(self.times, np.asarray(time, dtype="float64"), side="left")
         return np.concatenate([[1.0], self.survival])[index]
 
@@ -46,7 +46,7 @@ class Censoring:
 def weights(label: NDArray, time: NDArray, horizon: float, censoring: Censoring) -> NDArray:
     """Weights of test rows at a horizon (Uno et al. 2007, JASA 102:527-537; Graf et al. 1999, Stat Med 18:2529-2545).
 
-    A metastasis or death at T <= h was seen because the patient was not lost before T: 1/G(T-). A patient
+    A metastasis or death at T <= h was seen because the patient was not censored before T: 1/G(T-). A patient
     followed to the horizon: 1/G(h-). Unknown outcome: 0.
 
     Parameters

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metaswin.config.evaluation import EvaluationSettings
 from metaswin.evaluation.curves import net_benefit
-from metaswin.evaluation.intervals import added_variance, by_share, mean_over_folds
+from metaswin.evaluation.intervals import added_variance, by_prevalence, mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
 from metaswin.evaluation.predictions import EndpointData, Scored
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS, reasons, weightings
@@ -83,7 +83,7 @@ def comparison_table(
     favours the primary) and net benefit at a threshold probability. Confirmatory are the differences in the AUC that
     answers the
     question, `settings.primary_classifier` on both sides, against `confirmatory_feature_sets`; their p values are
-    adjusted by Holm's method. Everything else is exploratory. The variance of the share of events is added where it
+    adjusted by Holm's method. Everything else is exploratory. The variance of the prevalence is added where it
     moves the
     metric (`metaswin.evaluation.intervals`).
     """
@@ -146,27 +146,27 @@ def _measured(data: EndpointData, rows: pd.DataFrame, thresholds: Mapping[tuple[
             for part, can in zip(parts, usable, strict=True)
         ]
         added[f"net_benefit{suffix}"] = [value for value, _ in found]
-        added[f"net_benefit{suffix}_by_share"] = [slope for _, slope in found]
+        added[f"net_benefit{suffix}_by_prevalence"] = [slope for _, slope in found]
         added[f"net_benefit{suffix}_why"] = ["" if can else why for can in usable]
     return rows.assign(**added)
 
 
 def _net_benefit(part: Scored, suffix: str, threshold: float) -> tuple[float, float]:
-    """Net benefit of one fold, and its change with the share of events."""
+    """Net benefit of one fold, and its change with the prevalence."""
     labels, scores, weights = part.known
 
     def benefit(labels: NDArray, scores: NDArray, sample_weight: NDArray) -> float:
         return float(net_benefit(labels, scores, sample_weight, np.array([threshold]))[0])
 
     rows = labels, scores, weights if suffix else np.ones(len(labels))
-    return benefit(*rows), float(by_share(benefit, *rows))
+    return benefit(*rows), float(by_prevalence(benefit, *rows))
 
 
 def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, tuple[NDArray, str, NDArray]]:
-    """Difference in each fold, why some are missing, and its change with the share of events, by metric."""
+    """Difference in each fold, why some are missing, and its change with the prevalence, by metric."""
     found = {}
     for name in COMPARED:
-        slope = f"{name}_by_share"
+        slope = f"{name}_by_prevalence"
         slopes = ours[slope].to_numpy() - theirs[slope].to_numpy() if slope in ours else np.zeros(len(ours))
         why = reasons(ours[f"{name}_why"]) or reasons(theirs[f"{name}_why"])
         found[name] = (ours[name].to_numpy() - theirs[name].to_numpy(), why, slopes)

@@ -65,7 +65,7 @@ class Incidence:
     Attributes
     ----------
     value, low, high : ndarray
-        NaN beyond the last day of follow-up (unless nobody was lost), and the limits also where nothing has
+        NaN beyond the last day of follow-up (unless nobody was censored), and the limits also where nothing has
         happened yet.
     variance : ndarray
     at_risk : int ndarray
@@ -90,7 +90,7 @@ def cumulative_incidence(time: NDArray, event: NDArray, cause: int, days: NDArra
     Parameters
     ----------
     time, event : ndarray of shape (n,)
-        Days to the first event or to loss; 0 lost, 1 metastasis, 2 death.
+        Days to the first event or to loss; 0 censored, 1 metastasis, 2 death.
     cause : int
         1 or 2.
     days : ndarray of shape (m,)
@@ -174,7 +174,7 @@ def gray_test(time: NDArray, event: NDArray, group: NDArray, cause: int = 1) -> 
     Parameters
     ----------
     time, event : ndarray of shape (n,)
-        Days to the first event or to loss; 0 lost, 1 metastasis, 2 death.
+        Days to the first event or to loss; 0 censored, 1 metastasis, 2 death.
     group : ndarray of shape (n,)
     cause : int
         1 or 2.

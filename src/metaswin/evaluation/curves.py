@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from metaswin.evaluation.intervals import added_variance, by_share, mean_over_folds
+from metaswin.evaluation.intervals import added_variance, by_prevalence, mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
 from metaswin.evaluation.predictions import EndpointData, Scored
 from metaswin.evaluation.table_schema import from_records, tabled
@@ -138,7 +138,7 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
         curves = np.full((len(folds), len(grid)), np.nan)
         slopes = curves.copy()
         for place, rows in enumerate(usable):
-            curves[place], slopes[place] = benefit(*rows), by_share(benefit, *rows)
+            curves[place], slopes[place] = benefit(*rows), by_prevalence(benefit, *rows)
         everybody = np.mean([treat_all(rows[0], rows[2], grid) for rows in usable], axis=0) if usable else grid * np.nan
         for place, threshold in enumerate(grid):
             added = added_variance(slopes[:, place], variance)

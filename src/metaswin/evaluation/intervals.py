@@ -1,6 +1,6 @@
 """Confidence intervals of means over folds, corrected for overlapping training sets, and their measured coverage.
 
-Folds are stratified by outcome, so that the share of events is nearly the same in each of them: the spread of the
+Folds are stratified by outcome, so that the prevalence is nearly the same in each of them: the spread of the
 folds' values does not show that another cohort would have had another share. The AUC, sensitivity and specificity do
 not move with it; the Brier score, the area under the precision-recall curve and net benefit do.
 """
@@ -98,10 +98,10 @@ def mean_over_folds(
 STEP = 0.01
 
 
-def by_share(
+def by_prevalence(
     measure: Callable[..., float | NDArray], labels: NDArray, scores: NDArray, weights: NDArray
 ) -> float | NDArray:
-    """Change of a metric per change of the share of events, the scores within each outcome held.
+    """Derivative of a metric with respect to the prevalence, the scores within each outcome held.
 
     A central difference: the weights of events and non-events are tilted until the share is `STEP` higher or lower.
 
@@ -123,7 +123,7 @@ def by_share(
 
 
 def share_variance(labels: NDArray, weights: NDArray) -> float:
-    """Variance of the cohort's share of events, pi (1 - pi) / n.
+    """Variance of the cohort's prevalence, pi (1 - pi) / n.
 
     With weights n is Kish's effective number, (sum w)² / sum w² (Kish 1965, Survey Sampling).
 
@@ -138,12 +138,12 @@ def share_variance(labels: NDArray, weights: NDArray) -> float:
 
 
 def added_variance(slopes: NDArray, variance: float) -> float:
-    """Variance of the mean over folds that comes from the share of events (law of total variance, delta method).
+    """Variance of the mean over folds that comes from the prevalence (law of total variance, delta method).
 
     Parameters
     ----------
     slopes : array, shape (folds,)
-        `by_share` of each fold; NaN where not estimable.
+        `by_prevalence` of each fold; NaN where not estimable.
     variance : float
         Of `share_variance`.
     """
@@ -162,10 +162,11 @@ def measured_coverage() -> dict[str, Any]:
     -------
     dict
         ``command, machine, setting`` (in words)``, targets`` (what ``models`` and ``fitted`` mean)``, cohorts,
-        confidence`` and ``rows``: ``interval, metric, n, repeats, lost`` (share lost before the horizon; None without
-        follow-up)``, target, truth, coverage, error`` (standard error)``, width`` (median)``, estimable`` (share of
+        confidence`` and ``rows``: ``interval, metric, n, repeats, censored`` (proportion censored before the horizon;
+        None without follow-up)``, target, truth, coverage, error`` (standard error)``, width`` (median)``, estimable``
+        (share of
         cohorts with limits). ``without_share``: the same of intervals that are not shown, those without the variance of
-        the share of events.
+        the prevalence.
     """
     return read_json(COVERAGE)
 

@@ -136,7 +136,7 @@ class EndpointData:
 
     @cached_property
     def share_variance(self) -> dict[str, float]:
-        """Variance of the cohort's share of events, by the ending of the weighting."""
+        """Variance of the cohort's prevalence, by the ending of the weighting."""
         parts = next(iter(self.feature_sets.values()))
         known = [part.known for part in parts if part.repeat == parts[0].repeat]
         labels, weight = (np.concatenate([rows[place] for rows in known]) for place in (0, 2))

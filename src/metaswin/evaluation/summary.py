@@ -8,11 +8,11 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, brier_score_loss
 
 from metaswin.evaluation.delong import both, fold_interval
-from metaswin.evaluation.intervals import added_variance, by_share, mean_over_folds
+from metaswin.evaluation.intervals import added_variance, by_prevalence, mean_over_folds
 from metaswin.evaluation.metrics import BOUNDS, METRICS, fold_metrics
 from metaswin.evaluation.predictions import FEATURE_SET, EndpointData, Scored
 
-# Metrics of `metaswin.evaluation.metrics` that move with the share of events.
+# Metrics of `metaswin.evaluation.metrics` that move with the prevalence.
 MOVED = {"pr_auc": average_precision_score, "brier": brier_score_loss}
 # Known outcomes count 1 each, or by inverse probability of censoring.
 WEIGHTINGS = ("", "_ipcw")
@@ -30,14 +30,14 @@ def fold_table(data: EndpointData, confidence: float = 0.95) -> pd.DataFrame:
     A missing metric has its reason in the column ``<metric>_why``.
 
     ``delong_low, delong_high`` are DeLong's interval of the AUC of known outcomes, for this fold's fitted model;
-    ``<metric>_by_share`` is the change of a metric with the share of events (`metaswin.evaluation.intervals`).
+    ``<metric>_by_prevalence`` is the change of a metric with the prevalence (`metaswin.evaluation.intervals`).
     """
     table = pd.DataFrame([_fold_record(part, data, confidence) for part in data.scored])
     numbers = [metric + suffix for metric in METRICS for suffix in WEIGHTINGS]
     for number in numbers:
         if number not in table:
             table[number], table[f"{number}_why"] = np.nan, PLAIN
-    slopes = [f"{metric}{suffix}_by_share" for metric in MOVED for suffix in WEIGHTINGS]
+    slopes = [f"{metric}{suffix}_by_prevalence" for metric in MOVED for suffix in WEIGHTINGS]
     table[[name for name in slopes if name not in table]] = np.nan
     return table.astype(dict.fromkeys([*numbers, *slopes, "delong_low", "delong_high"], "float64"))
 
@@ -60,7 +60,7 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
             labels, scores, weights = part.known
             weights = weights if suffix else np.ones(len(labels))
             for metric, measure in MOVED.items():
-                record[f"{metric}{suffix}_by_share"] = by_share(measure, labels, scores, weights)
+                record[f"{metric}{suffix}_by_prevalence"] = by_prevalence(measure, labels, scores, weights)
     outcomes = both(part)
     interval = fold_interval(*outcomes, confidence) if outcomes else None
     why = interval.why if interval else record["auc_why"]
@@ -79,7 +79,7 @@ def summary_table(data: EndpointData, folds: pd.DataFrame, confidence: float) ->
             for suffix in WEIGHTINGS:
                 name = metric + suffix
                 why = reasons(rows[f"{name}_why"])
-                added = variance_by_share(rows, name, data.share_variance[suffix])
+                added = variance_by_prevalence(rows, name, data.share_variance[suffix])
                 bounds = BOUNDS.get(metric)
                 found = mean_over_folds(rows[name].to_numpy(), data.ratio, confidence, why, bounds=bounds, added=added)
                 record |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
@@ -89,9 +89,9 @@ def summary_table(data: EndpointData, folds: pd.DataFrame, confidence: float) ->
     return pd.DataFrame(records).astype(dict.fromkeys(numbers, "float64"))
 
 
-def variance_by_share(rows: pd.DataFrame, name: str, variance: float) -> float:
-    """What the share of events adds to the variance of the mean of a metric; 0 for metrics that it does not move."""
-    column = f"{name}_by_share"
+def variance_by_prevalence(rows: pd.DataFrame, name: str, variance: float) -> float:
+    """What the prevalence adds to the variance of the mean of a metric; 0 for metrics that it does not move."""
+    column = f"{name}_by_prevalence"
     return added_variance(rows[column].to_numpy(), variance) if column in rows else 0.0
 
 

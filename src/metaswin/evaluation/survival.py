@@ -29,15 +29,15 @@ def concordance_index(risk: NDArray, time: NDArray, event: NDArray, horizon: flo
     - is known to be free of both events after T_i, with weight 1 / G(T_i-)²;
     - died without metastasis on or before T_i, with weight 1 / (G(T_i-) G(T_j-)),
 
-    where G(t-) is the probability of not being lost before t. Equal risks count one half. Two metastases on one
-    day are not compared; somebody lost on day T_i was seen after it, as in `metaswin.evaluation.censoring`.
+    where G(t-) is the probability of not being censored before t. Equal risks count one half. Two metastases on one
+    day are not compared; a patient censored on day T_i was seen after it, as in `metaswin.evaluation.censoring`.
 
     Parameters
     ----------
     risk : ndarray of shape (n,)
         Higher means earlier or likelier metastasis.
     time, event : ndarray of shape (n,)
-        Days to the first event or to loss; 0 lost, 1 metastasis, 2 death.
+        Days to the first event or to loss; 0 censored, 1 metastasis, 2 death.
     horizon : float
         Days.
     censoring : Censoring

@@ -330,5 +330,5 @@ def _counts(rows: OuterFold, horizon: float) -> dict[str, int]:
         "train": len(time),
         "metastases": int(np.sum(event == METASTASIS)),
         "deaths": int(np.sum(event == DEATH)),
-        "lost_before_horizon": int(np.sum((event == CENSORED) & (time < horizon))),
+        "censored_before_horizon": int(np.sum((event == CENSORED) & (time < horizon))),
     }

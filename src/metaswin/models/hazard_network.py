@@ -17,7 +17,7 @@ All but `base` and the two biases of `score` carry the Gaussian prior of `metasw
 proportional hazards, 320 rows, it changed nothing.)
 
 The loss is the negative log-likelihood of both causes; a row counts in the intervals in which it was at risk, so that
-patients who were lost before the horizon teach what they can.
+patients who were censored before the horizon teach what they can.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ def interval_cuts(time: NDArray, event: NDArray, horizon: float, most: int) -> N
 def states(time: NDArray, event: NDArray, cuts: NDArray) -> NDArray:
     """What happened to each row in each interval, int array of shape (n, T).
 
-    -1 not at risk, 0 at risk and nothing happened, 1 metastasis, 2 death. A row that is lost within an interval
+    -1 not at risk, 0 at risk and nothing happened, 1 metastasis, 2 death. A row that is censored within an interval
     counts as at risk there if it was followed through more than half of it (Gensheimer & Narasimhan 2019, PeerJ
     7:e6257). What happens after the last cut is not seen.
     """
@@ -70,8 +70,8 @@ def states(time: NDArray, event: NDArray, cuts: NDArray) -> NDArray:
     found = np.where(position < last[:, None], 0, -1)
     inside = np.flatnonzero(last < len(cuts))
     half = (starts + cuts)[last[inside]] / 2
-    lost = event[inside] == CENSORED
-    found[inside, last[inside]] = np.where(lost, np.where(time[inside] > half, 0, -1), event[inside])
+    censored = event[inside] == CENSORED
+    found[inside, last[inside]] = np.where(censored, np.where(time[inside] > half, 0, -1), event[inside])
     return found
 
 

@@ -75,7 +75,7 @@ def told(output: Path) -> str:
         if row.why:
             left.setdefault((row.endpoint, row.why), []).append(row.patient)
             continue
-        spread = "" if row.members == 1 else f", spread between models {row.spread_low:.3f} to {row.spread_high:.3f}"
+        spread = "" if row.members == 1 else f", range across fold models {row.range_low:.3f} to {row.range_high:.3f}"
         group = f", group {row.group}" if isinstance(row.group, str) else ""
         warned = f"  ! {row.warnings}" if row.warnings else ""
         lines.append(f"{row.patient}  {row.endpoint}  risk {row.risk:.3f}{spread}{group}{warned}")

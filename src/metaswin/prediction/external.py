@@ -137,7 +137,7 @@ def _brier(labels: NDArray, risks: NDArray, weight: NDArray) -> Value:
 
 
 def _observed_expected(labels: NDArray, risks: NDArray, weight: NDArray) -> Value:
-    """Weighted share of events over the mean risk; above 1: risks too low."""
+    """Weighted prevalence over the mean risk; above 1: risks too low."""
     if not len(labels):
         return Value(why="no known outcome")
     return Value(float(np.sum(weight * labels) / np.sum(weight * risks)))

@@ -30,7 +30,7 @@ from metaswin.prediction.score import Scored, clinical_warnings, image_warnings,
 from metaswin.report.facts import versions
 
 COLUMNS = {
-    "endpoint": "str", "patient": "str", "risk": "float64", "spread_low": "float64", "spread_high": "float64",
+    "endpoint": "str", "patient": "str", "risk": "float64", "range_low": "float64", "range_high": "float64",
     "members": "int64", "positive_share": "float64", "group": "str", "percentile": "float64", "feature_set": "str",
     "primary": "bool", "modalities": "str", "missing": "str", "assumed": "str", "training_cohort": "str",
     "distance_percentile": "float64", "unlike_training": "bool", "warnings": "str", "why": "str",
@@ -53,7 +53,7 @@ def answer(
 ) -> dict[str, Any]:
     """Row of ``predictions.parquet``; `LISTS` are lists.
 
-    The spread between models is the range of the members' risks. It is no interval: the members share most of their
+    The range across fold models is not a confidence interval: the members share most of their
     training patients, and all may be wrong together.
     """
     facts = bundle.endpoints[endpoint]
@@ -71,8 +71,8 @@ def answer(
         "endpoint": endpoint,
         "patient": patient,
         "risk": risk,
-        "spread_low": None if member else float(risks["probability"].min()),
-        "spread_high": None if member else float(risks["probability"].max()),
+        "range_low": None if member else float(risks["probability"].min()),
+        "range_high": None if member else float(risks["probability"].max()),
         "members": len(risks),
         "positive_share": float(risks["positive"].mean()),
         "group": None if place is None else GROUP_NAMES[bundle.facts["settings"]["groups"]][place],

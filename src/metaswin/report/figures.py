@@ -86,7 +86,7 @@ def roc_chart(endpoint: Endpoint) -> Chart:
 
 
 def pr_chart(endpoint: Endpoint) -> Chart:
-    """Mean curves of precision against recall; the level line is the share of events."""
+    """Mean curves of precision against recall; the level line is the prevalence."""
     shown = main_feature_sets(endpoint)
     known = "pr_auc" + endpoint.suffix in endpoint.tables["summary"]
 

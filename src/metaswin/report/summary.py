@@ -104,7 +104,7 @@ def _trusted(endpoint: Endpoint) -> str:
         f"It rests on {count(int(n['n']), 'patient')} with a known outcome, {int(n['events']):,} of them with the event"
     )
     if n["unknown"]:
-        text += f" ({int(n['unknown']):,} more were lost before the horizon)"
+        text += f" ({int(n['unknown']):,} more were censored before the horizon)"
     doubts = []
     if min(n["events"], n["nonevents"]) < FIRM_EVENTS:
         what = "events" if n["events"] <= n["nonevents"] else "non-events"

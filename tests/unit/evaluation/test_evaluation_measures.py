@@ -21,7 +21,7 @@ from metaswin.evaluation.curves import (
     wilson,
 )
 from metaswin.evaluation.delong import NO_SPREAD, delong, fold_interval, repeat_interval
-from metaswin.evaluation.intervals import added_variance, by_share, share_variance
+from metaswin.evaluation.intervals import added_variance, by_prevalence, share_variance
 from metaswin.evaluation.metrics import (
     CONSTANT,
     INFINITE,
@@ -298,20 +298,20 @@ def test_change_with_the_share_of_events_equals_its_closed_form(drawn):
     labels, scores, weight = drawn
     loss = (labels - scores) ** 2
     of_events, of_others = (np.average(loss[group], weights=weight[group]) for group in (labels, ~labels))
-    assert by_share(brier_score_loss, labels, scores, weight) == pytest.approx(of_events - of_others, abs=1e-9)
+    assert by_prevalence(brier_score_loss, labels, scores, weight) == pytest.approx(of_events - of_others, abs=1e-9)
     called = scores >= 0.3
     rates = [np.average(called[group], weights=weight[group]) for group in (labels, ~labels)]
 
     def benefit(labels, scores, sample_weight):
         return net_benefit(labels, scores, sample_weight, np.array([0.3]))[0]
 
-    assert by_share(benefit, labels, scores, weight) == pytest.approx(rates[0] + rates[1] * 3 / 7)
+    assert by_prevalence(benefit, labels, scores, weight) == pytest.approx(rates[0] + rates[1] * 3 / 7)
 
 
 @settings(max_examples=20, deadline=None)
 @given(rows())
 def test_change_of_the_auc_with_the_share_of_events_is_nothing(drawn):
-    assert by_share(roc_auc_score, *drawn) == pytest.approx(0, abs=1e-9)
+    assert by_prevalence(roc_auc_score, *drawn) == pytest.approx(0, abs=1e-9)
 
 
 def test_variance_of_the_share_of_events_counts_equal_weights_once_each():

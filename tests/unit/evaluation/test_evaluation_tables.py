@@ -42,10 +42,10 @@ def test_fold_auc_of_known_outcomes_equals_sklearn(horizon_run):
     run, found = horizon_run
     folds = pd.read_parquet(f"{run.results}/folds/late.parquet")
     predictions = pd.read_parquet(f"{run.results}/models/late/as-is/r1/fold-3/fusion/predictions.parquet")
-    feature_set = predictions.query("feature set == 'deep' and classifier == 'network' and part == 'test'")
+    feature_set = predictions.query("feature_set == 'deep' and classifier == 'network' and part == 'test'")
     rows = feature_set.merge(folds[folds["repeat"] == 1], on="patient").dropna(subset="label")
     row = found["folds"].query(
-        "endpoint == 'late' and feature set == 'deep' and classifier == 'network' and repeat == 1 and fold == 3"
+        "endpoint == 'late' and feature_set == 'deep' and classifier == 'network' and repeat == 1 and fold == 3"
     )
     assert row["auc"].item() == pytest.approx(roc_auc_score(rows["label"].astype(int), rows["probability"]))
     assert row["n"].item() == len(rows)
@@ -61,12 +61,12 @@ def test_summary_is_the_mean_over_folds_and_repeats_never_of_pooled_rows(horizon
 
 def test_brier_interval_holds_the_spread_of_folds_and_of_the_share_of_events(horizon_run):
     _, found = horizon_run
-    chosen = "endpoint == 'dm' and feature set == 'deep' and classifier == 'network'"
+    chosen = "endpoint == 'dm' and feature_set == 'deep' and classifier == 'network'"
     folds, row = found["folds"].query(chosen), found["summary"].query(chosen).iloc[0]
     share = row["events"] / row["n"]
     ratio = next(e["test_to_train"] for e in found["facts"]["endpoints"] if e["name"] == "dm")
     spread = (1 / 10 + ratio) * folds["brier"].var()
-    added = folds["brier_by_share"].mean() ** 2 * share * (1 - share) / row["n"]
+    added = folds["brier_by_prevalence"].mean() ** 2 * share * (1 - share) / row["n"]
     assert row["brier_high"] - row["brier"] == pytest.approx(2.262157 * np.sqrt(spread + added))
 
 
@@ -149,7 +149,7 @@ def test_strata_with_few_events_are_not_estimable_and_say_why(plain_run):
 
 def test_strata_cover_every_patient_once(horizon_run):
     _, found = horizon_run
-    one = found["strata"].query("endpoint == 'dm' and feature set == 'deep' and classifier == 'network'")
+    one = found["strata"].query("endpoint == 'dm' and feature_set == 'deep' and classifier == 'network'")
     told = one.groupby("column")[["n", "unknown"]].sum().sum(axis=1)
     assert told["age"] == 150
     assert (one["n"].isna() == one["n_shown"].isin(["<5", "≥5"])).all()
@@ -159,10 +159,10 @@ def test_missing_prediction_makes_the_feature_set_not_estimable_in_that_fold(tmp
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     path = run.evaluation_inputs.predictions[0]
     table = read_table(path)
-    lost = table.query("feature set == 'clinical:paper' and classifier == 'network' and part == 'test'").index[0]
+    lost = table.query("feature_set == 'clinical:paper' and classifier == 'network' and part == 'test'").index[0]
     write_table(path, table.drop(index=lost))
     found = evaluated(run)
-    row = found["summary"].query("feature set == 'clinical:paper' and classifier == 'network'").iloc[0]
+    row = found["summary"].query("feature_set == 'clinical:paper' and classifier == 'network'").iloc[0]
     assert row["auc_folds"] == 4
     assert row["auc_why"] == "1 of 5 folds left out: 1 prediction is missing"
 

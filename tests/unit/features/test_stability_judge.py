@@ -131,7 +131,7 @@ def test_collect_when_tables_are_joined_then_sorted_whatever_their_order(tmp_pat
             [str(tmp_path / f"{i}.parquet") for i in order], str(tmp_path / "used.parquet"),
             str(tmp_path / f"all{order[0]}.parquet"), str(tmp_path / "facts.json"),
         )  # fmt: skip
-    assert read_json(tmp_path / "facts.json") == {"drawn": 5, "lost": ["4"]}
+    assert read_json(tmp_path / "facts.json") == {"drawn": 5, "excluded": ["4"]}
     joined = pd.read_parquet(tmp_path / "all0.parquet")
     assert (tmp_path / "all0.parquet").read_bytes() == (tmp_path / "all4.parquet").read_bytes()
     assert joined[["patient", "region"]].apply(tuple, axis=1).is_monotonic_increasing

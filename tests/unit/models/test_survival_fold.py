@@ -55,7 +55,7 @@ def test_fits_when_written_then_cuts_come_with_the_horizon_and_counts_hold_the_l
     assert fits["primary"] == "clinical:staging"
     first = run.folds["repeat"].eq(0)
     assert fits["rows"]["train"] == len(time) == (first & run.folds["fold"].ne(0)).sum()
-    assert fits["rows"]["lost_before_horizon"] == np.sum((event == 0) & (time < HORIZON)) > 0
+    assert fits["rows"]["censored_before_horizon"] == np.sum((event == 0) & (time < HORIZON)) > 0
     for feature_set in fits["feature_sets"].values():
         assert HORIZON in feature_set["cuts"]
         assert set(feature_set["cuts"]) - {HORIZON} <= set(time[event == 1])

@@ -49,7 +49,7 @@ def test_member_when_it_predicts_its_held_out_patients_then_they_equal_the_run(f
     network = run[run["classifier"] == "network"].set_index("patient")["probability"]
     np.testing.assert_allclose(table["risk"], network[table.index], atol=1e-9)
     assert (table["training_cohort"] == "held out by this member").all()
-    assert table["spread_low"].isna().all()
+    assert table["range_low"].isna().all()
 
 
 def test_member_when_the_run_was_harmonised_then_its_held_out_patients_equal_the_run_too(tmp_path):
@@ -74,7 +74,7 @@ def test_ensemble_when_patients_were_in_the_cohort_then_it_says_so_and_for_other
     new = renamed.predict(frozen, tmp_path / "b")
     assert (new["training_cohort"] == "not in the training cohort").all()
     # One member alone: the same numbers, and no spread.
-    np.testing.assert_array_equal(new["spread_low"], new["spread_high"])
+    np.testing.assert_array_equal(new["range_low"], new["range_high"])
     assert new["group"].isin(["low", "middle", "high"]).all()
 
 
@@ -169,7 +169,7 @@ def test_page_when_written_then_it_is_one_offline_file_that_says_what_the_spread
     page = (tmp_path / "pages/N1.html").read_text()
     assert not re.search(r'(src|href)="(https?:)?//', page)
     assert "Not a medical device" in page
-    assert "Their spread is no interval" in page
+    assert "Their range is not a confidence interval" in page
     assert f"{100 * table.loc['N1', 'risk']:.0f} %" in page
     facts = read_json(tmp_path / "facts.json")
     assert facts["bundle"] == frozen.read().fingerprint
