@@ -111,7 +111,7 @@ class FusionSettings(Settings):
         "anatomy alone if it is not among the modalities. Or a list such as [clinical+radiomics, volume, "
         '"clinical:staging", all].',
     )
-    primary_feature_set: str = Field(default="all", description="Feature set that answers the question.")
+    primary_feature_set: str = Field(default="all", description="Feature set of the primary model.")
     deep_score: DeepScore = Field(
         default="cross-fitted",
         description="Network that scores the training rows of the fusion (docs/methods.md). cross-fitted: the "

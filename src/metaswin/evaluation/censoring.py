@@ -72,7 +72,7 @@ def weights(label: NDArray, time: NDArray, horizon: float, censoring: Censoring)
     return result
 
 
-def answering_weights(test: pd.DataFrame, train: pd.DataFrame, horizon: float | None) -> NDArray:
+def primary_weights(test: pd.DataFrame, train: pd.DataFrame, horizon: float | None) -> NDArray:
     """Weights of test rows: inverse probability of censoring at a horizon, else 1; 0 where the label is unknown.
 
     `test` and `train` have ``label, time, event``; see `metaswin.evaluation.censoring.weights`.

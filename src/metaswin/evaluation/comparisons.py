@@ -80,12 +80,10 @@ def comparison_table(
     """Primary feature set minus each baseline, fold by fold (corrected resampled t-test, Nadeau & Bengio 2003).
 
     Each classifier of the primary model is compared with each classifier of the baselines, in AUC, Brier score (below 0
-    favours the primary) and net benefit at a threshold probability. Confirmatory are the differences in the AUC that
-    answers the
-    question, `settings.primary_classifier` on both sides, against `confirmatory_feature_sets`; their p values are
-    adjusted by Holm's method. Everything else is exploratory. The variance of the prevalence is added where it
-    moves the
-    metric (`metaswin.evaluation.intervals`).
+    favours the primary model) and net benefit at a threshold probability. The differences in the primary AUC against
+    `confirmatory_feature_sets` with `settings.primary_classifier` on both sides are confirmatory, and Holm's method
+    adjusts their p values. All other differences are exploratory. The variance of the prevalence is added to metrics
+    that depend on it (`metaswin.evaluation.intervals`).
     """
     thresholds = _thresholds(data, settings)
     feature_sets = list(dict.fromkeys(feature_set for feature_set, _ in data.feature_sets))

@@ -80,7 +80,7 @@ class Endpoint:
     ----------
     name, primary : str
     folds : DataFrame
-        ``feature_set, classifier, repeat, fold, auc`` of the run, with the weighting that answers the question: by
+        ``feature_set, classifier, repeat, fold, auc`` of the run, with the primary weighting: by
         inverse probability of censoring at a horizon.
     """
 
@@ -268,7 +268,7 @@ def _endpoints(facts: Mapping[str, Any], folds: pd.DataFrame) -> list[Endpoint]:
 
 
 def _fold_aucs(data: EndpointData) -> pd.DataFrame:
-    """AUC of every feature set, classifier and fold of a control, with the answering weighting."""
+    """AUC of every feature set, classifier and fold of a control, with the primary weighting."""
     records = [
         (one.feature_set, one.classifier, one.repeat, one.fold, weighted_auc(one.label, one.probability, one.weight))
         for one in data.scored

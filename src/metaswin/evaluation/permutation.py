@@ -16,7 +16,7 @@ from metaswin.config.features import RADIOMICS, HarmonisationSettings, Selection
 from metaswin.config.models import FusionSettings
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table, write_table
-from metaswin.evaluation.censoring import answering_weights, weighted_auc
+from metaswin.evaluation.censoring import primary_weights, weighted_auc
 from metaswin.evaluation.negative_controls import middle
 from metaswin.evaluation.permuted_folds import permuted_folds
 from metaswin.features.fit_tables import fit_table, kept_features, selections
@@ -41,7 +41,7 @@ class Refitting:
         Settings of the stages and of the permutations.
     seed : int
     primary_classifier : str
-        The classifier that answers: of the primary feature set it is refitted whatever the classifiers of the
+        The primary classifier: of the primary feature set it is refitted whatever the classifiers of the
         permutations are.
     has_deep : bool
         Whether the run has feature sets with `deep`.
@@ -259,7 +259,7 @@ def _fold_aucs(
     encoded = EncodedModalities(modality_tables, rows, settings.fusion.category_min_rows)
     table = folds.sort_values("patient")
     test = table[rows.test]
-    weight = answering_weights(test, table[~rows.test], study.horizon)
+    weight = primary_weights(test, table[~rows.test], study.horizon)
     found = {}
     for feature_set, classifiers in feature_sets.items():
         matrices = encoded.matrices(feature_set.modalities, fits)

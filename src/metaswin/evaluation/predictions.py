@@ -73,7 +73,7 @@ class EndpointData:
     ratio : float
         Mean over folds of (test rows / training rows), known outcomes only.
     primary : str
-        The feature set that answers the question; fixed in the config, never picked by its result.
+        Primary feature set, fixed in the configuration, never chosen by its result.
     training : DataFrame
         What each fit learnt from: ``repeat, fold, feature_set, classifier, n, events, parameters, candidates, r2``
         (Cox-Snell, of inner out-of-fold predictions).
@@ -104,7 +104,7 @@ class EndpointData:
 
     @property
     def suffix(self) -> str:
-        """Ending of the metrics that answer the question: weighted at a horizon, plain otherwise."""
+        """Ending of the primary metrics: weighted at a horizon, plain otherwise."""
         return "_ipcw" if self.horizon is not None else ""
 
     @cached_property

@@ -166,7 +166,7 @@ def internal_figures(
 ) -> dict[str, Any]:
     """Metrics of the run for each bundled feature set: ``{feature_set: {metric: {value, low, high, why}}}``.
 
-    `suffix` is the ending of the metrics that answer the endpoint's question.
+    `suffix` is the ending of the primary metrics of the endpoint.
     """
     rows = summary[(summary["endpoint"] == endpoint) & (summary["classifier"] == classifier)].set_index("feature_set")
     found: dict[str, Any] = {}

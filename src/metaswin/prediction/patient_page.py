@@ -29,7 +29,7 @@ def patient_page(
     ----------
     bundle : Bundle
     record : mapping
-        See `metaswin.prediction.patients.answer`.
+        See `metaswin.prediction.patients.predicted`.
     rests_on : DataFrame
         See `metaswin.prediction.patients.contributions`, with the column ``value``.
     risks : DataFrame

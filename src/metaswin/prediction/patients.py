@@ -40,7 +40,7 @@ IN_TRAINING, HELD_OUT, NEW = "was in the training cohort", "held out by this mem
 NOT_KNOWN = "cannot be compared with the training cohort: pseudonyms stand for the ids of one of them"
 
 
-def answer(
+def predicted(
     bundle: Bundle,
     endpoint: str,
     patient: str,
@@ -98,7 +98,7 @@ def not_predicted(endpoint: str, patient: str, why: str) -> dict[str, Any]:
 
 
 def prediction_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of `answer` and `not_predicted` as one table; lists are written with semicolons."""
+    """Rows of `predicted` and `not_predicted` as one table; lists are written with semicolons."""
     rows = [{**record, **{name: "; ".join(record[name]) for name in LISTS}} for record in records]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return table.sort_values(["endpoint", "patient"], kind="stable", ignore_index=True)
@@ -237,7 +237,7 @@ def predict_patients(
             told = _outside(bundle, endpoint, patient, new, facts, scored) + noticed.get(patient, [])
             there = new.modalities(patient)
             training = membership(bundle, endpoint, patient, settings.place, pseudonyms)
-            record = answer(bundle, endpoint, patient, feature_set, there, scored, told, training, settings.place)
+            record = predicted(bundle, endpoint, patient, feature_set, there, scored, told, training, settings.place)
             rests_on = contributions(scored, patient)
             rests_on["value"] = [
                 _text(new.value(row.modality, row.feature, patient)) if row.feature else ""

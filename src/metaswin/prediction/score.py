@@ -92,7 +92,7 @@ class Scored:
         ``patient, feature_set, repeat, fold, classifier, probability, positive`` (at or above the member's own
         threshold).
     shapley : DataFrame
-        ``patient, repeat, fold, modality, feature, contribution, base``: of the logit, by the answering classifier;
+        ``patient, repeat, fold, modality, feature, contribution, base``: of the logit, by the primary classifier;
         ``feature`` is empty for a whole modality.
     distances : DataFrame
         ``patient, repeat, fold, percentile``; no rows where it cannot be measured.

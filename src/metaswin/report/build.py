@@ -95,7 +95,7 @@ def endpoint_view(
     return {
         "endpoint": endpoint,
         "outcome": notes.outcome_words(endpoint),
-        "answer": summary.answer(endpoint),
+        "summary": summary.summarise(endpoint),
         "answer_forest": figures.answer_forest(endpoint),
         "primary": endpoint.metric(endpoint.primary, endpoint.classifier),
         "note": notes.metric_note(endpoint),

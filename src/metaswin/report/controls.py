@@ -24,11 +24,11 @@ def made(endpoint: Endpoint) -> pd.DataFrame:
     if table is None:
         return pd.DataFrame(columns=["control", "feature_set", "classifier"])
     table = table[table["as_is"].notna()]
-    answering = (table["classifier"] == endpoint.classifier).astype(int)
+    is_primary = (table["classifier"] == endpoint.classifier).astype(int)
     order = table["control"].map(list(CONTROLS).index)
     place = table["feature_set"].map(endpoint.feature_sets.index)
-    table = table.assign(answering=answering, order=order, place=place)
-    table = table.sort_values(["order", "place", "answering"], ascending=[True, True, False])
+    table = table.assign(is_primary=is_primary, order=order, place=place)
+    table = table.sort_values(["order", "place", "is_primary"], ascending=[True, True, False])
     return table.drop_duplicates(["control", "feature_set"])
 
 

@@ -58,7 +58,7 @@ class Endpoint:
 
     @property
     def suffix(self) -> str:
-        """Which metrics answer the question: weighted for a horizon, plain otherwise."""
+        """Which metrics are the primary ones: weighted for a horizon, plain otherwise."""
         return "_ipcw" if self.facts["weighting"] == "ipcw" else ""
 
     @property
@@ -75,7 +75,7 @@ class Endpoint:
 
     @cached_property
     def classifiers(self) -> list[str]:
-        """Classifiers of the primary feature set, the one that answers the question first."""
+        """Classifiers of the primary feature set, the primary one first."""
         first = self.facts.get("primary_classifier", "network")
         return sorted(self.summary.loc[self.primary].index, key=lambda classifier: (classifier != first, classifier))
 

@@ -77,7 +77,7 @@ def coverage_in_time() -> dict[str, Any]:
 
 
 def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Sample-size criteria of the primary feature set and its answering classifier."""
+    """Sample-size criteria of the primary feature set and its primary classifier."""
     table = endpoint.rows("sample_size")
     if table is None:
         return []
@@ -228,5 +228,5 @@ def feature_rows(endpoint: Endpoint, most: int) -> list[dict[str, Any]]:
 
 
 def _table(name: str, endpoint: Endpoint) -> str:
-    """Name of the table of the answering classifier."""
+    """Name of the table of the primary classifier."""
     return f"{name}_logistic" if endpoint.classifier == "logistic" else name

@@ -252,7 +252,7 @@ def answer_forest(endpoint: Endpoint) -> Forest:
         if baseline is not None:
             rows.append(_row(endpoint, *baseline, ""))
     return Forest(
-        f"answer-{endpoint.name}", f"Primary model and baselines of {endpoint.name}", "AUC", _range(rows), rows, 0.5
+        f"summary-{endpoint.name}", f"Primary model and baselines of {endpoint.name}", "AUC", _range(rows), rows, 0.5
     )
 
 

@@ -8,7 +8,7 @@ from metaswin.core.formatting import FEATURE_SET_NAMES, count, listed
 from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.methods import radiomics_made, threshold_rule
 from metaswin.report.notes import label_rule, outcome_words
-from metaswin.report.summary import answer
+from metaswin.report.summary import summarise
 
 
 @dataclass(frozen=True)
@@ -304,6 +304,6 @@ def _of_the_results(data: ReportData, config: Mapping[str, Any]) -> dict[str, St
             "Numbers dropped at each step and features kept in each fold: “Selected features”.",
             "No feature was selected.",
         ),
-        "answer": Statement(" ".join(text for _, text in answer(data.endpoints[0]))),
+        "summary": Statement(" ".join(text for _, text in summarise(data.endpoints[0]))),
         "limitations": Statement("See “Limits”."),
     }

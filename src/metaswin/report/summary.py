@@ -1,4 +1,4 @@
-"""The answer in three sentences: how well, against what, can it be trusted."""
+"""Summarise an endpoint in three sentences: how well, against what, can it be trusted."""
 
 from metaswin.core.formatting import Shown, count, listed, number, numbers, part_name
 from metaswin.report.controls import made
@@ -8,7 +8,7 @@ from metaswin.report.data import Endpoint
 FIRM_EVENTS = 100
 
 
-def answer(endpoint: Endpoint) -> list[tuple[str, str]]:
+def summarise(endpoint: Endpoint) -> list[tuple[str, str]]:
     """Three sentences: how well, against what, can it be trusted."""
     return [
         ("How well?", _how_well(endpoint)),
@@ -108,7 +108,7 @@ def _trusted(endpoint: Endpoint) -> str:
     doubts = []
     if min(n["events"], n["nonevents"]) < FIRM_EVENTS:
         what = "events" if n["events"] <= n["nonevents"] else "non-events"
-        doubts.append(f"fewer than {FIRM_EVENTS} {what} give no firm answer")
+        doubts.append(f"fewer than {FIRM_EVENTS} {what} give no firm conclusion")
     if auc.low is not None and auc.low <= 0.5:
         doubts.append("the interval contains .5")
     if auc.value is not None and auc.low is None:

@@ -73,7 +73,7 @@ def _metric_row(endpoint: Endpoint, feature_set: str, classifier: str) -> dict[s
         "name": endpoint.label(feature_set),
         "classifier": CLASSIFIER_NAMES.get(classifier, classifier),
         "primary": feature_set == endpoint.primary,
-        "answer": feature_set == endpoint.primary and classifier == endpoint.classifier,
+        "primary_model": feature_set == endpoint.primary and classifier == endpoint.classifier,
         "known": endpoint.metric(feature_set, classifier, suffix="") if endpoint.suffix else None,
         **{metric: endpoint.metric(feature_set, classifier, metric) for metric in METRICS},
         **{metric: endpoint.metric(feature_set, classifier, metric) for metric in MORE_METRICS if endpoint.has(metric)},

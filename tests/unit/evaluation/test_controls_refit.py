@@ -12,7 +12,7 @@ from metaswin.config.cohort import FoldsSettings
 from metaswin.config.features import HarmonisationSettings, StabilitySettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import read_table
-from metaswin.evaluation.censoring import answering_weights, weighted_auc
+from metaswin.evaluation.censoring import primary_weights, weighted_auc
 from metaswin.evaluation.negative_controls import permutation_p
 from metaswin.evaluation.permutation import permutation_table, permute_batch
 
@@ -153,5 +153,5 @@ def test_weights_when_a_horizon_is_given_then_the_known_stand_in_for_the_lost():
         {"label": pd.array([1, 0, None], dtype="Int8"), "time": [20.0, 800.0, 30.0], "event": [1, 0, 0]}
     )
     # One of three is lost at 50: from then on G = 2/3.
-    np.testing.assert_allclose(answering_weights(test, train, 500.0), [1.0, 1.5, 0.0])
-    np.testing.assert_allclose(answering_weights(test, train, None), [1.0, 1.0, 0.0])
+    np.testing.assert_allclose(primary_weights(test, train, 500.0), [1.0, 1.5, 0.0])
+    np.testing.assert_allclose(primary_weights(test, train, None), [1.0, 1.0, 0.0])

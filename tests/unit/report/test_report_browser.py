@@ -186,4 +186,4 @@ def test_page_when_printed_then_closed_parts_are_open_and_controls_are_gone(repo
 def test_keyboard_when_tabbing_from_the_top_then_the_first_stop_leads_to_the_answer(report, browser):
     page = opened(browser, report).page
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.getAttribute('href')") == "#answer"
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#summary"

@@ -20,7 +20,7 @@ from metaswin.report.facts import machine, published, settings_hash, times, vers
 from metaswin.report.files import portable
 from metaswin.report.methods import methods
 from metaswin.report.notes import label_rule, limits
-from metaswin.report.summary import answer, volume_statement, volume_suffices
+from metaswin.report.summary import summarise, volume_statement, volume_suffices
 
 PRIMARY = "clinical+radiomics"
 
@@ -64,7 +64,7 @@ def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, death
 
 
 def test_answer_is_three_sentences_with_the_numbers():
-    how, against, trust = (text for _, text in answer(endpoint()))
+    how, against, trust = (text for _, text in summarise(endpoint()))
     assert how.startswith("With clinical variables and radiomics joined by the fusion network, the mean AUC is 0.720")
     assert "Tumour volume alone is not shown to be worse, with a mean AUC of 0.700" in against
     assert "(difference +0.020, −0.020 to +0.060)" in against
@@ -86,7 +86,7 @@ def test_answer_is_three_sentences_with_the_numbers():
 )
 def test_verdict_follows_the_interval_of_the_difference(low, high, verdict, volume, suffices):
     found = endpoint(low=low, high=high)
-    assert verdict in answer(found)[1][1]
+    assert verdict in summarise(found)[1][1]
     assert volume in volume_statement(found)
     assert volume_suffices(found) is suffices
 
@@ -96,7 +96,7 @@ def test_answer_when_a_set_is_named_beforehand_then_it_is_compared_not_the_best(
     table = found.tables["comparisons"].assign(family="exploratory", p_holm=float("nan"))
     table.loc[table["against"].isin(["clinical:paper", "volume"]), "family"] = "confirmatory"
     found.tables["comparisons"] = table
-    assert "the clinical set “paper” (named in the settings) is not shown to be worse" in answer(found)[1][1]
+    assert "the clinical set “paper” (named in the settings) is not shown to be worse" in summarise(found)[1][1]
 
 
 def controls(**values) -> pd.DataFrame:
@@ -107,28 +107,28 @@ def controls(**values) -> pd.DataFrame:
 def test_trust_when_shuffled_voxels_are_not_shown_to_be_worse_then_texture_is_not_shown_to_matter():
     found = endpoint()
     found.tables["controls"] = controls()
-    assert "texture is not shown to matter" in answer(found)[2][1]
+    assert "texture is not shown to matter" in summarise(found)[2][1]
     found.tables["controls"] = controls(difference_low=0.01)
-    assert "texture" not in answer(found)[2][1]
+    assert "texture" not in summarise(found)[2][1]
 
 
 def test_trust_when_a_permuted_outcome_does_as_well_then_it_says_so():
     found = endpoint()
     found.tables["controls"] = controls(control="permuted", feature_set=PRIMARY, p=0.2)
-    assert "not shown to be higher than with a permuted outcome" in answer(found)[2][1]
+    assert "not shown to be higher than with a permuted outcome" in summarise(found)[2][1]
     found.tables["controls"] = controls(control="permuted", feature_set=PRIMARY, p=0.005)
-    assert "permuted" not in answer(found)[2][1]
+    assert "permuted" not in summarise(found)[2][1]
 
 
 def test_trust_names_few_events_a_coin_and_warnings():
-    text = answer(endpoint(events=40, auc_low=0.45, warnings=[{"code": "single-column"}]))[2][1]
+    text = summarise(endpoint(events=40, auc_low=0.45, warnings=[{"code": "single-column"}]))[2][1]
     assert "fewer than 100 events" in text
     assert "the interval contains .5" in text
     assert "1 warning" in text
 
 
 def test_trust_of_a_firm_run_names_only_the_cohort():
-    text = answer(endpoint())[2][1]
+    text = summarise(endpoint())[2][1]
     assert "coin" not in text
     assert "fewer than" not in text
     assert "outside this cohort" in text
