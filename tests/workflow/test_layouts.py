@@ -38,7 +38,7 @@ def test_example_when_its_data_are_there_then_a_dry_run_is_clean(repository, sna
 
 @pytest.mark.parametrize("source", ["dicom", "nifti", "features", "clinical"])
 @pytest.mark.parametrize("target", ["all", "cohort"])
-def test_way_in_when_dry_run_then_only_its_rules_are_planned(snakemake, small, cohort, tmp_path, source, target):
+def test_source_when_dry_run_then_only_its_rules_are_planned(snakemake, small, cohort, tmp_path, source, target):
     shutil.copytree(cohort / "data", tmp_path / "data", ignore=shutil.ignore_patterns("dicom"))
     (tmp_path / "data/dicom").mkdir()
     (tmp_path / "sheet.csv").write_text("patient_id,image,primary,nodes\nSIM-0001,a.nii.gz,b.nii.gz,\n")

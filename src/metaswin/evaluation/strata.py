@@ -16,7 +16,7 @@ from metaswin.evaluation.summary import PLAIN, WEIGHTINGS
 from metaswin.evaluation.table_schema import from_records
 
 
-def told(counts: Sequence[int], least: int, of: Sequence[int] | None = None) -> list[str]:
+def suppressed(counts: Sequence[int], least: int, of: Sequence[int] | None = None) -> list[str]:
     """Counts of the levels of one column as they may be shown.
 
     A count below `least` reads ``<least``, and one whose complement is below it reads ``≥`` what it then must be.
@@ -202,7 +202,7 @@ def strata_table(data: EndpointData, table: pd.DataFrame, settings: EvaluationSe
     """AUC of every feature set within each level of the columns of `table` (see `stratified`).
 
     Counts that would single people out are null in ``n, events, unknown`` and stand as text in ``…_shown``
-    (`metaswin.evaluation.strata.told`).
+    (`metaswin.evaluation.strata.suppressed`).
     """
     by_feature_set = {
         key: _in_order(rows) for key, rows in data.predictions.groupby(["feature_set", "classifier"], sort=True)
@@ -241,8 +241,8 @@ def _with_told_counts(table: pd.DataFrame, least: int) -> pd.DataFrame:
     shown = {name: pd.Series("", index=table.index, dtype="str") for name in COUNTS}
     for _, rows in table.groupby("column", sort=False):
         by_level = rows.drop_duplicates("level").set_index("level")[list(COUNTS)].astype("int64")
-        texts = {name: told(by_level[name].tolist(), least) for name in ("n", "unknown")}
-        texts["events"] = told(by_level["events"].tolist(), least, by_level["n"].tolist())
+        texts = {name: suppressed(by_level[name].tolist(), least) for name in ("n", "unknown")}
+        texts["events"] = suppressed(by_level["events"].tolist(), least, by_level["n"].tolist())
         for name, values in texts.items():
             of_level = dict(zip(by_level.index, values, strict=True))
             shown[name][rows.index] = rows["level"].map(of_level).astype("str")

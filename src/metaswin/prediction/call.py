@@ -110,7 +110,7 @@ def _check_member(bundle: Bundle, member: str | None) -> list[str]:
 def _check_data(trained: str, data: str | Path | None, table: str | Path | None) -> list[str]:
     if data is None:
         return [] if table is not None else ["neither --input nor --clinical is given; there is nobody to predict"]
-    path, source = Path(data), way_in(trained, data)
+    path, source = Path(data), data_source(trained, data)
     if trained == "clinical":
         return ["--input: the models read the clinical table alone; give --clinical only"]
     if not path.exists():
@@ -167,7 +167,7 @@ def prediction_config(
         Settings of the place where the patients come from, see `LOCAL`.
     """
     config = merged(bundle.config, local or {})
-    source = way_in(config["source"], data)
+    source = data_source(config["source"], data)
     wanted = {name for endpoint in bundle.endpoints.values() for name in endpoint["columns"]}
     clinical = config["clinical"]
     columns = {name: column for name, column in clinical["columns"].items() if name in wanted}
@@ -201,7 +201,7 @@ def prediction_config(
     }
 
 
-def way_in(trained: str, data: str | Path | None) -> str:
+def data_source(trained: str, data: str | Path | None) -> str:
     """``data.source`` of the new data: a folder holds DICOM, a file is the sheet or the table of features."""
     if data is None or trained == "clinical":
         return "clinical"

@@ -65,7 +65,7 @@ def run_workflow(config: Mapping[str, Any], output: Path, cores: int) -> None:
         raise several("The prediction failed:", [*_said(output), f"the whole log: {log}"])
 
 
-def told(output: Path) -> str:
+def summary_of(output: Path) -> str:
     """What was predicted, in a few lines."""
     folder = output / "results/predictions"
     table = read_table(folder / "predictions.parquet")
@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
         bundle, arguments.input, arguments.clinical, header, member=arguments.member, local=local
     )
     run_workflow(config, output, arguments.cores)
-    print(told(output))
+    print(summary_of(output))
     return 0
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaswin.evaluation.strata import Pairs, cells, levels, stratified, told
+from metaswin.evaluation.strata import Pairs, cells, levels, stratified, suppressed
 
 
 def test_levels_are_cut_at_the_bands_with_the_cut_above():
@@ -63,18 +63,18 @@ def test_pairs_of_ties_only_have_a_half_and_no_interval():
 
 
 def test_told_hides_small_counts_and_what_they_would_follow_from():
-    assert told([40, 3, 22], 5) == ["40", "<5", "≥5"]
-    assert told([40, 3, 2, 22], 5) == ["40", "<5", "<5", "22"]
-    assert told([40, 22], 5) == ["40", "22"]
+    assert suppressed([40, 3, 22], 5) == ["40", "<5", "≥5"]
+    assert suppressed([40, 3, 2, 22], 5) == ["40", "<5", "<5", "22"]
+    assert suppressed([40, 22], 5) == ["40", "22"]
 
 
 def test_told_hides_a_count_whose_complement_is_small():
     # 18 of 20 leaves two; 7 of 30 is told only as far as the rest allows.
-    assert told([18, 7, 9], 5, of=[20, 30, 30]) == ["≥16", "≥5", "9"]
+    assert suppressed([18, 7, 9], 5, of=[20, 30, 30]) == ["≥16", "≥5", "9"]
 
 
 def test_told_when_all_are_zero_then_zero():
-    assert told([0, 0], 5) == ["0", "0"]
+    assert suppressed([0, 0], 5) == ["0", "0"]
 
 
 @given(st.lists(st.integers(0, 60), min_size=2, max_size=8), st.integers(2, 6))
