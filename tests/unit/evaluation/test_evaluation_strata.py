@@ -78,8 +78,8 @@ def test_told_when_all_are_zero_then_zero():
 
 
 @given(st.lists(st.integers(0, 60), min_size=2, max_size=8), st.integers(2, 6))
-def test_told_never_lets_one_hidden_count_follow_from_the_total(counts, least):
-    found = told(counts, least)
+def test_suppression_never_lets_one_hidden_count_follow_from_the_total(counts, least):
+    found = suppressed(counts, least)
     hidden = [text for text in found if not text.isdigit()]
     assert len(hidden) != 1 or len(counts) == 1
     for text, count in zip(found, counts, strict=True):

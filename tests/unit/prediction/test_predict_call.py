@@ -13,7 +13,7 @@ from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, write_json, write_table
 from metaswin.prediction.bundle import write_manifest
 from metaswin.prediction.call import TABLE, merged, prediction_config
-from metaswin.prediction.cli import told
+from metaswin.prediction.cli import summary_of
 from metaswin.prediction.new_data import ClinicalInputs, prepare_clinical
 from metaswin.prediction.patients import not_predicted, prediction_table
 from metaswin.running.input_files import check_files
@@ -181,7 +181,7 @@ def test_output_when_another_run_has_its_results_there_then_nothing_is_touched(t
 def test_told_when_some_are_not_predicted_then_they_are_grouped_by_reason(tmp_path):
     rows = [not_predicted("dm", name, why) for name, why in [("A", "no-image"), ("B", "no-image"), ("C", "no-ct")]]
     write_table(tmp_path / "results/predictions/predictions.parquet", prediction_table(rows))
-    text = told(tmp_path)
+    text = summary_of(tmp_path)
     assert "not predicted, dm: A, B: no-image" in text
     assert "not predicted, dm: C: no-ct" in text
     assert "not a medical device" in text
