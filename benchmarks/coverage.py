@@ -33,7 +33,7 @@ from metaswin.core.files import write_json
 from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.curves import net_benefit, reliability
 from metaswin.evaluation.delong import repeat_interval
-from metaswin.evaluation.intervals import Estimate, added_variance, by_share, mean_over_folds, share_variance
+from metaswin.evaluation.intervals import Estimate, added_variance, by_prevalence, mean_over_folds, share_variance
 from metaswin.evaluation.metrics import ANYTHING, BOUNDS, METRICS, fold_metrics
 from metaswin.evaluation.predictions import Scored
 from metaswin.evaluation.strata import Pairs
@@ -107,7 +107,7 @@ def fold_values(part: Scored) -> dict[str, float]:
     """Every metric of one fold, and how those that move with the share of events do."""
     found = fold_metrics(part.label, part.probability, part.threshold, part.weight)
     values = {metric: np.nan if v.value is None else v.value for metric, v in found.items()}
-    slopes = {f"{metric}_by_share": by_share(measure, *part.known) for metric, measure in MOVED.items()}
+    slopes = {f"{metric}_by_prevalence": by_prevalence(measure, *part.known) for metric, measure in MOVED.items()}
     return {**values, "net_benefit": benefit(*part.known), **slopes}
 
 
@@ -170,7 +170,7 @@ def one_cohort(setting: Setting, seed: int) -> tuple[dict[tuple, Estimate], dict
                 found = values[metric].to_numpy()
                 bounds = ANYTHING if title or metric == "net_benefit" else BOUNDS.get(metric)
                 moved = metric in MOVED
-                added = added_variance(values[f"{metric}_by_share"].to_numpy(), variance) if moved else 0.0
+                added = added_variance(values[f"{metric}_by_prevalence"].to_numpy(), variance) if moved else 0.0
                 for kind, more in [("Nadeau-Bengio", added), *([(ALONE, 0.0)] if moved else [])]:
                     key = (kind + title, metric, repeats)
                     intervals[key] = mean_over_folds(found, 1 / (FOLDS - 1), CONFIDENCE, bounds=bounds, added=more)
