@@ -1,7 +1,7 @@
 """List the patients that a run uses, and the problems of the others."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,39 +18,6 @@ from metaswin.core.errors import UserError, several
 from metaswin.core.files import metadata_of, read_json, read_table, write_json, write_table
 from metaswin.core.problems import Problem, from_table, public_table
 from metaswin.core.status import read_status
-
-ENDINGS = (".status.json", ".parquet", ".nii.gz", ".png")
-
-
-def used_patients(used: str | Path) -> list[str]:
-    """Study ids of ``cohort/used.parquet``, sorted."""
-    return sorted(read_table(used, columns=["patient"])["patient"])
-
-
-def of_used(paths: Iterable[str | Path], used: str | Path) -> dict[str, Path]:
-    """Patient → file of the used patients, out of the files of all planned ones.
-
-    The files of patients that a stage has excluded are empty, or have no rows.
-
-    Parameters
-    ----------
-    paths : iterable of path
-        One file a patient, named ``<patient><one of ENDINGS>`` or in a folder ``<patient>``.
-    used : path
-        ``cohort/used.parquet``.
-    """
-    files = {patient_of(path): Path(path) for path in paths}
-    return {patient: files[patient] for patient in used_patients(used) if patient in files}
-
-
-def patient_of(path: str | Path) -> str:
-    """Study id of a patient's file."""
-    path = Path(path)
-    for ending in ENDINGS:
-        if path.name.endswith(ending):
-            return path.name.removesuffix(ending)
-    return path.parent.name
-
 
 STOP = "The images have problems, and qc.on_problem is stop (`metaswin problems` prints the private details):"
 WITHOUT_DATA = {"no-image", "no-features"}

@@ -9,10 +9,10 @@ import pandas as pd
 import SimpleITK as sitk
 from scipy.spatial import cKDTree
 
-from metaswin.cohort.used import of_used
 from metaswin.config.features import AnatomySettings
 from metaswin.core.files import read_json, read_table, read_volume, write_table
 from metaswin.core.status import read_status
+from metaswin.core.used import of_used
 from metaswin.imaging.organ_labels import labels_of
 
 MEASURES = ("volume_mm3", "mean_hu", "distance_mm", "contact_mm2")

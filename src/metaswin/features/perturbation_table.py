@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from metaswin.cohort.used import of_used, patient_of
 from metaswin.core.files import read_table, write_json, write_table
+from metaswin.core.used import of_used, patient_of
 
 # Columns before the features.
 HEAD = {"patient": "str", "region": "str", "kind": "str", "number": "int64", "voxels": "int64"}

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from metaswin.cohort.used import of_used, patient_of, used_patients
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_volume, write_table
 from metaswin.core.problems import Problem, public_table
 from metaswin.core.provenance import release
 from metaswin.core.status import Status, read_status, write_status
+from metaswin.core.used import of_used, patient_of, used_patients
 from metaswin.radiomics.extract import extract
 from metaswin.radiomics.names import expected_features
 from metaswin.radiomics.regions import Region, cut_region

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from metaswin.cohort.used import of_used
 from metaswin.config.imaging import PatchesSettings
 from metaswin.core.files import atomic, read_volume
+from metaswin.core.used import of_used
 
 
 def channel_names(settings: PatchesSettings) -> list[str]:

@@ -11,9 +11,9 @@ import pandas as pd
 
 from metaswin import __version__
 from metaswin.cohort.folds import by_place
-from metaswin.cohort.used import of_used
 from metaswin.config.prediction import BundleSettings
 from metaswin.core.files import read_json, read_table, write_json, write_text
+from metaswin.core.used import of_used
 from metaswin.models.fusion import FittedFeatureSet, load_feature_set
 from metaswin.prediction.bundle import (
     bundled_feature_sets,

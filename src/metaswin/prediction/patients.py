@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from metaswin import __version__
-from metaswin.cohort.used import of_used
 from metaswin.config.models import DeepSettings
 from metaswin.config.prediction import PredictSettings
 from metaswin.core.errors import several
 from metaswin.core.files import atomic, read_json, read_table, write_json, write_table, write_text
 from metaswin.core.formatting import plain
+from metaswin.core.used import of_used
 from metaswin.evaluation.cumulative_incidence import GROUP_NAMES
 from metaswin.evaluation.shapley import modality_name
 from metaswin.models.memory import patients_with_patch

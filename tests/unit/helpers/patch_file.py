@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from metaswin.cohort.used import patient_of
 from metaswin.core.files import write_table
+from metaswin.core.used import patient_of
 from metaswin.imaging.patch_file import collect_patches
 
 

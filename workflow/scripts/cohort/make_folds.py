@@ -1,10 +1,10 @@
 """Assign the patients of one endpoint to stratified folds."""
 
 from metaswin.cohort.folds import make_folds
-from metaswin.cohort.used import used_patients
 from metaswin.config.cohort import FoldsSettings
 from metaswin.core.files import read_json, read_table, write_json, write_table
 from metaswin.core.joblog import job
+from metaswin.core.used import used_patients
 
 with job(snakemake.log[0]):
     endpoint = snakemake.wildcards.endpoint

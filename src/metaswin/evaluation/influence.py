@@ -1,0 +1,131 @@
+"""Influence functions of the metrics of one fold: how far each test row moves a metric of a fixed model.
+
+A metric is a function of the weighted rows. The influence of row i is ``w_i dM / dw_i``. Influences add up to about 0,
+and the sum of their squares estimates the variance of the metric over samples of test rows (infinitesimal jackknife,
+Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans). For the AUC this is DeLong's variance. The
+difference of the influences of two models on the same rows gives the variance of the paired difference.
+
+Inverse-probability-of-censoring weights are treated as known. Estimated weights give a smaller variance (Robins &
+Rotnitzky 1992), so intervals with known weights are conservative.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from metaswin.evaluation.metrics import calibration_intercept, calibration_slope
+
+
+def influence(
+    metric: str, labels: NDArray, scores: NDArray, weights: NDArray, threshold: float | None = None
+) -> NDArray | None:
+    """Compute the influence of each row on a metric.
+
+    Parameters
+    ----------
+    metric : str
+        One of `metaswin.evaluation.metrics.METRICS`, or ``net_benefit``.
+    labels : array of bool, shape (n,)
+    scores, weights : array, shape (n,)
+        Predicted probabilities, and weights with a positive sum.
+    threshold : float or None
+        Where a row is called positive (``acc``, ``sen``, ``spe``), or the threshold probability (``net_benefit``).
+
+    Returns
+    -------
+    array, shape (n,), or None
+        None if the metric has no variance here: one event or one non-event where both count, or no threshold.
+    """
+    if metric in ("acc", "sen", "spe", "net_benefit"):
+        if threshold is None or not np.isfinite(threshold):
+            return None
+        called = scores >= threshold
+        if metric == "net_benefit":
+            return _mean(np.where(called, np.where(labels, 1.0, -threshold / (1 - threshold)), 0.0), weights)
+        chosen = {"acc": np.ones(len(labels), dtype=bool), "sen": labels, "spe": ~labels}[metric]
+        return _mean((called == labels).astype(float), weights, chosen)
+    if metric == "brier":
+        return _mean((scores - labels) ** 2, weights)
+    if min(labels.sum(), (~labels).sum()) < 2:
+        return None
+    return {
+        "auc": _auc,
+        "pr_auc": _average_precision,
+        "calibration_intercept": _calibration_intercept,
+        "calibration_slope": _calibration_slope,
+    }[metric](labels, scores, weights)
+
+
+def _mean(values: NDArray, weights: NDArray, chosen: NDArray | None = None) -> NDArray | None:
+    """Influence on the weighted mean of the `chosen` rows."""
+    weights = weights if chosen is None else np.where(chosen, weights, 0.0)
+    rows = np.count_nonzero(weights)
+    if rows < 2:
+        return None
+    mean = np.sum(weights * values) / weights.sum()
+    return weights * (values - mean) / weights.sum() * np.sqrt(rows / (rows - 1))
+
+
+def _below(scores: NDArray, of: NDArray, weights: NDArray) -> NDArray:
+    """Weighted proportion of the rows `of` with a lower score than each row; equal scores count one half."""
+    order = np.argsort(of, kind="stable")
+    total = np.concatenate([[0.0], np.cumsum(weights[order])])
+    left, right = (np.searchsorted(of[order], scores, side=side) for side in ("left", "right"))
+    return (total[left] + total[right]) / (2 * total[-1])
+
+
+def _auc(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
+    found = np.empty(len(labels))
+    above = _below(scores[labels], scores[~labels], weights[~labels])
+    below = 1 - _below(scores[~labels], scores[labels], weights[labels])
+    for chosen, placements in ((labels, above), (~labels, below)):
+        w, rows = weights[chosen], np.count_nonzero(chosen)
+        mean = np.sum(w * placements) / w.sum()
+        found[chosen] = w * (placements - mean) / w.sum() * np.sqrt(rows / (rows - 1))
+    return found
+
+
+def _average_precision(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
+    """Of the sum over events of the precision at their scores (ties share the lowest rank), divided by all events."""
+    order = np.argsort(-scores, kind="stable")
+    s, w, event = scores[order], weights[order], labels[order]
+    last = np.searchsorted(-s, -s, side="right") - 1  # of the rows with the same score
+    first = np.searchsorted(-s, -s, side="left")
+    true, called = np.cumsum(w * event)[last], np.cumsum(w)[last]
+    precision = true / called
+    events = np.sum(w * event)
+    average = np.sum(w * event * precision) / events
+    # A row counts in the precision at every score that is not higher than its own.
+    onwards = [np.cumsum((w * event * part)[::-1])[::-1][first] for part in (1 / called, true / called**2)]
+    moved = (event * (precision - average) + event * onwards[0] - onwards[1]) / events
+    found = np.empty(len(s))
+    found[order] = w * moved * np.sqrt(len(s) / (len(s) - 1))
+    return found
+
+
+def _calibration_intercept(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray | None:
+    found = calibration_intercept(labels, scores, weights)
+    if found.value is None:
+        return None
+    p = expit(logit(scores) + found.value)
+    return weights * (labels - p) / np.sum(weights * p * (1 - p))
+
+
+def _calibration_slope(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray | None:
+    slope = calibration_slope(labels, scores, weights)
+    if slope.value is None:
+        return None
+    logits = logit(scores)
+    intercept = calibration_intercept(labels, expit(slope.value * logits), weights)
+    if intercept.value is None:
+        return None
+    p = expit(intercept.value + slope.value * logits)
+    design = np.stack([np.ones(len(logits)), logits], axis=1)
+    information = (design * (weights * p * (1 - p))[:, None]).T @ design
+    scored = design * (weights * (labels - p))[:, None]
+    return np.linalg.solve(information, scored.T)[1]
+
+
+def variance(influences: NDArray | None) -> float:
+    """Variance over samples of test rows; NaN where there is none."""
+    return float(np.sum(influences**2)) if influences is not None else np.nan
