@@ -67,7 +67,7 @@ def test_problem_when_planted_then_tables_and_report_name_it(finished, patient):
     assert code in html
 
 
-def test_roi_names_when_unmatched_then_they_stay_private_and_the_local_command_prints_them(finished):
+def test_roi_names_when_unmatched_then_they_stay_private_and_the_command_prints_them(finished):
     from metaswin.cohort.used import listing
 
     public = [p for p in (finished.folder / "results").rglob("*") if p.suffix in {".json", ".html", ".csv"}]

@@ -43,7 +43,7 @@ def test_evaluation_when_finished_then_its_tables_answer_for_both_endpoints(fini
     assert set(comparisons["metric"]) >= {"brier_ipcw", "net_benefit_ipcw"}
 
 
-def test_survival_when_an_endpoint_has_a_horizon_then_its_tables_are_there_and_no_others(finished):
+def test_survival_when_an_endpoint_has_a_horizon_then_only_its_tables_exist(finished):
     summary = finished.table("evaluation/survival.parquet")
     assert set(summary["endpoint"]) == {"year"}
     assert set(summary["feature_set"]) == {"clinical:paper", "clinical:staging"}
@@ -53,7 +53,7 @@ def test_survival_when_an_endpoint_has_a_horizon_then_its_tables_are_there_and_n
     assert set(finished.table("models/year/as-is/r1/fold-1/survival/predictions.parquet")["part"]) == {"inner", "test"}
 
 
-def test_survival_when_switched_off_or_deaths_are_excluded_then_nothing_of_it_is_planned(snakemake, tmp_path):
+def test_survival_when_switched_off_or_deaths_are_excluded_then_it_is_not_planned(snakemake, tmp_path):
     write_cohort(tmp_path / "clinical.csv")
     year = {**CONFIG["endpoints"]["year"], "deaths": "exclude"}
     for edit in ({"survival": {"enabled": False}}, {"endpoints": {"year": year}}):

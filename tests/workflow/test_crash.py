@@ -148,7 +148,7 @@ def contents(folder):
     return {name: path.read_bytes() for name, path in named.items() if not TIMED.search(name)}
 
 
-def test_run_when_killed_again_and_again_then_its_end_is_the_undisturbed_one_to_the_byte(pair):
+def test_run_when_killed_again_and_again_then_equal_to_the_undisturbed_one(pair):
     undisturbed, disturbed, _ = pair
     print(f"{disturbed.jobs} jobs ({', '.join(disturbed.rules)}) and {disturbed.snakemakes} Snakemakes killed")
     assert disturbed.jobs >= KILLS
@@ -158,7 +158,7 @@ def test_run_when_killed_again_and_again_then_its_end_is_the_undisturbed_one_to_
     assert [name for name in wanted if found[name] != wanted[name]] == []
 
 
-def test_run_when_it_was_killed_then_snakemake_knows_of_every_job_and_sees_later_edits(pair):
+def test_run_when_it_was_killed_then_snakemake_knows_every_job_and_sees_later_edits(pair):
     _, disturbed, config = pair
     again = finish(disturbed.folder, "--dry-run", *disturbed.arguments)
     assert "Nothing to be done" in again
@@ -197,7 +197,7 @@ def assert_ended_well(folder, wanted):
 
 
 @pytest.mark.parametrize("kind", ["metadata", "incomplete", "locks"])
-def test_run_when_snakemake_was_killed_while_it_wrote_its_records_then_the_end_is_the_same(fused, tmp_path, kind):
+def test_run_when_snakemake_is_killed_writing_its_records_then_the_end_is_the_same(fused, tmp_path, kind):
     folder = shutil.copytree(fused, tmp_path / "run", symlinks=True)
     records = folder / ".snakemake"
     if kind == "locks":
@@ -217,7 +217,7 @@ def test_run_when_snakemake_was_killed_while_it_wrote_its_records_then_the_end_i
 
 
 @pytest.mark.parametrize("rule", ["match_patients", "make_folds"])
-def test_run_when_an_early_rule_made_anew_is_cut_short_then_nothing_of_the_earlier_run_stays(fused, tmp_path, rule):
+def test_run_when_a_redone_early_rule_is_cut_short_then_nothing_of_the_old_run_stays(fused, tmp_path, rule):
     folder, fresh = shutil.copytree(fused, tmp_path / "run", symlinks=True), tmp_path / "fresh"
     fresh.mkdir()
     shutil.copy(folder / "metaswin.yaml", fresh)
@@ -251,9 +251,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_run_when_the_disk_fills_up_or_is_read_only_then_it_says_so_and_goes_on_when_that_is_mended(
-    small_disk, tmp_path
-):
+def test_run_when_disk_is_full_or_read_only_then_reported_and_resumed_after_the_fix(small_disk, tmp_path):
     config = clinical_only(tmp_path)
     (small_disk / "metaswin.yaml").write_text(yaml.safe_dump(config))
     finish(small_disk, "--", "cohort")

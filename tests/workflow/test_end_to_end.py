@@ -26,7 +26,7 @@ def finished(snakemake, without_network, cohort, small):
     return snakemake(cohort, small, "all", within=without_network)
 
 
-def test_run_when_finished_then_the_report_is_one_offline_file_with_every_feature_set(finished):
+def test_run_when_finished_then_report_is_one_offline_file_with_every_feature_set(finished):
     assert finished.code == 0, finished.text[-5000:]
     html = (finished.folder / "results/report/report.html").read_text()
     assert not re.search(r'(src|href)="(https?:)?//', html)
@@ -57,9 +57,7 @@ def test_run_when_there_is_no_network_then_it_finishes(finished, without_network
     assert finished.code == 0, finished.text[-5000:]
 
 
-def test_kernels_when_prepared_then_before_the_features_and_when_their_record_is_lost_then_nothing_else_is_made_anew(
-    finished, snakemake, small
-):
+def test_kernels_when_prepared_then_before_features_and_lost_record_redone_alone(finished, snakemake, small):
     record = finished.folder / "results/prepared/kernels.json"
     tables = [*(finished.folder / "results/radiomics").glob("*.parquet")]
     assert record.stat().st_mtime < min(table.stat().st_mtime for table in tables)
@@ -72,14 +70,14 @@ def test_kernels_when_prepared_then_before_the_features_and_when_their_record_is
         record.write_bytes(content)
 
 
-def test_predictions_when_finished_then_each_patient_is_tested_once_in_each_feature_set(finished):
+def test_predictions_when_finished_then_each_patient_is_tested_once_per_feature_set(finished):
     predictions = finished.table("evaluation/predictions.parquet")
     assert predictions.groupby(["feature_set", "classifier"])["patient"].nunique().eq(8).all()
     assert not predictions.duplicated(["feature_set", "classifier", "patient"]).any()
     assert predictions["probability"].between(0, 1).all()
 
 
-def test_features_when_finished_then_tumour_and_ring_have_rows_and_names_of_pyradiomics(finished):
+def test_features_when_finished_then_tumour_and_ring_have_rows_and_pyradiomics_names(finished):
     features = finished.table("features/radiomics.parquet")
     assert {"tumor", "ring_0_10mm"} <= set(features["region"])
     assert "original_glcm_JointEntropy" in features
@@ -94,7 +92,7 @@ def test_images_when_converted_then_no_header_text_but_scanner_facts_remains(fin
     assert not {"PatientName", "PatientBirthDate", "StudyDate"} & set(facts)
 
 
-def test_explanation_when_finished_then_every_modality_of_each_fold_and_maps_with_qc_images(finished):
+def test_explanation_when_finished_then_every_modality_of_each_fold_and_maps_exist(finished):
     shares = finished.table("explanation/dm/shap_modalities.parquet")
     assert set(shares["modality"]) == set(EVERYTHING.split("+"))
     assert shares.groupby("fold")["share"].sum().round(9).eq(1).all()
@@ -135,7 +133,7 @@ def test_controls_when_images_are_there_then_every_control_has_its_feature_sets(
     assert not table[table["auc"].notna()][["as_is"]].isna().any(axis=None)
 
 
-def test_shuffled_features_when_extracted_then_shape_and_histogram_stay_and_texture_does_not(finished):
+def test_shuffled_features_when_extracted_then_only_shape_and_histogram_stay(finished):
     keys = ["patient", "region"]
     real = finished.table("features/radiomics.parquet").set_index(keys)
     shuffled = finished.table("features/radiomics-shuffled.parquet").set_index(keys)
@@ -174,9 +172,7 @@ def test_rerun_when_nothing_changed_then_nothing_to_do(finished, snakemake, smal
     assert "Nothing to be done" in snakemake(finished.folder, small, "-n", "--", "all").text
 
 
-def test_rerun_when_the_checkpoint_runs_again_without_a_change_then_no_image_feature_or_network_is_made_anew(
-    finished, snakemake, small
-):
+def test_rerun_when_checkpoint_finds_no_change_then_no_feature_or_network_is_redone(finished, snakemake, small):
     (finished.folder / "data/dicom/readme.txt").write_text("not DICOM")
     run = snakemake(finished.folder, small, "all")
     assert run.code == 0, run.text[-3000:]
@@ -208,7 +204,7 @@ def test_rerun_when_a_later_stage_is_edited_then_images_and_radiomics_stay(finis
     ("mode", "k", "networks"),
     [("cross-fitted", 3, 6), ("cross-fitted", 5, 15), ("in-sample", 3, 3), ("in-sample", 5, 5)],
 )
-def test_deep_score_when_its_mode_is_chosen_then_only_the_networks_it_needs_are_trained(
+def test_deep_score_when_its_mode_is_chosen_then_only_needed_networks_are_trained(
     finished, snakemake, small, mode, k, networks
 ):
     """Two outer folds share the network that leaves both out. One epoch more makes every network anew."""
@@ -258,7 +254,7 @@ def test_library_edit_when_touching_one_stage_then_only_what_depends_on_it_would
     assert not set(rules) & {"index_dicom", "build_cohort", "convert_images", "extract_radiomics", "train_deep"}
 
 
-def test_patient_when_added_then_only_its_images_are_converted_and_the_status_says_what_is_fitted_anew(
+def test_patient_when_added_then_only_its_images_are_converted_and_refits_are_listed(
     finished, snakemake, small, capsys
 ):
     from metaswin.simulate.cohort import simulate_cohort

@@ -69,9 +69,7 @@ def test_newcomer_when_excluded_then_no_network_is_trained_again(joined):
     assert "train_deep" not in done(run) or all("it stays" in log.read_text() for log in logs)
 
 
-def test_stop_when_a_stage_of_the_images_has_excluded_someone_then_the_run_ends_and_no_radiomics_are_made_anew(
-    joined, snakemake, small
-):
+def test_stop_when_an_image_stage_excludes_a_patient_then_run_ends_before_radiomics(joined, snakemake, small):
     run = snakemake(joined[0].folder, {**small, "qc": {"on_problem": "stop"}}, "radiomics")
     assert run.code == 1
     assert f"]: {NEWCOMER}: found " in run.text

@@ -59,7 +59,7 @@ def test_prepare_when_a_checkpoint_is_cut_short_then_it_ends_with_the_way_out(sn
 
 
 @pytest.mark.long
-def test_run_when_a_patient_joins_then_only_its_batch_is_looked_at_and_nobody_else_is_made_anew(
+def test_run_when_a_patient_joins_then_only_its_batch_is_checked_and_no_other_redone(
     snakemake, without_network, small, folder
 ):
     config = {**small, "organs": ORGANS}
@@ -109,7 +109,7 @@ def times_of(folder, rule):
 
 
 @pytest.mark.long
-def test_radiomics_when_organs_are_drawn_one_batch_at_a_time_then_they_begin_before_the_last_batch_ends(
+def test_radiomics_when_organs_come_in_batches_then_they_begin_before_the_last_batch(
     snakemake, small, cohort, tmp_path
 ):
     """TotalSegmentator's own code as the only job of a pretended GPU; eight patients in batches of two."""

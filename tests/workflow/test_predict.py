@@ -30,9 +30,7 @@ def predict(bundle, data, output, *arguments):
 
 
 @pytest.mark.long
-def test_predict_when_patients_are_held_out_then_a_member_equals_the_run_and_the_ensemble_knows_them(
-    bundled, cohort, tmp_path
-):
+def test_predict_when_patients_are_held_out_then_a_member_equals_the_run(bundled, cohort, tmp_path):
     out = tmp_path / "out"
     folder = out / "results/predictions"
     assert predict(cohort / "results/bundle.zip", cohort / "data", out) == 0
@@ -59,9 +57,7 @@ def test_predict_when_patients_are_held_out_then_a_member_equals_the_run_and_the
 
 
 @pytest.mark.long
-def test_predict_when_no_table_is_given_then_the_feature_sets_without_clinical_columns_predict(
-    bundled, cohort, tmp_path
-):
+def test_predict_when_no_table_is_given_then_feature_sets_without_clinical_predict(bundled, cohort, tmp_path):
     chosen = next(path for path in sorted((cohort / "data/dicom").iterdir()) if path.is_dir())
     shutil.copytree(chosen, tmp_path / "dicom" / chosen.name)
     bundle, out = cohort / "results/bundle", tmp_path / "out"

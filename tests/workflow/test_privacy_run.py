@@ -43,7 +43,7 @@ def finished(snakemake, small, tmp_path_factory):
     return snakemake(tmp_path_factory.mktemp("run"), config, "all")
 
 
-def test_marker_when_planted_everywhere_then_no_artefact_log_or_report_holds_it_nor_an_id(finished):
+def test_marker_when_planted_everywhere_then_no_artefact_log_or_report_holds_it(finished):
     assert finished.code == 0, finished.text[-5000:]
     assert (finished.folder / "results/report/report.html").exists()
     # The configuration under test names the data's folder, as a user's own file would.
@@ -63,7 +63,7 @@ def test_pseudonyms_when_on_then_they_name_all_patients_and_the_local_user_sees_
     assert f"= {MARKER} nobody  ingest  no-image" in told
 
 
-def test_exclusions_when_pseudonyms_are_on_then_each_problem_is_there_under_its_pseudonym(finished):
+def test_exclusions_when_pseudonyms_are_on_then_each_problem_has_its_pseudonym(finished):
     names = read_map(finished.folder / "private/pseudonyms.csv")
     problems = finished.table("cohort/exclusions.parquet")
     by_id = {(names.get(row.patient, row.patient), row.code) for row in problems.itertuples()}

@@ -27,7 +27,7 @@ def test_qc_when_asked_for_then_no_image_is_read_and_the_page_is_there(study, sn
     assert not (folder / "results/images").exists()
 
 
-def test_run_when_on_problem_is_stop_then_it_ends_after_the_quality_control_with_all_problems(study, snakemake):
+def test_run_when_on_problem_is_stop_then_it_ends_after_qc_with_all_problems(study, snakemake):
     folder, config = study
     run = snakemake(folder, {**config, "qc": {"on_problem": "stop"}}, "images")
     assert run.code == 1
@@ -40,9 +40,7 @@ def test_run_when_on_problem_is_stop_then_it_ends_after_the_quality_control_with
 
 @pytest.mark.parametrize("call", ["metaswin run", "snakemake"])
 @pytest.mark.parametrize("wrong", ["no id matches", "no date can be read"])
-def test_qc_when_nobody_is_left_then_the_page_is_written_and_the_run_ends_with_one_message_that_names_it(
-    snakemake, tmp_path, call, wrong
-):
+def test_qc_when_no_patient_remains_then_run_ends_with_one_message_naming_the_page(snakemake, tmp_path, call, wrong):
     rows = "A,5,1,2020-01-01\n" if wrong == "no id matches" else "P1,5,1,1.1.2020\nP2,6,0,2.1.2020\n"
     (tmp_path / "clinical.csv").write_text(f"patient_id,age,dm,start\n{rows}")
     (tmp_path / "features.csv").write_text("patient_id,original_shape_VoxelVolume\nP1,5\nP2,6\n")

@@ -16,9 +16,7 @@ def looks(run):
 
 
 @pytest.mark.long
-def test_waiting_jobs_when_others_end_then_looked_at_once_a_job_but_by_a_limit_that_the_user_has_set(
-    snakemake, tmp_path
-):
+def test_waiting_jobs_when_others_end_then_checked_once_per_job_unless_rate_is_set(snakemake, tmp_path):
     write_cohort(tmp_path / "clinical.csv")
     config = copy.deepcopy(CONFIG)
     config["folds"] = {"k": 3, "repeats": 2}

@@ -67,7 +67,7 @@ def tables(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_run_on_slurm_when_jobs_are_cancelled_or_killed_then_it_goes_on_to_the_same_tables(
+def test_run_on_slurm_when_jobs_are_cancelled_or_killed_then_it_ends_in_same_tables(
     snakemake, cohort, config, locally, node, tmp_path
 ):
     folder = prepared(cohort, tmp_path)

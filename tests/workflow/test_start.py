@@ -34,7 +34,7 @@ def test_all_when_nothing_is_configured_then_one_message_within_ten_seconds(snak
     assert "Traceback" not in run.text
 
 
-def test_plain_snakemake_when_called_in_the_repository_then_the_default_profile_is_loaded(snakemake, tmp_path):
+def test_plain_snakemake_when_called_in_repository_then_default_profile_is_loaded(snakemake, tmp_path):
     assert "profiles/default" in snakemake(tmp_path, None, "all").text
 
 

@@ -64,7 +64,7 @@ def test_label_when_deaths_are_nonevents_then_each_case_follows_the_rule():
     assert events["lost"] == 0
 
 
-def test_label_when_deaths_are_excluded_then_only_early_deaths_leave_and_counts_show_both_rules():
+def test_label_when_deaths_are_excluded_then_only_early_deaths_leave_and_are_counted():
     both = outcome(table(CASES), "dm", EndpointSettings(**HORIZON, deaths="exclude"), CLINICAL)
     assert "died_before" not in labels(both)
     assert labels(both)["died_after"] == 0
@@ -158,7 +158,7 @@ def test_plain_column_when_values_are_odd_then_they_are_reported():
     assert {p.patient: p.code for p in result.problems} == {"C": "invalid-outcome", "D": "no-outcome"}
 
 
-def test_plain_column_when_positive_values_are_named_then_every_other_value_is_a_nonevent():
+def test_plain_column_when_positive_values_are_named_then_all_others_are_nonevents():
     rows = pd.DataFrame({"y": ["Lung", "none"]}, index=["A", "B"]).astype(object)
     assert labels(outcome(rows, "y", EndpointSettings(column="y", positive=["lung"]), CLINICAL)) == {"A": 1, "B": 0}
 

@@ -61,7 +61,7 @@ def test_table_when_ids_have_leading_zeros_then_they_are_kept(tmp_path):
     assert list(read_clinical(path, ClinicalSettings()).table.index) == ["001", "1"]
 
 
-def test_duplicates_when_rows_differ_then_the_patient_leaves_and_when_equal_then_stays(tmp_path):
+def test_duplicates_when_rows_differ_then_the_patient_is_excluded_else_kept(tmp_path):
     path = write(tmp_path, "patient_id,age\nA,1\nA,2\nB,3\nB,3\n")
     clinical = read_clinical(path, ClinicalSettings())
     assert list(clinical.table.index) == ["B"]

@@ -12,7 +12,7 @@ def problem(patient, code, excludes, private=""):
     return Problem(patient, "ingest", code, "this", "that", "do something", excludes, private)
 
 
-def test_listing_when_a_table_is_there_then_exclusions_come_first_with_their_private_part(tmp_path):
+def test_listing_when_a_table_exists_then_exclusions_come_first_with_private_part(tmp_path):
     problems = [problem("A", "odd", False), problem("B", "no-matching-roi", True, "names found: Smith")]
     write_table(tmp_path / "results/cohort/exclusions.parquet", public_table(problems))
     save_details(problems, tmp_path / "private/details")

@@ -141,7 +141,7 @@ def test_category_when_unknown_then_its_value_is_private(cohorts):
     assert "Femal<" not in (folder / "qc.html").read_text()
 
 
-def test_page_when_made_then_it_is_offline_and_holds_every_problem_and_no_path_or_uid(cohorts):
+def test_page_when_made_then_it_is_offline_with_every_problem_and_no_path_or_uid(cohorts):
     cohort = cohorts["rtstruct"]
     html = (cohort.folder / "qc.html").read_text()
     assert not re.search(r'(src|href)="(https?:)?//', html)
@@ -230,7 +230,7 @@ def test_documentation_when_codes_are_given_then_the_table_has_each_and_no_other
     assert len(given) > 70
 
 
-def test_documentation_when_it_names_tests_and_faults_then_they_exist_and_every_fault_is_named(documented, repository):
+def test_documentation_when_read_then_named_tests_exist_and_every_fault_is_named(documented, repository):
     texts = "".join(path.read_text() for path in (repository / "tests").rglob("test_*.py"))
     functions = set(re.findall(r"^def (test_\w+)", texts, flags=re.MULTILINE))
     faults = {fault.name for _, fault in ALL}

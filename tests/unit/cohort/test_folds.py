@@ -59,7 +59,7 @@ def spread(table, k):
     unknown=st.integers(0, 9),
     seed=st.integers(0, 99),
 )
-def test_folds_when_made_then_each_patient_is_tested_once_a_repeat_and_events_differ_by_one(
+def test_folds_when_made_then_patients_are_tested_once_a_repeat_and_events_balanced(
     n, prevalence, k, repeats, sites, unknown, seed
 ):
     outcome = cohort(n, max(int(n * prevalence), k), unknown)
@@ -111,7 +111,7 @@ def test_strata_when_a_subtype_is_rare_then_it_is_merged_with_a_note():
 
 
 @pytest.mark.parametrize(("n", "events", "what"), [(30, 3, "3 events"), (30, 0, "0 events"), (30, 30, "0 non-events")])
-def test_folds_when_a_class_is_too_small_then_the_message_names_endpoint_count_and_setting(n, events, what):
+def test_folds_when_a_class_is_too_small_then_error_names_endpoint_count_and_setting(n, events, what):
     outcome = cohort(n, events)
     with pytest.raises(UserError, match=rf"endpoint dm: found {what} .* folds\.k = 5"):
         make_folds(outcome, no_strata(outcome), FoldsSettings(k=5), 1, "dm")
@@ -207,7 +207,7 @@ def test_folds_when_another_repeat_is_read_then_its_own_folds():
     assert Folds.of(hand_made(), 0).fold.tolist() == [4, 0, 1, 2, 3] * 2
 
 
-def test_folds_when_models_of_time_learn_then_from_rows_with_time_and_event_whatever_the_label():
+def test_folds_when_survival_models_learn_then_rows_have_time_and_event_not_a_label():
     folds = Folds.of(hand_made(), 1).with_followup()
     assert folds.chosen(~folds.known) == ["P4"]
     assert folds.chosen(folds.fitted("without-0-1")) == ["P2", "P3", "P7", "P8", "P9"]
@@ -263,7 +263,7 @@ def test_both_outcomes_when_one_is_missing_then_says_where_and_what_to_do(label,
         check_both_outcomes(np.array(label), "endpoint dm, fit without-2")
 
 
-def test_by_place_when_files_are_given_in_any_order_then_each_is_found_by_what_its_facts_say(tmp_path):
+def test_by_place_when_files_are_in_any_order_then_each_is_found_by_its_facts(tmp_path):
     places = [Place("dm", 0, 1), Place("dm", 0, 0), Place("death", 2, 1)]
     paths = [str(tmp_path / f"{i}.json") for i in range(3)]
     for path, place in zip(paths, places, strict=True):

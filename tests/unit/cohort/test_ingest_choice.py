@@ -40,7 +40,7 @@ def test_choose_when_rows_come_in_another_order_then_the_same():
     assert chosen(forward) == chosen(backward) == ("s-c", "s-rs")
 
 
-def test_choose_when_referenced_series_is_absent_then_frame_of_reference_with_a_warning():
+def test_choose_when_referenced_series_is_absent_then_frame_of_reference_and_warning():
     choice = pick(ct("ct"), contours(referenced_series=[], referenced_absent=1, sops_found=0))
     assert chosen(choice) == ("s-ct", "s-rs")
     assert codes(choice) == ["referenced-series-absent", "contour-images-unmatched"]
@@ -54,7 +54,7 @@ def test_choose_when_contours_belong_to_no_ct_here_then_excluded():
     assert choice.problems[0].excludes
 
 
-def test_choose_when_contours_refer_to_nothing_then_the_ct_of_their_study_with_a_warning():
+def test_choose_when_contours_refer_to_nothing_then_ct_of_their_study_and_a_warning():
     rows = ct("ct", frame_uid=""), contours(referenced_series=[], referenced_frames=[], sops_referenced=0)
     choice = pick(*rows, ct("far", study_uid="elsewhere", frame_uid="", frames=500))
     assert chosen(choice) == ("s-ct", "s-rs")
@@ -66,7 +66,7 @@ def test_choose_when_frame_uids_are_empty_then_they_do_not_match_each_other():
     assert codes(choice) == ["contours-without-ct"]
 
 
-def test_choose_when_contours_were_drawn_on_the_pet_then_the_ct_of_its_frame_with_a_warning():
+def test_choose_when_contours_are_of_the_pet_then_the_ct_of_its_frame_and_a_warning():
     pet = ct("pet", modality="PT", sop_class="1.2.840.10008.5.1.4.1.1.128")
     choice = pick(pet, ct("ct"), contours(referenced_series=["pet"]))
     assert chosen(choice) == ("s-ct", "s-rs")
@@ -103,14 +103,14 @@ def test_choose_when_the_ct_has_no_date_then_it_stays():
     assert chosen(pick(ct("ct", date=""), contours(), start="20200201"))[0] == "s-ct"
 
 
-def test_choose_when_several_cts_are_before_treatment_then_the_nearest_and_without_its_date_the_earliest():
+def test_choose_when_several_cts_then_nearest_before_treatment_else_the_earliest():
     rows = [ct(f"c{day}", date=f"202001{day}") for day in (10, 20, 30)]
     drawn = contours(referenced_series=[])
     assert chosen(pick(*rows, drawn, start="20200125"))[0] == "s-c20"
     assert chosen(pick(*rows, drawn))[0] == "s-c10"
 
 
-def test_choose_when_kernels_are_preferred_then_their_order_counts_before_date_and_slices():
+def test_choose_when_kernels_are_preferred_then_they_count_before_date_and_slices():
     rows = [ct("sharp", kernel_name="B70f", frames=300), ct("soft", kernel_name="b30F"), ct("other", kernel_name="X")]
     series = SeriesChoiceSettings(prefer_kernel=["B3\\d.*", "B.*"])
     choice = pick(*rows, contours(referenced_series=[]), series=series)
@@ -133,7 +133,7 @@ def test_choose_when_two_sets_fit_then_the_newest_with_a_warning():
     assert reasons(choice)["s-old"] == "another contour set fits better or is newer"
 
 
-def test_choose_when_the_newest_set_belongs_elsewhere_then_the_one_that_refers_to_the_ct():
+def test_choose_when_the_newest_set_belongs_elsewhere_then_the_one_of_the_ct():
     far = contours("far", referenced_series=[], referenced_frames=["x"], referenced_absent=1, contour_time="20201231")
     choice = pick(ct(), far, contours("near"))
     assert chosen(choice) == ("s-ct", "s-near")

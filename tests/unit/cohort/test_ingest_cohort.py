@@ -105,7 +105,7 @@ def test_build_when_two_patients_are_well_then_both_have_a_source(study):
     assert (metadata[b"clinical"], metadata[b"found"]) == (b"2", b"2")
 
 
-def test_build_when_another_patient_comes_then_the_sources_of_the_others_keep_their_bytes(study):
+def test_build_when_a_patient_is_added_then_sources_of_the_others_keep_their_bytes(study):
     study.clinical("P1", "P2", "P3")
     study.patient("P1", 1)
     study.patient("P2", 2)
@@ -151,7 +151,7 @@ def test_build_when_ids_differ_by_writing_then_both_sides_name_the_other(study):
     assert study.sources() == ["P2"]
 
 
-def test_build_when_the_config_leaves_a_patient_out_then_its_images_are_not_asked_for(study):
+def test_build_when_the_config_excludes_a_patient_then_its_images_are_not_required(study):
     study.clinical("P1", "P2", "P3", m_stage=["M0", "M1", "M0"])
     study.patient("P1", 1)
     study.patient("P3", 3, {"Parotid": 1})
@@ -187,7 +187,7 @@ def test_build_when_treatment_dates_are_given_then_a_later_ct_is_excluded(study)
     assert "2020" not in study.table("problems").to_csv() + study.table("choice").to_csv()
 
 
-def test_build_when_a_table_cannot_be_used_then_a_problem_says_why_without_its_path_and_nobody_is_planned(study):
+def test_build_when_a_table_is_unusable_then_reported_without_path_and_none_planned(study):
     study.clinical("P1", "P2", rt_start=["10.01.2020", "x"])
     study.patient("P1", 1)
     study.build(series={"treatment_start": "rt_start"}, endpoints={"dm": {"column": "dm"}})
@@ -203,7 +203,7 @@ def test_build_when_a_table_cannot_be_used_then_a_problem_says_why_without_its_p
     assert study.table("outcomes").columns.tolist()[-1] == "endpoint"
 
 
-def test_build_when_patients_have_no_outcome_then_those_with_one_for_any_endpoint_are_planned(study):
+def test_build_when_outcomes_are_missing_then_patients_with_any_outcome_are_planned(study):
     study.clinical("P1", "P2", "P3", "P4", a=["1", "", "", "0"], b=["", "0", "", "1"])
     for number in (1, 2, 3):
         study.patient(f"P{number}", number)
@@ -256,7 +256,7 @@ def test_build_when_source_is_a_sheet_then_paths_go_through_and_bad_rows_are_tol
     assert study.table("choice").empty
 
 
-def test_build_when_masks_of_dicom_images_come_from_a_sheet_then_both_are_in_the_source(study):
+def test_build_when_dicom_images_have_masks_in_a_sheet_then_the_source_holds_both(study):
     write_ct(study.dicom, 3)
     write_ct(study.dicom / "two", 3, patient="P2", series="1.2", frame="9.2")
     mask = nifti(study.folder / "m.nii.gz")

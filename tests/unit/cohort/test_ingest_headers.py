@@ -91,7 +91,7 @@ def test_read_header_when_file_is_gone_then_it_is_told(tmp_path):
 
 @pytest.mark.parametrize("lost", [1, 40])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-def test_read_header_when_pixels_are_cut_short_then_it_is_truncated_and_keeps_its_series(tmp_path, lost, syntax):
+def test_read_header_when_pixels_are_cut_short_then_truncated_and_its_series_is_kept(tmp_path, lost, syntax):
     path = write(ct_slice(1), tmp_path / "a", syntax=syntax)
     path.write_bytes(path.read_bytes()[:-lost])
     header = read(path)
@@ -198,7 +198,7 @@ def test_contours_when_object_is_an_rtstruct_then_rois_and_references_are_read(t
     assert facts["time"] == "20200112101500"
 
 
-def test_contours_when_object_is_a_segmentation_then_segments_frames_and_references_are_read(tmp_path):
+def test_contours_when_object_is_a_seg_then_segments_frames_and_references_are_read(tmp_path):
     dataset = segmentation(["GTVp", "GTVn", "empty"], [1, 1, 2], "1.1", ("1.1.1", "1.1.2"))
     header = read(write(dataset, tmp_path / "a"))
     facts = json.loads(header.contours)

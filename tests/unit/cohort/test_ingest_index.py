@@ -140,7 +140,7 @@ def test_index_when_a_series_holds_a_localizer_then_it_is_a_part_of_its_own(root
     ]
 
 
-def test_index_when_two_acquisitions_share_series_and_positions_then_they_are_told_apart(root):
+def test_index_when_two_acquisitions_share_series_and_positions_then_kept_apart(root):
     for acquisition in (1, 2):
         for number in (1, 2, 3):
             sop = f"1.1.{acquisition}.{number}"

@@ -30,7 +30,7 @@ def test_pseudonym_when_there_is_no_key_then_ids_stay_and_nothing_is_written(tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pseudonyms_when_switched_on_then_key_and_map_are_made_once_and_only_the_user_reads_the_key(tmp_path):
+def test_pseudonyms_when_on_then_key_and_map_are_made_once_and_the_key_is_private(tmp_path):
     places = pseudonym_places(DataSettings(pseudonyms=True), str(tmp_path / "private"))
     first, second = read_pseudonyms(places), read_pseudonyms(places)
     assert first.of("A") == second.of("A") != first.of("B")
@@ -45,7 +45,7 @@ def test_pseudonyms_when_switched_on_then_key_and_map_are_made_once_and_only_the
     assert {path.name for path in (tmp_path / "private").iterdir()} == {"pseudonyms.csv", "pseudonyms.key"}
 
 
-def test_key_when_it_is_the_users_then_other_studies_have_the_same_names_and_a_bad_one_is_told(tmp_path):
+def test_key_when_given_by_the_user_then_it_is_used_and_a_bad_one_is_reported(tmp_path):
     key = tmp_path / "hospital.key"
     settings = DataSettings(pseudonyms=True, pseudonym_key=str(key))
     with pytest.raises(UserError, match=r"data\.pseudonym_key: cannot read .*hospital\.key"):
@@ -60,7 +60,7 @@ def test_key_when_it_is_the_users_then_other_studies_have_the_same_names_and_a_b
         load({**raw, "endpoints": {"dm": {"column": "dm"}}, "fusion": {"modalities": ["clinical"]}}, check_files)
 
 
-def test_ways_in_when_pseudonyms_are_on_then_all_map_an_id_alike_and_any_id_is_usable(tmp_path):
+def test_inputs_when_pseudonyms_are_on_then_all_map_an_id_alike_and_any_id_is_usable(tmp_path):
     names = Pseudonyms(KEY, tmp_path / "map.csv")
     wanted = names.of("Smith, J. 7")
     (tmp_path / "c.csv").write_text('patient_id,age\n"Smith, J. 7",60\n"Smith, J. 7",61\n B ,62\n')
@@ -78,7 +78,7 @@ def test_ways_in_when_pseudonyms_are_on_then_all_map_an_id_alike_and_any_id_is_u
     assert read_wide(str(tmp_path / "f.csv"), [wanted], names.of)[0].index.tolist() == [wanted]
 
 
-def test_hints_when_ids_differ_by_writing_then_pseudonyms_are_compared_by_the_ids_behind_them():
+def test_hints_when_ids_differ_by_writing_then_pseudonyms_are_compared_by_their_ids():
     names = Pseudonyms(KEY)
     a, b, c = (names.of(identifier) for identifier in ("HN-007", "hn7", "HN-8"))
     assert same_but_writing(a, [b, c], names.names) == [b]
@@ -86,7 +86,7 @@ def test_hints_when_ids_differ_by_writing_then_pseudonyms_are_compared_by_the_id
     assert alike([a, b, c], names.names) == {a: [b], b: [a]}
 
 
-def test_masks_of_the_user_when_pseudonyms_are_on_then_the_pattern_takes_the_patients_own_id(tmp_path, monkeypatch):
+def test_user_masks_when_pseudonyms_are_on_then_the_pattern_takes_the_original_id(tmp_path, monkeypatch):
     from metaswin.imaging import organ_masks
 
     asked = []

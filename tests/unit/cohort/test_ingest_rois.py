@@ -40,7 +40,7 @@ def test_by_role_when_a_name_matches_both_then_it_is_primary_once():
     assert by_role(rois, settings) == {"primary": rois, "nodes": []}
 
 
-def test_explain_no_match_when_a_name_is_near_then_names_patterns_and_the_nearest_are_told():
+def test_explain_no_match_when_a_name_is_near_then_names_patterns_and_nearest_shown():
     text = explain_no_match(["G.T.V. p", "Parotid_L"], RoiSettings(primary=["gtv[-_ ]?p"], nodes=["node.*"]))
     assert "names found: 'G.T.V. p', 'Parotid_L'" in text
     assert "patterns tried for primary: 'gtv[-_ ]?p'" in text
@@ -56,7 +56,7 @@ def test_explain_no_match_when_a_name_is_near_then_names_patterns_and_the_neares
         (["Lymph left", "Brain"], "nodes", "Lymph left"),
     ],
 )
-def test_explain_no_match_when_a_name_is_like_no_pattern_then_the_words_of_the_role_find_it(names, role, near):
+def test_explain_no_match_when_no_pattern_is_near_then_words_of_the_role_find_it(names, role, near):
     settings = RoiSettings(primary=["gtv[-_ ]?p.*"], nodes=["gtv[-_ ]?n.*"])
     assert f"nearest for {role}: {near!r}" in explain_no_match(names, settings)
 
@@ -70,6 +70,6 @@ def test_explain_no_match_when_there_is_no_roi_then_it_says_so():
     assert explain_no_match([], DEFAULT).startswith("names found: none")
 
 
-def test_settings_when_a_pattern_is_no_regular_expression_then_the_error_says_how_to_write_it():
+def test_settings_when_a_pattern_is_no_regular_expression_then_the_error_explains_it():
     with pytest.raises(ValidationError, match="no regular expression"):
         RoiSettings(primary=["gtv("])

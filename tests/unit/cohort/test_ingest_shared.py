@@ -54,7 +54,7 @@ def ingest(dicom: Path, clinical: Path, out: Path, pattern: str) -> CohortPaths:
     return paths
 
 
-def test_ingest_when_sarcoma_then_ct_and_contour_are_found_and_unmatched_images_are_told(shared_data, tmp_path):
+def test_ingest_when_sarcoma_then_ct_and_contour_are_found_and_unmatched_reported(shared_data, tmp_path):
     unpack(shared_data / "sts" / "ct-rtstruct.tar.xz", tmp_path / "in", limit=150)
     whole = sorted(path.parent.name for path in (tmp_path / "in").rglob("RTSTRUCT"))
     slices = {patient: len(list((tmp_path / "in").rglob(f"{patient}/CT/*.dcm"))) for patient in whole}

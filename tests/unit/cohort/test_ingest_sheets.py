@@ -27,7 +27,7 @@ def test_read_sheet_when_paths_are_relative_then_they_start_at_its_folder(tmp_pa
     assert sheet.problems == []
 
 
-def test_read_sheet_when_ids_are_repeated_empty_or_unusable_then_they_are_left_out_and_told(tmp_path):
+def test_read_sheet_when_ids_are_repeated_empty_or_unusable_then_rows_are_excluded(tmp_path):
     text = "patient_id,image,primary,nodes\nP1,a,b,\nP1,c,d,\n,a,b,\nDoe^J,a,b,\nP2,a,b,\n"
     sheet = read_sheet(write(tmp_path / "s.csv", text))
     assert list(sheet.rows) == ["P2"]
@@ -54,7 +54,7 @@ def test_check_files_when_all_is_well_then_nothing(tmp_path):
     assert check_files("P1", paths, automatic=False) == []
 
 
-def test_check_files_when_files_are_absent_damaged_or_on_another_grid_then_each_is_told(tmp_path):
+def test_check_files_when_absent_damaged_or_on_another_grid_then_each_is_reported(tmp_path):
     (tmp_path / "damaged.nii.gz").write_bytes(b"no volume")
     paths = {"image": volume(tmp_path / "a.nii.gz"), "primary": str(tmp_path / "gone.nii"), "nodes": None}
     absent = check_files("P1", paths, automatic=False)

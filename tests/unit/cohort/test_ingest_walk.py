@@ -80,7 +80,7 @@ def test_walk_when_a_folder_may_not_be_read_then_it_is_told(folder_of_plain_user
 
 
 @pytest.mark.parametrize("added", ["new", "p1/new", "p1/ct/new"])
-def test_folder_state_when_something_is_added_down_to_the_second_level_then_it_changes(tmp_path, added):
+def test_folder_state_when_something_is_added_up_to_two_levels_down_then_it_changes(tmp_path, added):
     make(tmp_path, "p1/ct/1", "p2/ct/1")
     stamp(tmp_path)
     before = folder_state(tmp_path)
@@ -88,7 +88,7 @@ def test_folder_state_when_something_is_added_down_to_the_second_level_then_it_c
     assert folder_state(tmp_path) != before
 
 
-def test_folder_state_when_nothing_changes_then_it_stays_and_moving_the_tree_keeps_it(tmp_path):
+def test_folder_state_when_nothing_changes_or_the_tree_is_moved_then_it_stays(tmp_path):
     make(tmp_path / "here", "p1/ct/1", "p2/ct/1")
     stamp(tmp_path)
     before = folder_state(tmp_path / "here")

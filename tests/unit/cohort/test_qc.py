@@ -64,7 +64,7 @@ def test_gate_when_there_is_no_problem_then_it_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize("code", ["no-patient", "unusable-table"])
-def test_gate_when_nothing_can_be_done_then_the_run_ends_with_one_line_that_names_the_page(tmp_path, code):
+def test_gate_when_no_patient_is_usable_then_run_ends_with_one_line_naming_the_page(tmp_path, code):
     with pytest.raises(UserError) as caught:
         gate(tmp_path, "exclude", problem("P", "no-image"), problem("", code, excludes=False))
     assert str(caught.value).count("\n") == 0

@@ -17,7 +17,7 @@ from metaswin.core.errors import UserError
 from metaswin.core.files import atomic, read_json, read_table, read_volume, write_json, write_table, write_volume
 
 
-def test_atomic_when_the_writer_fails_then_the_old_file_stays_and_nothing_is_left_beside(tmp_path):
+def test_atomic_when_the_writer_fails_then_the_old_file_stays_and_no_other_remains(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
 
@@ -114,7 +114,7 @@ def test_writer_when_the_disk_is_full_then_one_clear_error_and_the_old_file_stay
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_writer_when_the_disk_is_read_only_then_one_clear_error_and_the_old_file_stays(small_disk, name):
+def test_writer_when_the_disk_is_read_only_then_one_clear_error_and_old_file_stays(small_disk, name):
     folder, forbid_writing = small_disk
     (folder / name).write_text("old")
     forbid_writing()

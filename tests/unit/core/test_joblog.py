@@ -19,7 +19,7 @@ def _restored_logging():
         yield
 
 
-def test_job_when_the_user_is_wrong_then_the_message_is_in_log_and_terminal_and_the_status_is_1(tmp_path, capsys):
+def test_job_when_the_user_is_wrong_then_message_in_log_and_terminal_and_status_is_1(tmp_path, capsys):
     with pytest.raises(SystemExit) as end, job(tmp_path / "logs/a.log"):
         raise UserError("folds.k is too large; take 3")
     assert end.value.code == 1
@@ -44,7 +44,7 @@ def test_job_when_the_disk_is_full_outside_a_writer_then_the_log_says_so(tmp_pat
     assert "Smith" not in text
 
 
-def test_job_when_libraries_quote_headers_then_their_words_stay_out_and_our_own_go_in(tmp_path):
+def test_job_when_libraries_quote_headers_then_only_other_messages_are_logged(tmp_path):
     with job(tmp_path / "a.log") as logger:
         warnings.simplefilter("default")
         logging.getLogger("pydicom").warning(SECRET)

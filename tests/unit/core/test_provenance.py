@@ -44,7 +44,7 @@ def test_hash_when_a_module_imported_inside_a_function_changes_then_it_changes(l
     assert rehash(script) != before
 
 
-def test_hash_when_an_unrelated_module_a_comment_a_docstring_or_a_blank_line_changes_then_it_stays(library):
+def test_hash_when_other_modules_comments_docstrings_or_blanks_change_then_it_stays(library):
     root, script = library
     (root / "files.py").write_text('"""Files."""\ndef write():\n    """Write."""\n    return 1\n')
     before = rehash(script)
@@ -63,7 +63,7 @@ def test_hash_when_a_function_changes_in_any_way_then_it_changes(library, edit):
     assert rehash(script) != before
 
 
-def test_hash_when_a_default_an_argument_or_a_module_it_imports_by_name_changes_then_it_changes(library):
+def test_hash_when_a_default_argument_or_imported_module_changes_then_it_changes(library):
     root, script = library
     found = [rehash(script)]
     for text in (
@@ -89,7 +89,7 @@ def test_hash_when_taken_in_other_processes_then_the_same(repository):
     assert len(found) == 1
 
 
-def test_dependencies_when_compared_with_the_imports_of_the_syntax_tree_then_none_is_missing(repository):
+def test_dependencies_when_compared_with_imports_of_syntax_tree_then_none_is_missing(repository):
     for script in (repository / "workflow/scripts").rglob("*.py"):
         for module in (script, *provenance.dependencies(script)):
             named = set()
@@ -104,7 +104,7 @@ def test_dependencies_when_compared_with_the_imports_of_the_syntax_tree_then_non
             assert files <= provenance._facts(module)[1], module
 
 
-def test_dependencies_when_asked_for_a_real_script_then_stages_it_does_not_use_are_absent(repository):
+def test_dependencies_when_of_a_real_script_then_stages_it_does_not_use_are_absent(repository):
     found = {p.relative_to(provenance.ROOT).as_posix() for p in provenance.dependencies(
         repository / "workflow/scripts/cohort/make_folds.py")}  # fmt: skip
     assert "cohort/folds.py" in found

@@ -9,7 +9,7 @@ from metaswin.core.status import Status, exclude, passed_on, patient_job, read_s
 PROBLEM = Problem("A", "images", "empty-mask", "0 voxels", "1 or more", "draw it", private="/secret/path ROI Smith")
 
 
-def test_exclusion_when_passed_on_then_outputs_are_empty_and_the_first_stage_is_named(tmp_path):
+def test_exclusion_when_passed_on_then_outputs_are_empty_and_first_stage_is_named(tmp_path):
     first, second = tmp_path / "images.json", tmp_path / "organs.json"
     exclude(first, Status("A", "images", PROBLEM), [tmp_path / "ct.nii.gz"], tmp_path / "private")
     assert (tmp_path / "ct.nii.gz").stat().st_size == 0
@@ -26,7 +26,7 @@ def test_ok_when_upstream_is_ok_then_nothing_is_passed_on(tmp_path):
     assert not (tmp_path / "b.json").exists()
 
 
-def test_status_when_problem_has_a_private_part_then_only_the_private_folder_holds_it(tmp_path):
+def test_status_when_problem_has_a_private_part_then_only_private_folder_holds_it(tmp_path):
     exclude(tmp_path / "s.json", Status("A", "images", PROBLEM), [], tmp_path / "private")
     assert "Smith" not in (tmp_path / "s.json").read_text()
     assert read_json(tmp_path / "private/images/A.json") == [{"code": "empty-mask", "private": PROBLEM.private}]
@@ -42,7 +42,7 @@ def test_public_table_when_made_then_private_text_is_absent_and_problems_come_ba
     assert public_table([back])["detail"].tolist() == ["images/A.json"]
 
 
-def test_patient_job_when_data_are_bad_then_excluded_and_when_a_bug_then_nothing_is_written(tmp_path):
+def test_patient_job_when_data_are_bad_then_excluded_but_when_a_bug_nothing_written(tmp_path):
     path, output = tmp_path / "status.json", tmp_path / "ct.nii.gz"
     with patient_job("A", "images", path, [output], tmp_path / "private") as findings:
         findings.warn("odd-spacing", "3.27 mm", "3 mm", "nothing")

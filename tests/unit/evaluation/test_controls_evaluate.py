@@ -72,7 +72,7 @@ def permutation_file(folder, aucs):
     return str(path)
 
 
-def test_leaky_when_it_is_the_run_itself_then_every_difference_is_zero_and_says_nothing(beside, tmp_path):
+def test_leaky_when_it_equals_the_run_then_differences_are_zero_without_a_finding(beside, tmp_path):
     table, _ = beside.evaluate(
         [permutation_file(tmp_path, [0.7, 0.5])], **beside.leaky(lambda predictions, label: predictions)
     )
@@ -92,7 +92,7 @@ def test_leaky_when_it_is_the_run_itself_then_every_difference_is_zero_and_says_
     assert (leaky["note"] == LEAKY).all()
 
 
-def test_leaky_when_it_knows_the_outcome_then_the_difference_is_that_of_the_corrected_t_test(beside, tmp_path):
+def test_leaky_when_it_knows_the_outcome_then_the_difference_has_a_corrected_t_test(beside, tmp_path):
     def knows(predictions, label):
         noise = np.random.default_rng(1).random(len(predictions))
         known = predictions["patient"].map(label).fillna(0).to_numpy()

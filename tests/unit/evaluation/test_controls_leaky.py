@@ -17,7 +17,7 @@ SETTINGS = SelectionSettings(trees=10, keep=3)
 
 
 @pytest.mark.parametrize("what", ["features", "labels"])
-def test_selection_when_test_rows_are_corrupted_then_the_leaky_one_changes_and_the_run_does_not(tmp_path, what):
+def test_selection_when_test_rows_are_corrupted_then_only_the_leaky_one_changes(tmp_path, what):
     cohort = NoiseCohort(tmp_path).write()
     features, table = read_table(cohort.path("features.parquet")), read_table(cohort.path("folds.parquet"))
     test = table.loc[table["fold"] == 0, "patient"]
@@ -42,7 +42,7 @@ def test_selection_when_test_rows_are_corrupted_then_the_leaky_one_changes_and_t
             assert clean[clean["fit"] == fit].equals(changed[changed["fit"] == fit]) is same
 
 
-def test_auc_when_features_are_noise_then_the_leaky_selection_inflates_it_and_the_run_stays_at_a_half(tmp_path):
+def test_auc_when_features_are_noise_then_only_leaky_selection_raises_it_above_half(tmp_path):
     """Mean of three cohorts of 60 patients and 480 features of noise."""
     found = {"as-is": [], "leaky": []}
     for seed in range(3):
@@ -69,7 +69,7 @@ def test_auc_when_features_are_noise_then_the_leaky_selection_inflates_it_and_th
     assert np.mean(found["leaky"]) > 0.75
 
 
-def test_feature_sets_when_only_those_using_radiomics_are_wanted_then_they_are_fitted_as_before(tmp_path):
+def test_feature_sets_when_only_those_with_radiomics_then_they_are_fitted_as_before(tmp_path):
     cohort = NoiseCohort(tmp_path).write()
     everything = cohort.fit_run(0)
     primary = read_json(tmp_path / "as-is/fold-0/fits.json")["primary"]

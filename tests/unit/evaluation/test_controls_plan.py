@@ -52,7 +52,7 @@ def test_reasons_when_features_come_as_a_table_then_nothing_can_be_shuffled(repo
     assert set(reasons(config)) == {"shuffled"}
 
 
-def test_reasons_when_all_feature_sets_are_deep_and_no_network_is_permuted_then_permutations_cannot_be(repository):
+def test_reasons_when_all_feature_sets_are_deep_and_not_permuted_then_no_permutation(repository):
     fusion = {"feature_sets": ["deep"], "primary_feature_set": "deep"}
     config = example(repository, "demo", fusion=fusion, controls={"permutation": {"deep": "none"}})
     assert "permuted" in reasons(config)

@@ -44,7 +44,7 @@ def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_
     pd.testing.assert_series_equal(table.sort_index(), expected.sort_index(), check_names=False)
 
 
-def test_refit_when_outcome_depends_on_a_feature_then_only_the_unpermuted_one_finds_it(tmp_path):
+def test_refit_when_outcome_depends_on_a_feature_then_only_the_unpermuted_finds_it(tmp_path):
     fusion = FusionSettings(feature_sets=["radiomics"], primary_feature_set="radiomics")
     cohort = NoiseCohort(tmp_path, n=120, signal=4.0, fusion=fusion).write()
     study, settings = cohort.study(), cohort.settings()
@@ -69,13 +69,13 @@ def test_batches_when_refitted_one_by_one_then_equal(cohort, tmp_path):
     assert set(together["classifier"]) == {"logistic"}
 
 
-def test_feature_sets_when_no_network_is_trained_on_a_permuted_outcome_then_those_with_deep_are_left_out(cohort):
+def test_feature_sets_when_networks_are_not_permuted_then_those_with_deep_excluded(cohort):
     feature_sets = set(permutation_table(cohort.study(deep_permuted=False), 1, cohort.settings())["feature_set"])
     assert {"clinical:paper", "radiomics", "peri_radiomics", "clinical+radiomics", "volume"} <= feature_sets
     assert not any("deep" in feature_set for feature_set in feature_sets)
 
 
-def test_classifiers_when_the_answer_is_the_network_then_the_primary_feature_set_has_both(cohort):
+def test_classifiers_when_the_network_is_primary_then_primary_feature_set_has_both(cohort):
     settings = replace(cohort.settings(), primary_classifier="network")
     table = permutation_table(cohort.study(), 1, settings)
     both = table.groupby("feature_set")["classifier"].agg(set)
@@ -96,7 +96,7 @@ def test_deep_when_permuted_then_the_scores_of_the_permuted_networks_are_used(co
     assert deep(study, 0) != deep(other, 0)
 
 
-def test_permutation_when_folds_cannot_be_made_then_it_is_missing_and_the_others_go_on(cohort):
+def test_permutation_when_folds_cannot_be_made_then_it_is_missing_without_an_error(cohort):
     settings = replace(cohort.settings(), folds=FoldsSettings(k=30))
     table = permutation_table(cohort.study(), 1, settings)
     assert len(table) == 12

@@ -70,7 +70,7 @@ def test_confirmatory_family_when_the_largest_set_is_the_primary_then_the_next()
     ]
 
 
-def test_only_the_weighted_auc_of_the_primary_classifier_is_confirmatory_at_a_horizon(data):
+def test_confirmatory_when_at_a_horizon_then_only_weighted_auc_of_primary_classifier(data):
     table = compared(data)
     planned = table[table["family"] == "confirmatory"]
     assert planned[["against", "metric", "classifier", "against_classifier"]].to_numpy().tolist() == [

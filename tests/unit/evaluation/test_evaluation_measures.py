@@ -342,7 +342,7 @@ def test_expected_shrinkage_undoes_the_rows_for_it(rows_, r2, parameters):
     assert r2 < found < 1
 
 
-def test_expected_shrinkage_when_six_rows_face_hundreds_of_parameters_then_it_is_the_least_there_is():
+def test_expected_shrinkage_when_six_rows_and_400_parameters_then_the_minimum():
     assert expected_shrinkage(6, 0.11, 400) == pytest.approx(0.11, abs=1e-9)
 
 

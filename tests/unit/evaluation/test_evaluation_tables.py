@@ -208,7 +208,7 @@ def test_evaluation_twice_gives_the_same_tables(plain_run):
     pd.testing.assert_frame_equal(found["strata"], again["strata"])
 
 
-def test_gather_when_files_have_any_names_in_any_order_then_fits_say_where_they_belong(horizon_run, tmp_path):
+def test_gather_when_files_have_any_names_and_order_then_fits_say_where_they_belong(horizon_run, tmp_path):
     run, _ = horizon_run
     inputs = {name: getattr(run.evaluation_inputs, name) for name in ("predictions", "fits", "folds", "facts")}
     moved = {name: list(paths) for name, paths in inputs.items()}

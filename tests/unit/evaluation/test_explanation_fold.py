@@ -46,7 +46,7 @@ def fitted(tmp_path_factory):
     return run, explain(run)
 
 
-def test_fold_when_explained_then_the_contributions_add_up_to_the_prediction_of_the_fold(fitted):
+def test_fold_when_explained_then_contributions_add_up_to_the_prediction_of_the_fold(fitted):
     run, (modalities, _) = fitted
     predictions = read_table(run.output("predictions.parquet"))
     predictions = predictions[predictions["feature_set"] == "clinical+radiomics+peri_radiomics+deep"]
@@ -61,7 +61,7 @@ def test_fold_when_explained_then_the_contributions_add_up_to_the_prediction_of_
         np.testing.assert_allclose(expit(logit), wanted, atol=1e-6)
 
 
-def test_fold_when_explained_then_only_held_out_patients_are_there_and_no_deep_dimension(fitted):
+def test_fold_when_explained_then_only_held_out_patients_and_no_deep_dimension(fitted):
     run, (modalities, features) = fitted
     tested = set(run.folds.loc[run.test & (run.folds["repeat"] == PLACE.repeat), "patient"])
     assert set(modalities["patient"]) <= tested
@@ -118,7 +118,7 @@ def feature(name, fold, values, contribution, levels=None):
     return table.assign(level=levels, modality="clinical", repeat=0).astype({"value": "float64", "level": "str"})
 
 
-def test_features_when_pooled_then_folds_size_and_direction_are_of_the_folds_that_have_them():
+def test_features_when_pooled_then_size_and_direction_come_from_folds_that_have_them():
     pooled = pool_features(
         pd.concat(
             [

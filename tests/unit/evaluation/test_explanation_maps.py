@@ -120,7 +120,7 @@ def test_cubes_when_there_is_neither_tumour_nor_ring_then_none(patch):
     assert np.isnan(occlusion_map(Spots(), patch, 2.0, OCCLUSION)).all()
 
 
-def test_choice_when_four_are_asked_for_then_two_highest_and_two_most_wrong_and_nobody_twice():
+def test_choice_when_four_are_wanted_then_two_highest_and_two_most_wrong_none_twice():
     table = pd.DataFrame(
         {
             "patient": list("abcdef"),
@@ -134,7 +134,7 @@ def test_choice_when_four_are_asked_for_then_two_highest_and_two_most_wrong_and_
     assert choose_patients(table.head(1), 4)["patient"].tolist() == ["a"]
 
 
-def test_picture_when_the_effect_is_at_one_place_then_colour_is_there_and_nowhere_else(patch):
+def test_map_when_the_effect_is_at_one_place_then_only_that_place_is_coloured(patch):
     effect = np.zeros((16, 16, 16))
     effect[4:8, 5:9, 6:10] = 0.5
     canvas = draw_map(effect, patch.numpy(), 2.0, "P1", "note")

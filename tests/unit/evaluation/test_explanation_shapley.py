@@ -70,7 +70,7 @@ def brute_force(logit, row, background, groups):
     return values
 
 
-def test_modalities_when_the_model_is_linear_then_coefficient_times_distance_from_the_mean(data, linear):
+def test_modalities_when_model_is_linear_then_coefficient_times_distance_from_mean(data, linear):
     rows, background = data
     coef, logit = linear
     each = coef * (rows - background.mean(axis=0))
@@ -78,7 +78,7 @@ def test_modalities_when_the_model_is_linear_then_coefficient_times_distance_fro
     np.testing.assert_allclose(exact_shapley(logit, rows, background, GROUPS).values, wanted, atol=1e-9)
 
 
-def test_columns_when_the_model_is_linear_then_one_permutation_is_exact_and_agrees_with_shap(data, linear):
+def test_columns_when_model_is_linear_then_one_permutation_is_exact_and_equals_shap(data, linear):
     import shap
 
     rows, background = data
@@ -91,7 +91,7 @@ def test_columns_when_the_model_is_linear_then_one_permutation_is_exact_and_agre
     assert found.base == pytest.approx(float(theirs.base_values[0]))
 
 
-def test_modalities_when_the_model_is_a_network_then_they_are_those_of_brute_force_and_of_shap(data, network):
+def test_modalities_when_the_model_is_a_network_then_equal_to_brute_force_and_shap(data, network):
     import shap
 
     rows, background = data
@@ -137,7 +137,7 @@ ENCODERS = {
 }
 
 
-def test_players_when_columns_are_named_then_a_category_is_one_and_deep_dimensions_stay_together():
+def test_players_when_columns_are_named_then_a_category_is_one_and_so_is_deep():
     groups = column_groups(ENCODERS)
     assert groups.names == [("clinical", "age"), ("clinical", "sex"), ("radiomics", "tumor__a"), ("deep",)]
     np.testing.assert_array_equal(groups.owner, [0, 0, 1, 1, 1, 2, 3, 3, 3])

@@ -103,7 +103,7 @@ def test_metrics_when_nobody_is_lost_then_sklearn_and_the_plain_ratio():
     assert found["observed_expected"].value == pytest.approx(label.mean() / risk.mean())
 
 
-def test_metrics_when_everybody_is_lost_before_the_horizon_then_reasons_and_no_number():
+def test_metrics_when_all_are_censored_before_the_horizon_then_reasons_and_no_number():
     time, event = np.array([1.0, 2.0, 3.0]), np.array([0, 0, 0])
     found = survival_metrics(np.array([0.1, 0.2, 0.3]), time, event, np.full(3, np.nan), 8.0, Censoring(time, event))
     assert all(value.value is None and value.why for value in found.values())

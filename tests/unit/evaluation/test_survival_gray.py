@@ -51,7 +51,7 @@ def test_gray_when_there_is_one_cause_then_near_the_log_rank_test():
 
 
 @pytest.mark.filterwarnings("ignore:.*keyword-only")
-def test_gray_when_nobody_is_lost_then_near_the_log_rank_test_with_the_dead_kept_at_risk():
+def test_gray_when_none_is_censored_then_near_log_rank_with_the_dead_kept_at_risk():
     rng = np.random.default_rng(7)
     group = rng.integers(0, 2, 1500)
     time, event = rng.exponential(1, 1500), rng.integers(1, 3, 1500)

@@ -48,7 +48,7 @@ def test_summary_when_evaluated_then_the_corrected_mean_over_folds_and_repeats(r
     assert row[["value", "low", "high"]].tolist() == pytest.approx([expected.value, expected.low, expected.high])
 
 
-def test_summary_when_risk_follows_age_and_volume_then_their_feature_sets_are_concordant(tables):
+def test_summary_when_risk_follows_age_and_volume_then_their_feature_sets_concordant(tables):
     c = tables["summary"].query("metric == 'c_index'").set_index("feature_set")["value"]
     assert c["volume"] > 0.6
     assert c[FEATURE_SET] > 0.6
@@ -69,7 +69,7 @@ def test_tests_when_evaluated_then_gray_of_the_groups_of_each_repeat(run, tables
         assert (found["test"], found["groups"], found["df"]) == ("gray", 3, 2)
 
 
-def test_curves_when_evaluated_then_aalen_johansen_and_kaplan_meier_of_the_first_repeat(run, tables):
+def test_curves_when_evaluated_then_aalen_johansen_and_kaplan_meier_of_first_repeat(run, tables):
     rows = pooled(run, 0)
     curves = tables["curves"].query("feature_set == @ARM").set_index(["curve", "group"])
     high = rows[rows["group"] == 2]
@@ -106,7 +106,7 @@ def test_curves_when_evaluated_then_the_horizon_is_on_the_grid_and_gaps_have_rea
     assert ((inside["low"] <= inside["value"]) & (inside["value"] <= inside["high"])).all()
 
 
-def test_calibration_when_evaluated_then_bins_by_rank_within_fold_against_aalen_johansen(run, tables):
+def test_calibration_when_evaluated_then_bins_by_rank_in_fold_against_aalen_johansen(run, tables):
     expected = []
     for repeat in (0, 1):
         rows = pooled(run, repeat)
@@ -137,7 +137,7 @@ def test_groups_when_at_a_limit_then_the_higher_and_missing_apart():
     assert risk_groups(np.array([0.1, 0.2, 0.5, np.nan]), [0.2, 0.4]).tolist() == [0, 1, 2, -1]
 
 
-def test_evaluation_when_no_risk_could_be_learnt_then_reasons_and_the_cohorts_own_curves(tmp_path):
+def test_evaluation_when_no_risk_is_learnt_then_reasons_and_curves_of_the_cohort(tmp_path):
     run = draw(tmp_path)
     run.folds["event"] = run.folds["event"].where(run.folds["event"] != 1, 0)
     tables = run.train().evaluate()
@@ -174,7 +174,7 @@ def test_evaluation_when_a_group_is_empty_then_its_curve_says_so(tmp_path):
     assert empty["group"].nunique() == 3 - groups
 
 
-def test_evaluation_when_one_fold_learnt_no_risk_then_the_others_are_shown_with_the_reason(tmp_path):
+def test_evaluation_when_one_fold_learnt_no_risk_then_others_shown_with_the_reason(tmp_path):
     run = draw(tmp_path).train()
     path = run.model(0, 1, "predictions.parquet")
     table = pd.read_parquet(path)

@@ -109,7 +109,7 @@ def test_features_when_a_region_is_missing_later_only_then_medians_without_a_fla
     assert result["tumor__a"][0] == result["tumor__a"][1]
 
 
-def test_features_when_a_column_has_no_training_value_then_it_is_left_out_and_tells_nothing_of_its_region():
+def test_features_when_a_column_has_no_training_value_then_region_flag_ignores_it():
     train = {"ring__a": [np.nan, np.nan, np.nan], "ring__b": [1.0, 2, np.nan]}
     rows = {"ring__a": [5.0], "ring__b": [np.nan]}
     result = encoded(train, dict.fromkeys(train, "feature"), rows)
@@ -117,7 +117,7 @@ def test_features_when_a_column_has_no_training_value_then_it_is_left_out_and_te
     assert result["ring__missing"].tolist() == [1]
 
 
-def test_features_when_their_columns_are_absent_then_the_region_is_missing_after_json_too():
+def test_features_when_columns_are_absent_then_region_is_missing_also_after_json():
     train = pd.DataFrame({"ring__a": [1.0, np.nan, 3], "ring__b": [1.0, np.nan, 3]})
     encoder = fit_encoder(train, dict.fromkeys(train, "feature"), 1)
     assert encoder.columns[-1] == RegionFlag("ring", ("ring__a", "ring__b"))

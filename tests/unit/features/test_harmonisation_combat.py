@@ -58,7 +58,7 @@ def test_combat_when_columns_and_rows_are_shuffled_then_the_same_values():
     seed=st.integers(0, 1000),
     scale=st.sampled_from([1e-6, 1.0, 1e9]),
 )
-def test_combat_when_applied_to_its_training_rows_then_batches_agree_and_the_mean_stays(sizes, features, seed, scale):
+def test_combat_when_applied_to_training_rows_then_batches_agree_and_the_mean_stays(sizes, features, seed, scale):
     values, batch = drawn(sizes, features, seed)
     combat = fit_combat(scale * values, batch, len(sizes), without(len(batch)), 8)
     found = combat.apply(scale * values, batch, without(len(batch))) / scale
@@ -71,7 +71,7 @@ def test_combat_when_applied_to_its_training_rows_then_batches_agree_and_the_mea
         assert (np.diff(np.take_along_axis(found[batch == b], order, axis=0), axis=0) >= 0).all()
 
 
-def test_combat_when_there_is_one_feature_then_batch_means_and_variances_are_equal_exactly():
+def test_combat_when_there_is_one_feature_then_batch_means_and_variances_are_equal():
     values, batch = drawn([12, 20], features=1)
     combat = fit_combat(values, batch, 2, without(32), 8)
     found = combat.apply(values, batch, without(32))[:, 0]
@@ -86,7 +86,7 @@ def test_combat_when_there_is_one_batch_then_nothing_changes():
     assert set(combat.why) == {ONE_BATCH}
 
 
-def test_combat_when_a_batch_is_small_unseen_or_missing_then_its_rows_stay_to_the_last_bit():
+def test_combat_when_a_batch_is_small_unseen_or_missing_then_its_rows_stay_identical():
     values, batch = drawn([12, 20, 7])
     combat = fit_combat(values, batch, 3, without(39), 8)
     found = combat.apply(values, batch, without(39))
@@ -98,7 +98,7 @@ def test_combat_when_a_batch_is_small_unseen_or_missing_then_its_rows_stay_to_th
     assert np.array_equal(unseen, values)
 
 
-def test_combat_when_values_are_missing_then_each_feature_is_fitted_on_the_rows_that_have_it():
+def test_combat_when_values_are_missing_then_features_are_fitted_on_their_known_rows():
     values, batch = drawn([12, 14], features=3)
     holes = values.copy()
     holes[:3, 0] = np.nan
@@ -159,7 +159,7 @@ def test_shrink_when_batches_grow_then_the_estimates_are_trusted_more():
     assert many[1] == pytest.approx(delta, rel=0.01)
 
 
-def test_covariates_when_a_value_is_missing_or_unseen_then_the_training_mean_stands_in():
+def test_covariates_when_a_value_is_missing_or_unseen_then_the_training_mean_is_used():
     train = pd.DataFrame({"sex": ["f", "M ", "m", None], "age": [50.0, 60.0, np.nan, 70.0], "all": ["x"] * 4})
     fitted = fit_covariates(train, ["sex", "age", "all"])
     coded = fitted.transform(pd.DataFrame({"sex": ["F", "other"], "age": [np.nan, 60.0], "all": ["x", "y"]}))

@@ -111,7 +111,7 @@ def run(tmp_path_factory):
     return Cohort(tmp_path_factory.mktemp("harmonised")).harmonise()
 
 
-def test_harmoniser_when_applied_to_its_training_rows_then_makers_agree_and_test_rows_follow(run):
+def test_harmoniser_when_applied_then_makers_agree_in_training_and_test_rows(run):
     found = run.load().apply(run.matrix(), "without-0", "radiomics")
     column = f"tumor__{SCANNED[0]}"
     test = run.folds.chosen(run.folds.outer(0).test)
@@ -149,7 +149,7 @@ def test_rows_when_written_then_each_patient_has_a_state_in_each_fit(run):
         assert (own.loc[canon, "state"] == ("few" if seen else "unseen")).all()
 
 
-def test_tables_when_harmonised_then_each_fit_sees_the_values_of_its_own_harmonisation(run):
+def test_tables_when_harmonised_then_each_fit_has_values_of_its_own_harmonisation(run):
     harmoniser, selection = run.load(), read_table(run.path("selection.parquet"))
     for fit in ("without-0", "without-1-3"):
         for name in RADIOMICS:
@@ -164,9 +164,7 @@ def test_tables_when_harmonised_then_each_fit_sees_the_values_of_its_own_harmoni
 
 
 @pytest.mark.parametrize("fold", [0, 2])
-def test_harmonisation_when_rows_of_a_fold_are_corrupted_then_exactly_the_fits_that_leave_it_out_stay(
-    run, tmp_path, fold
-):
+def test_harmonisation_when_a_fold_is_corrupted_then_only_fits_without_it_stay(run, tmp_path, fold):
     other = Cohort(tmp_path)
     spoilt = set(run.folds.chosen(run.folds.outer(fold).test))
     unknown = set(run.folds.chosen(~run.folds.known))

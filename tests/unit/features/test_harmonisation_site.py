@@ -32,7 +32,7 @@ def test_association_when_the_lady_tastes_tea_then_fishers_exact_test():
     assert found["p"] == pytest.approx(34 / 70)
 
 
-def test_association_when_several_levels_are_small_then_freeman_haltons_by_permutation():
+def test_association_when_several_small_levels_then_freeman_halton_by_permutation():
     levels, label = patients({"a": (1, 4), "b": (3, 1), "c": (5, 0)})
     found = association(levels, label, seed=1)
     rng = np.random.default_rng(0)
@@ -64,7 +64,7 @@ def test_association_when_it_cannot_be_estimated_then_it_says_why(table, why):
     assert "p" not in found
 
 
-def test_cramers_v_when_there_is_no_association_then_the_correction_takes_the_bias_away():
+def test_cramers_v_when_there_is_no_association_then_the_correction_removes_the_bias():
     rng = np.random.default_rng(2)
     raw, corrected = [], []
     for _ in range(200):

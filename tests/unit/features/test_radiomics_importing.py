@@ -21,7 +21,7 @@ def imported(folder: Path, text: str, cohort: list[str] = COHORT) -> tuple[pd.Da
     return pd.read_parquet(paths[2]), pd.read_parquet(paths[3])
 
 
-def test_import_features_gives_a_row_a_region_with_nan_where_a_feature_is_of_another_region(tmp_path: Path) -> None:
+def test_import_features_when_wide_then_a_row_per_region_with_nan_for_other_regions(tmp_path: Path) -> None:
     text = "patient_id,volume,tumor__mean,ring_0_10mm__mean\nA-2,10,1.5,2\n001,20,-3,\nA-3,30,,4\n"
     long, problems = imported(tmp_path, text)
     assert problems.empty
@@ -48,7 +48,7 @@ def test_import_features_reads_parquet_as_it_reads_csv(tmp_path: Path) -> None:
     assert np.isnan(wide.loc["001", "tumor__mean"])
 
 
-def test_import_features_when_ids_differ_then_both_sides_are_told_and_ids_stay_private(tmp_path: Path) -> None:
+def test_import_features_when_ids_differ_then_both_sides_reported_and_ids_private(tmp_path: Path) -> None:
     long, problems = imported(tmp_path, "patient_id,mean\nA-2,1\n001,\nJohn Doe,3\n,4\n", cohort=["001", "A-2"])
     assert long["patient"].tolist() == ["A-2"]
     assert problems[["patient", "code"]].to_numpy().tolist() == [
@@ -62,7 +62,7 @@ def test_import_features_when_ids_differ_then_both_sides_are_told_and_ids_stay_p
     assert "John Doe" in detail["private"]
 
 
-def test_import_features_when_the_table_has_mistakes_then_all_are_told_and_nothing_is_written(tmp_path: Path) -> None:
+def test_import_features_when_table_has_mistakes_then_all_reported_nothing_written(tmp_path: Path) -> None:
     text = "patient_id,mean,tumor__mean,node__sd,kernel\nA-2,1,1,1,soft\nA-2,1,1,1,sharp\n001,1,1,1,\n"
     with pytest.raises(UserError) as error:
         imported(tmp_path, text)

@@ -108,7 +108,7 @@ def test_extract_patient_when_a_region_is_too_small_then_it_has_no_row_but_a_pro
     assert "25 voxels, fewer than radiomics.min_voxels = 30" in warning.found
 
 
-def test_extract_patient_when_every_region_fails_then_the_table_is_empty_and_readable(make_job: Any) -> None:
+def test_extract_patient_when_every_region_fails_then_table_is_empty_and_readable(make_job: Any) -> None:
     job = make_job({1: 1}, {"primary": [1], "tumor": [1]})
     table = job.run(SETTINGS.model_copy(update={"min_voxels": 100}))
     assert table.shape == (0, 3 + len(expected_features(SETTINGS)))
@@ -116,7 +116,7 @@ def test_extract_patient_when_every_region_fails_then_the_table_is_empty_and_rea
     assert [warning.code for warning in job.status.warnings] == ["radiomics-failed", "radiomics-failed"]
 
 
-def test_extract_patient_when_some_features_fail_then_the_row_stays_and_the_reason_is_told(make_job: Any) -> None:
+def test_extract_patient_when_some_features_fail_then_row_stays_and_reason_reported(make_job: Any) -> None:
     job = make_job({1: 6}, {"primary": [1], "tumor": [1]})
     table = job.run(SETTINGS.model_copy(update={"regions": ["tumor"], "bin_width": 1e-4}))
     assert table["region"].tolist() == ["tumor"]
@@ -127,7 +127,7 @@ def test_extract_patient_when_some_features_fail_then_the_row_stays_and_the_reas
     assert "without 36 of 50 features" in warning.found
 
 
-def test_extract_patient_when_excluded_earlier_then_the_exclusion_goes_on_with_an_empty_table(make_job: Any) -> None:
+def test_extract_patient_when_excluded_earlier_then_still_excluded_with_empty_table(make_job: Any) -> None:
     job = make_job({1: 6}, {"primary": [1], "tumor": [1]})
     problem = Problem("P-1", "images", "empty-mask", "nothing", "a tumour", "draw it")
     inputs = [str(path) for path in (job.inputs.ct, job.inputs.regions, job.inputs.facts)]
@@ -136,7 +136,7 @@ def test_extract_patient_when_excluded_earlier_then_the_exclusion_goes_on_with_a
     assert job.status == Status("P-1", "radiomics", problem)
 
 
-def test_wanted_regions_when_rings_are_asked_for_then_they_come_in_the_order_of_their_labels() -> None:
+def test_wanted_regions_when_rings_are_requested_then_in_the_order_of_their_labels() -> None:
     labels = {"ring_10_20mm": [12], "ring_0_10mm": [11], "ring_0_5mm": [13], "tumor": [1]}
     facts = {"labels": labels, "missing": {"nodes": "absent", "ring_20_30mm": "ring-too-small"}}
     assert wanted_regions(["tumor", "nodes", "rings", "ring_0_10mm", "ring_20_30mm"], facts) == [

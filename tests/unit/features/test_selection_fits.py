@@ -160,7 +160,7 @@ def test_fit_table_when_harmonised_then_by_its_own_fit(features: pd.DataFrame, f
     assert not np.allclose(tables["without-1"], data["radiomics"][kept])
 
 
-def test_select_features_when_written_then_selection_and_a_table_for_each_fit_and_set(
+def test_select_features_when_written_then_selection_and_a_table_per_fit_and_set(
     features: pd.DataFrame, folds: pd.DataFrame, tmp_path: Path
 ) -> None:
     features = features.drop(features.index[features["patient"] == "p05"])

@@ -128,7 +128,7 @@ def test_select_does_not_depend_on_the_order_of_columns_or_rows_but_for_the_fore
     assert (same == back["step"].where(back["step"].isin(before_forest), "left").reindex(same.index)).all()
 
 
-def test_select_when_values_are_stretched_monotonically_then_the_same_features_are_kept() -> None:
+def test_select_when_values_are_stretched_monotonically_then_same_features_are_kept() -> None:
     features, label = random_case(4)
     features = features.fillna(0)
     there = select(features, label, features.index.tolist(), FAST, 0)

@@ -19,7 +19,7 @@ def test_icc_when_shrout_and_fleiss_ratings_then_their_values():
     assert of(icc_2_1, RATINGS)[0] == pytest.approx(0.29, abs=0.005)
 
 
-def test_low_when_shrout_and_fleiss_ratings_then_the_limits_that_the_r_package_psych_prints():
+def test_low_when_shrout_and_fleiss_ratings_then_the_limits_of_the_r_package_psych():
     assert of(icc_1_1, RATINGS)[1] == pytest.approx(-0.133, abs=0.0005)
     assert of(icc_2_1, RATINGS)[1] == pytest.approx(0.019, abs=0.0005)
 
@@ -31,7 +31,7 @@ def test_low_when_nothing_but_confidence_falls_then_it_rises_to_the_estimate():
         assert limits[-1] < of(function, RATINGS)[0]
 
 
-def test_icc_when_a_constant_is_added_to_one_condition_then_only_the_consistent_part_is_left():
+def test_icc_when_a_constant_is_added_to_one_condition_then_agreement_is_lower():
     rng = np.random.default_rng(1)
     truth = rng.normal(size=(30, 1))
     table = truth + np.array([[0.0, 3.0, -3.0]])
@@ -56,7 +56,7 @@ def test_icc_when_values_are_scaled_and_moved_then_it_stays(function, scale):
 
 
 @pytest.mark.parametrize("function", [icc_1_1, icc_2_1])
-def test_icc_when_a_patient_lacks_a_measurement_then_only_that_feature_is_without_the_patient(function):
+def test_icc_when_a_patient_lacks_a_measurement_then_omitted_for_that_feature_only(function):
     both = np.stack([RATINGS, RATINGS[::-1] ** 2], axis=2)
     both[2, 1, 0] = np.nan
     found = function(both)

@@ -52,7 +52,7 @@ def judged(table, training=None, settings=SETTINGS):
     return stability_table(measured(table, settings.perturbations), training or {"without-0": PATIENTS}, settings)
 
 
-def test_table_when_features_are_known_then_only_the_steady_one_is_kept_and_the_reason_names_the_masks():
+def test_table_when_features_are_known_then_only_the_stable_is_kept_with_reasons():
     table = judged(perturbed())
     assert table.columns.tolist() == COLUMNS
     assert set(table["modality"]) == {"radiomics", "peri_radiomics"}
@@ -86,7 +86,7 @@ def test_table_when_computed_then_the_icc_of_the_fit_s_patients():
     assert row["icc"] == row["icc_random"]
 
 
-def test_table_when_few_training_patients_are_perturbed_then_nothing_is_judged_and_all_kept():
+def test_table_when_few_training_patients_are_perturbed_then_all_are_kept_unjudged():
     table = judged(perturbed(), {"without-0": PATIENTS, "without-0-1": PATIENTS[:9]})
     inner = table[table["fit"] == "without-0-1"]
     assert inner["kept"].all()
@@ -95,7 +95,7 @@ def test_table_when_few_training_patients_are_perturbed_then_nothing_is_judged_a
     assert not table.loc[table["fit"] == "without-0", "kept"].all()
 
 
-def test_table_when_a_perturbation_is_missing_then_its_patient_is_left_out_of_that_region():
+def test_table_when_a_perturbation_is_missing_then_the_region_omits_that_patient():
     data = perturbed()
     lost = (data["patient"] == "P03") & (data["region"] == "tumor") & (data["kind"] == "margin") & (data["number"] == 0)
     table = judged(data[~lost])
@@ -158,7 +158,7 @@ def selected(features, table, stability=None, keep=3):
     return selections(matrices, folds.labels, folds.training(), few, seed=1, stability=stability)
 
 
-def test_selection_when_features_are_unstable_then_their_step_is_unstable_and_they_never_come_back(cohort):
+def test_selection_when_features_are_unstable_then_marked_so_and_never_selected(cohort):
     features, folds = cohort
     table = judged(perturbed(), Folds.of(folds, 0).training())
     found = selected(features, folds, table)
@@ -190,7 +190,7 @@ def test_judge_when_a_repeat_is_judged_then_every_fit_on_its_training_patients(c
     }
 
 
-def test_select_when_a_stable_copy_of_an_unstable_feature_is_there_then_the_copy_is_kept():
+def test_select_when_an_unstable_feature_has_a_stable_copy_then_the_copy_is_kept():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(40, 3))
     values[:, 1] = values[:, 0] + 0.01 * rng.normal(size=40)
@@ -205,7 +205,7 @@ def test_select_when_a_stable_copy_of_an_unstable_feature_is_there_then_the_copy
     assert other.at[loser, "step"] == "kept"
 
 
-def test_stability_when_rows_of_a_fold_are_corrupted_then_fits_that_leave_it_out_stay(cohort):
+def test_stability_when_rows_of_a_fold_are_corrupted_then_fits_without_it_stay(cohort):
     features, folds = cohort
     data, training = perturbed(), Folds.of(folds, 0).training()
     table = judged(data, training)

@@ -58,7 +58,7 @@ def test_rows_when_written_then_tumour_and_rings_of_every_perturbation(patient):
     assert tumor.is_unique
 
 
-def test_rows_when_the_mask_is_the_drawn_one_then_the_features_of_the_stage_radiomics(patient):
+def test_rows_when_the_mask_is_as_drawn_then_the_features_of_the_radiomics_stage(patient):
     image, made, _, _ = patient
     drawn = {row["region"]: row for row in rows_of(patient) if (row["kind"], row["number"]) == ("margin", 1)}
     reference, problems = compute("P1", image, made.labels, made.facts(), RADIOMICS)
@@ -98,7 +98,7 @@ def test_rows_when_rings_are_drawn_anew_then_they_leave_out_what_is_barred(patie
     assert rings.groupby(["region", "kind"])["voxels"].nunique().min() > 1
 
 
-def test_rows_when_a_shrunk_tumour_is_too_small_then_it_has_no_row_and_its_rings_follow(patient):
+def test_rows_when_a_shrunk_tumour_is_too_small_then_it_has_no_row(patient):
     rows = pd.DataFrame(rows_of(patient, StabilitySettings(perturbations=2, margin=6.9)))
     shrunk = rows[(rows["kind"] == "margin") & (rows["number"] == 0)]
     assert "tumor" not in set(shrunk["region"])

@@ -82,7 +82,7 @@ def test_masks_when_patient_or_seed_differ_then_others_and_otherwise_the_same():
 
 
 @pytest.mark.parametrize("spacing", [1.0, 2.5])
-def test_contour_noise_when_drawn_often_then_standard_deviation_and_correlation_are_those_asked_for(spacing):
+def test_contour_noise_when_drawn_often_then_deviation_and_correlation_are_as_set(spacing):
     settings = StabilitySettings(noise=1.5, smoothness=5.0)
     fields = np.stack(
         [contour_noise((6, 20, 20), spacing, settings, np.random.default_rng(seed)) for seed in range(150)]

@@ -58,7 +58,7 @@ def prepare(folder, direction=AXIAL):
 
 
 @pytest.mark.parametrize("direction", [AXIAL, SAGITTAL, TILTED])
-def test_export_when_seg_is_read_frame_by_frame_then_the_same_voxels_over_the_same_slices(tmp_path, direction):
+def test_export_when_seg_is_read_by_frame_then_the_same_voxels_on_the_same_slices(tmp_path, direction):
     job, masks, slices, _ = prepare(tmp_path, direction)
     export_patient(**job)
     data = pydicom.dcmread(job["seg"])

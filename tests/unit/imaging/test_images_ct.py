@@ -285,7 +285,7 @@ def test_read_ct_when_12_bits_are_signed_or_hold_other_bits_then_read_right(tmp_
         (1, 0, 40, None, 40),  # tissue that the file calls padding
     ],
 )
-def test_read_ct_when_padding_is_no_hu_then_air_and_when_it_could_be_tissue_then_as_it_is(
+def test_read_ct_when_padding_is_no_hu_then_air_and_when_possibly_tissue_then_kept(
     tmp_path, findings, representation, intercept, value, limit, expected
 ):
     on = grid()
@@ -332,7 +332,7 @@ def test_read_ct_when_one_multiframe_file_then_as_its_slices(tmp_path, findings)
     assert (frames.grid, frames.facts, frames.frame) == (classic.grid, classic.facts, classic.frame)
 
 
-def test_read_ct_when_a_multiframe_file_describes_more_frames_than_it_has_then_unreadable(tmp_path, findings):
+def test_read_ct_when_a_multiframe_file_describes_too_many_frames_then_unreadable(tmp_path, findings):
     from metaswin.simulate.data_faults.case import new_case
     from metaswin.simulate.data_faults.series import enhanced
 

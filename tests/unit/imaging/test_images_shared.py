@@ -36,7 +36,7 @@ def convert(ct: Path, structures: Path, folder: Path) -> tuple[sitk.Image, sitk.
     return *images, json.loads(outputs[2].read_text()), [warning.code for warning in status.warnings]
 
 
-def test_convert_when_ibsi_phantom_then_image_and_mask_equal_the_reference_voxel_for_voxel(shared_data, tmp_path):
+def test_convert_when_ibsi_phantom_then_image_and_mask_equal_the_reference_voxels(shared_data, tmp_path):
     with tarfile.open(archive(shared_data / "ibsi/ibsi1-ct-phantom.tar.xz")) as tar:
         tar.extractall(tmp_path, filter="data")
     phantom = tmp_path / "ibsi_1_ct_radiomics_phantom"

@@ -65,7 +65,7 @@ def test_predict_when_everything_is_in_the_store_then_nothing_is_loaded(batch, w
     assert time.perf_counter() - start < 60
 
 
-def test_catalogue_when_compared_with_totalsegmentator_then_folders_are_those_it_downloads():
+def test_catalogue_when_compared_with_totalsegmentator_then_the_folders_it_downloads():
     from totalsegmentator.libs import download_pretrained_weights
 
     source = inspect.getsource(download_pretrained_weights)
@@ -89,7 +89,7 @@ def test_needed_models_when_head_and_neck_then_no_ribs_and_the_rough_model():
     assert needed_models(["total"], True, []) == [297]
 
 
-def test_missing_weights_when_absent_damaged_or_foreign_then_all_are_told_with_the_way_out(tmp_path):
+def test_missing_weights_when_absent_damaged_or_foreign_then_all_reported_with_fix(tmp_path):
     settings = TotalSegmentatorSettings(tasks=["total", "headneck_muscles"], fast=True, weights=str(tmp_path))
     whole = write_standin(tmp_path, 297)
     (write_standin(tmp_path, 778) / CHECKPOINT).unlink()
@@ -107,7 +107,7 @@ def test_missing_weights_when_absent_damaged_or_foreign_then_all_are_told_with_t
     assert [w.folder for w in required(settings) if not w.problem] == [whole]
 
 
-def test_prepare_weights_when_whole_then_their_hashes_and_when_cut_short_then_all_are_told(tmp_path):
+def test_prepare_weights_when_whole_then_hashes_and_when_cut_short_then_all_reported(tmp_path):
     settings = TotalSegmentatorSettings(tasks=["headneck_muscles"], weights=str(tmp_path / "weights"))
     numbers = needed_models(settings.tasks, settings.fast, settings.structures)
     folders = [write_standin(tmp_path / "weights", number) for number in numbers]
@@ -148,7 +148,7 @@ def test_segmenter_when_weights_are_missing_then_nothing_is_imported(tmp_path):
 
 
 @pytest.mark.long
-def test_predict_when_killed_between_patients_then_the_finished_one_is_not_drawn_again(weights, tmp_path):
+def test_predict_when_killed_between_patients_then_the_finished_one_is_not_redone(weights, tmp_path):
     labels = list(bands(model(297)))
     images = [tmp_path / f"images/P{number}" for number in range(4)]
     for number, folder in enumerate(images):

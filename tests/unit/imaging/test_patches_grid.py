@@ -48,7 +48,7 @@ def test_choose_centre_when_the_primary_is_larger_than_the_patch_then_its_centro
     assert choose_centre(main, main, np.ones(3), 32.0) == pytest.approx((25, 0, 0))
 
 
-def test_choose_centre_when_box_fits_only_without_its_outer_half_voxels_then_counts_them():
+def test_choose_centre_when_only_half_voxels_stick_out_of_the_box_then_counts_them():
     main = np.array([[0.0, 0, 0], [0, 0, 0], [32, 0, 0]])
     assert choose_centre(main, main, np.ones(3), 32.0) == pytest.approx((32 / 3, 0, 0))
     assert choose_centre(main, main, np.ones(3), 33.0) == pytest.approx((16, 0, 0))
@@ -70,7 +70,7 @@ def test_largest_component_when_two_nodes_then_keeps_the_larger():
     target=st.floats(0.8, 3.0),
     flip=st.sampled_from([(1, 1, 1), (-1, -1, 1), (-1, 1, -1)]),
 )
-def test_resample_when_image_is_a_ramp_then_gives_the_ramp_inside_and_padding_outside(spacing, centre, target, flip):
+def test_resample_when_image_is_a_ramp_then_the_ramp_inside_and_padding_outside(spacing, centre, target, flip):
     """Linear interpolation and symmetric smoothing leave a linear function of position as it is, away from the edge."""
     size = np.array([40, 36, 30])
     direction = np.diag(flip).astype(float)
@@ -96,7 +96,7 @@ def test_resample_when_image_is_a_ramp_then_gives_the_ramp_inside_and_padding_ou
     assert (got[beyond] == -1024).all()
 
 
-def test_resample_when_patch_is_coarser_then_noise_is_averaged_as_the_point_spread_says():
+def test_resample_when_patch_is_coarser_then_noise_is_averaged_by_the_point_spread():
     """White noise through a Gaussian of sigma s voxels per axis keeps 1/(2 s √π) of its variance per axis."""
     noise = np.random.default_rng(0).standard_normal((96, 96, 96)).astype(np.float32)
     got = resample(image_of(noise), PatchGrid((47.0, 47.0, 47.0), 16, 4.0), 0.0)

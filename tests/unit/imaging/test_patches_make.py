@@ -102,7 +102,7 @@ def test_make_patch_when_run_twice_then_the_same_bytes(patient):
     assert Path(cut(patient)["patch"]).read_bytes() == before
 
 
-def test_make_patch_when_lesion_is_larger_than_the_patch_then_warns_with_the_fraction(patient):
+def test_make_patch_when_lesion_is_larger_than_patch_then_warns_with_the_fraction(patient):
     outputs = cut(patient, PatchesSettings(size=32, spacing=0.5, organ_groups={}))
     (warning,) = read_status(outputs["status"]).warnings
     assert warning.code == "lesion-larger-than-patch"
@@ -158,7 +158,7 @@ def test_make_patch_when_group_names_an_unknown_organ_then_says_which_are_known(
         cut(patient, PatchesSettings(size=32, organ_groups={"hard": ["bones"]}))
 
 
-def test_make_patch_when_own_masks_lack_an_organ_then_warns_and_leaves_the_channel_empty(patient):
+def test_make_patch_when_own_masks_lack_an_organ_then_warning_and_empty_channel(patient):
     _, files = patient
     write_json(files.organ_facts, {"backend": "masks", "labels": {"air": 1}})
     outputs = cut(patient)

@@ -57,7 +57,7 @@ def test_plane_when_voxels_are_anisotropic_then_a_cube_is_a_square_of_the_right_
         assert np.ptp(columns) + 1 == pytest.approx(80, abs=1)
 
 
-def test_plane_when_a_mark_is_left_in_front_and_above_then_it_is_right_up_and_anterior_left():
+def test_plane_when_a_mark_is_left_anterior_superior_then_drawn_at_the_expected_side():
     mark = volume(box((20, 40), (-40, -20), (20, 40)))
     axial, coronal, sagittal = (plane.cut(mark, 0) for plane in planes_through((30.0, -30.0, 30.0), 200.0, 100))
     assert axial[50, 50]
@@ -71,7 +71,7 @@ def test_plane_when_a_mark_is_left_in_front_and_above_then_it_is_right_up_and_an
     assert sagittal[50, 50]
 
 
-def test_plane_when_the_series_is_stored_in_sagittal_slices_then_the_planes_are_the_same():
+def test_plane_when_the_series_is_stored_in_sagittal_slices_then_planes_are_the_same():
     rng = np.random.default_rng(1)
     image = volume(rng.integers(0, 9, SHAPE))
     stored = sitk.PermuteAxes(image, [1, 2, 0])
@@ -119,7 +119,7 @@ def noisy(seed=0):
     return canvas
 
 
-def test_canvas_when_the_ct_is_noise_then_it_is_made_small_and_lines_keep_their_colour(tmp_path):
+def test_canvas_when_the_ct_is_noise_then_file_is_small_and_lines_keep_their_colour(tmp_path):
     noisy().save(tmp_path / "a.png", most=60_000)
     assert (tmp_path / "a.png").stat().st_size <= 60_000
     pixels = np.array(Image.open(tmp_path / "a.png").convert("RGB"))
@@ -191,7 +191,7 @@ def test_picture_when_the_patient_is_excluded_before_then_it_is_empty_and_says_w
     assert read_json(status)["problem"]["code"] == "tumor-too-small"
 
 
-def test_picture_when_there_is_no_primary_then_the_planes_go_through_the_largest_node():
+def test_image_when_there_is_no_primary_then_planes_go_through_the_largest_node():
     tumor = np.zeros(SHAPE)
     tumor[box((-50, -40), (-50, -40), (-50, -30))] = 2
     tumor[box((10, 40), (10, 40), (10, 40))] = 2
@@ -212,7 +212,7 @@ def test_picture_when_the_lesion_is_hollow_then_the_planes_still_cross_it():
         assert (canvas.line[panel_box(position)] == 1).any()
 
 
-def test_picture_when_there_are_many_organs_then_the_largest_have_colours_and_the_rest_are_counted():
+def test_image_when_there_are_many_organs_then_largest_coloured_and_the_rest_counted():
     organs = np.zeros(SHAPE)
     for label in range(1, 10):
         organs[:, :, label * 10 : label * 10 + 4 + (label == 5)] = label

@@ -50,7 +50,7 @@ def test_swin_when_run_then_features_are_the_normalised_mean_of_monais_last_stag
     assert torch.allclose(features, last.mean(dim=(2, 3, 4)), atol=1e-4)
 
 
-def test_load_pretrained_when_monais_self_supervised_file_then_equals_monais_own_loading(tmp_path):
+def test_load_pretrained_when_monai_self_supervised_file_then_loaded_as_by_monai(tmp_path):
     weights = self_supervised(swin(window=7, seed=1))
     torch.save(weights, tmp_path / "model.pt")
     theirs = SwinUNETR(in_channels=1, out_channels=2, feature_size=12)
@@ -63,7 +63,7 @@ def test_load_pretrained_when_monais_self_supervised_file_then_equals_monais_own
     assert report["total"] == sum(1 for _ in ours.parameters())
 
 
-def test_load_pretrained_when_channels_and_window_differ_then_adapts_these_and_says_so(tmp_path):
+def test_load_pretrained_when_channels_and_window_differ_then_adapted_and_reported(tmp_path):
     source, target = swin(window=7, seed=1), swin(channels=5, window=4, seed=2)
     torch.save(self_supervised(source), tmp_path / "model.pt")
     own = target.patch_embed.proj.weight.detach().clone()

@@ -81,9 +81,7 @@ class Interrupt(logging.Handler):
             raise KeyboardInterrupt
 
 
-def test_train_when_interrupted_after_the_third_epoch_then_resumes_from_the_second_and_ends_bit_for_bit(
-    cohort, undisturbed, tmp_path, caplog
-):
+def test_train_when_interrupted_after_epoch_3_then_resumes_from_2_to_equal_bytes(cohort, undisturbed, tmp_path, caplog):
     interrupt, logger = Interrupt(), logging.getLogger("metaswin.models")
     caplog.set_level("INFO", logger="metaswin.models")
     logger.addHandler(interrupt)
@@ -109,7 +107,7 @@ def test_train_when_test_rows_are_corrupted_then_the_network_is_the_same(cohort,
     assert (again / "network.safetensors").read_bytes() == (undisturbed / "network.safetensors").read_bytes()
 
 
-def test_train_when_rows_of_two_left_out_folds_are_corrupted_then_the_network_is_the_same(cohort, tmp_path):
+def test_train_when_rows_of_two_held_out_folds_are_corrupted_then_the_same_network(cohort, tmp_path):
     settings = SETTINGS.model_copy(update={"epochs": 1})
     first = train(cohort, tmp_path / "first", "without-0-1", settings)
     folds = read_table(cohort / "folds.parquet")
@@ -130,7 +128,7 @@ def test_train_when_a_training_label_changes_then_so_does_the_network(cohort, un
     assert (other / "network.safetensors").read_bytes() != (undisturbed / "network.safetensors").read_bytes()
 
 
-def test_train_when_what_it_was_trained_on_is_the_same_then_the_network_that_is_there_stays(
+def test_train_when_the_training_data_are_the_same_then_the_existing_network_stays(
     cohort, undisturbed, tmp_path, caplog
 ):
     """A newcomer who is excluded changes neither the patches of the training rows nor their folds."""
@@ -210,7 +208,7 @@ def test_early_stopping_split_when_events_are_too_few_then_none():
     assert early_stopping_split(labels, DeepSettings(early_stopping_events=10), 1) is None
 
 
-def test_fit_when_the_watched_loss_never_improves_then_stops_and_keeps_the_best_epoch(tmp_path):
+def test_fit_when_the_watched_loss_never_improves_then_stops_and_keeps_best_epoch(tmp_path):
     """Labels are noise: the loss of the rows watched rises soon, long before the last epoch."""
     random = np.random.default_rng(0)
     labels = np.array([0, 1] * 10)
@@ -227,9 +225,7 @@ def test_fit_when_the_watched_loss_never_improves_then_stops_and_keeps_the_best_
     assert len(training.losses) == training.best_epoch + 2 < 60
 
 
-def test_extract_features_when_networks_are_there_then_each_row_is_scored_by_the_one_that_left_it_out(
-    cohort, undisturbed, tmp_path
-):
+def test_extract_features_when_cross_fitted_then_the_network_without_a_row_scores_it(cohort, undisturbed, tmp_path):
     settings = SETTINGS.model_copy(update={"epochs": 1})
     networks = {"without-0": str(undisturbed / "network.safetensors")}
     for fit_ in ("without-0-1", "without-0-2"):
@@ -253,9 +249,7 @@ def test_extract_features_when_networks_are_there_then_each_row_is_scored_by_the
     assert table.loc["P04", "score_seen"] == pytest.approx(value, abs=1e-5)
 
 
-def test_extract_features_when_in_sample_then_the_network_of_the_final_fit_scores_every_row(
-    cohort, undisturbed, tmp_path
-):
+def test_extract_features_when_in_sample_then_the_final_network_scores_every_row(cohort, undisturbed, tmp_path):
     networks = {"without-0": str(undisturbed / "network.safetensors")}
     patches = str(cohort / "patches.safetensors")
     output = tmp_path / "features.parquet"

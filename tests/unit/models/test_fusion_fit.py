@@ -21,14 +21,14 @@ def outer_fold(n=120, k=5, seed=0):
     return Folds([f"P{i}" for i in range(n)], np.arange(n) % k, label, nothing, nothing, ~np.isnan(label)).outer(0)
 
 
-def test_rows_when_a_fit_has_one_outcome_then_the_message_names_the_fit_and_the_setting():
+def test_rows_when_a_fit_has_one_outcome_then_the_message_names_fit_and_setting():
     table = pd.DataFrame({"patient": list("abcd"), "label": [1.0, 0, 0, 1], "repeat": 0, "fold": [1, 1, 2, 0]})
     rows = Folds.of(table.assign(time=np.nan, event=np.nan), 0).outer(0)
     with pytest.raises(UserError, match=r"fold 0, fit without-0-1: found no event among 1 .*folds\.k lower"):
         rows.check_both_outcomes("fold 0")
 
 
-def test_classifier_when_it_over_fits_then_threshold_and_slope_come_from_rows_it_did_not_see():
+def test_classifier_when_it_over_fits_then_threshold_and_slope_come_from_unseen_rows():
     # 300 noise columns, hardly penalised: perfect on the rows it was fitted on, nothing elsewhere.
     rows = outer_fold()
     noise = np.random.default_rng(1).normal(size=(120, 300))
@@ -44,7 +44,7 @@ def test_classifier_when_it_over_fits_then_threshold_and_slope_come_from_rows_it
     assert positive.mean() < 1
 
 
-def test_classifier_when_columns_are_noise_then_the_strongest_penalty_is_chosen_and_none_for_signal():
+def test_classifier_when_columns_are_noise_then_strongest_penalty_but_not_for_signal():
     rows = outer_fold(n=200)
     rng = np.random.default_rng(2)
     columns = rng.normal(size=(200, 60))
@@ -62,7 +62,7 @@ def test_classifier_when_columns_are_noise_then_the_strongest_penalty_is_chosen_
     assert penalty(signal) <= 1.0
 
 
-def test_classifier_when_fitted_then_every_row_is_predicted_by_the_fit_that_left_out_its_fold():
+def test_classifier_when_fitted_then_rows_are_predicted_by_fits_without_their_fold():
     rows = outer_fold()
     column = np.arange(120.0)[:, None]
     seen = {}

@@ -79,7 +79,7 @@ def test_feature_sets_when_loaded_again_then_the_same_predictions(run, fits, pre
             assert probability == pytest.approx(expected, abs=1e-6)
 
 
-def test_fit_when_values_are_missing_then_its_table_keeps_them_and_its_encoder_imputes_its_own_training_median(run):
+def test_fit_when_values_are_missing_then_table_keeps_them_and_own_encoder_imputes(run):
     """The same column has another median in the fit that leaves out fold 2 as well."""
     ring, name = "ring_0_10mm", f"ring_0_10mm__{FEATURES[0]}"
     long = run.features[run.features["region"] == ring].set_index("patient")[FEATURES[0]]
@@ -159,7 +159,7 @@ def test_fold_when_test_rows_are_corrupted_then_models_and_thresholds_stay(run, 
     assert not np.allclose(*test)
 
 
-def test_fold_when_labels_are_unknown_then_these_rows_are_predicted_and_not_learned_from(run, tmp_path):
+def test_fold_when_labels_are_unknown_then_rows_are_predicted_but_not_trained_on(run, tmp_path):
     other = draw(tmp_path)
     other.clinical.loc[[5], "age"] = 1e4
     other.used.loc[[5], "volume_tumor_mm3"] = 1e9
@@ -167,7 +167,7 @@ def test_fold_when_labels_are_unknown_then_these_rows_are_predicted_and_not_lear
     assert files(other) == files(run)
 
 
-def test_fold_when_one_feature_set_is_asked_for_then_it_is_fitted_as_beside_the_others(run, tmp_path):
+def test_fold_when_one_feature_set_is_requested_then_it_is_fitted_as_with_the_others(run, tmp_path):
     other = draw(tmp_path)
     other.settings = {**other.settings, "feature_sets": ["clinical+deep"], "primary_feature_set": "deep+clinical"}
     other.fit()
@@ -230,7 +230,7 @@ def test_fold_when_a_column_knows_the_outcome_then_flagged_and_warned_of(tmp_pat
     assert "the column sex alone" in warning["found"]
 
 
-def test_fold_when_a_selection_keeps_nothing_then_the_feature_set_predicts_the_prevalence(tmp_path):
+def test_fold_when_selection_keeps_nothing_then_feature_set_predicts_the_prevalence(tmp_path):
     run = draw(tmp_path)
     run.selection["kept"] = False
     run.settings = {

@@ -56,7 +56,7 @@ def over_fitted(run, seed):
     return {mode: pd.DataFrame({"patient": rows.patients, "score": values}) for mode, values in scores.items()}
 
 
-def test_optimism_when_the_network_learned_noise_then_far_larger_in_sample_than_cross_fitted(tmp_path):
+def test_optimism_when_the_network_learned_noise_then_far_larger_in_sample(tmp_path):
     gaps = {}
     for mode in MODES:
         values = []

@@ -169,7 +169,7 @@ def test_fits_when_rows_of_a_fold_are_corrupted_then_those_that_leave_it_out_sta
 
 @few
 @given(**corruptions)
-def test_classifiers_when_rows_of_a_fold_are_corrupted_then_those_of_its_outer_fold_stay(
+def test_classifiers_when_rows_of_a_fold_are_corrupted_then_its_outer_fits_stay(
     clean, tmp_path_factory, fold, seed, scale
 ):
     other = corrupted(clean, tmp_path_factory.mktemp("corrupted") / "run", fold, seed, scale)
@@ -259,9 +259,7 @@ def networks(tmp_path_factory) -> Networks:
 
 @settings(few, max_examples=1)
 @given(fold=corruptions["fold"], seed=corruptions["seed"])
-def test_networks_when_rows_of_a_fold_are_corrupted_then_those_that_leave_it_out_stay(
-    networks, tmp_path_factory, fold, seed
-):
+def test_networks_when_rows_of_a_fold_are_corrupted_then_those_without_it_stay(networks, tmp_path_factory, fold, seed):
     other, rng = Networks(tmp_path_factory.mktemp("corrupted")), np.random.default_rng(seed)
     folds = read_table(networks.folder / "folds.parquet")
     rows = folds["fold"] == fold

@@ -35,9 +35,7 @@ def files(run):
     return {path.name: path.read_bytes() for path in sorted(run.model(*FOLD, "models").iterdir())}
 
 
-def test_predictions_when_fitted_then_every_patient_once_an_feature_set_with_a_curve_that_ends_in_the_risk(
-    fits, predictions
-):
+def test_predictions_when_fitted_then_patients_once_with_a_curve_ending_in_the_risk(fits, predictions):
     assert predictions.groupby("feature_set")["patient"].agg(["size", "nunique"]).eq(120).all(axis=None)
     assert set(predictions["feature_set"]) == set(FEATURE_SETS)
     times = np.array(fits["feature_sets"]["volume"]["times"])
@@ -70,7 +68,7 @@ def test_thresholds_when_written_then_thirds_of_the_inner_predictions(fits, pred
     assert shares == pytest.approx([2 / 3, 1 / 3], abs=0.02)
 
 
-def test_risk_when_it_follows_volume_then_the_hazard_classifier_of_every_fit_finds_it(tmp_path):
+def test_risk_when_it_follows_volume_then_hazard_classifier_of_every_fit_finds_it(tmp_path):
     run = draw(tmp_path, n=400).train([FOLD])
     predictions = pd.read_parquet(run.model(*FOLD, "predictions.parquet"))
     rows = predictions[predictions["feature_set"] == "volume"]
@@ -129,7 +127,7 @@ def test_fold_when_test_rows_are_corrupted_then_classifiers_cuts_and_thresholds_
     assert not np.allclose(*test)
 
 
-def test_fold_when_rows_of_another_fold_are_corrupted_then_the_fit_without_them_predicts_them_from_unspoilt_cuts(
+def test_fold_when_another_fold_is_corrupted_then_its_risks_use_unaffected_cuts(
     tmp_path,
 ):
     """Inner out-of-fold risks must not depend on the follow-up of the rows they belong to."""
@@ -194,7 +192,7 @@ def test_fold_when_there_are_no_deaths_then_risks_and_next_to_no_risk_of_death(t
         ),
     ],
 )
-def test_fold_when_no_risk_can_be_learnt_then_predictions_are_missing_with_the_reason(tmp_path, spoil, why):
+def test_fold_when_no_risk_can_be_learnt_then_predictions_missing_with_the_reason(tmp_path, spoil, why):
     run = draw(tmp_path)
     run.folds = spoil(run.folds)
     run.train([FOLD])

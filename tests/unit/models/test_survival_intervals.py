@@ -42,7 +42,7 @@ def test_states_when_by_hand_then_events_losses_and_what_is_beyond():
     ]
 
 
-def test_data_faults_when_by_hand_then_events_over_rows_with_one_row_at_the_overall_rate():
+def test_hazards_when_by_hand_then_events_over_rows_with_one_row_at_the_overall_rate():
     state = np.array([[1, -1], [0, 0], [0, 2], [0, 1]])
     cuts = np.array([10.0, 30.0])
     # Days at risk: 4 × 10 + 3 × 20 = 100; two metastases, one death.
@@ -59,7 +59,7 @@ def test_data_faults_when_there_are_no_deaths_then_theirs_is_next_to_nothing():
     st.lists(st.tuples(st.floats(0, 100), st.integers(0, 2)), min_size=1, max_size=40),
     st.lists(st.floats(0.5, 90), min_size=1, max_size=6, unique=True),
 )
-def test_states_when_any_rows_then_at_risk_from_the_first_interval_without_gaps_and_one_event_at_most(rows, cuts):
+def test_states_when_any_rows_then_at_risk_without_gaps_and_one_event_at_most(rows, cuts):
     time, event = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     cuts = np.sort(cuts)
     state = states(time, event, cuts)

@@ -45,7 +45,7 @@ def test_likelihood_when_by_hand_then_the_product_over_the_intervals_at_risk():
     assert negative_log_likelihood(hazards, state) == pytest.approx(expected)
 
 
-def test_data_faults_when_fitted_then_probabilities_and_incidence_rises_to_one_at_most(model, data):
+def test_hazards_when_fitted_then_probabilities_and_incidence_rises_to_at_most_one(model, data):
     hazards = model.hazards(data[0])
     assert hazards.shape == (2, 150, 3, 2)
     assert hazards.min() > 0
@@ -55,14 +55,14 @@ def test_data_faults_when_fitted_then_probabilities_and_incidence_rises_to_one_a
     assert (metastasis + death).max() < 1
 
 
-def test_data_faults_when_a_column_raises_them_then_it_is_found_and_the_strong_penalty_holds_it_back(model, data):
+def test_hazards_when_a_column_raises_them_then_found_and_shrunk_by_a_strong_penalty(model, data):
     risks = incidence(model.hazards(data[0]))[0][..., -1]
     correlations = [np.corrcoef(risk, data[0][0][:, 0])[0, 1] for risk in risks]
     assert min(correlations) > 0.6
     assert risks[1].std() < risks[0].std()
 
 
-def test_data_faults_when_trained_then_the_likelihood_is_better_than_without_predictors(model, data):
+def test_hazards_when_trained_then_the_likelihood_is_better_than_without_predictors(model, data):
     modalities, state = data
     none = HazardNetworks(
         model.widths, {n: a * 0 if n not in ("base", "scale") else a for n, a in model.weights.items()}

@@ -44,7 +44,7 @@ def test_bundle_when_frozen_twice_then_the_bytes_are_equal(frozen, tmp_path):
     assert (tmp_path / "bundle.zip").read_bytes() == (frozen.bundle.parent / "bundle.zip").read_bytes()
 
 
-def test_bundle_when_read_then_it_knows_its_feature_sets_its_members_and_who_was_there(frozen):
+def test_bundle_when_read_then_it_knows_feature_sets_members_and_training_patients(frozen):
     bundle = frozen.read()
     feature_sets = bundle.feature_sets("dm")
     assert feature_sets[0].name == PRIMARY
@@ -62,7 +62,7 @@ def test_bundle_when_read_then_the_order_of_groups_of_organs_is_that_of_the_conf
     assert list(frozen.read().config["patches"]["organ_groups"])[-2:] == ["zinc", "air"]
 
 
-def test_card_when_read_then_it_says_what_it_is_for_how_well_it_did_and_that_it_is_no_device(frozen):
+def test_card_when_read_then_it_states_training_performance_and_that_it_is_no_device(frozen):
     text = (frozen.bundle / "CARD.md").read_text()
     for words in ("Not a medical device", "Licence: not stated", "Trained on 60 patients", "0.500 (0.500 to 0.500)"):
         assert words in text
@@ -98,7 +98,7 @@ def test_reference_when_test_rows_are_corrupted_then_it_stays_byte_by_byte(froze
     assert scores[0] == scores[1]
 
 
-def test_member_when_the_feature_set_gives_other_predictions_than_the_fold_then_it_is_not_frozen(frozen, tmp_path):
+def test_member_when_its_predictions_differ_from_those_of_the_fold_then_not_frozen(frozen, tmp_path):
     run, bundle = frozen.run, frozen.read()
     predictions = read_table(run.output("predictions.parquet"))
     predictions["probability"] = np.minimum(predictions["probability"] + 1e-3, 1)

@@ -102,7 +102,7 @@ def test_seen_when_values_are_missing_then_they_count_for_nothing():
     assert found == {"numbers": {"age": [44.0, 61.0]}, "levels": {"kernel": ["A", "B"]}}
 
 
-def test_cross_fitted_when_a_patient_is_tested_in_one_member_then_it_is_the_mean_over_the_others():
+def test_cross_fitted_when_a_member_tested_the_patient_then_the_mean_over_the_others():
     def member(a, b, c, part_of_c):
         rows = {"patient": ["A", "B", "C"], "feature_set": "all", "classifier": "network", "probability": [a, b, c]}
         return pd.DataFrame({**rows, "part": ["inner", "inner", part_of_c]})
@@ -111,7 +111,7 @@ def test_cross_fitted_when_a_patient_is_tested_in_one_member_then_it_is_the_mean
     assert scores.to_dict() == pytest.approx({"A": 0.3, "B": 0.4, "C": 0.6})
 
 
-def test_percentile_when_scores_are_0_to_1_then_it_is_the_risk_in_per_cent_and_the_groups_are_thirds():
+def test_percentile_when_scores_are_0_to_1_then_risk_in_percent_and_groups_thirds():
     placed = placing(pd.Series(np.linspace(0, 1, 101)), 3)
     assert [percentile(placed, risk) for risk in (-1, 0.25, 0.335, 2)] == pytest.approx([0, 25, 33.5, 100])
     assert [group(placed, risk) for risk in (0.0, 0.33, 1 / 3 + 1e-9, 0.66, 0.67, 1)] == [0, 0, 1, 1, 2, 2]
@@ -129,7 +129,7 @@ def test_percentile_when_nobody_has_a_score_then_there_is_none():
     assert group(placed, 0.3) is None
 
 
-def test_hash_when_case_or_blanks_differ_then_it_is_the_same_and_without_the_key_it_is_another():
+def test_hash_when_case_or_blanks_differ_then_the_same_and_with_another_key_another():
     assert id_hash("k", " Sts_001") == id_hash("k", "STS_001")
     assert id_hash("k", "STS_001") != id_hash("other", "STS_001")
     assert id_hash("k", "STS_001") != id_hash("k", "STS_002")
@@ -163,7 +163,7 @@ MODALITIES = {
 }
 
 
-def test_feature_sets_when_ordered_then_the_primary_is_first_then_more_blocks_then_the_better_inner_auc():
+def test_feature_sets_when_ordered_then_primary_first_then_more_modalities_then_auc():
     inner = dict.fromkeys(MODALITIES, 0.5) | {"clinical+deep": 0.7, "deep": None}
     feature_sets = bundled_feature_sets("all", MODALITIES, inner)
     assert [feature_set.name for feature_set in feature_sets] == [
@@ -177,7 +177,7 @@ def test_feature_sets_when_ordered_then_the_primary_is_first_then_more_blocks_th
     assert BundledFeatureSet.from_json(feature_sets[0].as_json()) == feature_sets[0]
 
 
-def test_stand_in_when_a_modality_is_missing_then_it_is_the_first_feature_set_without_it():
+def test_stand_in_when_a_modality_is_missing_then_the_first_feature_set_without_it():
     feature_sets = bundled_feature_sets("all", MODALITIES, dict.fromkeys(MODALITIES, 0.5))
     assert stand_in(feature_sets, {"clinical:a", "radiomics", "deep", "volume"}).name == "all"
     assert stand_in(feature_sets, {"clinical:a", "radiomics"}).name == "clinical+radiomics"

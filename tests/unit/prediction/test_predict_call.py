@@ -68,9 +68,7 @@ def test_call_when_everything_is_wrong_then_all_of_it_is_told_at_once(frozen, tm
     assert not (tmp_path / "out/predict.yaml").exists()
 
 
-def test_call_when_a_category_is_unknown_then_it_is_counted_and_the_nearest_is_suggested(
-    frozen, tmp_path, capsys, features
-):
+def test_call_when_a_category_is_unknown_then_counted_and_the_nearest_is_suggested(frozen, tmp_path, capsys, features):
     (tmp_path / "new.csv").write_text("patient_id,age,sex\nN1,61,f \nN2,61,mm\nN3,50,mm\nN4,50,\n")
     code, text = called(
         capsys,

@@ -52,7 +52,7 @@ def test_member_when_it_predicts_its_held_out_patients_then_they_equal_the_run(f
     assert table["range_low"].isna().all()
 
 
-def test_member_when_the_run_was_harmonised_then_its_held_out_patients_equal_the_run_too(tmp_path):
+def test_member_when_the_run_was_harmonised_then_its_held_out_patients_equal_the_run(tmp_path):
     """The bundle selects and harmonises all features of new patients; the run read a table made before."""
     frozen = freeze_run(fitted(tmp_path, harmonised=True), tmp_path)
     raw = frozen.run.features[frozen.run.features["region"] == "tumor"].set_index("patient")[FEATURES[0]]
@@ -67,7 +67,7 @@ def test_member_when_the_run_was_harmonised_then_its_held_out_patients_equal_the
     np.testing.assert_allclose(own["probability"], own["probability_run"], atol=1e-9)
 
 
-def test_ensemble_when_patients_were_in_the_cohort_then_it_says_so_and_for_others_not(frozen, renamed, tmp_path):
+def test_ensemble_when_patients_were_in_the_training_cohort_then_it_says_so(frozen, renamed, tmp_path):
     table = NewPatients.of(frozen.run, frozen.test[:2]).predict(frozen, tmp_path / "a")
     assert (table["training_cohort"] == "was in the training cohort").all()
     assert table["warnings"].str.contains("no test of the models").all()
@@ -84,7 +84,7 @@ def test_membership_when_pseudonyms_stand_on_one_side_then_it_cannot_be_known(fr
     assert "cannot be compared" in membership(bundle, "dm", frozen.test[0], None, pseudonyms=True)
 
 
-def test_contributions_when_added_up_then_they_lead_from_the_average_patient_to_the_risk(frozen, member):
+def test_contributions_when_added_up_then_they_lead_from_average_to_patients_risk(frozen, member):
     folder, table = member
     shapley = read_table(folder / "contributions.parquet")
     whole = shapley[shapley["feature"] == ""].groupby("patient")["contribution"].sum()
@@ -95,9 +95,7 @@ def test_contributions_when_added_up_then_they_lead_from_the_average_patient_to_
 
 
 @pytest.mark.parametrize("patient", ["N1"])
-def test_modality_when_clinical_is_missing_then_the_feature_set_without_it_predicts_and_it_is_said(
-    frozen, renamed, tmp_path, patient
-):
+def test_modality_when_clinical_is_missing_then_reported_and_predicted_without_it(frozen, renamed, tmp_path, patient):
     lacking = NewPatients(blank_clinical(renamed.clinical, patient), renamed.features, renamed.used)
     table, before = lacking.predict(frozen, tmp_path / "a"), renamed.predict(frozen, tmp_path / "b")
     assert table.loc[patient, "feature_set"] == "radiomics+peri_radiomics"
@@ -137,7 +135,7 @@ def test_values_when_missing_then_they_take_the_training_median_and_are_listed(f
     assert "ring_0_10mm (the training medians of its features)" in alone.loc["N3", "assumed"]
 
 
-def test_patient_when_unlike_the_training_ones_then_it_is_flagged_and_each_range_is_named(frozen, renamed, tmp_path):
+def test_patient_when_unlike_the_training_ones_then_flagged_and_each_range_is_named(frozen, renamed, tmp_path):
     clinical, features, used = renamed.clinical.copy(), renamed.features.copy(), renamed.used.copy()
     clinical.loc[clinical["patient"] == "N1", ["age", "sex"]] = [600.0, "x"]
     features.loc[features["patient"] == "N1", FEATURES] = 1e3

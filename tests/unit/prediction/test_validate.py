@@ -76,7 +76,7 @@ def test_measures_when_all_outcomes_are_the_same_then_only_what_exists_is_a_numb
     assert found.loc["auc", "why"] == "all outcomes are the same"
 
 
-def test_weights_when_some_are_lost_before_the_horizon_then_the_others_stand_in_for_them():
+def test_weights_when_some_are_censored_before_horizon_then_others_represent_them():
     """Four patients: DM on day 5, lost on day 6, followed to 20, died on day 8. G(8-) = G(10-) = 2/3."""
     table = pd.DataFrame(
         {"label": [1, np.nan, 0, 0], "risk": [0.5] * 4, "time": [5.0, 6.0, 20.0, 8.0], "event": [1, 0, 0, 2]}
@@ -114,7 +114,7 @@ def predictions(folder, rows):
     write_table(folder / "results/predictions/predictions.parquet", table)
 
 
-def test_validation_when_written_then_training_patients_are_left_out_and_the_page_has_both_figures(tmp_path):
+def test_validation_when_written_then_training_patients_excluded_and_figures_shown(tmp_path):
     rows = [
         {"patient": f"N{i}", "risk": i / 10, "training_cohort": "not in the training cohort", "primary": i != 3,
          "unlike_training": i == 4} for i in range(1, 9)

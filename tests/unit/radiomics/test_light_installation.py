@@ -48,7 +48,7 @@ def test_package_when_imported_then_no_compiler_and_the_function_only_when_asked
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_dependencies_when_a_script_imports_the_settings_only_then_the_engine_is_not_among_them(tmp_path):
+def test_dependencies_when_a_script_imports_only_the_settings_then_engine_is_absent(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import metaswin.radiomics.settings\n")
     found = {file.relative_to(provenance.ROOT).as_posix() for file in provenance.dependencies(script)}
@@ -56,7 +56,7 @@ def test_dependencies_when_a_script_imports_the_settings_only_then_the_engine_is
     assert "radiomics/features.py" not in found
 
 
-def test_extra_when_compared_with_the_project_then_the_command_line_looks_for_each_package(repository):
+def test_extra_when_compared_with_the_project_then_the_cli_checks_each_package(repository):
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     wanted = {plain(name) for name in project["optional-dependencies"]["workflow"]} - PLUG_INS
     modules = packages_distributions()
@@ -68,9 +68,7 @@ def test_extra_when_compared_with_the_project_then_the_command_line_looks_for_ea
 @pytest.mark.parametrize("arguments", [["run", "--help"], ["predict", "--bundle", "b", "--input", "i", "--output", "o"],
     ["validate", "--output", "o", "--outcomes", "t"], ["simulate", "--out", "o"], ["weights", "list"], ["doctor"],
     ["init"], ["status"], ["problems"], ["schema"]])  # fmt: skip
-def test_command_when_packages_of_the_workflow_are_absent_then_one_sentence_names_the_extra(
-    monkeypatch, capsys, arguments
-):
+def test_command_when_workflow_packages_are_absent_then_one_sentence_names_the_extra(monkeypatch, capsys, arguments):
     monkeypatch.setattr(cli, "EXTRA", ("json", "no_such_package"))
     assert cli.main(arguments) == 2
     assert capsys.readouterr().err == (
@@ -98,9 +96,7 @@ def case(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Applying `local_binary_pattern` to floating-point images:UserWarning")
-def test_wheel_when_installed_without_the_extra_then_its_features_are_those_of_the_whole_environment(
-    repository, tmp_path, case
-):
+def test_wheel_when_installed_without_the_extra_then_features_equal_the_full_install(repository, tmp_path, case):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def call(*command, **more):

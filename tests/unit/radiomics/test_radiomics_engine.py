@@ -175,7 +175,7 @@ def test_wavelets_of_other_levels_are_pyradiomics(level: int, start: int, flat: 
         np.testing.assert_array_equal(found[name], expected[name])
 
 
-def test_lines_of_a_place_when_asked_for_many_places_in_turn_then_looked_for_once_each(monkeypatch):
+def test_lines_of_a_place_when_many_places_are_requested_then_computed_once_each(monkeypatch):
     calls = []
     found = Place._shares_line
     monkeypatch.setattr(Place, "_shares_line", lambda place, step: calls.append(place) or found(place, step))

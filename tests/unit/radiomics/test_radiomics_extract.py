@@ -63,7 +63,7 @@ def pyradiomics_values(image: sitk.Image, mask: np.ndarray) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(("region", "labels"), [("tumor", [1, 2]), ("ring", [11])])
-def test_extract_when_pyradiomics_filters_the_whole_crop_then_every_value_equals_its_own(
+def test_extract_when_pyradiomics_filters_the_whole_crop_then_every_value_is_equal(
     patient: tuple[sitk.Image, np.ndarray], computed: dict[str, dict[str, float]], region: str, labels: list[int]
 ) -> None:
     reference = pyradiomics_values(patient[0], np.isin(patient[1], labels))
@@ -134,7 +134,7 @@ def test_cut_region_when_it_is_too_small_or_a_line_then_it_says_so(labels: np.nd
         cut_region(image, labels.astype(np.uint8), [1], RadiomicsSettings())
 
 
-def test_extract_when_grey_levels_are_too_many_then_the_image_fails_and_the_rest_goes_on(
+def test_extract_when_grey_levels_are_too_many_then_only_that_image_fails(
     patient: tuple[sitk.Image, np.ndarray],
 ) -> None:
     image, labels = patient

@@ -93,7 +93,7 @@ def test_extract_features_without_parameters_are_pyradiomics_defaults(case: tupl
     assert found["original_glcm_MCC"] == pytest.approx(float(expected["original_glcm_MCC"]), rel=1e-6)
 
 
-def test_extract_features_when_the_mask_lies_elsewhere_and_correct_mask_is_set_then_it_is_resampled(
+def test_extract_features_when_mask_has_another_grid_and_correct_mask_then_resampled(
     case: tuple[sitk.Image, sitk.Image],
 ) -> None:
     image, mask = case
@@ -151,7 +151,7 @@ def test_extract_features_when_grids_differ_then_both_geometries_are_named(case:
     assert "correctMask: true" in message
 
 
-def test_read_parameters_when_names_are_unknown_then_all_are_listed_with_what_is_near() -> None:
+def test_read_parameters_when_names_are_unknown_then_all_are_listed_with_the_nearest() -> None:
     with pytest.raises(UserError) as error:
         read_parameters(
             {
@@ -186,7 +186,7 @@ def test_read_parameters_when_a_value_cannot_be_then_it_says_what_can(settings: 
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
-def test_extract_features_when_deprecated_ones_are_named_then_they_are_those_of_execute(
+def test_extract_features_when_deprecated_ones_are_named_then_equal_to_pyradiomics(
     case: tuple[sitk.Image, sitk.Image], caplog: pytest.LogCaptureFixture
 ) -> None:
     features = {

@@ -42,7 +42,7 @@ def test_ibsi_phantom_has_all_consensus_values(phantoms: Path, configuration: st
     assert beside_consensus(features(phantoms, configuration), configuration) == []
 
 
-def test_ibsi_phantom_in_configuration_c_has_all_consensus_values_once_levels_count_from_the_range(
+def test_ibsi_phantom_when_configuration_c_counts_from_the_range_then_all_consensus(
     phantoms: Path,
 ) -> None:
     # PyRadiomics numbers levels from the region's minimum (-939 HU), IBSI from the lower end of the range (-1000 HU).

@@ -54,7 +54,7 @@ def files(home: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.long
-def test_kernels_when_several_jobs_find_none_then_one_folder_is_left_that_holds_all_they_use(tmp_path):
+def test_kernels_when_several_jobs_find_none_then_one_folder_holds_all_they_use(tmp_path):
     jobs = [start(tmp_path) for _ in range(3)]
     told = [job.communicate()[0] for job in jobs]
     assert [job.returncode for job in jobs] == [0, 0, 0], told
@@ -106,7 +106,7 @@ def test_kernels_when_numba_is_switched_off_then_nothing_is_compiled(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_kernels_folder_when_the_sources_may_not_be_written_beside_then_the_users_cache(tmp_path, monkeypatch):
+def test_kernels_folder_when_it_cannot_be_beside_the_sources_then_the_users_cache(tmp_path, monkeypatch):
     (tmp_path / "engine").touch()  # a folder cannot be made below a file
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setattr(kernels, "ENGINE", tmp_path / "engine")
@@ -131,7 +131,7 @@ def test_kernels_folder_when_it_is_another_users_then_the_next_place(tmp_path, m
     assert kernels.kernels_folder().parent == tmp_path / "cache/metaswin"
 
 
-def test_kernels_folder_when_sources_their_place_or_the_processor_differ_then_another(tmp_path, monkeypatch):
+def test_kernels_folder_when_sources_place_or_processor_differ_then_another(tmp_path, monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     found = {}
     for name in ("elsewhere", "engine"):

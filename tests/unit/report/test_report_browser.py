@@ -87,7 +87,7 @@ def column(page, table: str, number: int) -> list[str]:
     )
 
 
-def test_patient_table_when_heading_is_clicked_then_sorted_and_turned_round_by_a_second_click(desktop):
+def test_patient_table_when_heading_is_clicked_twice_then_sorted_and_then_reversed(desktop):
     page = desktop.page
     page.evaluate('document.querySelectorAll("details").forEach((part) => { part.open = true; })')
     head = page.locator("#endpoint-dm table.patients thead button", has_text="Patient")

@@ -169,7 +169,7 @@ CONTROLS = pd.DataFrame(
 )
 
 
-def test_controls_come_in_order_each_feature_set_once_with_the_answering_classifier_where_there_is_one():
+def test_controls_when_shown_then_in_order_each_feature_set_once_with_its_classifier():
     rows = control_table(endpoint(controls=CONTROLS))
     assert [row["control"] for row in rows] == ["shuffled", "permuted", "leaky"]
     assert [row["auc"].value for row in rows] == [0.59, 0.5, 0.8]
@@ -190,7 +190,7 @@ def test_control_that_was_left_out_is_no_row_but_a_reason():
     assert set(not_made(endpoint())) == {"shuffled", "permuted", "leaky"}
 
 
-def test_forest_holds_every_feature_set_once_with_its_other_classifier_and_the_controls_below():
+def test_forest_when_drawn_then_each_feature_set_once_and_the_controls_below():
     forest = feature_sets_forest(endpoint(controls=CONTROLS))
     named = [(row.group, row.label) for row in forest.rows]
     assert named[0] == ("Primary", "Clinical + radiomics")
@@ -200,7 +200,7 @@ def test_forest_holds_every_feature_set_once_with_its_other_classifier_and_the_c
     assert forest.x_range == (0.4, 0.8)
 
 
-def test_forest_when_a_modality_is_not_in_the_primary_then_its_feature_set_stands_among_those_alone():
+def test_forest_when_a_modality_is_not_in_the_primary_then_grouped_with_those_alone():
     rows = [
         {
             "feature_set": feature_set,

@@ -104,7 +104,7 @@ def controls(**values) -> pd.DataFrame:
     return pd.DataFrame([{**row, "difference_low": -0.02, "difference_high": 0.03, **values}])
 
 
-def test_trust_when_shuffled_voxels_are_not_shown_to_be_worse_then_texture_is_not_shown_to_matter():
+def test_trust_when_shuffled_is_not_shown_worse_then_texture_is_not_shown_to_matter():
     found = endpoint()
     found.tables["controls"] = controls()
     assert "texture is not shown to matter" in summarise(found)[2][1]

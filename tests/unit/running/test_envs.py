@@ -31,7 +31,7 @@ def read(repository, recipe):
     return (repository / "envs" / recipe).read_text()
 
 
-def test_containers_when_read_then_both_install_the_lock_with_the_same_files_and_steps(repository):
+def test_containers_when_read_then_both_install_the_lock_with_equal_files_and_steps(repository):
     apptainer, oci = read(repository, "metaswin.def"), read(repository, "Dockerfile")
     copied = re.findall(r"^COPY (\S+) /opt/metaswin/\1$", oci, re.MULTILINE)
     assert copied == re.findall(r"^    (\S+) /opt/metaswin/\1$", apptainer, re.MULTILINE)
@@ -41,9 +41,7 @@ def test_containers_when_read_then_both_install_the_lock_with_the_same_files_and
 
 
 @pytest.mark.long
-def test_container_when_its_files_are_all_there_is_then_metaswin_builds_from_them_with_the_workflow(
-    repository, tmp_path
-):
+def test_container_when_only_its_files_exist_then_metaswin_builds_with_the_workflow(repository, tmp_path):
     oci = read(repository, "Dockerfile")
     for name in re.findall(r"^COPY (\S+) ", oci, re.MULTILINE):
         copy = shutil.copytree if (repository / name).is_dir() else shutil.copy

@@ -64,7 +64,7 @@ def is_running(pid):
 
 
 @pytest.mark.parametrize("starter", ["metaswin", pytest.param("plain snakemake", marks=pytest.mark.long)])
-def test_run_when_one_lives_then_the_next_names_it_and_after_a_kill_ends_its_jobs_and_goes_on(workflow, starter):
+def test_run_when_another_is_alive_then_it_is_named_and_after_a_kill_its_jobs_end(workflow, starter):
     arguments = ["-s", str(workflow / "Snakefile"), "-d", str(workflow / "run"), "-c", "2"]
     command = [sys.executable, "-m", "snakemake"] if starter != "metaswin" else [*METASWIN, "run"]
     first = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -127,7 +127,7 @@ def mark(folder, output, job=None, kind="incomplete"):
     return path
 
 
-def test_leftovers_when_jobs_were_interrupted_then_their_outputs_are_found_and_removed_but_no_others(tmp_path):
+def test_leftovers_when_jobs_were_interrupted_then_only_their_outputs_are_removed(tmp_path):
     long = "results/" + "a-long-name/" * 40 + "x.json"
     for name in (long, "private/sources/A.json", "results/whole.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ def test_leftovers_when_jobs_were_interrupted_then_their_outputs_are_found_and_r
 
 @pytest.mark.parametrize("text", ["", '{"external_jobid": nu', "\0" * 40])
 @pytest.mark.parametrize("kind", ["incomplete", "metadata"])
-def test_leftovers_when_a_record_of_snakemake_is_cut_short_then_its_output_is_made_anew(tmp_path, kind, text):
+def test_leftovers_when_a_snakemake_record_is_cut_short_then_its_output_is_redone(tmp_path, kind, text):
     mark(tmp_path, "half.txt", kind=kind).write_text(text)
     whole = mark(tmp_path, "whole.txt", kind="metadata")
     (tmp_path / ".snakemake" / kind / "migration_underway").touch()
@@ -253,7 +253,7 @@ def test_configs_when_there_are_several_then_the_later_goes_on_top_key_by_key(tm
     assert with_lines("selection.keep: odd", paths) == "selection.keep: odd"
 
 
-def test_init_when_called_then_the_configuration_is_commented_and_valid_and_never_overwritten(tmp_path, capsys):
+def test_init_when_called_then_the_config_is_commented_valid_and_never_overwritten(tmp_path, capsys):
     from metaswin.config.load import load
 
     for example in ("head-and-neck", "all-settings"):
@@ -289,7 +289,7 @@ def test_doctor_when_all_is_well_then_no_line_asks_for_anything(study):
     assert len(lines) < 24
 
 
-def test_doctor_when_things_are_wrong_then_each_is_named_with_its_setting_and_what_to_do(study, capsys):
+def test_doctor_when_things_are_wrong_then_each_is_named_with_its_setting_and_fix(study, capsys):
     path = study / "metaswin.yaml"
     path.write_text(path.read_text() + "folds: {k: many}\n")
     mark(study, "clinical.csv")

@@ -58,7 +58,7 @@ def results(tmp_path):
     return folder
 
 
-def test_log_when_a_job_fails_for_good_then_it_is_named_and_one_that_was_tried_again_is_not(failed):
+def test_log_when_a_job_fails_for_good_then_it_is_named_and_a_retried_one_is_not(failed):
     run = last_run(failed)
     assert (run.done, run.steps, run.cores) == (2, 4, 2)
     assert [(job.rule, job.log) for job in run.failed] == [("make", "logs/make/b.log")]

@@ -27,7 +27,7 @@ def test_rate_limit_when_another_version_or_limit_then_kept(jobs, seconds, snake
     assert scheduler.job_rate_limiter.max_jobs == jobs
 
 
-def test_snakemake_when_it_is_the_locked_one_then_it_has_the_attributes_that_are_changed():
+def test_snakemake_when_it_is_the_locked_one_then_the_patched_attributes_exist():
     from snakemake.scheduling.job_scheduler import JobRateLimiter
     from snakemake.settings.types import MaxJobsPerTimespan
 
@@ -36,7 +36,7 @@ def test_snakemake_when_it_is_the_locked_one_then_it_has_the_attributes_that_are
     assert (limiter.max_jobs, limiter.timespan) == (100, 1)
 
 
-def test_snakemake_range_when_read_in_pyproject_and_snakefile_then_the_same_lower_bound(repository):
+def test_snakemake_range_when_in_pyproject_and_snakefile_then_the_same_lower_bound(repository):
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     wanted = next(name for name in project["optional-dependencies"]["workflow"] if re.match(r"snakemake[<>=]", name))
     lower = re.fullmatch(r"snakemake>=(\d+\.\d+),<10", wanted)[1]
