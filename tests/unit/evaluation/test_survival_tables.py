@@ -41,10 +41,10 @@ def pooled(run, repeat, feature_set=FEATURE_SET):
 def test_summary_when_evaluated_then_the_corrected_mean_over_folds_and_repeats(run, tables):
     assert set(tables["summary"]["metric"]) == set(METRICS)
     assert (tables["summary"]["folds"] == 6).all()
-    values = tables["folds"].query("feature_set == @ARM and metric == 'c_index'")["value"].to_numpy()
+    values = tables["folds"].query("feature_set == @FEATURE_SET and metric == 'c_index'")["value"].to_numpy()
     tested = run.folds.groupby(["repeat", "fold"]).size()
     expected = mean_over_folds(values, (tested / (run.folds["patient"].nunique() - tested)).mean(), 0.95)
-    row = tables["summary"].query("feature_set == @ARM and metric == 'c_index'").iloc[0]
+    row = tables["summary"].query("feature_set == @FEATURE_SET and metric == 'c_index'").iloc[0]
     assert row[["value", "low", "high"]].tolist() == pytest.approx([expected.value, expected.low, expected.high])
 
 
@@ -64,14 +64,14 @@ def test_tests_when_evaluated_then_gray_of_the_groups_of_each_repeat(run, tables
     for repeat in (0, 1):
         rows = pooled(run, repeat)
         expected = gray_test(rows["time"].to_numpy(), rows["event"].to_numpy(dtype=int), rows["group"].to_numpy())
-        found = tables["tests"].query("feature_set == @ARM and repeat == @repeat").iloc[0]
+        found = tables["tests"].query("feature_set == @FEATURE_SET and repeat == @repeat").iloc[0]
         assert found["statistic"] == pytest.approx(expected.statistic)
         assert (found["test"], found["groups"], found["df"]) == ("gray", 3, 2)
 
 
 def test_curves_when_evaluated_then_aalen_johansen_and_kaplan_meier_of_first_repeat(run, tables):
     rows = pooled(run, 0)
-    curves = tables["curves"].query("feature_set == @ARM").set_index(["curve", "group"])
+    curves = tables["curves"].query("feature_set == @FEATURE_SET").set_index(["curve", "group"])
     high = rows[rows["group"] == 2]
     found = curves.loc[("cif_dm", "high")]
     time, event = high["time"].to_numpy(), high["event"].to_numpy(dtype=int)
@@ -115,7 +115,7 @@ def test_calibration_when_evaluated_then_bins_by_rank_in_fold_against_aalen_joha
         time, event = rows["time"].to_numpy(), rows["event"].to_numpy(dtype=int)
         value = cumulative_incidence(time, event, 1, np.array([HORIZON]), 0.95).value[0]
         expected.append([len(rows), rows["risk"].mean(), value])
-    found = tables["calibration"].query("feature_set == @ARM").iloc[0]
+    found = tables["calibration"].query("feature_set == @FEATURE_SET").iloc[0]
     assert found[["n", "predicted", "observed"]].tolist() == pytest.approx(np.mean(expected, axis=0).tolist())
     assert tables["calibration"].groupby("feature_set")["n"].sum().eq(120).all()
     assert (tables["calibration"]["low"] < tables["calibration"]["observed"]).all()
