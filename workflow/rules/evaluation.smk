@@ -266,6 +266,8 @@ rule evaluate_controls:
         facts=results("evaluation/facts.json"),
         folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
         folds_facts=expand(results("folds/{endpoint}.json"), endpoint=ENDPOINTS),
+        run_predictions=every_fold(fold_folder("fusion/predictions.parquet"), variant="as-is"),
+        run_fits=every_fold(fold_folder("fusion/fits.json"), variant="as-is"),
         leaky_predictions=(
             every_fold(fold_folder("fusion/predictions.parquet"), variant="leaky") if "leaky" in VARIANTS else []
         ),

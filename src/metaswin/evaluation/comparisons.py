@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metaswin.config.evaluation import EvaluationSettings
-from metaswin.evaluation.curves import net_benefit
-from metaswin.evaluation.intervals import added_variance, by_prevalence, mean_over_folds
+from metaswin.evaluation.fold_results import fold_results
+from metaswin.evaluation.intervals import Estimate, mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
-from metaswin.evaluation.predictions import EndpointData, Scored
+from metaswin.evaluation.predictions import EndpointData
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS, reasons, weightings
 from metaswin.evaluation.table_schema import from_records
 
@@ -77,34 +77,39 @@ BOUNDS = {"net_benefit": ANYTHING}
 def comparison_table(
     data: EndpointData, folds: pd.DataFrame, settings: EvaluationSettings, sets: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
-    """Primary feature set minus each baseline, fold by fold (corrected resampled t-test, Nadeau & Bengio 2003).
+    """Compare the primary feature set with each baseline on the same test rows (`metaswin.evaluation.intervals`).
 
     Each classifier of the primary model is compared with each classifier of the baselines, in AUC, Brier score (below 0
     favours the primary model) and net benefit at a threshold probability. The differences in the primary AUC against
     `confirmatory_feature_sets` with `settings.primary_classifier` on both sides are confirmatory, and Holm's method
-    adjusts their p values. All other differences are exploratory. The variance of the prevalence is added to metrics
-    that depend on it (`metaswin.evaluation.intervals`).
+    adjusts their p values. All other differences are exploratory.
     """
     thresholds = _thresholds(data, settings)
     feature_sets = list(dict.fromkeys(feature_set for feature_set, _ in data.feature_sets))
     family = confirmatory_feature_sets(feature_sets, data.primary, sets, settings.confirmatory_clinical_set)
     against = set(baselines(feature_sets)) - {data.primary}
-    measured = {
-        key: _measured(data, rows, thresholds) for key, rows in folds.groupby(["feature_set", "classifier"], sort=True)
+    unknown = {
+        key: {metric: reasons(rows[f"{metric}_why"]) for metric in COMPARED if f"{metric}_why" in rows}
+        for key, rows in folds.groupby(["feature_set", "classifier"], sort=True)
     }
     records = []
-    for ours, theirs in product(measured, measured):
+    for ours, theirs in product(unknown, unknown):
         if ours[0] != data.primary or theirs[0] not in against:
             continue
         planned = theirs[0] in family and ours[1] == theirs[1] == settings.primary_classifier
-        differences = _differences(measured[ours], measured[theirs])
-        for name, (difference, why, slopes) in differences.items():
+        for name in COMPARED:
             metric = name.removesuffix("_ipcw")
-            added = added_variance(slopes, data.share_variance[name.removeprefix(metric)])
-            bounds = BOUNDS.get(metric)
-            found = mean_over_folds(
-                difference, data.ratio, settings.confidence, why, signed=True, bounds=bounds, added=added
-            )
+            suffix = name.removeprefix(metric)
+            if suffix in weightings(data):
+                both = data.feature_sets[ours], data.feature_sets[theirs]
+                results = fold_results(metric, both[0], bool(suffix), minus=both[1], thresholds=thresholds)
+                why = unknown[ours].get(name) or unknown[theirs].get(name) or UNUSABLE
+                bounds = BOUNDS.get(metric)
+                found = mean_over_folds(
+                    results, data.ratio, settings.confidence, why, signed=True, bounds=bounds, few=data.few
+                )
+            else:
+                found = Estimate(why=PLAIN)
             records.append(
                 {
                     **{
@@ -130,42 +135,3 @@ def _thresholds(data: EndpointData, settings: EvaluationSettings) -> dict[tuple[
     if settings.net_benefit_threshold == "prevalence":
         return data.prevalence
     return dict.fromkeys(data.prevalence, settings.net_benefit_threshold)
-
-
-def _measured(data: EndpointData, rows: pd.DataFrame, thresholds: Mapping[tuple[int, int], float]) -> pd.DataFrame:
-    """Return the fold rows of one feature set and classifier, with the net benefit at the threshold probability."""
-    parts = data.feature_sets[rows["feature_set"].iloc[0], rows["classifier"].iloc[0]]
-    added: dict[str, list] = {}
-    for suffix in WEIGHTINGS:
-        why = UNUSABLE if suffix in weightings(data) else PLAIN
-        usable = [part.usable and why != PLAIN for part in parts]
-        found = [
-            _net_benefit(part, suffix, thresholds[part.repeat, part.fold]) if can else (np.nan, np.nan)
-            for part, can in zip(parts, usable, strict=True)
-        ]
-        added[f"net_benefit{suffix}"] = [value for value, _ in found]
-        added[f"net_benefit{suffix}_by_prevalence"] = [slope for _, slope in found]
-        added[f"net_benefit{suffix}_why"] = ["" if can else why for can in usable]
-    return rows.assign(**added)
-
-
-def _net_benefit(part: Scored, suffix: str, threshold: float) -> tuple[float, float]:
-    """Net benefit of one fold, and its change with the prevalence."""
-    labels, scores, weights = part.known
-
-    def benefit(labels: NDArray, scores: NDArray, sample_weight: NDArray) -> float:
-        return float(net_benefit(labels, scores, sample_weight, np.array([threshold]))[0])
-
-    rows = labels, scores, weights if suffix else np.ones(len(labels))
-    return benefit(*rows), float(by_prevalence(benefit, *rows))
-
-
-def _differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, tuple[NDArray, str, NDArray]]:
-    """Difference in each fold, why some are missing, and its change with the prevalence, by metric."""
-    found = {}
-    for name in COMPARED:
-        slope = f"{name}_by_prevalence"
-        slopes = ours[slope].to_numpy() - theirs[slope].to_numpy() if slope in ours else np.zeros(len(ours))
-        why = reasons(ours[f"{name}_why"]) or reasons(theirs[f"{name}_why"])
-        found[name] = (ours[name].to_numpy() - theirs[name].to_numpy(), why, slopes)
-    return found

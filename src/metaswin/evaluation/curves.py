@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from metaswin.evaluation.intervals import added_variance, by_prevalence, mean_over_folds
+from metaswin.evaluation.fold_results import fold_results
+from metaswin.evaluation.intervals import mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
 from metaswin.evaluation.predictions import EndpointData, Scored
 from metaswin.evaluation.table_schema import from_records, tabled
@@ -120,36 +121,36 @@ def thresholds(limits: tuple[float, float]) -> NDArray:
 def decision_table(data: EndpointData, limits: tuple[float, float], confidence: float) -> pd.DataFrame:
     """Compute the net benefit of every feature set and classifier at each threshold probability.
 
-    Each is a mean over folds with the corrected interval, which includes the variance of the share of
-    events (`metaswin.evaluation.intervals`).
+    Each is a mean over folds with its interval (`metaswin.evaluation.intervals`).
 
     Weighted as the primary model is. Folds without an outcome or with missing predictions are left out; ``treat_all``
     is the mean over the same folds. Treating nobody has net benefit 0.
     """
     grid = thresholds(limits)
-    variance = data.share_variance[data.suffix]
-
-    def benefit(labels: NDArray, scores: NDArray, sample_weight: NDArray) -> NDArray:
-        return net_benefit(labels, scores, sample_weight, grid)
-
     records = []
     for (feature_set, classifier), folds in data.feature_sets.items():
-        usable = [part.known for part in folds if part.usable]
-        curves = np.full((len(folds), len(grid)), np.nan)
-        slopes = curves.copy()
-        for place, rows in enumerate(usable):
-            curves[place], slopes[place] = benefit(*rows), by_prevalence(benefit, *rows)
-        everybody = np.mean([treat_all(rows[0], rows[2], grid) for rows in usable], axis=0) if usable else grid * np.nan
+        usable = [part for part in folds if part.usable]
+        rows = [part.known for part in usable]
+        everybody = np.mean([treat_all(one[0], one[2], grid) for one in rows], axis=0) if rows else grid * np.nan
+        missing = (
+            f"{len(folds) - len(usable)} of {len(folds)} folds excluded: {LEFT_OUT}" if len(usable) < len(folds) else ""
+        )
         for place, threshold in enumerate(grid):
-            added = added_variance(slopes[:, place], variance)
-            found = mean_over_folds(curves[:, place], data.ratio, confidence, LEFT_OUT, bounds=ANYTHING, added=added)
+            at = {(part.repeat, part.fold): float(threshold) for part in usable}
+            results = fold_results("net_benefit", usable, weighted=True, thresholds=at)
+            found = mean_over_folds(results, data.ratio, confidence, LEFT_OUT, bounds=ANYTHING, few=data.few)
             record = {
                 "feature_set": feature_set,
                 "classifier": classifier,
                 "threshold_probability": threshold,
                 "net_benefit": found.value,
             }
-            limits_and_all = {"low": found.low, "high": found.high, "treat_all": everybody[place], "why": found.why}
+            limits_and_all = {
+                "low": found.low,
+                "high": found.high,
+                "treat_all": everybody[place],
+                "why": found.why or missing,
+            }
             records.append({**record, **limits_and_all})
     numbers = dict.fromkeys(["threshold_probability", "net_benefit", "low", "high", "treat_all"], float)
     return from_records(records, data.name, {**numbers, "why": "str"})

@@ -15,11 +15,13 @@ from scipy.special import expit, logit
 
 from metaswin.evaluation.metrics import calibration_intercept, calibration_slope
 
+Linearised = tuple[float, NDArray | None]
 
-def influence(
+
+def linearised(
     metric: str, labels: NDArray, scores: NDArray, weights: NDArray, threshold: float | None = None
-) -> NDArray | None:
-    """Compute the influence of each row on a metric.
+) -> Linearised:
+    """Compute a metric of one fold and the influence of each row on it.
 
     Parameters
     ----------
@@ -33,12 +35,14 @@ def influence(
 
     Returns
     -------
+    float
+        The metric; NaN if it is not estimable.
     array, shape (n,), or None
-        None if the metric has no variance here: one event or one non-event where both count, or no threshold.
+        Influences. None if they have no variance: fewer than two events or non-events where both count.
     """
     if metric in ("acc", "sen", "spe", "net_benefit"):
         if threshold is None or not np.isfinite(threshold):
-            return None
+            return np.nan, None
         called = scores >= threshold
         if metric == "net_benefit":
             return _mean(np.where(called, np.where(labels, 1.0, -threshold / (1 - threshold)), 0.0), weights)
@@ -46,8 +50,8 @@ def influence(
         return _mean((called == labels).astype(float), weights, chosen)
     if metric == "brier":
         return _mean((scores - labels) ** 2, weights)
-    if min(labels.sum(), (~labels).sum()) < 2:
-        return None
+    if labels.all() or not labels.any():
+        return np.nan, None
     return {
         "auc": _auc,
         "pr_auc": _average_precision,
@@ -56,14 +60,14 @@ def influence(
     }[metric](labels, scores, weights)
 
 
-def _mean(values: NDArray, weights: NDArray, chosen: NDArray | None = None) -> NDArray | None:
-    """Influence on the weighted mean of the `chosen` rows."""
+def _mean(values: NDArray, weights: NDArray, chosen: NDArray | None = None) -> Linearised:
+    """The weighted mean of the `chosen` rows."""
     weights = weights if chosen is None else np.where(chosen, weights, 0.0)
     rows = np.count_nonzero(weights)
-    if rows < 2:
-        return None
-    mean = np.sum(weights * values) / weights.sum()
-    return weights * (values - mean) / weights.sum() * np.sqrt(rows / (rows - 1))
+    if not rows:
+        return np.nan, None
+    mean = float(np.sum(weights * values) / weights.sum())
+    return mean, weights * (values - mean) / weights.sum() * np.sqrt(rows / (rows - 1)) if rows > 1 else None
 
 
 def _below(scores: NDArray, of: NDArray, weights: NDArray) -> NDArray:
@@ -74,19 +78,21 @@ def _below(scores: NDArray, of: NDArray, weights: NDArray) -> NDArray:
     return (total[left] + total[right]) / (2 * total[-1])
 
 
-def _auc(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
-    found = np.empty(len(labels))
+def _auc(labels: NDArray, scores: NDArray, weights: NDArray) -> Linearised:
     above = _below(scores[labels], scores[~labels], weights[~labels])
     below = 1 - _below(scores[~labels], scores[labels], weights[labels])
+    auc = float(np.sum(weights[labels] * above) / weights[labels].sum())
+    if min(len(above), len(below)) < 2:
+        return auc, None
+    found = np.empty(len(labels))
     for chosen, placements in ((labels, above), (~labels, below)):
-        w, rows = weights[chosen], np.count_nonzero(chosen)
-        mean = np.sum(w * placements) / w.sum()
-        found[chosen] = w * (placements - mean) / w.sum() * np.sqrt(rows / (rows - 1))
-    return found
+        w, rows = weights[chosen], len(placements)
+        found[chosen] = w * (placements - auc) / w.sum() * np.sqrt(rows / (rows - 1))
+    return auc, found
 
 
-def _average_precision(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
-    """Of the sum over events of the precision at their scores (ties share the lowest rank), divided by all events."""
+def _average_precision(labels: NDArray, scores: NDArray, weights: NDArray) -> Linearised:
+    """The sum over events of the precision at their scores (ties share the lowest rank), divided by all events."""
     order = np.argsort(-scores, kind="stable")
     s, w, event = scores[order], weights[order], labels[order]
     last = np.searchsorted(-s, -s, side="right") - 1  # of the rows with the same score
@@ -94,36 +100,38 @@ def _average_precision(labels: NDArray, scores: NDArray, weights: NDArray) -> ND
     true, called = np.cumsum(w * event)[last], np.cumsum(w)[last]
     precision = true / called
     events = np.sum(w * event)
-    average = np.sum(w * event * precision) / events
+    average = float(np.sum(w * event * precision) / events)
+    if min(event.sum(), (~event).sum()) < 2:
+        return average, None
     # A row counts in the precision at every score that is not higher than its own.
     onwards = [np.cumsum((w * event * part)[::-1])[::-1][first] for part in (1 / called, true / called**2)]
     moved = (event * (precision - average) + event * onwards[0] - onwards[1]) / events
     found = np.empty(len(s))
     found[order] = w * moved * np.sqrt(len(s) / (len(s) - 1))
-    return found
+    return average, found
 
 
-def _calibration_intercept(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray | None:
-    found = calibration_intercept(labels, scores, weights)
-    if found.value is None:
-        return None
-    p = expit(logit(scores) + found.value)
-    return weights * (labels - p) / np.sum(weights * p * (1 - p))
+def _calibration_intercept(labels: NDArray, scores: NDArray, weights: NDArray) -> Linearised:
+    intercept = calibration_intercept(labels, scores, weights).value
+    if intercept is None:
+        return np.nan, None
+    p = expit(logit(scores) + intercept)
+    return intercept, weights * (labels - p) / np.sum(weights * p * (1 - p))
 
 
-def _calibration_slope(labels: NDArray, scores: NDArray, weights: NDArray) -> NDArray | None:
-    slope = calibration_slope(labels, scores, weights)
-    if slope.value is None:
-        return None
+def _calibration_slope(labels: NDArray, scores: NDArray, weights: NDArray) -> Linearised:
+    slope = calibration_slope(labels, scores, weights).value
+    if slope is None:
+        return np.nan, None
     logits = logit(scores)
-    intercept = calibration_intercept(labels, expit(slope.value * logits), weights)
-    if intercept.value is None:
-        return None
-    p = expit(intercept.value + slope.value * logits)
+    intercept = calibration_intercept(labels, expit(slope * logits), weights).value
+    if intercept is None:
+        return slope, None
+    p = expit(intercept + slope * logits)
     design = np.stack([np.ones(len(logits)), logits], axis=1)
     information = (design * (weights * p * (1 - p))[:, None]).T @ design
     scored = design * (weights * (labels - p))[:, None]
-    return np.linalg.solve(information, scored.T)[1]
+    return slope, np.linalg.solve(information, scored.T)[1]
 
 
 def variance(influences: NDArray | None) -> float:

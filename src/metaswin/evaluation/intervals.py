@@ -1,21 +1,17 @@
-"""Confidence intervals of means over folds, corrected for overlapping training sets, and their measured coverage.
+"""Confidence intervals of means over folds, and their measured coverage."""
 
-Folds are stratified by outcome, so that the prevalence is nearly the same in each of them: the spread of the
-folds' values does not show that another cohort would have had another share. The AUC, sensitivity and specificity do
-not move with it; the Brier score, the area under the precision-recall curve and net benefit do.
-"""
-
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from metaswin.core.files import read_json
 
-ALL_EQUAL = "all folds have the same value, so that their spread says nothing"
+ALL_EQUAL = "the variance is 0: all test rows have the same influence"
+NO_VARIANCE = "a fold with one event or one non-event has no variance"
 
 
 @dataclass(frozen=True)
@@ -42,113 +38,103 @@ class Estimate:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class FoldResults:
+    """One metric of one model, or the difference of two models, in every fold and repeat.
+
+    Attributes
+    ----------
+    values : array, shape (J,)
+        NaN where the metric is not estimable.
+    repeats : array of int, shape (J,)
+    variances : array, shape (J,)
+        Variance over samples of test rows with the models held fixed, see `metaswin.evaluation.influence`.
+    refits : array, shape (J, m)
+        The metric on the same test rows by the models of the inner fits, each fitted without one more fold. NaN where
+        unknown.
+    """
+
+    values: NDArray
+    repeats: NDArray
+    variances: NDArray
+    refits: NDArray
+
+
 def mean_over_folds(
-    values: NDArray,
+    found: FoldResults,
     ratio: float,
     confidence: float,
     why: str = "",
     signed: bool = False,
     bounds: tuple[float, float] | None = None,
-    added: float = 0.0,
+    few: str = "",
 ) -> Estimate:
-    """Mean of the folds' values with the corrected resampled t interval.
+    """Estimate the mean over folds with an interval for the expected performance of models trained on n_train rows.
 
-    Variance of the mean = (1/J + n_test/n_train) S^2 with the sample variance S^2 of the J values, and J - 1
-    degrees of freedom: Nadeau & Bengio 2003, Machine Learning 52:239-281 (corrected resampled t-test); used with
-    repeated k-fold cross-validation, J = folds x repeats, as Bouckaert & Frank 2004 (PAKDD, 3-12) propose. What
-    is estimated is the mean performance of models trained on n_train rows.
+    The variance of the mean is the sum of two parts:
+
+    - the variance of the test rows: in each repeat the mean of the fold variances divided by the number of folds,
+      since the folds are different patients;
+    - the variance of the fits: the delete-one-fold jackknife of the metric over the inner fits on the same test rows,
+      averaged over folds. It is at most n_test / n_train times the mean fold variance, the correction of Nadeau &
+      Bengio (2003, Machine Learning 52:239-281), which is also used where inner fits are missing.
+
+    The limits use the normal quantile. ``benchmarks/intervals.py`` measures coverage and width.
 
     Parameters
     ----------
-    values : array, shape (J,)
-        One value for each fold and repeat, NaN where not estimable: those are left out.
+    found : FoldResults
     ratio : float
         n_test / n_train.
     confidence : float
         Such as 0.95.
     why : str
-        Why values are missing; the reason given when none is left.
+        Why values are missing; the reason given if none is left.
     signed : bool
         True for a difference, which gets a p value.
     bounds : (float, float) or None
-        What the value can be: limits are clipped to it. None: [-1, 1] for a difference, otherwise [0, 1].
-    added : float
-        Variance of the mean that the spread over folds cannot show, see `metaswin.evaluation.intervals`.
+        Range of the metric, to which limits are clipped. None: [-1, 1] for a difference, otherwise [0, 1].
+    few : str
+        Why there are too few outcomes for an interval; empty if there are enough.
     """
-    from scipy import stats
-
-    kept = values[~np.isnan(values)]
-    folds = len(kept)
+    kept = ~np.isnan(found.values)
+    folds = int(kept.sum())
     if folds == 0:
         return Estimate(why=why or "no folds")
-    mean = float(np.mean(kept))
-    if folds == 1:
-        return Estimate(mean, folds=1, why="one fold has no spread")
-    spread = float(np.std(kept, ddof=1))
-    if spread < 1e-12:
+    mean = float(np.mean(found.values[kept]))
+    if few:
+        return Estimate(mean, folds=folds, why=few)
+    variances, repeats = found.variances[kept], found.repeats[kept]
+    if np.isnan(variances).any():
+        return Estimate(mean, folds=folds, why=NO_VARIANCE)
+    rows = float(np.mean([variances[repeats == r].mean() / np.sum(repeats == r) for r in np.unique(repeats)]))
+    fits = min(_jackknife(found.refits[kept]), ratio * float(variances.mean()))
+    error = float(np.sqrt(rows + fits))
+    if error < 1e-12:
         return Estimate(mean, folds=folds, why=ALL_EQUAL)
-    error = float(np.sqrt((1 / folds + ratio) * spread**2 + added))
-    half = float(stats.t.ppf((1 + confidence) / 2, folds - 1) * error)
-    left_out = f"{len(values) - folds} of {len(values)} folds left out: {why}" if folds < len(values) else ""
+    half = float(ndtri((1 + confidence) / 2)) * error
+    excluded = f"{len(kept) - folds} of {len(kept)} folds excluded: {why}" if folds < len(kept) else ""
     least, most = bounds or ((-1.0, 1.0) if signed else (0.0, 1.0))
-    p = float(2 * stats.t.sf(abs(mean) / error, folds - 1)) if signed else None
-    return Estimate(mean, max(mean - half, least), min(mean + half, most), p, folds, left_out)
+    p = float(2 * ndtr(-abs(mean) / error)) if signed else None
+    return Estimate(mean, max(mean - half, least), min(mean + half, most), p, folds, excluded)
 
 
-STEP = 0.01
+def _jackknife(refits: NDArray) -> float:
+    """Average the jackknife variance over the inner fits over folds; infinite if a fold has fewer than two of them."""
+    count = np.sum(~np.isnan(refits), axis=1)
+    if refits.size == 0 or (count < 2).any():
+        return np.inf
+    return float(np.mean((count - 1) * np.nanvar(refits, axis=1)))
 
 
-def by_prevalence(
-    measure: Callable[..., float | NDArray], labels: NDArray, scores: NDArray, weights: NDArray
-) -> float | NDArray:
-    """Derivative of a metric with respect to the prevalence, the scores within each outcome held.
-
-    A central difference: the weights of events and non-events are tilted until the share is `STEP` higher or lower.
-
-    Parameters
-    ----------
-    measure : callable
-        Metric of labels and scores with `sample_weight`, as in `sklearn.metrics`.
-    labels : array of bool, shape (n,)
-        Both outcomes present.
-    scores, weights : array, shape (n,)
-    """
-    share = np.sum(weights * labels) / np.sum(weights)
-    step = min(STEP, share / 2, (1 - share) / 2)
-    higher, lower = (
-        measure(labels, scores, sample_weight=weights * np.where(labels, 1 + move / share, 1 - move / (1 - share)))
-        for move in (step, -step)
-    )
-    return (higher - lower) / (2 * step)
+# With fewer events or non-events the variance itself is not estimable.
+FEWEST = 10
 
 
-def share_variance(labels: NDArray, weights: NDArray) -> float:
-    """Variance of the cohort's prevalence, pi (1 - pi) / n.
-
-    With weights n is Kish's effective number, (sum w)² / sum w² (Kish 1965, Survey Sampling).
-
-    Parameters
-    ----------
-    labels : array of bool, shape (n,)
-        One row a patient with a known outcome.
-    weights : array, shape (n,)
-    """
-    share = np.sum(weights * labels) / np.sum(weights)
-    return float(share * (1 - share) * np.sum(weights**2) / np.sum(weights) ** 2)
-
-
-def added_variance(slopes: NDArray, variance: float) -> float:
-    """Variance of the mean over folds that comes from the prevalence (law of total variance, delta method).
-
-    Parameters
-    ----------
-    slopes : array, shape (folds,)
-        `by_prevalence` of each fold; NaN where not estimable.
-    variance : float
-        Of `share_variance`.
-    """
-    kept = slopes[~np.isnan(slopes)]
-    return float(np.mean(kept) ** 2 * variance) if kept.size and np.isfinite(variance) else 0.0
+def too_few(events: int, nonevents: int) -> str:
+    """Return why there are too few outcomes for an interval; empty if there are enough."""
+    count, what = min((events, "event"), (nonevents, "non-event"))
+    return f"{count} {what}{'s' if count != 1 else ''}, fewer than {FEWEST}" if count < FEWEST else ""
 
 
 COVERAGE = Path(__file__).with_name("coverage.json")  # written by benchmarks/coverage.py

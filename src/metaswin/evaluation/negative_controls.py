@@ -9,7 +9,7 @@ import pandas as pd
 
 from metaswin.config.evaluation import ControlsSettings, PermutationSettings
 from metaswin.core.files import read_json, read_table, write_table
-from metaswin.evaluation.censoring import weighted_auc
+from metaswin.evaluation.fold_results import fold_results
 from metaswin.evaluation.intervals import mean_over_folds
 from metaswin.evaluation.predictions import EndpointData, gather
 
@@ -99,11 +99,13 @@ class ControlsInputs:
     """Files that `evaluate_controls` reads; the lists of a control that was not run are empty.
 
     ``as_is`` and ``facts`` are ``folds.parquet`` and ``facts.json`` of the evaluation, ``folds`` and ``folds_facts``
-    those of every endpoint, the predictions and fits those of every fold of a control.
+    those of every endpoint, the predictions and fits those of every fold of the run and of each control.
     """
 
     as_is: str
     facts: str
+    run_predictions: list[str]
+    run_fits: list[str]
     folds: list[str]
     folds_facts: list[str]
     leaky_predictions: list[str]
@@ -140,6 +142,10 @@ def evaluate_controls(
     batches = [read_table(path) for path in inputs.permutations]
     permuted = pd.concat(batches, ignore_index=True) if batches else _no_permutations()
     records = []
+    run = {}
+    if inputs.leaky_predictions or inputs.shuffled_predictions:
+        gathered = gather(inputs.run_predictions, inputs.run_fits, inputs.folds, inputs.folds_facts)
+        run = {one.name: one for one in gathered}
     made = {
         "leaky": (inputs.leaky_predictions, inputs.leaky_fits),
         "shuffled": (inputs.shuffled_predictions, inputs.shuffled_fits),
@@ -151,7 +157,7 @@ def evaluate_controls(
             data = {one.name: one for one in gathered}
         for endpoint in endpoints:
             if endpoint.name in data:
-                records += variant_records(control, endpoint, data[endpoint.name], confidence)
+                records += variant_records(control, endpoint, run[endpoint.name], data[endpoint.name], confidence)
             else:
                 records.append(_missing(control, endpoint, left_out(control, settings, reasons)))
     for endpoint in endpoints:
@@ -165,22 +171,20 @@ def evaluate_controls(
     write_table(permutations, permuted)
 
 
-def variant_records(control: str, endpoint: Endpoint, data: EndpointData, confidence: float) -> list[dict[str, Any]]:
-    """Leaky or shuffled beside the run: the folds are the same, so that differences are taken fold by fold.
+def variant_records(
+    control: str, endpoint: Endpoint, run: EndpointData, data: EndpointData, confidence: float
+) -> list[dict[str, Any]]:
+    """Compare a leaky or shuffled variant with the run on the same test rows.
 
-    Intervals and p of the difference (as-is minus control) are those of the corrected resampled t-test, see
-    `metaswin.evaluation.intervals.mean_over_folds`.
+    Intervals and p values are those of `metaswin.evaluation.intervals.mean_over_folds`.
     """
     records = []
-    for (feature_set, classifier), rows in _fold_aucs(data).groupby(FEATURE_SET, sort=True):
-        ours = endpoint.folds[
-            (endpoint.folds["feature_set"] == feature_set) & (endpoint.folds["classifier"] == classifier)
-        ]
-        both = ours.merge(rows, on=FOLD, suffixes=("_run", "_control"), validate="one_to_one")
-        missing = "not estimable in some folds"
-        found = mean_over_folds(both["auc_control"].to_numpy(), data.ratio, confidence, missing)
-        between = (both["auc_run"] - both["auc_control"]).to_numpy()
-        difference = mean_over_folds(between, data.ratio, confidence, missing, signed=True)
+    weighted, missing = data.horizon is not None, "not estimable in some folds"
+    for key, parts in data.feature_sets.items():
+        feature_set, classifier = key
+        found = mean_over_folds(fold_results("auc", parts, weighted), data.ratio, confidence, missing, few=data.few)
+        both = fold_results("auc", run.feature_sets[key], weighted, minus=parts)
+        difference = mean_over_folds(both, data.ratio, confidence, missing, signed=True, few=data.few)
         records.append(
             {
                 "endpoint": endpoint.name,
@@ -265,15 +269,6 @@ def _endpoints(facts: Mapping[str, Any], folds: pd.DataFrame) -> list[Endpoint]:
         rows = folds.loc[folds["endpoint"] == fact["name"], [*FEATURE_SET, *FOLD, column]]
         endpoints.append(Endpoint(fact["name"], fact["primary"], rows.rename(columns={column: "auc"})))
     return endpoints
-
-
-def _fold_aucs(data: EndpointData) -> pd.DataFrame:
-    """AUC of every feature set, classifier and fold of a control, with the primary weighting."""
-    records = [
-        (one.feature_set, one.classifier, one.repeat, one.fold, weighted_auc(one.label, one.probability, one.weight))
-        for one in data.scored
-    ]
-    return pd.DataFrame(records, columns=[*FEATURE_SET, *FOLD, "auc"])
 
 
 def _missing(control: str, endpoint: Endpoint, why: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Bring the folds' predictions, thresholds, outcomes and censoring weights together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from metaswin.cohort.folds import Key, by_place
 from metaswin.core.files import read_json, read_table
 from metaswin.evaluation.censoring import Censoring, weights
-from metaswin.evaluation.intervals import share_variance
+from metaswin.evaluation.intervals import too_few
 from metaswin.evaluation.metrics import cox_snell
 
 FEATURE_SET = ["feature_set", "classifier"]
@@ -30,6 +30,10 @@ class Scored:
         Label 0, 1 or NaN (unknown); a prediction that is missing is NaN; the weight as in `EndpointData.predictions`.
     threshold : float
         NaN where the training rows gave none.
+    refits : array, shape (m, n)
+        Predictions of the same rows by the inner fits, each fitted without one more fold; NaN where missing.
+    refit_thresholds : array, shape (m,)
+        Their thresholds.
     """
 
     feature_set: str
@@ -40,12 +44,25 @@ class Scored:
     probability: NDArray
     weight: NDArray
     threshold: float
+    refits: NDArray = field(default_factory=lambda: np.empty((0, 0)))
+    refit_thresholds: NDArray = field(default_factory=lambda: np.empty(0))
 
     @property
     def usable(self) -> bool:
         """Whether every row with a known outcome has a prediction and a weight, and there are both outcomes."""
         labels, scores, weights = self.known
         return bool(labels.any() and not labels.all() and np.isfinite(scores).all() and np.isfinite(weights).all())
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are rows with a known outcome, and every one of them has a prediction and a weight."""
+        _, scores, weights = self.known
+        return bool(len(scores) and np.isfinite(scores).all() and np.isfinite(weights).all())
+
+    @property
+    def known_refits(self) -> NDArray:
+        """`refits` of the rows with a known outcome."""
+        return self.refits[:, ~np.isnan(self.label)] if len(self.refits) else self.refits
 
     @property
     def known(self) -> tuple[NDArray, NDArray, NDArray]:
@@ -77,6 +94,9 @@ class EndpointData:
     training : DataFrame
         What each fit learnt from: ``repeat, fold, feature_set, classifier, n, events, parameters, candidates, r2``
         (Cox-Snell, of inner out-of-fold predictions).
+    inner : dict
+        Repeat and fold → predictions of its training rows by the fits without the row's own fold (patients × feature
+        set and classifier), and the fold's thresholds.
     prevalence : dict
         Repeat and fold → share of events among its training rows, weighted at a horizon.
     modalities : list of str
@@ -93,6 +113,7 @@ class EndpointData:
     ratio: float
     primary: str
     training: pd.DataFrame
+    inner: dict[tuple[int, int], tuple[pd.DataFrame, dict[tuple[str, str], float]]]
     prevalence: dict[tuple[int, int], float]
     modalities: list[str]
     warnings: list[dict[str, Any]]
@@ -110,21 +131,29 @@ class EndpointData:
     @cached_property
     def scored(self) -> list[Scored]:
         """The test predictions as arrays, sorted by feature set, classifier, repeat and fold."""
-        return [
-            Scored(
-                feature_set,
-                classifier,
-                repeat,
-                fold,
-                rows["label"].to_numpy(dtype="float64"),
-                rows["probability"].to_numpy(dtype="float64"),
-                rows["weight"].to_numpy(dtype="float64"),
-                float(rows["threshold"].iloc[0]),
+        found = []
+        for (feature_set, classifier, repeat, fold), rows in self.predictions.groupby(
+            [*FEATURE_SET, "repeat", "fold"], sort=True, observed=True
+        ):
+            key = (feature_set, classifier)
+            others = [self.inner[place] for place in sorted(self.inner) if place[0] == repeat and place[1] != fold]
+            others = [(table, limits) for table, limits in others if key in table]
+            refits = [table[key].reindex(rows["patient"]).to_numpy(dtype="float64") for table, _ in others]
+            found.append(
+                Scored(
+                    feature_set,
+                    classifier,
+                    repeat,
+                    fold,
+                    rows["label"].to_numpy(dtype="float64"),
+                    rows["probability"].to_numpy(dtype="float64"),
+                    rows["weight"].to_numpy(dtype="float64"),
+                    float(rows["threshold"].iloc[0]),
+                    np.array(refits).reshape(len(refits), len(rows)),
+                    np.array([limits[key] for _, limits in others], dtype="float64"),
+                )
             )
-            for (feature_set, classifier, repeat, fold), rows in self.predictions.groupby(
-                [*FEATURE_SET, "repeat", "fold"], sort=True
-            )
-        ]
+        return found
 
     @cached_property
     def feature_sets(self) -> dict[tuple[str, str], list[Scored]]:
@@ -135,12 +164,10 @@ class EndpointData:
         return found
 
     @cached_property
-    def share_variance(self) -> dict[str, float]:
-        """Variance of the cohort's prevalence, by the ending of the weighting."""
-        parts = next(iter(self.feature_sets.values()))
-        known = [part.known for part in parts if part.repeat == parts[0].repeat]
-        labels, weight = (np.concatenate([rows[place] for rows in known]) for place in (0, 2))
-        return {"": share_variance(labels, np.ones(len(labels))), "_ipcw": share_variance(labels, weight)}
+    def few(self) -> str:
+        """Why there are too few outcomes for an interval, all folds of a repeat together; empty if there are enough."""
+        labels = self.predictions.drop_duplicates("patient")["label"]
+        return too_few(int((labels == 1).sum()), int((labels == 0).sum()))
 
 
 def gather(
@@ -171,6 +198,7 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
     tables, ratios, training, feature_sets = [], [], [], set()
     warnings: dict[tuple[str, str, str], dict[str, Any]] = {}
     prevalence: dict[tuple[int, int], float] = {}
+    inner = {}
     primary, modalities = "", []
     for (repeat, fold), _ in folds.groupby(["repeat", "fold"], sort=True):
         rows = folds[folds["repeat"] == repeat]
@@ -192,6 +220,7 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
         weigh = _weigher(train, horizon)
         tables.append(_test_rows(test, weigh(test), made, fit["feature_sets"]))
         training.append(_training(train, made, fit["feature_sets"]).assign(repeat=repeat, fold=fold))
+        inner[key[1:]] = _inner(made, fit["feature_sets"])
         weight = weigh(train)
         prevalence[key[1:]] = float(np.sum(weight[train["label"] == 1]) / np.sum(weight))
         ratios.append(test["label"].notna().sum() / train["label"].notna().sum())
@@ -206,6 +235,7 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
         float(np.mean(ratios)),
         primary,
         pd.concat(training, ignore_index=True),
+        inner,
         prevalence,
         modalities,
         list(warnings.values()),
@@ -218,6 +248,19 @@ def _weigher(train: pd.DataFrame, horizon: float | None) -> Callable[[pd.DataFra
         return lambda rows: rows["label"].notna().to_numpy(dtype="float64")
     censoring = Censoring(train["time"].to_numpy(), train["event"].to_numpy(dtype="int64"))
     return lambda rows: weights(rows["label"].to_numpy(), rows["time"].to_numpy(), horizon, censoring)
+
+
+def _inner(
+    predicted: pd.DataFrame, feature_sets: Mapping[str, Any]
+) -> tuple[pd.DataFrame, dict[tuple[str, str], float]]:
+    rows = predicted[predicted["part"] == "inner"]
+    table = rows.pivot(index="patient", columns=FEATURE_SET, values="probability")
+    limits = {
+        (feature_set, classifier): np.nan if fit["threshold"] is None else fit["threshold"]
+        for feature_set, classifiers in feature_sets.items()
+        for classifier, fit in classifiers.items()
+    }
+    return table, limits
 
 
 def _training(train: pd.DataFrame, predicted: pd.DataFrame, feature_sets: Mapping[str, Any]) -> pd.DataFrame:

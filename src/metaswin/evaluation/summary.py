@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, brier_score_loss
 
 from metaswin.evaluation.delong import both, fold_interval
-from metaswin.evaluation.intervals import added_variance, by_prevalence, mean_over_folds
+from metaswin.evaluation.fold_results import fold_results
+from metaswin.evaluation.intervals import Estimate, mean_over_folds
 from metaswin.evaluation.metrics import BOUNDS, METRICS, fold_metrics
 from metaswin.evaluation.predictions import FEATURE_SET, EndpointData, Scored
 
-# Metrics of `metaswin.evaluation.metrics` that move with the prevalence.
-MOVED = {"pr_auc": average_precision_score, "brier": brier_score_loss}
 # Known outcomes count 1 each, or by inverse probability of censoring.
 WEIGHTINGS = ("", "_ipcw")
 PLAIN = "no follow-up times: a plain column"
@@ -29,17 +27,14 @@ def fold_table(data: EndpointData, confidence: float = 0.95) -> pd.DataFrame:
 
     A missing metric has its reason in the column ``<metric>_why``.
 
-    ``delong_low, delong_high`` are DeLong's interval of the AUC of known outcomes, for this fold's fitted model;
-    ``<metric>_by_prevalence`` is the change of a metric with the prevalence (`metaswin.evaluation.intervals`).
+    ``delong_low, delong_high`` are DeLong's interval of the AUC of known outcomes, for this fold's fitted model.
     """
     table = pd.DataFrame([_fold_record(part, data, confidence) for part in data.scored])
     numbers = [metric + suffix for metric in METRICS for suffix in WEIGHTINGS]
     for number in numbers:
         if number not in table:
             table[number], table[f"{number}_why"] = np.nan, PLAIN
-    slopes = [f"{metric}{suffix}_by_prevalence" for metric in MOVED for suffix in WEIGHTINGS]
-    table[[name for name in slopes if name not in table]] = np.nan
-    return table.astype(dict.fromkeys([*numbers, *slopes, "delong_low", "delong_high"], "float64"))
+    return table.astype(dict.fromkeys([*numbers, "delong_low", "delong_high"], "float64"))
 
 
 def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[str, Any]:
@@ -56,11 +51,6 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
         for metric, found in fold_metrics(part.label, part.probability, part.threshold, weight).items():
             record[metric + suffix] = found.value
             record[f"{metric}{suffix}_why"] = found.why
-        if part.usable:
-            labels, scores, weights = part.known
-            weights = weights if suffix else np.ones(len(labels))
-            for metric, measure in MOVED.items():
-                record[f"{metric}{suffix}_by_prevalence"] = by_prevalence(measure, labels, scores, weights)
     outcomes = both(part)
     interval = fold_interval(*outcomes, confidence) if outcomes else None
     why = interval.why if interval else record["auc_why"]
@@ -79,20 +69,17 @@ def summary_table(data: EndpointData, folds: pd.DataFrame, confidence: float) ->
             for suffix in WEIGHTINGS:
                 name = metric + suffix
                 why = reasons(rows[f"{name}_why"])
-                added = variance_by_prevalence(rows, name, data.share_variance[suffix])
-                bounds = BOUNDS.get(metric)
-                found = mean_over_folds(rows[name].to_numpy(), data.ratio, confidence, why, bounds=bounds, added=added)
+                if suffix in weightings(data):
+                    results = fold_results(metric, data.feature_sets[feature_set, classifier], weighted=bool(suffix))
+                    bounds = BOUNDS.get(metric)
+                    found = mean_over_folds(results, data.ratio, confidence, why, bounds=bounds, few=data.few)
+                else:
+                    found = Estimate(why=why)
                 record |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
                 record |= {f"{name}_folds": found.folds, f"{name}_why": found.why}
         records.append(record)
     numbers = [f"{m}{s}{limit}" for m in METRICS for s in WEIGHTINGS for limit in ("", "_low", "_high")]
     return pd.DataFrame(records).astype(dict.fromkeys(numbers, "float64"))
-
-
-def variance_by_prevalence(rows: pd.DataFrame, name: str, variance: float) -> float:
-    """What the prevalence adds to the variance of the mean of a metric; 0 for metrics that it does not move."""
-    column = f"{name}_by_prevalence"
-    return added_variance(rows[column].to_numpy(), variance) if column in rows else 0.0
 
 
 def _counts(data: EndpointData) -> dict[str, int]:

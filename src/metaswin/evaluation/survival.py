@@ -14,7 +14,8 @@ from metaswin.config.models import SurvivalSettings
 from metaswin.core.files import write_json, write_table
 from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.cumulative_incidence import cumulative_incidence, curve_table, gray_test, interval
-from metaswin.evaluation.intervals import mean_over_folds
+from metaswin.evaluation.influence import linearised, variance
+from metaswin.evaluation.intervals import FoldResults, mean_over_folds, too_few
 from metaswin.evaluation.metrics import Value, missing_predictions
 from metaswin.evaluation.survival_predictions import SurvivalData, gather
 
@@ -43,12 +44,19 @@ def concordance_index(risk: NDArray, time: NDArray, event: NDArray, horizon: flo
     censoring : Censoring
         Fitted on the fold's training rows.
     """
+    return _concordance(risk, time, event, horizon, censoring)[0]
+
+
+def _concordance(
+    risk: NDArray, time: NDArray, event: NDArray, horizon: float, censoring: Censoring
+) -> tuple[Value, NDArray | None]:
+    """Compute the C-index and the influence of each row on it."""
     first = np.flatnonzero((event == METASTASIS) & (time <= horizon))
     if len(first) == 0:
-        return Value(why="no metastasis within the horizon in the fold's test rows")
+        return Value(why="no metastasis within the horizon in the fold's test rows"), None
     seen = censoring.before(time)
     if not np.all(seen[first] > 0):
-        return Value(why="no training row is followed as long as some test rows")
+        return Value(why="no training row is followed as long as some test rows"), None
     start = time[first, None]
     free = (time > start) | ((time == start) & (event == CENSORED))
     died = (event == DEATH) & (time <= start)
@@ -57,9 +65,13 @@ def concordance_index(risk: NDArray, time: NDArray, event: NDArray, horizon: flo
     weight = free * own**2 + died * own * theirs
     total = float(weight.sum())
     if total == 0:
-        return Value(why="no patient to compare a metastasis with in the fold's test rows")
+        return Value(why="no patient to compare a metastasis with in the fold's test rows"), None
     higher, equal = risk[first, None] > risk, risk[first, None] == risk
-    return Value(float(np.sum(weight * (higher + 0.5 * equal)) / total))
+    index = float(np.sum(weight * (higher + 0.5 * equal)) / total)
+    moved = weight * (higher + 0.5 * equal - index) / total
+    influences = moved.sum(axis=0)
+    np.add.at(influences, first, moved.sum(axis=1))
+    return Value(index), influences
 
 
 COLUMNS = ["endpoint", "feature_set", "bin", "n", "predicted", "observed", "low", "high", "why"]
@@ -167,6 +179,38 @@ def _observed_expected(risk: NDArray, time: NDArray, event: NDArray, horizon: fl
     return Value(float(observed / np.mean(risk)))
 
 
+def metric_variances(
+    risk: NDArray, time: NDArray, event: NDArray, label: NDArray, horizon: float, censoring: Censoring
+) -> dict[str, float]:
+    """Compute the variance of each of `METRICS` over samples of test rows; NaN where it is not estimable.
+
+    C-index, AUC and Brier score: sum of squared influences (`metaswin.evaluation.influence`). Observed over expected:
+    delta method with Greenwood-type variance of the Aalen-Johansen estimate and the variance of the mean risk, as if
+    the two were independent.
+
+    Parameters
+    ----------
+    risk, time, event, label, horizon, censoring
+        As in `survival_metrics`.
+    """
+    found = dict.fromkeys(METRICS, np.nan)
+    if len(risk) < 2 or not np.all(np.isfinite(risk)):
+        return found
+    found["c_index"] = variance(_concordance(risk, time, event, horizon, censoring)[1])
+    weight = weights(label, time, horizon, censoring)
+    known = ~np.isnan(label)
+    if known.any() and np.all(np.isfinite(weight[known])):
+        rows = label[known] == 1, risk[known], weight[known]
+        found |= {f"{name}_t": variance(linearised(name, *rows)[1]) for name in ("auc", "brier")}
+    observed = cumulative_incidence(time, event, METASTASIS, np.array([horizon]), 0.95)
+    expected = float(np.mean(risk))
+    ratio = observed.value[0] / expected
+    found["observed_expected"] = float(
+        (observed.variance[0] + ratio**2 * np.var(risk, ddof=1) / len(risk)) / expected**2
+    )
+    return found
+
+
 BOUNDS = {"observed_expected": (0.0, np.inf)}
 
 
@@ -223,29 +267,35 @@ def evaluate_survival(
 
 
 def fold_table(data: SurvivalData) -> pd.DataFrame:
-    """Compute every metric as rows ``endpoint, feature_set, repeat, fold, metric, value, why``."""
+    """Compute every metric as rows ``endpoint, feature_set, repeat, fold, metric, value, variance, why``."""
     records = []
     for part in data.folds:
         columns = (part.rows[name].to_numpy() for name in ("time", "event", "label"))
         time, event, label = columns
         for feature_set in data.feature_sets:
-            found = survival_metrics(part.risks[feature_set], time, event, label, data.horizon, part.censoring)
+            rows = part.risks[feature_set], time, event, label, data.horizon, part.censoring
+            found, variances = survival_metrics(*rows), metric_variances(*rows)
             base = {"endpoint": data.name, "feature_set": feature_set, "repeat": part.repeat, "fold": part.fold}
             for metric, value in found.items():
-                records.append({**base, "metric": metric, "value": value.value, "why": part.why or value.why})
-    return pd.DataFrame(records).astype({"value": "float64"})
+                numbers = {"value": value.value, "variance": variances[metric]}
+                records.append({**base, "metric": metric, **numbers, "why": part.why or value.why})
+    return pd.DataFrame(records).astype({"value": "float64", "variance": "float64"})
 
 
 def summary_table(data: SurvivalData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Mean over folds of each metric with the corrected interval: ``value, low, high, folds, why``."""
+    first = [fold.rows for fold in data.folds if fold.repeat == data.folds[0].repeat]
+    labels = np.concatenate([rows["label"].to_numpy(dtype="float64") for rows in first])
+    few = too_few(int((labels == 1).sum()), int((labels == 0).sum()))
     records = []
     for feature_set in data.feature_sets:
         for metric in METRICS:
             rows = folds[(folds["feature_set"] == feature_set) & (folds["metric"] == metric)]
             why = "; ".join(sorted(set(rows["why"]) - {""}))
-            found = asdict(
-                mean_over_folds(rows["value"].to_numpy(), data.ratio, confidence, why, bounds=BOUNDS.get(metric))
-            )
+            value, repeat, spread = (rows[name].to_numpy() for name in ("value", "repeat", "variance"))
+            results = FoldResults(value, repeat, spread, np.empty((len(rows), 0)))
+            bounds = BOUNDS.get(metric)
+            found = asdict(mean_over_folds(results, data.ratio, confidence, why, bounds=bounds, few=few))
             kept = {name: found[name] for name in ("value", "low", "high", "folds", "why")}
             records.append({"endpoint": data.name, "feature_set": feature_set, "metric": metric, **kept})
     return pd.DataFrame(records).astype(dict.fromkeys(["value", "low", "high"], "float64"))

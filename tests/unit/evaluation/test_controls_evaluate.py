@@ -5,12 +5,12 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from synthetic_run import Plan, draw
 
 from metaswin.config.evaluation import ControlsSettings, EvaluationSettings
 from metaswin.core.files import read_table, write_table
 from metaswin.evaluation.evaluate import evaluate
-from metaswin.evaluation.intervals import mean_over_folds
 from metaswin.evaluation.negative_controls import LEAKY, ControlsInputs, evaluate_controls
 
 PENALTIES = {"network": [0.1, 0.5, 2.5], "logistic": [64.0, 1.0, 16.0]}
@@ -48,6 +48,8 @@ class Beside:
         inputs = ControlsInputs(
             as_is=self.run.evaluation_outputs.folds,
             facts=self.run.evaluation_outputs.facts,
+            run_predictions=self.run.evaluation_inputs.predictions,
+            run_fits=self.run.evaluation_inputs.fits,
             folds=self.run.evaluation_inputs.folds,
             folds_facts=self.run.evaluation_inputs.facts,
             permutations=list(permutations),
@@ -88,11 +90,11 @@ def test_leaky_when_it_equals_the_run_then_differences_are_zero_without_a_findin
         assert row.as_is == pytest.approx(row.auc)
         assert row.difference == pytest.approx(0)
     assert leaky["p"].isna().all()
-    assert leaky["difference_why"].str.contains("same value").all()
+    assert leaky["difference_why"].str.contains("the variance is 0").all()
     assert (leaky["note"] == LEAKY).all()
 
 
-def test_leaky_when_it_knows_the_outcome_then_the_difference_has_a_corrected_t_test(beside, tmp_path):
+def test_leaky_when_it_knows_the_outcome_then_the_difference_has_limits_and_a_p_value(beside, tmp_path):
     def knows(predictions, label):
         noise = np.random.default_rng(1).random(len(predictions))
         known = predictions["patient"].map(label).fillna(0).to_numpy()
@@ -111,14 +113,9 @@ def test_leaky_when_it_knows_the_outcome_then_the_difference_has_a_corrected_t_t
         (folds["feature_set"] == "volume") & (folds["classifier"] == row["classifier"]) & (folds["endpoint"] == "ever")
     )
     assert row["as_is"] == pytest.approx(folds.loc[chosen, "auc"].mean())
-    n = folds.loc[chosen, "n"]
-    ratio = np.mean(n / (n.sum() - n))
-    half = (row["difference_high"] - row["difference_low"]) / 2
-    # The interval and p hang together by t with 3 degrees of freedom; the width knows the overlap of the folds.
-    spread = half / 3.182446 / np.sqrt(1 / 4 + ratio)
-    again = mean_over_folds(row["difference"] + spread * np.array([-1, 1, -1, 1]) * np.sqrt(3 / 4), ratio, 0.95,
-                            signed=True)  # fmt: skip
-    assert again.p == pytest.approx(row["p"], rel=1e-4)
+    # The interval and p belong to one normal distribution.
+    error = (row["difference_high"] - row["difference_low"]) / 2 / 1.959964
+    assert 2 * norm.sf(abs(row["difference"]) / error) == pytest.approx(row["p"], rel=1e-6)
 
 
 def test_permuted_when_joined_then_mean_range_p_and_what_was_refitted(beside, tmp_path):

@@ -8,7 +8,6 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from metaswin.evaluation.curves import (
     GRID,
@@ -21,7 +20,6 @@ from metaswin.evaluation.curves import (
     wilson,
 )
 from metaswin.evaluation.delong import NO_SPREAD, delong, fold_interval, repeat_interval
-from metaswin.evaluation.intervals import added_variance, by_prevalence, share_variance
 from metaswin.evaluation.metrics import (
     CONSTANT,
     INFINITE,
@@ -290,35 +288,6 @@ def test_fold_metrics_of_any_input_are_finite_or_have_a_reason(data):
     for value in found.values():
         assert (value.value is None) == bool(value.why)
         assert value.value is None or np.isfinite(value.value)
-
-
-@settings(max_examples=40, deadline=None)
-@given(rows())
-def test_change_with_the_share_of_events_equals_its_closed_form(drawn):
-    labels, scores, weight = drawn
-    loss = (labels - scores) ** 2
-    of_events, of_others = (np.average(loss[group], weights=weight[group]) for group in (labels, ~labels))
-    assert by_prevalence(brier_score_loss, labels, scores, weight) == pytest.approx(of_events - of_others, abs=1e-9)
-    called = scores >= 0.3
-    rates = [np.average(called[group], weights=weight[group]) for group in (labels, ~labels)]
-
-    def benefit(labels, scores, sample_weight):
-        return net_benefit(labels, scores, sample_weight, np.array([0.3]))[0]
-
-    assert by_prevalence(benefit, labels, scores, weight) == pytest.approx(rates[0] + rates[1] * 3 / 7)
-
-
-@settings(max_examples=20, deadline=None)
-@given(rows())
-def test_change_of_the_auc_with_the_share_of_events_is_nothing(drawn):
-    assert by_prevalence(roc_auc_score, *drawn) == pytest.approx(0, abs=1e-9)
-
-
-def test_variance_of_the_share_of_events_counts_equal_weights_once_each():
-    labels = np.array([True] * 20 + [False] * 80)
-    assert share_variance(labels, np.full(100, 3.0)) == pytest.approx(0.2 * 0.8 / 100)
-    assert added_variance(np.array([0.4, np.nan, 0.6]), 0.0016) == pytest.approx(0.25 * 0.0016)
-    assert added_variance(np.array([np.nan]), 0.0016) == 0
 
 
 def test_riley_rows_equal_the_worked_example_of_pmsampsize():

@@ -11,7 +11,14 @@ from sklearn.metrics import roc_auc_score
 
 from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.curves import mean_roc
-from metaswin.evaluation.intervals import ALL_EQUAL, mean_over_folds, measured_coverage
+from metaswin.evaluation.intervals import (
+    ALL_EQUAL,
+    NO_VARIANCE,
+    FoldResults,
+    mean_over_folds,
+    measured_coverage,
+    too_few,
+)
 from metaswin.evaluation.metrics import METRICS, fold_metrics
 
 ONES = np.ones(4)
@@ -126,55 +133,79 @@ def test_weighted_auc_is_unbiased_when_loss_depends_on_nothing_but_time():
     assert abs(naive - truth) > 0.01
 
 
+def folds(values, variances=0.01, refits=None, repeats=None):
+    """Results of folds; the same variance in each unless given."""
+    values = np.array(values, dtype=float)
+    n = len(values)
+    return FoldResults(
+        values,
+        np.zeros(n, dtype=int) if repeats is None else np.array(repeats),
+        np.broadcast_to(np.asarray(variances, dtype=float), n).copy(),
+        np.empty((n, 0)) if refits is None else np.array(refits, dtype=float),
+    )
+
+
 def test_interval_equals_the_formula_worked_by_hand():
-    # Five folds: mean .7, S^2 = .0025, (1/5 + 1/4) S^2 = .001125, t(.975, 4) = 2.776445.
-    found = mean_over_folds(np.array([0.65, 0.75, 0.65, 0.75, 0.7]), 0.25, 0.95)
-    half = 2.776445 * np.sqrt(0.45 * 0.0025)
+    # Four folds of variance .004: .001 for the rows. The inner fits differ by -.01, 0, .01 in each fold:
+    # jackknife variance 2/3 (.0001 + 0 + .0001) = .000133.
+    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, [[0.59, 0.6, 0.61]] * 4), 1 / 3, 0.95)
+    half = 1.959964 * np.sqrt(0.001 + 0.0002 * 2 / 3)
     assert (found.value, found.low, found.high) == pytest.approx((0.7, 0.7 - half, 0.7 + half), abs=1e-6)
 
 
-def test_interval_without_overlap_term_equals_student_t():
-    from scipy import stats
-
-    values = np.random.default_rng(1).uniform(0.4, 0.6, 12)
-    low, high = stats.t.interval(0.9, 11, loc=values.mean(), scale=stats.sem(values))
-    found = mean_over_folds(values, 0.0, 0.9)
-    assert (found.low, found.high) == pytest.approx((low, high))
+def test_interval_when_the_fits_never_differ_then_it_is_that_of_the_rows():
+    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, [[0.6, 0.6, 0.6]] * 4), 1 / 3, 0.9)
+    assert found.high - found.value == pytest.approx(1.644854 * np.sqrt(0.001), abs=1e-6)
 
 
-def test_interval_with_added_variance_equals_the_formula_worked_by_hand():
-    # As above, .001125, and .0002 that the folds cannot show.
-    found = mean_over_folds(np.array([0.65, 0.75, 0.65, 0.75, 0.7]), 0.25, 0.95, added=0.0002)
-    assert found.high - found.value == pytest.approx(2.776445 * np.sqrt(0.001325), abs=1e-6)
+def test_interval_when_the_fits_differ_much_then_the_factor_of_nadeau_and_bengio():
+    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, [[0.1, 0.5, 0.9]] * 4), 1 / 3, 0.95)
+    without = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004), 1 / 3, 0.95)
+    assert (found.low, found.high) == (without.low, without.high)
+    assert found.high - found.value == pytest.approx(1.959964 * np.sqrt(0.004 * (1 / 4 + 1 / 3)), abs=1e-6)
+
+
+def test_interval_when_folds_are_repeated_then_the_same_rows_do_not_count_twice():
+    once = mean_over_folds(folds([0.6, 0.8]), 1.0, 0.95)
+    twice = mean_over_folds(folds([0.6, 0.8] * 3, repeats=[0, 0, 1, 1, 2, 2]), 1.0, 0.95)
+    assert (once.low, once.high) == pytest.approx((twice.low, twice.high))
 
 
 def test_interval_is_clipped_to_what_a_share_or_a_difference_can_be():
-    values = np.array([0.95, 1.0, 0.7])
-    assert mean_over_folds(values, 0.5, 0.95).high == 1.0
-    difference = mean_over_folds(values, 0.5, 0.95, signed=True)
+    assert mean_over_folds(folds([0.95, 1.0, 0.9]), 0.5, 0.95).high == 1.0
+    difference = mean_over_folds(folds([0.95, 1.0, 0.9], 0.1), 0.5, 0.95, signed=True)
     assert (difference.low > -1.0, difference.high) == (True, 1.0)
     assert 0 < difference.p < 0.05
 
 
 @pytest.mark.parametrize(
-    ("values", "value", "why"),
+    ("found", "more", "value", "why"),
     [
-        ([np.nan, np.nan], None, "no events"),
-        ([0.7, np.nan], 0.7, "one fold"),
-        ([0.5, 0.5, 0.5], 0.5, ALL_EQUAL),
+        (folds([np.nan, np.nan]), {}, None, "no events"),
+        (folds([0.5, 0.6], [0.01, np.nan]), {}, 0.55, NO_VARIANCE),
+        (folds([0.5, 0.5, 0.5], 0.0), {}, 0.5, ALL_EQUAL),
+        (folds([0.5, 0.6]), {"few": "9 events, fewer than 10"}, 0.55, "9 events"),
     ],
 )
-def test_interval_when_not_estimable_then_no_limits_and_why(values, value, why):
-    found = mean_over_folds(np.array(values), 0.25, 0.95, why="no events in the fold's test rows")
-    assert found.value == value
+def test_interval_when_not_estimable_then_no_limits_and_why(found, more, value, why):
+    found = mean_over_folds(found, 0.25, 0.95, why="no events in the fold's test rows", **more)
+    assert found.value == (value if value is None else pytest.approx(value))
     assert found.low is None
     assert why in found.why
 
 
+@pytest.mark.parametrize(
+    ("events", "nonevents", "why"),
+    [(9, 50, "9 events, fewer than 10"), (50, 1, "1 non-event, fewer than 10"), (10, 10, "")],
+)
+def test_too_few_outcomes_are_counted(events, nonevents, why):
+    assert too_few(events, nonevents) == why
+
+
 def test_interval_when_folds_are_missing_says_how_many():
-    found = mean_over_folds(np.array([0.6, 0.7, np.nan]), 0.5, 0.95, why="no events")
+    found = mean_over_folds(folds([0.6, 0.7, np.nan]), 0.5, 0.95, why="no events")
     assert found.folds == 2
-    assert found.why == "1 of 3 folds left out: no events"
+    assert found.why == "1 of 3 folds excluded: no events"
 
 
 def test_measured_coverage_names_every_kind_of_interval_and_its_command():

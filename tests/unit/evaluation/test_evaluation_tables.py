@@ -59,15 +59,23 @@ def test_summary_is_the_mean_over_folds_and_repeats_never_of_pooled_rows(horizon
     assert (summary["folds"] == 10).all()
 
 
-def test_brier_interval_holds_the_spread_of_folds_and_of_the_share_of_events(horizon_run):
-    _, found = horizon_run
+def test_brier_interval_is_that_of_the_rows_and_of_the_inner_fits(horizon_run):
+    run, found = horizon_run
     chosen = "endpoint == 'dm' and feature_set == 'deep' and classifier == 'network'"
-    folds, row = found["folds"].query(chosen), found["summary"].query(chosen).iloc[0]
-    share = row["events"] / row["n"]
-    ratio = next(e["test_to_train"] for e in found["facts"]["endpoints"] if e["name"] == "dm")
-    spread = (1 / 10 + ratio) * folds["brier"].var()
-    added = folds["brier_by_prevalence"].mean() ** 2 * share * (1 - share) / row["n"]
-    assert row["brier_high"] - row["brier"] == pytest.approx(2.262157 * np.sqrt(spread + added))
+    row = found["summary"].query(chosen).iloc[0]
+    inputs = (getattr(run.evaluation_inputs, name) for name in ("predictions", "fits", "folds", "facts"))
+    data = next(one for one in gather(*inputs) if one.name == "dm")
+    parts = data.feature_sets["deep", "network"]
+    known = [part.known for part in parts]
+    rows = [np.var((scores - labels) ** 2, ddof=1) / len(labels) for labels, scores, _ in known]
+    inner = []
+    for part, (labels, _, _) in zip(parts, known, strict=True):
+        assert len(part.refits) == 4
+        losses = [np.mean((scores - labels) ** 2) for scores in part.known_refits]
+        inner.append(3 / 4 * np.sum((losses - np.mean(losses)) ** 2))
+    fits = min(np.mean(inner), data.ratio * np.mean(rows))
+    half = 1.959964 * np.sqrt(np.mean(rows) / 5 + fits)
+    assert row["brier_high"] - row["brier"] == pytest.approx(half, rel=1e-6)
 
 
 def test_summary_counts_each_patient_once(horizon_run):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from metaswin.evaluation.curves import net_benefit
 from metaswin.evaluation.delong import delong
-from metaswin.evaluation.influence import influence, variance
+from metaswin.evaluation.influence import linearised, variance
 from metaswin.evaluation.metrics import METRICS, fold_metrics
 
 AT = 0.3
@@ -42,7 +42,9 @@ def rows_that_count(metric, labels):
 @pytest.mark.parametrize("metric", [*METRICS, "net_benefit"])
 def test_influence_when_compared_with_a_change_of_each_weight_then_the_derivative(metric, ties):
     labels, scores, weights = rows(3, ties=ties)
-    found = influence(metric, labels, scores, weights, AT) / rows_that_count(metric, labels)
+    value, found = linearised(metric, labels, scores, weights, AT)
+    assert value == pytest.approx(measured(metric, labels, scores, weights))
+    found = found / rows_that_count(metric, labels)
     step = 1e-4
     for i in range(len(labels)):
         changed = [weights * np.where(np.arange(len(labels)) == i, 1 + sign * step, 1.0) for sign in (1, -1)]
@@ -54,29 +56,29 @@ def test_influence_when_compared_with_a_change_of_each_weight_then_the_derivativ
 def test_variance_of_the_auc_when_weights_are_equal_then_delongs(seed, ties):
     labels, scores, _ = rows(seed, n=40, ties=ties)
     expected = delong(scores[labels], scores[~labels])[1]
-    assert variance(influence("auc", labels, scores, np.full(40, 2.0))) == pytest.approx(expected)
+    assert variance(linearised("auc", labels, scores, np.full(40, 2.0))[1]) == pytest.approx(expected)
 
 
 def test_variance_of_brier_score_and_accuracy_then_those_of_a_mean():
     labels, scores, _ = rows(5)
     loss = (scores - labels) ** 2
     equal = np.ones(len(labels))
-    assert variance(influence("brier", labels, scores, equal)) == pytest.approx(loss.var(ddof=1) / len(loss))
+    assert variance(linearised("brier", labels, scores, equal)[1]) == pytest.approx(loss.var(ddof=1) / len(loss))
     hits = ((scores >= AT) == labels)[labels]
-    assert variance(influence("sen", labels, scores, equal, AT)) == pytest.approx(hits.var(ddof=1) / len(hits))
+    assert variance(linearised("sen", labels, scores, equal, AT)[1]) == pytest.approx(hits.var(ddof=1) / len(hits))
 
 
 @pytest.mark.parametrize("metric", ["auc", "pr_auc", "brier", "acc", "net_benefit"])
 def test_variance_when_cohorts_are_drawn_again_then_that_of_the_metric(metric):
     drawn = [rows(seed, n=200) for seed in range(400)]
     values = [measured(metric, labels, scores, np.ones(200)) for labels, scores, _ in drawn]
-    estimated = [variance(influence(metric, labels, scores, np.ones(200), AT)) for labels, scores, _ in drawn]
+    estimated = [variance(linearised(metric, labels, scores, np.ones(200), AT)[1]) for labels, scores, _ in drawn]
     assert np.mean(estimated) == pytest.approx(np.var(values, ddof=1), rel=0.2)
 
 
 def test_influence_when_there_is_no_variance_then_none():
     labels, scores, weights = np.array([True, False, False]), np.array([0.8, 0.3, 0.2]), np.ones(3)
-    assert influence("auc", labels, scores, weights) is None
-    assert influence("sen", labels, scores, weights, 0.5) is None
-    assert influence("acc", labels, scores, weights, None) is None
+    assert linearised("auc", labels, scores, weights)[1] is None
+    assert linearised("sen", labels, scores, weights, 0.5)[1] is None
+    assert linearised("acc", labels, scores, weights, None)[1] is None
     assert np.isnan(variance(None))

@@ -8,7 +8,7 @@ from survival_run import HORIZON, draw
 
 from metaswin.core.files import read_json, write_json, write_table
 from metaswin.evaluation.cumulative_incidence import cumulative_incidence, gray_test
-from metaswin.evaluation.intervals import mean_over_folds
+from metaswin.evaluation.intervals import FoldResults, mean_over_folds
 from metaswin.evaluation.survival import METRICS
 from metaswin.evaluation.survival_predictions import risk_groups
 
@@ -41,9 +41,10 @@ def pooled(run, repeat, feature_set=FEATURE_SET):
 def test_summary_when_evaluated_then_the_corrected_mean_over_folds_and_repeats(run, tables):
     assert set(tables["summary"]["metric"]) == set(METRICS)
     assert (tables["summary"]["folds"] == 6).all()
-    values = tables["folds"].query("feature_set == @FEATURE_SET and metric == 'c_index'")["value"].to_numpy()
+    folds = tables["folds"].query("feature_set == @FEATURE_SET and metric == 'c_index'")
+    results = FoldResults(*(folds[name].to_numpy() for name in ("value", "repeat", "variance")), np.empty((6, 0)))
     tested = run.folds.groupby(["repeat", "fold"]).size()
-    expected = mean_over_folds(values, (tested / (run.folds["patient"].nunique() - tested)).mean(), 0.95)
+    expected = mean_over_folds(results, (tested / (run.folds["patient"].nunique() - tested)).mean(), 0.95)
     row = tables["summary"].query("feature_set == @FEATURE_SET and metric == 'c_index'").iloc[0]
     assert row[["value", "low", "high"]].tolist() == pytest.approx([expected.value, expected.low, expected.high])
 
