@@ -17,6 +17,7 @@ import time
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import norm, qmc
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 import metaswin.evaluation
@@ -33,7 +34,8 @@ from metaswin.core.files import write_json
 from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.curves import net_benefit, reliability
 from metaswin.evaluation.delong import repeat_interval
-from metaswin.evaluation.intervals import Estimate, added_variance, by_prevalence, mean_over_folds, share_variance
+from metaswin.evaluation.fold_results import fold_results
+from metaswin.evaluation.intervals import Estimate, mean_over_folds, too_few
 from metaswin.evaluation.metrics import ANYTHING, BOUNDS, METRICS, fold_metrics
 from metaswin.evaluation.predictions import Scored
 from metaswin.evaluation.strata import Pairs
@@ -42,7 +44,7 @@ from metaswin.models.thresholds import fit_threshold
 FOLDS, CONFIDENCE, HORIZON, AT = 5, 0.95, 730.5, 0.2
 SLOPES, INTERCEPT = np.array([0.6, 0.5, 0.4, 0.3, 0.0, 0.0]), -1.65
 MODELS = {"full": slice(0, 6), "control": slice(0, 2)}
-ALONE = "Nadeau-Bengio alone"
+MEAN = "mean over folds"
 COMPARED = ("auc", "brier", "net_benefit")
 POINTS = norm.ppf(qmc.Sobol(6, seed=1).random_base2(13))
 RISK = expit(INTERCEPT + POINTS @ SLOPES)
@@ -100,46 +102,55 @@ def benefit(labels: NDArray, scores: NDArray, sample_weight: NDArray) -> float:
     return float(net_benefit(labels, scores, sample_weight, np.array([AT]))[0])
 
 
-MOVED = {"pr_auc": average_precision_score, "brier": brier_score_loss, "net_benefit": benefit}
+Parts = dict[str, list[Scored]]
 
 
-def fold_values(part: Scored) -> dict[str, float]:
-    """Every metric of one fold, and how those that move with the share of events do."""
-    found = fold_metrics(part.label, part.probability, part.threshold, part.weight)
-    values = {metric: np.nan if v.value is None else v.value for metric, v in found.items()}
-    slopes = {f"{metric}_by_prevalence": by_prevalence(measure, *part.known) for metric, measure in MOVED.items()}
-    return {**values, "net_benefit": benefit(*part.known), **slopes}
-
-
-def cross_validate(setting: Setting, rng: np.random.Generator) -> tuple[dict[str, pd.DataFrame], dict, "FirstRepeat"]:
-    """Values of each fold and true values of the models of the first repeat, by model; the full model's predictions."""
+def cross_validate(setting: Setting, rng: np.random.Generator) -> tuple[Parts, dict, "FirstRepeat"]:
+    """Folds of each model with their inner fits, true values of the models of the first repeat, and its predictions."""
     predictors, label, when, kind = draw(setting, rng)
-    measured: dict[str, list[dict[str, float]]] = {name: [] for name in MODELS}
+    found: Parts = {name: [] for name in MODELS}
     truth: dict[str, list[dict[str, float]]] = {name: [] for name in MODELS}
     first = FirstRepeat(predictors, [], [])
+    known = ~np.isnan(label)
     for repeat in range(setting.repeats):
         splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
-        for fold, (train, test) in enumerate(splitter.split(predictors, np.nan_to_num(label, nan=2.0))):
-            weight = np.ones(len(test))
-            if setting.censored is not None:
-                weight = weights(label[test], when[test], HORIZON, Censoring(when[train], kind[train]))
-            train = train[~np.isnan(label[train])]
-            for name, columns in MODELS.items():
-                model = LogisticRegression(solver="newton-cholesky").fit(predictors[train, columns], label[train])
-                on_train, p = (model.predict_proba(predictors[rows, columns])[:, 1] for rows in (train, test))
-                threshold = fit_threshold(on_train, label[train], "youden")
-                part = Scored("", "", repeat, fold, label[test], p, weight, threshold)
-                measured[name].append(fold_values(part))
+        place = np.empty(setting.n, dtype=int)
+        for fold, (_, test) in enumerate(splitter.split(predictors, np.nan_to_num(label, nan=2.0))):
+            place[test] = fold
+        for name, columns in MODELS.items():
+            models = {
+                without: fit(predictors[:, columns], label, ~np.isin(place, without) & known)
+                for without in [(f,) for f in range(FOLDS)] + list(combinations(range(FOLDS), 2))
+            }
+            for fold in range(FOLDS):
+                test = np.flatnonzero(place == fold)
+                weight = np.ones(len(test))
+                if setting.censored is not None:
+                    rest = place != fold
+                    weight = weights(label[test], when[test], HORIZON, Censoring(when[rest], kind[rest]))
+                model, threshold = models[fold,]
+                inner = [models[tuple(sorted((fold, other)))] for other in range(FOLDS) if other != fold]
+                refits = np.array([probability(one, predictors[test][:, columns]) for one, _ in inner])
+                limits = np.array([models[other,][1] for other in range(FOLDS) if other != fold])
+                p = probability(model, predictors[test][:, columns])
+                found[name].append(Scored("", "", repeat, fold, label[test], p, weight, threshold, refits, limits))
                 if repeat == 0:
                     truth[name].append(true_values(model, columns, threshold))
                 if repeat == 0 and name == "full":
-                    first.scored.append(part)
+                    first.scored.append(found[name][-1])
                     first.rows.append(test)
-    return (
-        {name: pd.DataFrame(values) for name, values in measured.items()},
-        {name: pd.DataFrame(values).mean() for name, values in truth.items()},
-        first,
-    )
+    return found, {name: pd.DataFrame(values).mean() for name, values in truth.items()}, first
+
+
+def fit(predictors: NDArray, label: NDArray, train: NDArray) -> tuple[LogisticRegression, float]:
+    """A model and its threshold, both of the training rows."""
+    model = LogisticRegression(solver="newton-cholesky").fit(predictors[train], label[train])
+    return model, fit_threshold(probability(model, predictors[train]), label[train], "youden")
+
+
+def probability(model: LogisticRegression, predictors: NDArray) -> NDArray:
+    """Predicted risks."""
+    return model.predict_proba(predictors)[:, 1]
 
 
 @dataclass
@@ -154,27 +165,25 @@ class FirstRepeat:
 def one_cohort(setting: Setting, seed: int) -> tuple[dict[tuple, Estimate], dict[tuple, float], list]:
     """Every interval of a cohort, the true values of the models of its first repeat, and its calibration bins."""
     rng = np.random.default_rng(seed)
-    table, truth, first = cross_validate(setting, rng)
+    parts, truth, first = cross_validate(setting, rng)
     known = [part.known for part in first.scored]
-    variance = share_variance(*(np.concatenate([rows[place] for rows in known]) for place in (0, 2)))
+    labels = np.concatenate([rows[0] for rows in known])
+    few = too_few(int(labels.sum()), int((~labels).sum()))
+    thresholds = {(part.repeat, part.fold): AT for part in parts["full"]}
     intervals: dict[tuple, Estimate] = {}
     targets: dict[tuple, float] = {}
     for repeats in sorted({1, setting.repeats}):
-        full, control = (table[name].iloc[: FOLDS * repeats] for name in MODELS)
-        difference, true_difference = full - control, truth["full"] - truth["control"]
-        for title, values, true, metrics in [
-            ("", full, truth["full"], [*METRICS, "net_benefit"]),
-            (", difference", difference, true_difference, COMPARED),
+        full, control = (parts[name][: FOLDS * repeats] for name in MODELS)
+        for title, minus, true, metrics in [
+            ("", None, truth["full"], [*METRICS, "net_benefit"]),
+            (", difference", control, truth["full"] - truth["control"], COMPARED),
         ]:
             for metric in metrics:
-                found = values[metric].to_numpy()
-                bounds = ANYTHING if title or metric == "net_benefit" else BOUNDS.get(metric)
-                moved = metric in MOVED
-                added = added_variance(values[f"{metric}_by_prevalence"].to_numpy(), variance) if moved else 0.0
-                for kind, more in [("Nadeau-Bengio", added), *([(ALONE, 0.0)] if moved else [])]:
-                    key = (kind + title, metric, repeats)
-                    intervals[key] = mean_over_folds(found, 1 / (FOLDS - 1), CONFIDENCE, bounds=bounds, added=more)
-                    targets[key] = true[metric]
+                results = fold_results(metric, full, setting.censored is not None, minus, thresholds)
+                bounds = ANYTHING if minus or metric == "net_benefit" else BOUNDS.get(metric)
+                key = (MEAN + title, metric, repeats)
+                intervals[key] = mean_over_folds(results, 1 / (FOLDS - 1), CONFIDENCE, bounds=bounds, few=few)
+                targets[key] = true[metric]
     pairs = [(scores[labels], scores[~labels]) for labels, scores, _ in known]
     intervals["DeLong", "auc", 1] = repeat_interval(pairs, CONFIDENCE)
     targets["DeLong", "auc", 1] = truth["full"]["auc"]
@@ -281,8 +290,7 @@ def main() -> None:
             },
             "cohorts": arguments.cohorts,
             "confidence": CONFIDENCE,
-            "rows": [row for row in rows if not row["interval"].startswith(ALONE)],
-            "without_share": [row for row in rows if row["interval"].startswith(ALONE)],
+            "rows": rows,
         }
         write_json(OUTPUT, facts)
 

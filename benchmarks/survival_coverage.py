@@ -28,8 +28,8 @@ import metaswin.evaluation
 from metaswin.core.files import write_json
 from metaswin.evaluation.censoring import Censoring
 from metaswin.evaluation.cumulative_incidence import gray_test
-from metaswin.evaluation.intervals import Estimate, mean_over_folds
-from metaswin.evaluation.survival import BOUNDS, METRICS, calibration_table, ranked, survival_metrics
+from metaswin.evaluation.intervals import Estimate
+from metaswin.evaluation.survival import METRICS, calibration_table, fold_table, ranked, summary_table, survival_metrics
 from metaswin.evaluation.survival_predictions import ScoredFold, SurvivalData, risk_groups
 from metaswin.models.hazard import group_thresholds
 
@@ -115,14 +115,11 @@ def measure(n: int, cohorts: int) -> list[dict]:
     for seed in range(cohorts):
         cohort = draw(n, 1.0, np.random.default_rng(seed))
         data, true = scored(cohort, population, seed)
+        summary = summary_table(data, fold_table(data), CONFIDENCE).set_index("metric")
         for metric in METRICS:
-            values = []
-            for part in data.folds:
-                columns = (part.rows[name].to_numpy() for name in ("time", "event", "label"))
-                found = survival_metrics(part.risks["feature_set"], *columns, HORIZON, part.censoring)[metric].value
-                values.append(np.nan if found is None else found)
-            bounds = BOUNDS.get(metric)
-            intervals[metric].append(mean_over_folds(np.array(values), data.ratio, CONFIDENCE, bounds=bounds))
+            row = summary.loc[metric]
+            limits = (None if np.isnan(row[name]) else float(row[name]) for name in ("low", "high"))
+            intervals[metric].append(Estimate(float(row["value"]), *limits))
             truth[metric].append(float(np.mean([fold[metric] for fold in true])))
         table = calibration_table(data, 5, CONFIDENCE)
         pooled = ranked(data.pooled("feature_set", 0), 5)

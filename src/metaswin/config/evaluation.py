@@ -32,6 +32,12 @@ class EvaluationSettings(Settings):
         description="Clinical set of the confirmatory comparisons, fixed beforehand; null: the set with the most "
         "columns, the first of them.",
     )
+    equivalence_margin: float = Field(
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="Largest difference in AUC that still counts as equivalent (two one-sided tests).",
+    )
     net_benefit_threshold: Literal["prevalence"] | Probability = Field(
         default="prevalence",
         description="Threshold probability of the compared net benefit; prevalence: that of the training rows.",

@@ -21,7 +21,7 @@ UNUSABLE = "one outcome only, or a prediction is missing"
 CONFIRMATORY = "confirmatory"
 TYPES = {
     **dict.fromkeys(["against", "against_classifier", "metric"], "str"),
-    **dict.fromkeys(["value", "low", "high", "p"], "float64"),
+    **dict.fromkeys(["value", "low", "high", "p", "error"], "float64"),
     **{"folds": "int64", "why": "str", "threshold_probability": "float64", "family": "str", "p_holm": "float64"},
 }
 

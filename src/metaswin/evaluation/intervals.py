@@ -28,6 +28,8 @@ class Estimate:
         Folds that could be used.
     why : str
         Why the value, or only its interval, is not estimable.
+    error : float or None
+        Standard error (means over folds only).
     """
 
     value: float | None = None
@@ -36,6 +38,7 @@ class Estimate:
     p: float | None = None
     folds: int = 0
     why: str = ""
+    error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def mean_over_folds(
     excluded = f"{len(kept) - folds} of {len(kept)} folds excluded: {why}" if folds < len(kept) else ""
     least, most = bounds or ((-1.0, 1.0) if signed else (0.0, 1.0))
     p = float(2 * ndtr(-abs(mean) / error)) if signed else None
-    return Estimate(mean, max(mean - half, least), min(mean + half, most), p, folds, excluded)
+    return Estimate(mean, max(mean - half, least), min(mean + half, most), p, folds, excluded, error)
 
 
 def _jackknife(refits: NDArray) -> float:

@@ -97,6 +97,11 @@ class Endpoint:
             else feature_set_name(feature_set)
         )
 
+    @property
+    def margin(self) -> float | None:
+        """Largest difference in AUC that counts as equivalent."""
+        return self.facts.get("equivalence_margin")
+
     def alone(self) -> list[tuple[str, str]]:
         """Each modality that is a feature set of its own, with the name of that feature set."""
         feature_sets = [(m, self.clinical_feature_set if m == "clinical" else m) for m in self.facts["modalities"]]

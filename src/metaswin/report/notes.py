@@ -40,8 +40,8 @@ def metric_note(endpoint: Endpoint) -> str:
     n = endpoint.counts
     level = f"{endpoint.confidence:.0%}"
     text = (
-        f"Means over {int(n['folds'])} test folds; small print: {level} interval corrected for overlapping "
-        "training sets (Nadeau & Bengio 2003)."
+        f"Means over {int(n['folds'])} test folds; small print: {level} interval with the variance of the "
+        "test rows and of the fits."
     )
     if endpoint.suffix:
         return text + " All but “AUC, known only” weight known outcomes by inverse probability of censoring."

@@ -204,10 +204,10 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
         ),
         "measures": Statement(f"{listed(_measures(first))}; {listed(curves)} curves."),
         "uncertainty": Statement(
-            f"{first.confidence:.0%} intervals corrected for overlapping training sets (Nadeau & Bengio 2003)."
+            f"{first.confidence:.0%} intervals with the variance of the test rows and of the fits."
         ),
         "comparison": Statement(
-            "Corrected resampled t-test; "
+            "Paired differences on the same test rows; "
             + ("Holm over the confirmatory comparisons, the rest exploratory." if "family" in tables["comparisons"]
                else "exploratory, not corrected for their number.")
         ),

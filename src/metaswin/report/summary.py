@@ -6,10 +6,12 @@ from metaswin.report.data import Endpoint
 
 # Collins, Ogundimu & Altman 2016 (Stat Med 35:214-226) and Vergouwe et al. 2005 (J Clin Epidemiol 58:475-483).
 FIRM_EVENTS = 100
+# Two one-sided tests at 5 %: the limits of the 90 % interval.
+ONE_SIDED = 1.6448536269514722
 
 
 def summarise(endpoint: Endpoint) -> list[tuple[str, str]]:
-    """Three sentences: how well, against what, can it be trusted."""
+    """Answer three questions in short sentences: how well, against what, can it be trusted."""
     return [
         ("How well?", _how_well(endpoint)),
         ("Against what?", _against_what(endpoint)),
@@ -18,22 +20,43 @@ def summarise(endpoint: Endpoint) -> list[tuple[str, str]]:
 
 
 def volume_statement(endpoint: Endpoint) -> str:
-    """Compare the primary feature set with tumour volume alone, in words; empty without a volume feature set."""
+    """Compare the primary model with tumour volume alone; empty without a volume feature set."""
     volume = endpoint.volume()
-    if volume is None:
-        return ""
-    found = endpoint.difference(*volume)
+    return "" if volume is None else comparison(endpoint, volume, "tumour volume alone")
+
+
+def comparison(endpoint: Endpoint, baseline: tuple[str, str], name: str) -> str:
+    """Compare the primary model with a baseline, in the same words for every baseline.
+
+    "Better" and "worse" follow from an interval of the difference that does not contain 0, "equivalent" from two
+    one-sided tests with the margin of the configuration (Schuirmann 1987, J Pharmacokinet Biopharm 15:657-680).
+    """
+    found = endpoint.difference(*baseline)
+    auc = endpoint.metric(*baseline).text
+    if found.value is None:
+        return f"The primary model cannot be compared with {name}: {found.why}."
     if found.low is None or found.high is None:
-        return f"The primary feature set cannot be compared with tumour volume alone: {found.why}."
-    interval = f"{found.signed}, {found.signed_interval}"
+        return f"No difference from {name} (AUC {auc}) is shown: the interval is not estimable ({found.why})."
+    numbers = f"difference {found.signed}, {endpoint.confidence:.0%} interval {found.signed_interval}"
     if found.low > 0:
-        return f"The primary feature set is better than tumour volume alone (difference in AUC {interval})."
-    if found.high < 0:
-        return f"Tumour volume alone is better than the primary feature set (difference in AUC {interval})."
-    return (
-        f"Tumour volume alone is not shown to be worse: the interval of the difference in AUC contains 0 ({interval}). "
-        "These data do not show that images, clinical data and networks add anything to it, nor that they are equal."
-    )
+        text = f"The primary model is better than {name} (AUC {auc}; {numbers})."
+    elif found.high < 0:
+        text = f"The primary model is worse than {name} (AUC {auc}; {numbers})."
+    else:
+        text = f"No difference from {name} (AUC {auc}) is shown ({numbers})."
+    return text + _equivalence(endpoint, baseline)
+
+
+def _equivalence(endpoint: Endpoint, baseline: tuple[str, str]) -> str:
+    row, margin = endpoint.comparison(*baseline), endpoint.margin
+    error = None if row is None else number(row.get("error", float("nan")))
+    if row is None or error is None or margin is None:
+        return ""
+    low, high = (float(row["value"]) + side * ONE_SIDED * error for side in (-1, 1))
+    if low <= -margin or high >= margin:
+        return ""
+    interval = Shown(float(row["value"]), low, high).signed_interval
+    return f" The two are equivalent within {margin:g} (90% interval {interval})."
 
 
 def volume_suffices(endpoint: Endpoint) -> bool:
@@ -51,13 +74,13 @@ def _how_well(endpoint: Endpoint) -> str:
     classifier = {"network": "the fusion network", "logistic": "logistic regression"}.get(
         endpoint.classifier, endpoint.classifier
     )
-    who = f"{_feature_set_in_text(endpoint.primary)} {joined} {classifier}"
+    model = f"{_feature_set_in_text(endpoint.primary)} {joined} {classifier}"
     if auc.value is None:
-        return f"With {who}, the AUC is not estimable: {auc.why}."
-    text = f"With {who}, the mean AUC is {_with_interval(auc, endpoint)}"
+        return f"With {model}, the AUC is not estimable: {auc.why}."
+    text = f"With {model}, the mean AUC is {_with_interval(auc, endpoint)}."
     if sen.value is not None and spe.value is not None:
-        text += f"; at the threshold fitted on training rows, sensitivity is {sen.text} and specificity {spe.text}"
-    return text + "."
+        text += f" At the threshold fitted on training rows, sensitivity is {sen.text} and specificity is {spe.text}."
+    return text
 
 
 def _against_what(endpoint: Endpoint) -> str:
@@ -65,59 +88,40 @@ def _against_what(endpoint: Endpoint) -> str:
     volume, clinical = endpoint.volume(), endpoint.best_clinical()
     if not volume and not clinical:
         return "This run has no baseline: neither tumour volume nor another clinical set."
-    parts = []
-    if volume:
-        verdict, found = _verdict(endpoint, volume)
-        parts.append(f"tumour volume alone {verdict}, with a mean AUC of {endpoint.metric(*volume).text} ({found})")
+    sentences = [volume_statement(endpoint) if volume else "This run has no feature set of tumour volume."]
     if clinical:
-        verdict, found = _verdict(endpoint, clinical)
-        name = _clinical_in_text(endpoint, clinical, len(sets))
-        parts.append(f"{name} {verdict}, with {endpoint.metric(*clinical).text} ({found})")
-    missing = "" if volume else " Tumour volume cannot be compared: this run has no feature set for it."
-    text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}.{missing}"
+        sentences.append(comparison(endpoint, clinical, _clinical_in_text(endpoint, clinical, len(sets))))
+    return " ".join(sentences)
 
 
 def _clinical_in_text(endpoint: Endpoint, clinical: tuple[str, str], sets: int) -> str:
     name = _feature_set_in_text(clinical[0])
     row = endpoint.comparison(*clinical)
     if row is not None and row.get("family") == "confirmatory":
-        return f"{name} (named in the settings)"
-    return f"{name} (the best of {sets} clinical feature sets)" if sets > 1 else f"{name} alone"
-
-
-def _verdict(endpoint: Endpoint, baseline: tuple[str, str]) -> tuple[str, str]:
-    """What the interval of the difference says about the baseline, and the difference in numbers."""
-    found = endpoint.difference(*baseline)
-    if found.value is None:
-        return "cannot be compared", f"difference not estimable: {found.why}"
-    if found.low is None or found.high is None:
-        return "cannot be told apart", f"difference {found.signed}, interval not estimable: {found.why}"
-    verdict = "is worse" if found.low > 0 else "is better" if found.high < 0 else "is not shown to be worse"
-    return verdict, f"difference {found.signed}, {found.signed_interval}"
+        return f"{name}, named in the settings"
+    return f"{name}, the best of {sets} clinical sets" if sets > 1 else f"{name} alone"
 
 
 def _trusted(endpoint: Endpoint) -> str:
     n = endpoint.counts
     auc = endpoint.metric(endpoint.primary, endpoint.classifier)
-    text = (
-        f"It rests on {count(int(n['n']), 'patient')} with a known outcome, {int(n['events']):,} of them with the event"
-    )
+    sentences = [
+        f"The result is based on {count(int(n['n']), 'patient')}, {int(n['events']):,} of them with the event."
+    ]
     if n["unknown"]:
-        text += f" ({int(n['unknown']):,} more were censored before the horizon)"
-    doubts = []
+        sentences.append(f"{int(n['unknown']):,} more were censored before the horizon.")
     if min(n["events"], n["nonevents"]) < FIRM_EVENTS:
         what = "events" if n["events"] <= n["nonevents"] else "non-events"
-        doubts.append(f"fewer than {FIRM_EVENTS} {what} give no firm conclusion")
+        sentences.append(f"Fewer than {FIRM_EVENTS} {what} do not allow a firm conclusion.")
     if auc.low is not None and auc.low <= 0.5:
-        doubts.append("the interval contains .5")
+        sentences.append("The interval of the AUC contains .5.")
     if auc.value is not None and auc.low is None:
-        doubts.append(f"the interval is not estimable ({auc.why})")
-    if endpoint.facts["warnings"]:
-        doubts.append(f"{count(len(endpoint.facts['warnings']), 'warning')} of the fits should be read first")
-    doubts += _control_doubts(endpoint)
-    doubts.append("nothing here was tested on patients outside this cohort")
-    return f"{text}; {listed(doubts)}."
+        sentences.append(f"The interval of the AUC is not estimable ({auc.why}).")
+    if warnings := endpoint.facts["warnings"]:
+        sentences.append(f"Read the {count(len(warnings), 'warning')} of the fits first.")
+    sentences += _control_doubts(endpoint)
+    sentences.append("The model was not tested on patients outside this cohort.")
+    return " ".join(sentences)
 
 
 def _control_doubts(endpoint: Endpoint) -> list[str]:
@@ -126,13 +130,13 @@ def _control_doubts(endpoint: Endpoint) -> list[str]:
     table = made(endpoint)
     permuted = table[(table["control"] == "permuted") & (table["feature_set"] == endpoint.primary)]
     if any(p is not None and p >= 0.05 for p in numbers(permuted.get("p", []))):
-        doubts.append("the AUC is not shown to be higher than with a permuted outcome")
+        doubts.append("The AUC is not shown to be higher than with a permuted outcome.")
     shuffled = table[(table["control"] == "shuffled") & (table["feature_set"] == "radiomics")]
     for row in shuffled.to_dict("records"):
         low, high = number(row["difference_low"]), number(row["difference_high"])
         if low is not None and high is not None and low <= 0 <= high:
             doubts.append(
-                "radiomics is not shown to be better than with its voxels shuffled, so texture is not shown to matter"
+                "Radiomics is not shown to be better than with shuffled voxels, so texture is not shown to matter."
             )
     return doubts
 

@@ -66,29 +66,40 @@ def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, death
 def test_answer_is_three_sentences_with_the_numbers():
     how, against, trust = (text for _, text in summarise(endpoint()))
     assert how.startswith("With clinical variables and radiomics joined by the fusion network, the mean AUC is 0.720")
-    assert "Tumour volume alone is not shown to be worse, with a mean AUC of 0.700" in against
-    assert "(difference +0.020, −0.020 to +0.060)" in against
-    assert (
-        "the clinical set “staging” (the best of 2 clinical feature sets) is not shown to be worse, with 0.680"
-        in against
-    )
-    assert "500 patients with a known outcome, 150 of them with the event" in trust
+    assert against.startswith("No difference from tumour volume alone (AUC 0.700) is shown (difference +0.020, 95%")
+    assert "95% interval −0.020 to +0.060)." in against
+    assert "No difference from the clinical set “staging”, the best of 2 clinical sets (AUC 0.680) is shown" in against
+    assert "based on 500 patients, 150 of them with the event." in trust
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict", "volume", "suffices"),
+    ("low", "high", "verdict", "suffices"),
     [
-        (0.01, 0.06, "Tumour volume alone is worse", "is better than tumour volume alone", False),
-        (-0.06, -0.01, "Tumour volume alone is better", "Tumour volume alone is better than the primary model", True),
-        (-0.02, 0.06, "Tumour volume alone is not shown to be worse", "nor that they are equal", True),
-        (None, None, "Tumour volume alone cannot be told apart", "cannot be compared", False),
+        (0.01, 0.06, "The primary model is better than ", False),
+        (-0.06, -0.01, "The primary model is worse than ", True),
+        (-0.02, 0.06, "No difference from ", True),
+        (None, None, "the interval is not estimable", False),
     ],
 )
-def test_verdict_follows_the_interval_of_the_difference(low, high, verdict, volume, suffices):
+def test_verdict_follows_the_interval_with_the_same_words_for_every_baseline(low, high, verdict, suffices):
     found = endpoint(low=low, high=high)
-    assert verdict in summarise(found)[1][1]
-    assert volume in volume_statement(found)
+    volume, clinical = summarise(found)[1][1].split("tumour volume alone")
+    assert verdict in volume + clinical.split(").")[0]
+    assert clinical.count(verdict) >= 1
+    assert verdict in volume_statement(found)
     assert volume_suffices(found) is suffices
+    assert "as good" not in summarise(found)[1][1]
+
+
+@pytest.mark.parametrize(("error", "equivalent"), [(0.01, True), (0.018, True), (0.0183, False), (0.03, False)])
+def test_equivalence_follows_from_two_one_sided_tests_not_from_an_interval_that_contains_0(error, equivalent):
+    # Difference .02, margin .05: the 90 % interval ends at .02 + 1.645 error.
+    found = endpoint(low=0.02 - 1.96 * error, high=0.02 + 1.96 * error)
+    found.tables["comparisons"]["error"] = error
+    found.facts["equivalence_margin"] = 0.05
+    assert ("equivalent within 0.05" in volume_statement(found)) is equivalent
+    found.facts["equivalence_margin"] = 0.02
+    assert "equivalent" not in volume_statement(found)
 
 
 def test_answer_when_a_set_is_named_beforehand_then_it_is_compared_not_the_best():
@@ -96,7 +107,7 @@ def test_answer_when_a_set_is_named_beforehand_then_it_is_compared_not_the_best(
     table = found.tables["comparisons"].assign(family="exploratory", p_holm=float("nan"))
     table.loc[table["against"].isin(["clinical:paper", "volume"]), "family"] = "confirmatory"
     found.tables["comparisons"] = table
-    assert "the clinical set “paper” (named in the settings) is not shown to be worse" in summarise(found)[1][1]
+    assert "No difference from the clinical set “paper”, named in the settings (AUC" in summarise(found)[1][1]
 
 
 def controls(**values) -> pd.DataFrame:
@@ -122,8 +133,8 @@ def test_trust_when_a_permuted_outcome_does_as_well_then_it_says_so():
 
 def test_trust_names_few_events_a_coin_and_warnings():
     text = summarise(endpoint(events=40, auc_low=0.45, warnings=[{"code": "single-column"}]))[2][1]
-    assert "fewer than 100 events" in text
-    assert "the interval contains .5" in text
+    assert "Fewer than 100 events do not allow" in text
+    assert "The interval of the AUC contains .5." in text
     assert "1 warning" in text
 
 
