@@ -96,7 +96,7 @@ def endpoint_view(
         "endpoint": endpoint,
         "outcome": notes.outcome_words(endpoint),
         "summary": summary.summarise(endpoint),
-        "answer_forest": figures.answer_forest(endpoint),
+        "summary_forest": figures.summary_forest(endpoint),
         "primary": endpoint.metric(endpoint.primary, endpoint.classifier),
         "note": notes.metric_note(endpoint),
         "label_rule": notes.label_rule(endpoint),

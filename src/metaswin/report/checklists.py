@@ -26,7 +26,7 @@ class Item:
         ``run`` (answered), ``not done`` (the run did not do it), ``both`` (answered, and the author adds something),
         ``author`` or ``n/a``.
     text : str
-        The answer of the run.
+        What the run states.
     author : str
         What the author has to state.
     weight : float or None

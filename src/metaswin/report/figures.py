@@ -245,7 +245,7 @@ def feature_sets_forest(endpoint: Endpoint) -> Forest:
     return Forest(f"feature_sets-{endpoint.name}", title, label, _range(rows), rows, 0.5)
 
 
-def answer_forest(endpoint: Endpoint) -> Forest:
+def summary_forest(endpoint: Endpoint) -> Forest:
     """The primary model beside what it must beat, for the first screen."""
     rows = [_row(endpoint, endpoint.primary, endpoint.classifier, "")]
     for baseline in (endpoint.volume(), endpoint.best_clinical()):

@@ -104,7 +104,7 @@ def test_member_when_its_predictions_differ_from_those_of_the_fold_then_not_froz
     predictions["probability"] = np.minimum(predictions["probability"] + 1e-3, 1)
     write_table(tmp_path / "other.parquet", predictions)
     files = MemberFiles(**member_files(run) | {"predictions": str(tmp_path / "other.parquet")})
-    with pytest.raises(RuntimeError, match="other predictions"):
+    with pytest.raises(RuntimeError, match="does not reproduce"):
         freeze_member(
             tmp_path / "m", files, run.folds, (1, 0), run.path("clinical"), None, run.sets, bundle.feature_sets("dm"),
             BundleSettings(), 3,
