@@ -130,7 +130,7 @@ def measure(n: int, cohorts: int) -> list[dict]:
     rows = []
     for metric in METRICS:
         target = np.full(cohorts, np.mean(truth[metric]))
-        facts = {"interval": "Nadeau-Bengio", "metric": metric, **base, "target": "models"}
+        facts = {"interval": "mean over folds", "metric": metric, **base, "target": "models"}
         rows.append({**facts, "truth": round(float(target[0]), 4), **covered(intervals[metric], target)})
     facts = {"interval": "Aalen-Johansen, calibration bin", "metric": "observed", **base, "target": "fitted"}
     return [*rows, {**facts, "truth": None, **covered(bins, np.array(risks))}]

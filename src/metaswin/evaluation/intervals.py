@@ -153,9 +153,7 @@ def measured_coverage() -> dict[str, Any]:
         ``command, machine, setting`` (in words)``, targets`` (what ``models`` and ``fitted`` mean)``, cohorts,
         confidence`` and ``rows``: ``interval, metric, n, repeats, censored`` (proportion censored before the horizon;
         None without follow-up)``, target, truth, coverage, error`` (standard error)``, width`` (median)``, estimable``
-        (share of
-        cohorts with limits). ``without_share``: the same of intervals that are not shown, those without the variance of
-        the prevalence.
+        (proportion of cohorts with limits).
     """
     return read_json(COVERAGE)
 

@@ -353,7 +353,7 @@ def test_evidence_with_nothing_estimable_is_a_reason_never_a_number(run):
 
 
 def test_measured_coverage_is_shown_with_what_it_was_measured_on(run, monkeypatch):
-    row = {"interval": "Nadeau-Bengio", "metric": "auc", "n": 200, "repeats": 1, "censored": None, "target": "models",
+    row = {"interval": "mean over folds", "metric": "auc", "n": 200, "repeats": 1, "censored": None, "target": "models",
            "truth": 0.7, "coverage": 0.953, "error": 0.004, "width": 0.2, "estimable": 1.0}  # fmt: skip
     unknown = {**row, "interval": "DeLong", "coverage": None, "error": None, "estimable": 0.0, "censored": 0.25}
     found = {"command": "python benchmarks/coverage.py", "machine": "2 cores", "setting": "binormal scores"}
