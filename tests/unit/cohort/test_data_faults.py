@@ -120,8 +120,8 @@ def test_lesion_when_drawn_by_brute_force_then_its_volume_is_that_of_the_faults(
 
 def test_ids_when_they_differ_by_writing_then_each_side_suggests_the_other(cohorts):
     problems = cohorts["rtstruct"].problems.set_index(["patient", "code"])
-    assert "FAULT-id-case: the same patient?" in problems.loc[("haz-id-case", "no-image"), "action"]
-    assert "haz-id-case: the same patient?" in problems.loc[("FAULT-id-case", "no-clinical-row"), "action"]
+    assert "FAULT-id-case: the same patient?" in problems.loc[("fault-id-case", "no-image"), "action"]
+    assert "fault-id-case: the same patient?" in problems.loc[("FAULT-id-case", "no-clinical-row"), "action"]
     assert problems.loc[("FAULT-id-zeros-007", "alike-ids"), "found"] == "an id like FAULT-id-zeros-7"
 
 
