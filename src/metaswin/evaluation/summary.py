@@ -1,4 +1,4 @@
-"""Metrics of every feature set and classifier: by fold, and as means over folds with the corrected interval."""
+"""Metrics of every feature set and classifier: by fold, and as means over folds with its interval."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -59,7 +59,7 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
 
 
 def summary_table(data: EndpointData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Mean over folds of each metric with the corrected interval, one row a feature set and classifier."""
+    """Mean over folds of each metric with its interval, one row a feature set and classifier."""
     counts = _counts(data)
     records = []
     for (feature_set, classifier), rows in folds.groupby(FEATURE_SET, sort=True):

@@ -283,7 +283,7 @@ def fold_table(data: SurvivalData) -> pd.DataFrame:
 
 
 def summary_table(data: SurvivalData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Mean over folds of each metric with the corrected interval: ``value, low, high, folds, why``."""
+    """Mean over folds of each metric with its interval: ``value, low, high, folds, why``."""
     first = [fold.rows for fold in data.folds if fold.repeat == data.folds[0].repeat]
     labels = np.concatenate([rows["label"].to_numpy(dtype="float64") for rows in first])
     few = too_few(int((labels == 1).sum()), int((labels == 0).sum()))

@@ -79,7 +79,7 @@ def _endpoint(name: str, endpoint: Mapping[str, Any], confidence: float) -> list
         f"predictions. Classifier: {endpoint['classifier']}. Clinical columns: {listed(list(endpoint['columns']))}.",
         "",
         "Internal performance: means over the test folds of the run, for single members; what is "
-        f"measured on other patients may be worse. {confidence:.0%} interval of Nadeau and Bengio.",
+        f"measured on other patients may be worse. {confidence:.0%} intervals.",
         "",
         f"| feature set | {' | '.join(SHOWN.values())} |",
         f"|---|{'---|' * len(SHOWN)}",
