@@ -56,6 +56,7 @@ def fold_results(
         np.array([part.repeat for part in parts]),
         np.array(variances),
         np.array([row[:width] for row in refits]).reshape(len(parts), width),
+        capped=metric not in AT_THRESHOLD,
     )
 
 

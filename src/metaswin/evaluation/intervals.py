@@ -55,12 +55,15 @@ class FoldResults:
     refits : array, shape (J, m)
         The metric on the same test rows by the models of the inner fits, each fitted without one more fold. NaN where
         unknown.
+    capped : bool
+        Whether the variance of the fits is limited, see `mean_over_folds`.
     """
 
     values: NDArray
     repeats: NDArray
     variances: NDArray
     refits: NDArray
+    capped: bool = True
 
 
 def mean_over_folds(
@@ -80,7 +83,8 @@ def mean_over_folds(
       since the folds are different patients;
     - the variance of the fits: the delete-one-fold jackknife of the metric over the inner fits on the same test rows,
       averaged over folds. It is at most n_test / n_train times the mean fold variance, the correction of Nadeau &
-      Bengio (2003, Machine Learning 52:239-281), which is also used where inner fits are missing.
+      Bengio (2003, Machine Learning 52:239-281), which is also used where inner fits are missing. Metrics at a fitted
+      threshold have no such limit: in simulation thresholds vary more than it allows (``benchmarks/coverage.py``).
 
     The limits use the normal quantile. ``benchmarks/intervals.py`` measures coverage and width.
 
@@ -111,7 +115,8 @@ def mean_over_folds(
     if np.isnan(variances).any():
         return Estimate(mean, folds=folds, why=NO_VARIANCE)
     rows = float(np.mean([variances[repeats == r].mean() / np.sum(repeats == r) for r in np.unique(repeats)]))
-    fits = min(_jackknife(found.refits[kept]), ratio * float(variances.mean()))
+    fits, limit = _jackknife(found.refits[kept]), ratio * float(variances.mean())
+    fits = min(fits, limit) if found.capped or not np.isfinite(fits) else fits
     error = float(np.sqrt(rows + fits))
     if error < 1e-12:
         return Estimate(mean, folds=folds, why=ALL_EQUAL)

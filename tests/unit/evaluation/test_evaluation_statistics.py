@@ -1,5 +1,7 @@
 """AUC, thresholded metrics, censoring weights and intervals against known answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -165,6 +167,12 @@ def test_interval_when_the_fits_differ_much_then_the_factor_of_nadeau_and_bengio
     assert found.high - found.value == pytest.approx(1.959964 * np.sqrt(0.004 * (1 / 4 + 1 / 3)), abs=1e-6)
 
 
+def test_interval_when_the_threshold_is_fitted_then_the_variance_of_the_fits_has_no_limit():
+    found = replace(folds([0.6, 0.7, 0.8, 0.7], 0.004, [[0.6, 0.7, 0.8]] * 4), capped=False)
+    half = 1.959964 * np.sqrt(0.001 + 2 * 0.02 / 3)
+    assert mean_over_folds(found, 1 / 3, 0.95, bounds=(-9, 9)).high == pytest.approx(0.7 + half, abs=1e-6)
+
+
 def test_interval_when_folds_are_repeated_then_the_same_rows_do_not_count_twice():
     once = mean_over_folds(folds([0.6, 0.8]), 1.0, 0.95)
     twice = mean_over_folds(folds([0.6, 0.8] * 3, repeats=[0, 0, 1, 1, 2, 2]), 1.0, 0.95)
@@ -223,11 +231,12 @@ def test_measured_coverage_names_every_kind_of_interval_and_its_command():
     assert found["cohorts"] >= 200
 
 
-def test_measured_coverage_of_the_primary_interval_is_between_92_and_98_percent():
+def test_measured_coverage_of_the_primary_interval_is_at_least_93_percent():
     rows = pd.DataFrame(measured_coverage()["rows"])
     primary = rows[(rows["interval"] == "mean over folds") & (rows["metric"] == "auc")]
     assert len(primary) == 5
-    assert primary["coverage"].between(0.92 - primary["error"], 0.98 + primary["error"]).all()
+    assert (primary["coverage"] >= 0.93 - primary["error"]).all()
+    assert (primary["coverage"] < 1).all()
 
 
 def test_mean_roc_of_a_perfect_and_a_useless_fold_lies_between():
