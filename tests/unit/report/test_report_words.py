@@ -79,7 +79,7 @@ def test_answer_is_three_sentences_with_the_numbers():
     ("low", "high", "verdict", "volume", "suffices"),
     [
         (0.01, 0.06, "Tumour volume alone is worse", "is better than tumour volume alone", False),
-        (-0.06, -0.01, "Tumour volume alone is better", "Tumour volume alone is better than the primary feature set", True),
+        (-0.06, -0.01, "Tumour volume alone is better", "is better than the primary feature set", True),
         (-0.02, 0.06, "Tumour volume alone is not shown to be worse", "nor that they are equal", True),
         (None, None, "Tumour volume alone cannot be told apart", "cannot be compared", False),
     ],
