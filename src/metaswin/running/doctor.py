@@ -33,7 +33,7 @@ class Line:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.state:<5} {self.what:<9} {self.text}"
+        return f"{self.state:<7} {self.what:<9} {self.text}"
 
 
 def examine(directory: Path, configs: Sequence[Path], profile: str | None = None) -> list[Line]:

@@ -295,9 +295,9 @@ def test_doctor_when_things_are_wrong_then_each_is_named_with_its_setting_and_fi
     mark(study, "clinical.csv")
     assert main(["doctor", "--directory", str(study), "--profile", str(study / "slurm")]) == 1
     told = capsys.readouterr().out
-    assert re.search(r"error  config +folds\.k: .*metaswin\.yaml, line 7\)", told)
-    assert re.search(r"error  profile +no profile\.yaml in .*slurm", told)
-    assert re.search(r"error  run +a killed run .* left 1 outputs of interrupted jobs: `metaswin run` goes on", told)
+    assert re.search(r"error +config +folds\.k: .*metaswin\.yaml, line 7\)", told)
+    assert re.search(r"error +profile +no profile\.yaml in .*slurm", told)
+    assert re.search(r"error +run +a killed run .* left 1 outputs of interrupted jobs: `metaswin run` goes on", told)
 
 
 def test_cache_when_it_cannot_be_written_then_run_and_doctor_say_what_to_set(study, monkeypatch, capsys):
