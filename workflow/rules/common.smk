@@ -213,7 +213,7 @@ def features_of(wildcards):
 
 
 def deep_of(wildcards):
-    """Deep scores that a fold's feature_sets join: those of the run, which the controls with feature_sets of their own leave alone."""
+    """Deep scores that a fold's feature sets join: those of the run, which the controls with feature sets of their own leave alone."""
     path = fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet")
     return expand(path, **{**wildcards, "variant": "as-is"})[0]
 
