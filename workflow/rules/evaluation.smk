@@ -109,7 +109,7 @@ if SURVIVAL:
             confidence=CONFIG.evaluation.confidence,
             code=code("evaluation/evaluate_survival"),
         message:
-            "Evaluation of the hazard classifier"
+            "Evaluation of the hazard models"
         script:
             "../scripts/evaluation/evaluate_survival.py"
 

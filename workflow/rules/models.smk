@@ -159,6 +159,6 @@ if SURVIVAL:
             seed=CONFIG.seed,
             code=code("models/train_hazard"),
         message:
-            "Fit the hazard classifier: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+            "Fit the hazard models: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
         script:
             "../scripts/models/train_hazard.py"

@@ -30,7 +30,8 @@ def label_rule(endpoint: Endpoint) -> str:
     }[endpoint.facts["deaths"]]
     return (
         f"Event = first distant metastasis within {h} of the start. Non-event = followed to the horizon without "
-        f"distant metastasis, {deaths}. Lost before the horizon = unknown: left out of training; in evaluation those "
+        f"distant metastasis, {deaths}. Censored before the horizon = unknown: excluded from training; in evaluation "
+        "those "
         "whose outcome is known stand in for them, by inverse-probability-of-censoring weights."
     )
 

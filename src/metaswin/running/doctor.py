@@ -209,7 +209,7 @@ def _run(directory: Path) -> Iterator[Line]:
         return
     left = find_leftovers(directory)
     if not left:
-        yield Line("ok", "run", "nobody runs here, and no killed run left anything")
+        yield Line("ok", "run", "no active or interrupted run")
         return
     parts = ["Snakemake's lock"] if left.locked else []
     parts += [f"{len(left.outputs)} outputs of interrupted jobs"] if left.outputs else []

@@ -168,7 +168,7 @@ def _who(directory: Path, run: RunLog | None) -> str:
         return f"{directory}: {owner} runs here{steps}"
     before = last_owner(directory)
     ended = f"the last run was that of {before}" if before else "no run is on record"
-    return f"{directory}: nobody runs here; {ended}{steps if before else ''}"
+    return f"{directory}: no active run; {ended}{steps if before else ''}"
 
 
 def stages(results: Path) -> list[Stage]:
