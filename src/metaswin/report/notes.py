@@ -31,8 +31,7 @@ def label_rule(endpoint: Endpoint) -> str:
     return (
         f"Event = first distant metastasis within {h} of the start. Non-event = followed to the horizon without "
         f"distant metastasis, {deaths}. Censored before the horizon = unknown: excluded from training; in evaluation "
-        "those "
-        "whose outcome is known stand in for them, by inverse-probability-of-censoring weights."
+        "those whose outcome is known stand in for them, by inverse-probability-of-censoring weights."
     )
 
 
