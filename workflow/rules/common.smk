@@ -34,7 +34,7 @@ DETAILS = f"{CONFIG.output.private}/details"
 PSEUDONYMS = pseudonym_places(CONFIG.data, CONFIG.output.private)
 
 
-# Whoever runs says so in a lock that the system takes back when he dies; `metaswin run` has taken it before.
+# The running process holds a lock, which the operating system releases when the process ends; `metaswin run` took it before.
 onstart:
     if workflow.is_main_process and not is_mine(Path.cwd()) and not hold(Path.cwd()):
         raise WorkflowError(f"{Path.cwd()} is in use: {live_owner(Path.cwd())} runs the workflow there.")

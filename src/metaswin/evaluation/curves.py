@@ -65,7 +65,7 @@ def _reached(recall: NDArray) -> NDArray:
 def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Mean ROC and precision-recall curves of every feature set and classifier, weighted as the primary model is.
 
-    Folds that lack an outcome or a prediction are left out.
+    Folds that lack an outcome or a prediction are excluded.
     """
     rocs, precisions = [], []
     for (feature_set, classifier), folds in data.feature_sets.items():
@@ -81,11 +81,11 @@ def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-LEFT_OUT = "one outcome only, or a prediction is missing"
+EXCLUDED = "one outcome only, or a prediction is missing"
 
 
 def net_benefit(labels: NDArray, probabilities: NDArray, weights: NDArray, thresholds: NDArray) -> NDArray:
-    """Net benefit of treating whoever is predicted at or above each threshold probability.
+    """Compute the net benefit of treating all patients with a predicted risk at or above each threshold.
 
     ``TP / n - FP / n * t / (1 - t)`` (Vickers & Elkin 2006, Med Decis Making 26:565-574), with weighted counts; the
     inverse-probability-of-censoring weights make it the net benefit at the horizon (Vickers et al. 2008, BMC Med Inform
@@ -123,8 +123,8 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
     Each is a mean over folds with the corrected interval, which includes the variance of the share of
     events (`metaswin.evaluation.intervals`).
 
-    Weighted as the primary model is. Folds without an outcome or with missing predictions are left out; ``treat_all``
-    is the mean over the same folds. Treating nobody has net benefit 0.
+    Weighted as the primary model is. Folds without an outcome or with missing predictions are excluded; ``treat_all``
+    is the mean over the same folds. Treating no patient has net benefit 0.
     """
     grid = thresholds(limits)
     variance = data.share_variance[data.suffix]
@@ -142,7 +142,7 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
         everybody = np.mean([treat_all(rows[0], rows[2], grid) for rows in usable], axis=0) if usable else grid * np.nan
         for place, threshold in enumerate(grid):
             added = added_variance(slopes[:, place], variance)
-            found = mean_over_folds(curves[:, place], data.ratio, confidence, LEFT_OUT, bounds=ANYTHING, added=added)
+            found = mean_over_folds(curves[:, place], data.ratio, confidence, EXCLUDED, bounds=ANYTHING, added=added)
             record = {
                 "feature_set": feature_set,
                 "classifier": classifier,

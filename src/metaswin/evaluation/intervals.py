@@ -61,7 +61,7 @@ def mean_over_folds(
     Parameters
     ----------
     values : array, shape (J,)
-        One value for each fold and repeat, NaN where not estimable: those are left out.
+        One value for each fold and repeat, NaN where not estimable: those are excluded.
     ratio : float
         n_test / n_train.
     confidence : float
@@ -89,10 +89,10 @@ def mean_over_folds(
         return Estimate(mean, folds=folds, why=ALL_EQUAL)
     error = float(np.sqrt((1 / folds + ratio) * spread**2 + added))
     half = float(stats.t.ppf((1 + confidence) / 2, folds - 1) * error)
-    left_out = f"{len(values) - folds} of {len(values)} folds left out: {why}" if folds < len(values) else ""
+    excluded = f"{len(values) - folds} of {len(values)} folds excluded: {why}" if folds < len(values) else ""
     least, most = bounds or ((-1.0, 1.0) if signed else (0.0, 1.0))
     p = float(2 * stats.t.sf(abs(mean) / error, folds - 1)) if signed else None
-    return Estimate(mean, max(mean - half, least), min(mean + half, most), p, folds, left_out)
+    return Estimate(mean, max(mean - half, least), min(mean + half, most), p, folds, excluded)
 
 
 STEP = 0.01

@@ -92,7 +92,7 @@ def _verdict(endpoint: Endpoint, baseline: tuple[str, str]) -> tuple[str, str]:
     if found.value is None:
         return "cannot be compared", f"difference not estimable: {found.why}"
     if found.low is None or found.high is None:
-        return "cannot be told apart", f"difference {found.signed}, interval not estimable: {found.why}"
+        return "cannot be compared", f"difference {found.signed}, interval not estimable: {found.why}"
     verdict = "is worse" if found.low > 0 else "is better" if found.high < 0 else "is not shown to be worse"
     return verdict, f"difference {found.signed}, {found.signed_interval}"
 

@@ -174,7 +174,7 @@ def test_interval_when_not_estimable_then_no_limits_and_why(values, value, why):
 def test_interval_when_folds_are_missing_says_how_many():
     found = mean_over_folds(np.array([0.6, 0.7, np.nan]), 0.5, 0.95, why="no events")
     assert found.folds == 2
-    assert found.why == "1 of 3 folds left out: no events"
+    assert found.why == "1 of 3 folds excluded: no events"
 
 
 def test_measured_coverage_names_every_kind_of_interval_and_its_command():

@@ -128,7 +128,7 @@ def test_comparisons_hold_the_primary_against_volume_and_clinical_sets_only(hori
 def test_death_table_shows_both_rules(horizon_run):
     _, found = horizon_run
     table = found["deaths"].query("endpoint == 'dm'").set_index("rule")
-    assert table.loc["nonevent", "nonevents"] == table.loc["exclude", "nonevents"] + table.loc["exclude", "left_out"]
+    assert table.loc["nonevent", "nonevents"] == table.loc["exclude", "nonevents"] + table.loc["exclude", "excluded"]
     assert table["in_use"].to_dict() == {"nonevent": True, "exclude": False}
 
 
@@ -164,7 +164,7 @@ def test_missing_prediction_makes_the_feature_set_not_estimable_in_that_fold(tmp
     found = evaluated(run)
     row = found["summary"].query("feature_set == 'clinical:paper' and classifier == 'network'").iloc[0]
     assert row["auc_folds"] == 4
-    assert row["auc_why"] == "1 of 5 folds left out: 1 prediction is missing"
+    assert row["auc_why"] == "1 of 5 folds excluded: 1 prediction is missing"
 
 
 def test_fold_with_one_class_is_left_out_with_its_reason(tmp_path):
@@ -175,7 +175,7 @@ def test_fold_with_one_class_is_left_out_with_its_reason(tmp_path):
     write_table(path, folds)
     found = evaluated(run)
     row = found["summary"].iloc[0]
-    assert row["auc_why"] == "1 of 5 folds left out: no events in the fold's test rows"
+    assert row["auc_why"] == "1 of 5 folds excluded: no events in the fold's test rows"
     assert row["spe_folds"] == 5
     assert found["roc"]["folds"].max() == 4
 

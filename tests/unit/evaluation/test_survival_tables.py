@@ -183,7 +183,7 @@ def test_evaluation_when_one_fold_learnt_no_risk_then_others_shown_with_the_reas
     write_json(path, {**read_json(path), "why": "no metastasis in the training rows"})
     tables = run.evaluate()
     assert (tables["summary"]["folds"] == 2).all()
-    left_out = "1 of 3 folds left out: no metastasis in the training rows"
+    left_out = "1 of 3 folds excluded: no metastasis in the training rows"
     assert tables["summary"]["why"].eq(left_out).all()
     assert tables["tests"]["p"].notna().all()
     assert tables["tests"]["why"].eq("no metastasis in the training rows").all()
