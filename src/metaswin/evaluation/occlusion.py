@@ -129,7 +129,7 @@ def _hidden(patch: torch.Tensor, cubes: list[Cube], hide: str) -> torch.Tensor:
     return changed
 
 
-# Purple to orange, outer steps first, distinguishable with any colour blindness (PuOr of ColorBrewer, Brewer and Harrower).
+# Purple to orange, outer steps first, distinguishable with any colour blindness (ColorBrewer's PuOr).
 LOWERS: list[Colour] = [(94, 60, 153), (128, 105, 180), (178, 171, 210)]
 RAISES: list[Colour] = [(253, 184, 99), (240, 140, 40), (230, 97, 1)]
 TINTS = [*LOWERS, *RAISES]

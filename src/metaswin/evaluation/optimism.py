@@ -83,7 +83,7 @@ def feature_set_records(fits: Mapping[str, Any], predictions: pd.DataFrame, rows
 
 
 def deep_aucs(features: pd.DataFrame, rows: OuterFold, mode: str) -> dict[str, Any]:
-    """Compute the network's AUCs: on its training rows, on other folds by the fits without them (mean), on the test rows.
+    """Compute the network's AUCs: on its training rows, on other folds by the fits without them (mean), on test rows.
 
     Scores of different networks are never ranked together.
 
