@@ -54,7 +54,7 @@ def run(preset: str, seed: int, n: int, folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a feature set and classifier: AUC with its interval, the difference to volume alone with its interval,
+        One row per feature set and classifier: AUC with its interval, the difference to volume alone with its interval,
         and the best AUC that any model could have in the population.
     """
     shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,7 @@ from metaswin import __version__
 from metaswin.core.errors import UserError
 
 WITHOUT_EXTRA = {"radiomics"}  # the commands that `pip install metaswin` is enough for
-# What the extra `workflow` brings, by the names under which it is imported; plug-ins of these packages left out.
+# What the extra `workflow` brings, by the names under which it is imported; without the plug-ins of these packages.
 EXTRA = (
     "torch",
     "monai",

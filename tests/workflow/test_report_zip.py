@@ -31,5 +31,5 @@ def test_snakemake_report_when_made_then_it_holds_page_figures_and_captioned_tab
     for category in ("Report", "Figures", "Tables"):
         assert category in text
     assert "vertical averages over the test folds" in text
-    assert "who was left out" in text
+    assert "the excluded patients" in text
     assert "decision curves" in text

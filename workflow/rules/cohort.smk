@@ -194,7 +194,7 @@ rule close_cohort:
 
 
 # The second gate, before the radiomics: with `qc.on_problem: stop` it ends the run where a stage of the images excludes
-# anyone; with `exclude` it waits for nobody, so that radiomics begin while organs are still drawn. Radiomics always have
+# anyone; with `exclude` it does not wait, so that radiomics begin while organs are still segmented. Radiomics always have
 # it as an input, and as `ancient`: neither the setting nor a newcomer makes those of the others anew.
 rule check_images:
     input:
@@ -242,7 +242,7 @@ rule make_folds:
         logs("make_folds/{endpoint}"),
     benchmark:
         benchmarks("make_folds/{endpoint}")
-    # Too few events among the used patients are told as soon as they are known; make_qc has warned before.
+    # Too few events among the used patients are reported as soon as they are known; make_qc has warned before.
     priority: 100
     threads: 1
     resources:

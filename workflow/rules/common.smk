@@ -34,7 +34,7 @@ DETAILS = f"{CONFIG.output.private}/details"
 PSEUDONYMS = pseudonym_places(CONFIG.data, CONFIG.output.private)
 
 
-# Whoever runs says so in a lock that the system takes back when he dies; `metaswin run` has taken it before.
+# The running process holds a lock, which the operating system releases when the process ends; `metaswin run` took it before.
 onstart:
     if workflow.is_main_process and not is_mine(Path.cwd()) and not hold(Path.cwd()):
         raise WorkflowError(f"{Path.cwd()} is in use: {live_owner(Path.cwd())} runs the workflow there.")
@@ -213,7 +213,7 @@ def features_of(wildcards):
 
 
 def deep_of(wildcards):
-    """Deep scores that a fold's feature_sets join: those of the run, which the controls with feature_sets of their own leave alone."""
+    """Deep scores that a fold's feature sets join: those of the run, which the controls with feature sets of their own leave alone."""
     path = fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet")
     return expand(path, **{**wildcards, "variant": "as-is"})[0]
 

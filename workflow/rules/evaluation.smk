@@ -41,7 +41,7 @@ rule evaluate:
         seed=CONFIG.seed,
         code=code("evaluation/evaluate"),
     message:
-        "Evaluation of every feature_set"
+        "Evaluation of every feature set"
     script:
         "../scripts/evaluation/evaluate.py"
 
@@ -109,7 +109,7 @@ if SURVIVAL:
             confidence=CONFIG.evaluation.confidence,
             code=code("evaluation/evaluate_survival"),
         message:
-            "Evaluation of the hazard classifier"
+            "Evaluation of the hazard models"
         script:
             "../scripts/evaluation/evaluate_survival.py"
 
@@ -345,7 +345,7 @@ rule explain_fusion:
         seed=CONFIG.seed,
         code=code("evaluation/explain_fusion"),
     message:
-        "Explain the primary feature_set: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+        "Explain the primary feature set: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
     script:
         "../scripts/evaluation/explain_fusion.py"
 

@@ -121,7 +121,7 @@ if IMAGES:
             status=results("images/{patient}/status.json"),
             # Only the user's own masks need to know where the RTSTRUCT lies.
             source=patient_source if CONFIG.organs.backend == "masks" else [],
-            # Only that it is there matters: a batch is made anew when a patient joins it, and the others go on as they are.
+            # Only that it is there matters: a batch is made again when a patient joins it, and the others stay as they are.
             batch=ancient(batch_of) if DRAWN else [],
         output:
             organs=results("organs/{patient}/organs.nii.gz"),
@@ -227,7 +227,7 @@ if CONFIG.data.source == "dicom":
             lambda wildcards: expand(rules.export_dicom.output, patient=planned_patients()),
 
 
-# One QC image a patient: CT with contours in three planes, and flags of odd masks.
+# One QC image a patient: CT with contours in three planes, and flags of unusual masks.
 if IMAGES:
 
     rule draw_qc_image:

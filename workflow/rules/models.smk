@@ -112,7 +112,7 @@ rule train_fusion:
         using=lambda wildcards: [] if wildcards.variant == "as-is" else ["radiomics", "peri_radiomics"],
         code=code("models/train_fusion"),
     message:
-        "Fit all feature_sets: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+        "Fit all feature sets: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
     script:
         "../scripts/models/train_fusion.py"
 
@@ -159,6 +159,6 @@ if SURVIVAL:
             seed=CONFIG.seed,
             code=code("models/train_hazard"),
         message:
-            "Fit the hazard classifier: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
+            "Fit the hazard models: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}"
         script:
             "../scripts/models/train_hazard.py"

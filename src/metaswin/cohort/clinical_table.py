@@ -23,7 +23,7 @@ class ClinicalTable:
     ----------
     table : pandas.DataFrame
         Indexed by study id (str, sorted, unique). One column for each column of the file (names trimmed, the id
-        left out); values are trimmed strings or None. Values that a column's `map` names are replaced.
+        excluded); values are trimmed strings or None. Values that a column's `map` names are replaced.
     problems : list of Problem
         Duplicated ids and the like, found while reading.
     """
@@ -59,7 +59,7 @@ def read_header(path: str | Path) -> list[str]:
 def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
     """Column names and the rows below them, all values trimmed, each row as long as the header.
 
-    What a row lacks at its end is empty; rows without any value are left out.
+    Cells missing at the end of a row are empty; rows without any value are ignored.
 
     Raises
     ------
@@ -81,7 +81,8 @@ def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
         raise UserError(f"clinical.table: cannot read {path} as UTF-8 text ({error}); save it as CSV (UTF-8)") from None
     except csv.Error as error:
         raise UserError(
-            f"clinical.table: {path} is no CSV from line {lines.line_num + 1} or before on ({error}); fix its quotes"
+            f"clinical.table: {path} is not a CSV file from line {lines.line_num + 1} or before on ({error}); "
+            "fix its quotes"
         ) from None
     if more:
         which = ", ".join(map(str, more[:SHOWN])) + (f" and {len(more) - SHOWN} more" if len(more) > SHOWN else "")
@@ -95,7 +96,7 @@ def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
 def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Callable[[str], str] = str) -> ClinicalTable:
     """Read the clinical table; `pseudonym` gives what stands for a study id.
 
-    Rows with the same id are kept once when they are equal, and left out with the code ``duplicated-id``
+    Rows with the same id are kept once when they are equal, and excluded with the code ``duplicated-id``
     otherwise.
 
     Raises

@@ -23,9 +23,9 @@ _FILES = "the other files are used; the private details list the paths"
 
 CODES: dict[str, Code] = {
     # Files and folders (found while indexing).
-    "empty-file": Code("files with content", f"copy these files anew; {_FILES}", False),
-    "truncated-file": Code("whole files", f"copy these files anew; {_FILES}", False),
-    "unreadable-file": Code("readable DICOM files", f"check permissions, or copy these files anew; {_FILES}", False),
+    "empty-file": Code("files with content", f"copy these files again; {_FILES}", False),
+    "truncated-file": Code("whole files", f"copy these files again; {_FILES}", False),
+    "unreadable-file": Code("readable DICOM files", f"check permissions, or copy these files again; {_FILES}", False),
     "unreadable-folder": Code("readable folders", f"check the folder's permissions; {_FILES}", False),
     "undecodable-name": Code("file names in UTF-8", f"rename the files or folders; {_FILES}", False),
     "duplicate-file": Code(
@@ -123,7 +123,7 @@ CODES: dict[str, Code] = {
     ),
     "mixed-series": Code(
         "one geometry and reconstruction per series",
-        "check the choice in ingest/series_choice.parquet: the parts of the series were told apart",
+        "check the choice in ingest/series_choice.parquet: the series was split into its parts",
         False,
     ),
     # Geometry and values of the chosen CT, as its headers have them; missing, tilted or uneven slices have the codes of
@@ -134,12 +134,12 @@ CODES: dict[str, Code] = {
     ),
     "repeated-positions": Code(
         "one slice a position",
-        "nothing, if they are copies: these are left out; different images at one position exclude the patient later",
+        "nothing, if they are copies: copies are ignored; different images at one position exclude the patient later",
         False,
     ),
     "lossy-compression": Code(
         "a CT that was never compressed with loss",
-        "export the series without lossy compression: it changes texture features; the patient goes on",
+        "export the series without lossy compression: it changes texture features; the patient is kept",
         False,
     ),
     "contour-outside-image": Code(
@@ -149,7 +149,7 @@ CODES: dict[str, Code] = {
     "unusable-table": Code("tables that can be read", "fix the table, or the setting that names it", False),
     "no-patient": Code(
         "patients with data, a row of the clinical table and an outcome",
-        "look at the codes of those left out: most often ids are written in another way, or a setting leaves them out",
+        "look at the codes of the excluded patients: ids are often written in another way, or a setting excludes them",
         False,
     ),
     # Sheets.

@@ -197,7 +197,7 @@ def explain_no_match(names: Iterable[str], settings: RoiSettings) -> str:
     lines = ["names found: " + (", ".join(map(repr, found)) or "none")]
     for role in ROLES:
         lines.append(f"patterns tried for {role}: " + (", ".join(map(repr, getattr(settings, role))) or "none"))
-    lines += [f"left out by ingest.rois.exclude: {name!r}" for name in found if _matches(name, settings.exclude)]
+    lines += [f"excluded by ingest.rois.exclude: {name!r}" for name in found if _matches(name, settings.exclude)]
     for role in ROLES:
         near = _nearest([name for name in found if not _matches(name, settings.exclude)], role, settings)
         if near:

@@ -1,4 +1,4 @@
-"""Whether the run goes on after the quality control."""
+"""Decide whether the run continues after the quality control."""
 
 import shutil
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from metaswin.core.files import atomic, read_table
 if TYPE_CHECKING:
     import pandas as pd
 
-# Who is left out because the configuration says so; such a problem never stops a run.
+# Codes of patients that the configuration excludes; such a problem never stops a run.
 AS_CONFIGURED = {
     "baseline-metastasis",
     "excluded-by-config",
@@ -19,7 +19,7 @@ AS_CONFIGURED = {
     "uncertain-outcome",
     "died-before-horizon",
 }
-# Nobody is left out, and yet the run cannot end well.
+# No patient is excluded, but the run cannot succeed.
 FOR_ALL = {"too-few-events"}
 ENDS = {"unusable-table", "no-patient"}
 SHOWN = 20  # patients named a code
@@ -27,8 +27,8 @@ SHOWN = 20  # patients named a code
 
 def stops(problems: "pd.DataFrame") -> "pd.Series":
     """Which problems end a run with ``qc.on_problem: stop``."""
-    left_out = problems["excludes"].astype(bool) & ~problems["code"].isin(AS_CONFIGURED)
-    return left_out | problems["code"].isin(FOR_ALL | ENDS)
+    excluding = problems["excludes"].astype(bool) & ~problems["code"].isin(AS_CONFIGURED)
+    return excluding | problems["code"].isin(FOR_ALL | ENDS)
 
 
 def ends(problems: "pd.DataFrame") -> "pd.DataFrame":
@@ -47,7 +47,7 @@ class GateInputs:
 
 
 def pass_gate(inputs: GateInputs, patients: str, sources: str, settings: QcSettings) -> None:
-    """Copy the matched patients and their sources to where later stages read them, if the run goes on.
+    """Copy the matched patients and their sources to where later stages read them, if the run continues.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def _read(path: str, file: FoundFile) -> Header:
     if not has_preamble and head[:2] not in (b"\x02\x00", b"\x08\x00"):
         return Header(*_key(file), NOT_DICOM)
     if len(head) < file.size:
-        # Parsing from memory is a third faster. Where the header goes on behind the head, the result is of no use.
+        # Parsing from memory is a third faster. If the header continues behind the head, the result is discarded.
         memory = io.BytesIO(head)
         with contextlib.suppress(Exception):
             header = _parse(memory, path, file, has_preamble)

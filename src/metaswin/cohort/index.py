@@ -25,7 +25,7 @@ FOUND = {
     "truncated-file": "cut short",
     "unreadable-file": "that cannot be read",
     "unreadable-folder": "that cannot be listed",
-    "undecodable-name": "with a name that is no UTF-8",
+    "undecodable-name": "with a name that is not UTF-8",
 }
 
 

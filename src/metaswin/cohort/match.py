@@ -1,4 +1,4 @@
-"""Who has a clinical row, images and a tumour: the patients that go on, and the problems of all others."""
+"""Match clinical rows, images and tumours: the included patients, and the problems of all others."""
 
 import json
 import logging
@@ -47,8 +47,8 @@ class CohortPaths:
 class Found:
     """What the images, the sheet or the table of features offer.
 
-    `sources` are the JSON contents of the patients that can go on; `known` are all study ids that were seen, those
-    with a problem included; `wanted` are those that the clinical table keeps.
+    `sources` are the JSON contents of the patients that can be included; `known` are all study ids that were seen,
+    those with a problem included; `wanted` are those that the clinical table keeps.
     """
 
     known: set[str] = field(default_factory=set)
@@ -99,13 +99,13 @@ def match_patients(
 ) -> None:
     """Match images with the clinical table, choose CT and contours, label, write who is planned (docs/artefacts.md).
 
-    Whatever is wrong with the data is a problem in the table that is written, even where nobody is left: the quality
-    control shows it, and its gate ends the run.
+    Every fault of the data becomes a problem in the written table, even if no patient is left: the quality control
+    shows it, and its gate ends the run.
 
     Parameters
     ----------
     data, clinical, cohort, endpoints, ingest, images : settings
-        Without endpoints (new patients are predicted) nobody needs an outcome.
+        Without endpoints (new patients are predicted) no patient needs an outcome.
     paths : CohortPaths
         What is written.
     index, index_problems : path or None
@@ -174,9 +174,9 @@ def _match(
     outcomes = {name: result.table for name, result in labelled.items()}
     labelled_patients = {patient for result in outcomes.values() for patient in result["patient"]}
     planned = [patient for patient in rows.index if patient in labelled_patients or not endpoints]
-    typed, kinds, odd = predictors(table, clinical)
+    typed, kinds, unexpected = predictors(table, clinical)
     problems += [item for result in labelled.values() for item in result.problems]
-    problems += [item for item in odd if item.patient in {"", *rows.index}]
+    problems += [item for item in unexpected if item.patient in {"", *rows.index}]
     if not planned:
         problems.append(problem("", "no-patient", f"{len(rows)} patients with data, {len(planned)} with an outcome"))
     return Cohort(found, planned, typed.loc[planned], kinds, outcomes, problems, len(in_clinical))
@@ -188,8 +188,8 @@ def _nothing(endpoints: "Mapping[str, EndpointSettings]", why: Problem) -> Cohor
 
     from metaswin.cohort.outcomes import no_outcome
 
-    nobody = pd.DataFrame(index=pd.Index([], name="patient", dtype="str"))
-    return Cohort(Found(), [], nobody, {}, {name: no_outcome() for name in endpoints}, [why], 0)
+    empty = pd.DataFrame(index=pd.Index([], name="patient", dtype="str"))
+    return Cohort(Found(), [], empty, {}, {name: no_outcome() for name in endpoints}, [why], 0)
 
 
 def _unusable(error: UserError, *paths: str | None) -> Problem:

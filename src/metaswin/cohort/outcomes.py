@@ -1,4 +1,4 @@
-"""Outcomes: a plain 0/1 column, or distant metastasis (DM) within a horizon with deaths and losses told apart."""
+"""Read outcomes: a plain 0/1 column, or distant metastasis (DM) within a horizon, with deaths apart from censoring."""
 
 import math
 from collections.abc import Iterable
@@ -54,9 +54,9 @@ def _plain(table: pd.DataFrame, name: str, endpoint: EndpointSettings) -> Outcom
     labels, problems = {}, []
     for patient, value, hit in zip(table.index, column, positive, strict=True):
         if value is None:
-            problems.append(_left_out(patient, name, "no-outcome", f"no value in {endpoint.column}", "0 or 1"))
+            problems.append(_excluded(patient, name, "no-outcome", f"no value in {endpoint.column}", "0 or 1"))
         elif strict and not hit and normal(value) != "0":
-            problems.append(_left_out(patient, name, "invalid-outcome", f"{endpoint.column} = {value}", "0 or 1"))
+            problems.append(_excluded(patient, name, "invalid-outcome", f"{endpoint.column} = {value}", "0 or 1"))
         else:
             labels[patient] = int(hit)
     return Outcome(_frame(labels, {}, {}, {}, {}), problems)
@@ -88,26 +88,26 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
         if is_dead and math.isnan(death):
             death = end
         if patient in invalid:
-            problems.append(_left_out(patient, name, "invalid-outcome", invalid[patient], "0 or 1"))
+            problems.append(_excluded(patient, name, "invalid-outcome", invalid[patient], "0 or 1"))
         elif is_uncertain:
             value = table.at[patient, endpoint.event.column.strip()]
             found = f"{endpoint.event.column} = {value}"
-            problems.append(_left_out(patient, name, "uncertain-outcome", found, "a certain outcome"))
+            problems.append(_excluded(patient, name, "uncertain-outcome", found, "a certain outcome"))
         elif is_dm and math.isnan(dm):
             found = (
                 "DM with a day that cannot be read" if days.written(patient, metastasis_column) else "DM without a day"
             )
-            problems.append(_left_out(patient, name, "event-without-time", found, "the day of the DM"))
+            problems.append(_excluded(patient, name, "event-without-time", found, "the day of the DM"))
         elif is_dm and dm <= 0:
             found = f"DM {-dm:g} days before the start" if dm < 0 else "DM on the day of the start"
-            problems.append(_left_out(patient, name, "dm-before-treatment", found, "first DM after the start"))
+            problems.append(_excluded(patient, name, "dm-before-treatment", found, "first DM after the start"))
         elif not is_dm and math.isnan(end) and math.isnan(death):
             written = days.written(patient, endpoint.followup)
             found = "a follow-up that cannot be read" if written else "no follow-up"
-            problems.append(_left_out(patient, name, "no-outcome", found, f"a value in {endpoint.followup}"))
+            problems.append(_excluded(patient, name, "no-outcome", found, f"a value in {endpoint.followup}"))
         elif not is_dm and min(_known(end, death)) < 0:
             found = f"follow-up of {min(_known(end, death)):g} days"
-            problems.append(_left_out(patient, name, "negative-time", found, "0 days or more"))
+            problems.append(_excluded(patient, name, "negative-time", found, "0 days or more"))
         elif is_dm:
             times[patient], events[patient] = dm, METASTASIS
             labels[patient] = int(dm <= horizon)
@@ -122,7 +122,7 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
             else:
                 labels[patient] = None
         if patient in times:
-            # After a metastasis follow-up goes on; who has one is seen alive at least to its day.
+            # Follow-up continues after a metastasis; the patient was alive at least until that day.
             followups[patient] = max(_known(times[patient], death if is_dead else end))
             deaths[patient] = None if endpoint.death is None else int(is_dead)
 
@@ -130,7 +130,7 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
         for patient in died_before:
             found = f"died on day {times[patient]:g} without DM"
             expected = f"alive or DM within {horizon:g} days (deaths: exclude)"
-            problems.append(_left_out(patient, name, "died-before-horizon", found, expected))
+            problems.append(_excluded(patient, name, "died-before-horizon", found, expected))
             del labels[patient]
     return Outcome(_frame(labels, times, events, followups, deaths), problems + notes)
 
@@ -143,29 +143,29 @@ def no_outcome() -> pd.DataFrame:
 def counts(
     table: pd.DataFrame, problems: Iterable[Problem], name: str, endpoint: EndpointSettings
 ) -> dict[str, dict[str, int]]:
-    """Numbers of ``events, nonevents, unknown, left_out`` of an endpoint, for each rule of deaths.
+    """Numbers of ``events, nonevents, unknown, excluded`` of an endpoint, for each rule of deaths.
 
     Parameters
     ----------
     table : DataFrame
         Rows of `Outcome.table` to count.
     problems : iterable of Problem
-        Those that exclude patients from this endpoint count as `left_out`; others are ignored.
+        Those that exclude patients from this endpoint count as `excluded`; others are ignored.
     name, endpoint
         The endpoint. A plain column has the rule ``nonevent`` only.
     """
     codes = [problem.code for problem in problems if problem.stage == f"{STAGE}:{name}" and problem.excludes]
     known = {"events": int((table["label"] == 1).sum()), "unknown": int(table["label"].isna().sum())}
-    nonevents, left_out = int((table["label"] == 0).sum()), len(codes)
+    nonevents, excluded = int((table["label"] == 0).sum()), len(codes)
     if endpoint.column is not None:
-        return {"nonevent": {**known, "nonevents": nonevents, "left_out": left_out}}
+        return {"nonevent": {**known, "nonevents": nonevents, "excluded": excluded}}
     died = codes.count("died-before-horizon")
-    nonevents, left_out = nonevents + died, left_out - died
+    nonevents, excluded = nonevents + died, excluded - died
     if endpoint.deaths == "nonevent":
         died = int(((table["event"] == DEATH) & (table["time"] < endpoint.horizon_days)).sum())
     return {
-        "nonevent": {**known, "nonevents": nonevents, "left_out": left_out},
-        "exclude": {**known, "nonevents": nonevents - died, "left_out": left_out + died},
+        "nonevent": {**known, "nonevents": nonevents, "excluded": excluded},
+        "exclude": {**known, "nonevents": nonevents - died, "excluded": excluded + died},
     }
 
 
@@ -207,7 +207,7 @@ def _invalid(table: pd.DataFrame, endpoint: EndpointSettings) -> dict[str, str]:
 
 
 def _cohort_notes(table: pd.DataFrame, name: str, endpoint: EndpointSettings, followup: pd.Series) -> list[Problem]:
-    """Warnings on the whole endpoint: values of the event that nobody has, follow-up in another unit."""
+    """Warnings on the whole endpoint: event values that no patient has, follow-up in another unit."""
     assert endpoint.event is not None
     notes = []
     column = table[endpoint.event.column.strip()]
@@ -247,6 +247,6 @@ def _frame(labels: dict, times: dict, events: dict, followups: dict, deaths: dic
     )
 
 
-def _left_out(patient: str, endpoint: str, code: str, found: str, expected: str) -> Problem:
-    action = f"the patient is left out of endpoint {endpoint}; fix the clinical table if this is wrong"
+def _excluded(patient: str, endpoint: str, code: str, found: str, expected: str) -> Problem:
+    action = f"the patient is excluded from endpoint {endpoint}; fix the clinical table if this is wrong"
     return Problem(patient, f"{STAGE}:{endpoint}", code, found, expected, action)

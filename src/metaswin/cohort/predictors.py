@@ -1,4 +1,4 @@
-"""The columns that may predict: typed, and every odd value told."""
+"""Read the predictor columns with their types, and report every unexpected value."""
 
 import re
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def predictors(
     """The baseline and treatment columns, typed.
 
     Numeric columns become float64, categories stay trimmed strings. A column is numeric when the config says so
-    or, without a word from the config, when every value is a number. A value that is no number, lies outside the
+    or, without a word from the config, when every value is a number. A value that is not a number, lies outside the
     column's `range` or is none of its `values` is reported and treated as missing.
 
     Returns

@@ -1,6 +1,6 @@
 """Keyed pseudonyms in place of study ids: HMAC-SHA256 (RFC 2104) of the id, cut to 48 bits.
 
-Without the key nobody can try ids until one fits, as a plain hash would let them. Key and map stay in the private zone.
+With a plain hash, anyone could try ids until one matches; the key prevents this. Key and map stay in the private zone.
 """
 
 import csv
@@ -114,10 +114,10 @@ def read_pseudonyms(places: Mapping[str, Any] | None) -> Pseudonyms:
 
 
 def _make_key(path: Path) -> None:
-    """Write a random key that only the user can read; a key that is there stays, whoever made it meanwhile."""
+    """Write a random key that only the user can read; keep an existing key, also one that appeared just now."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
-    before = os.umask(0o077)  # nobody else may read it, not for a moment
+    before = os.umask(0o077)  # no other user may ever read it
     try:
         write_text(temporary, secrets.token_hex(32) + "\n")
     finally:

@@ -38,7 +38,7 @@ class Qc:
     columns : list of dict
         The clinical columns that may predict: ``name, role, kind, missing, levels, problems``.
     endpoints : dict
-        Per endpoint: numbers of ``events, nonevents, unknown, left_out``.
+        Per endpoint: numbers of ``events, nonevents, unknown, excluded``.
     series : pandas.DataFrame
         The chosen CT of each patient with its facts, the reason, and the number of candidates; empty without DICOM.
     """
@@ -86,9 +86,9 @@ def collect(
     inputs : QcInputs
     clinical, endpoints : settings
     single_column_auc : float
-        A predictor that alone ranks events above non-events with a higher AUC is told.
+        A predictor that alone ranks events above non-events with a higher AUC is reported.
     folds : int
-        An endpoint with fewer events or non-events is told: so many folds cannot be made.
+        An endpoint with fewer events or non-events is reported: that many folds cannot be made.
     """
     early = from_table(read_table(inputs.problems))
     typed = read_table(inputs.clinical).set_index("patient")
@@ -131,7 +131,7 @@ def _too_good(
 
 
 def _too_few(endpoint: str, counts: Mapping[str, int], folds: int) -> list[Problem]:
-    """Events or non-events that are fewer than the folds; later stages leave out more patients, never fewer."""
+    """Events or non-events that are fewer than the folds; later stages may exclude more patients, never fewer."""
     return [
         Problem(
             "", f"{LABEL}:{endpoint}", "too-few-events", f"{counts[kind]} {what}",
@@ -163,9 +163,9 @@ def _columns(
 
 
 def _concerns(problem: Problem, column: str) -> bool:
-    """Whether a problem is an odd value of a column."""
-    told = problem.found.startswith(f"{column} = ") or problem.found.endswith(f" {column}")
-    return told and problem.stage == CLINICAL and not problem.excludes
+    """Whether a problem is an unexpected value of a column."""
+    names_column = problem.found.startswith(f"{column} = ") or problem.found.endswith(f" {column}")
+    return names_column and problem.stage == CLINICAL and not problem.excludes
 
 
 def _chosen(choices: str | Path, index: str | Path | None) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def close_cohort(inputs: UsedInputs, outputs: UsedOutputs, endpoints: Mapping[st
     Raises
     ------
     UserError
-        If nobody is left.
+        If no patient is left.
     """
     planned = sorted(read_table(inputs.patients)["patient"])
     early = from_table(read_table(inputs.problems))
@@ -70,7 +70,7 @@ def close_cohort(inputs: UsedInputs, outputs: UsedOutputs, endpoints: Mapping[st
     used = [patient for patient in planned if patient not in excluded]
     problems = [*(problem for problem in early if not _superseded(problem, used, excluded)), *late]
     if not used:
-        raise several("Nobody is left in the cohort:", _most_common(problems))
+        raise several("No patient is left in the cohort:", _most_common(problems))
 
     table = read_table(inputs.outcomes)
     table = table[table["patient"].isin(used)]
@@ -152,7 +152,9 @@ def _most_common(problems: list[Problem]) -> list[str]:
     groups = Counter((p.stage, p.code, p.expected, p.action) for p in problems if p.excludes)
     examples = {(p.stage, p.code): p for p in reversed(problems)}
     if not groups:
-        raise UserError("Nobody is left in the cohort, and no problem says why: the list of patients is empty")
+        raise UserError(
+            "No patient is left in the cohort, and no problem gives the reason: the list of patients is empty"
+        )
     return [
         f"{n} × {code} [{stage}]: found, for example, {examples[stage, code].found}; expected {expected}; {action}"
         for (stage, code, expected, action), n in groups.most_common(10)

@@ -59,7 +59,7 @@ def walk(root: str | Path) -> tuple[list[FoundFile], list[Unlisted]]:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if not _is_text(entry.name):
                 shown = path.encode("utf-8", "backslashreplace").decode()
-                unlisted.append(Unlisted(shown, "undecodable-name", "the name is no UTF-8"))
+                unlisted.append(Unlisted(shown, "undecodable-name", "the name is not UTF-8"))
                 continue
             try:
                 status = entry.stat()

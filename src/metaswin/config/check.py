@@ -69,12 +69,12 @@ def _check_roles(config: Config) -> list[str]:
 
 
 def _check_regions(config: Config) -> list[str]:
-    """Regions that radiomics names but nobody makes."""
+    """Unknown regions among those of radiomics."""
     from metaswin.config.imaging import ring_name
 
     made = ["tumor", "primary", "nodes", "rings", *(ring_name(ring) for ring in config.regions.rings)]
     unknown = [name for name in config.radiomics.regions if name not in made]
-    messages = [f"radiomics.regions: nobody makes {name!r}{suggestion(name, made)}" for name in unknown]
+    messages = [f"radiomics.regions: unknown region {name!r}{suggestion(name, made)}" for name in unknown]
     if "tumor" not in config.radiomics.regions and "radiomics" in config.fusion.modalities:
         messages.append("radiomics.regions lacks tumor, which the modality radiomics is made of; add it")
     return messages

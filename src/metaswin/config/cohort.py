@@ -13,7 +13,7 @@ def _compiles(pattern: str) -> str:
         re.compile(pattern)
     except re.error as error:
         raise ValueError(
-            f"{pattern!r} is no regular expression ({error}); a literal ( or [ is written \\( or \\["
+            f"{pattern!r} is not a regular expression ({error}); a literal ( or [ is written \\( or \\["
         ) from None
     return pattern
 

@@ -125,7 +125,7 @@ class MasksSettings(Settings):
                 try:
                     re.compile(pattern)
                 except re.error as error:
-                    raise ValueError(f"{name}: {pattern!r} is no regular expression ({error})") from None
+                    raise ValueError(f"{name}: {pattern!r} is not a regular expression ({error})") from None
         return self
 
 

@@ -1,4 +1,4 @@
-"""Load and check a configuration: every mistake is told at once, before anything runs."""
+"""Load and check a configuration. All errors are reported together before the run starts."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

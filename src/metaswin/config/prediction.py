@@ -10,7 +10,7 @@ from metaswin.core.settings import Settings
 class BundleSettings(Settings):
     """The finished run frozen to predict new patients (docs/prediction.md)."""
 
-    licence: str = Field(default="not stated: ask whoever made this bundle", description="For the card.")
+    licence: str = Field(default="not stated: ask the author of this bundle", description="For the card.")
     contact: str = Field(default="not stated", description="For the card.")
     intended_use: str = Field(
         default="Research on cohorts like the one it was trained on. Not for decisions about patients.",

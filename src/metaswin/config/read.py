@@ -81,7 +81,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_configs(paths: Sequence[str | Path]) -> dict[str, Any]:
-    """Several files as one mapping: a later one goes on top of the earlier ones, key by key, as Snakemake does it."""
+    """Several files as one mapping: the keys of later files replace those of earlier ones, as in Snakemake."""
     merged: dict[str, Any] = {}
     for path in paths:
         merged = _on_top(merged, read_config(path))

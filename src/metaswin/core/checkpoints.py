@@ -50,7 +50,7 @@ def weights_only() -> Iterator[None]:
             name = Path(file).name if isinstance(file, str | Path) else "a checkpoint"
             raise UserError(
                 f"{name} holds more than weights, which could run any code when loaded, or is damaged: it is not "
-                f"opened. Get it anew from whom you trust ({str(error).splitlines()[0][:200]})"
+                f"opened. Get it again from a source that you trust ({str(error).splitlines()[0][:200]})"
             ) from None
 
     with torch.serialization.safe_globals(_numbers()):

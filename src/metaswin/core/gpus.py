@@ -36,7 +36,7 @@ def hold_one(names: Sequence[str], folder: str | Path, seconds: float = 2.0) -> 
     """Hold the lock of one of `names`; yields its place among them, looked for every few `seconds`.
 
     The locks are OS locks (`flock`) on files in `folder`, taken back by the system however a process ends. The files
-    stay: whoever removed one would let two processes hold the same name.
+    stay: removing one would let two processes hold the same name.
     """
     descriptors = [_open(Path(folder) / f"metaswin-gpu-{name}.lock") for name in names]
     try:
@@ -53,7 +53,7 @@ def hold_one(names: Sequence[str], folder: str | Path, seconds: float = 2.0) -> 
 
 
 def _free(descriptors: Sequence[int]) -> int | None:
-    """The first that nobody holds, held from now on."""
+    """Take the first free one and hold it."""
     for number, descriptor in enumerate(descriptors):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

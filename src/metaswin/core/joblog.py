@@ -13,7 +13,7 @@ from metaswin.core.files import WRITE_ERRORS
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
-# They quote values of headers; a log names nobody.
+# They quote values of headers, and a log must not identify a patient.
 QUOTING = ("pydicom", "highdicom")
 
 
@@ -34,7 +34,7 @@ def job(log: str | Path) -> Iterator[logging.Logger]:
         sys.exit(1)
     logging.captureWarnings(True)
     for handler in logging.getLogger().handlers:
-        handler.addFilter(_names_nobody)
+        handler.addFilter(_identifies_no_patient)
     logger = logging.getLogger("metaswin")
     try:
         yield logger
@@ -50,7 +50,7 @@ def job(log: str | Path) -> Iterator[logging.Logger]:
         raise
 
 
-def _names_nobody(record: logging.LogRecord) -> bool:
+def _identifies_no_patient(record: logging.LogRecord) -> bool:
     """Whether a record may go into a log: warnings of libraries that quote headers may not."""
     if record.name == "py.warnings":
         return not any(name in record.getMessage() for name in QUOTING)

@@ -68,7 +68,7 @@ class Findings:
     warnings: list[Problem] = field(default_factory=list)
 
     def warn(self, code: str, found: str, expected: str, action: str, private: str = "") -> None:
-        """Note a warning; the patient goes on."""
+        """Note a warning; the patient is kept."""
         self.warnings.append(Problem(self.patient, self.stage, code, found, expected, action, False, private))
 
 

@@ -48,7 +48,7 @@ def check_slices(slices: "list[Dataset]", settings: "ImagesSettings", findings: 
             "localizer-in-series",
             f"{len(slices) - len(images)} localizer images among the slices",
             "axial slices only",
-            "nothing: they are left out",
+            "nothing: they are ignored",
         )
     for image in images:
         _check_slice(image)
@@ -195,7 +195,7 @@ def _sorted_unique(images: "list[Dataset]", findings: Findings) -> "list[Dataset
             "duplicate-slices",
             f"{len(images) - len(kept)} copies of slices",
             "one slice a position",
-            "nothing: the copies are left out",
+            "nothing: the copies are ignored",
         )
     return kept
 

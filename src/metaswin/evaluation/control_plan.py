@@ -38,7 +38,7 @@ def reasons(config: "Config") -> dict[str, str]:
         found = {"shuffled": "it needs images, and these features came as a table"}
     if not permutes_deep(config) and all("deep" in feature_set.modalities for feature_set in _feature_sets(config)):
         found["permuted"] = (
-            "every feature set uses deep scores, which controls.permutation.deep or fusion.deep_score leaves out of it"
+            "every feature set uses deep scores, which controls.permutation.deep or fusion.deep_score excludes from it"
         )
     return found
 

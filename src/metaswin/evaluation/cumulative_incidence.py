@@ -65,7 +65,7 @@ class Incidence:
     Attributes
     ----------
     value, low, high : ndarray
-        NaN beyond the last day of follow-up (unless nobody was censored), and the limits also where nothing has
+        NaN beyond the last day of follow-up (unless no patient was censored), and the limits also where nothing has
         happened yet.
     variance : ndarray
     at_risk : int ndarray
@@ -255,7 +255,7 @@ NO_DEATHS = "the endpoint names no column of deaths"
 def curve_table(data: SurvivalData, groups: int, confidence: float) -> pd.DataFrame:
     """All curves of every feature set on a grid of days, of the first repeat: each patient counts once.
 
-    Kaplan-Meier only where no competing event is left out: survival without DM (DM and deaths are both events)
+    Kaplan-Meier only where no competing event is excluded: survival without DM (DM and deaths are both events)
     and overall survival. The incidence of DM and of death without DM is Aalen-Johansen.
     """
     parts = []
@@ -313,7 +313,7 @@ def _kaplan_meier(time: NDArray, dead: NDArray, days: NDArray, confidence: float
 
 
 def _table(days: NDArray, value: NDArray, low: NDArray, high: NDArray, at_risk: NDArray) -> pd.DataFrame:
-    beyond, certain = "nobody in the group is followed so long", "no interval at 0 or 1"
+    beyond, certain = "no patient of the group was followed that long", "no interval at 0 or 1"
     why = np.select([np.isnan(value), np.isnan(low)], [beyond, certain], "")
     return pd.DataFrame({"time": days, "value": value, "low": low, "high": high, "at_risk": at_risk, "why": why})
 

@@ -66,7 +66,7 @@ def _reached(recall: NDArray) -> NDArray:
 def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Mean ROC and precision-recall curves of every feature set and classifier, weighted as the primary model is.
 
-    Folds that lack an outcome or a prediction are left out.
+    Folds that lack an outcome or a prediction are excluded.
     """
     rocs, precisions = [], []
     for (feature_set, classifier), folds in data.feature_sets.items():
@@ -82,11 +82,11 @@ def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-LEFT_OUT = "one outcome only, or a prediction is missing"
+EXCLUDED = "one outcome only, or a prediction is missing"
 
 
 def net_benefit(labels: NDArray, probabilities: NDArray, weights: NDArray, thresholds: NDArray) -> NDArray:
-    """Net benefit of treating whoever is predicted at or above each threshold probability.
+    """Compute the net benefit of treating all patients with a predicted risk at or above each threshold.
 
     ``TP / n - FP / n * t / (1 - t)`` (Vickers & Elkin 2006, Med Decis Making 26:565-574), with weighted counts; the
     inverse-probability-of-censoring weights make it the net benefit at the horizon (Vickers et al. 2008, BMC Med Inform
@@ -123,8 +123,8 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
 
     Each is a mean over folds with its interval (`metaswin.evaluation.intervals`).
 
-    Weighted as the primary model is. Folds without an outcome or with missing predictions are left out; ``treat_all``
-    is the mean over the same folds. Treating nobody has net benefit 0.
+    Weighted as the primary model is. Folds without an outcome or with missing predictions are excluded; ``treat_all``
+    is the mean over the same folds. Treating no patient has net benefit 0.
     """
     grid = thresholds(limits)
     records = []
@@ -133,12 +133,12 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
         rows = [part.known for part in usable]
         everybody = np.mean([treat_all(one[0], one[2], grid) for one in rows], axis=0) if rows else grid * np.nan
         missing = (
-            f"{len(folds) - len(usable)} of {len(folds)} folds excluded: {LEFT_OUT}" if len(usable) < len(folds) else ""
+            f"{len(folds) - len(usable)} of {len(folds)} folds excluded: {EXCLUDED}" if len(usable) < len(folds) else ""
         )
         for place, threshold in enumerate(grid):
             at = {(part.repeat, part.fold): float(threshold) for part in usable}
             results = fold_results("net_benefit", usable, weighted=True, thresholds=at)
-            found = mean_over_folds(results, data.ratio, confidence, LEFT_OUT, bounds=ANYTHING, few=data.few)
+            found = mean_over_folds(results, data.ratio, confidence, EXCLUDED, bounds=ANYTHING, few=data.few)
             record = {
                 "feature_set": feature_set,
                 "classifier": classifier,

@@ -13,7 +13,7 @@ from metaswin.evaluation.table_schema import from_records
 
 # Below so many events or non-events an interval from one fold's rows says too little.
 FEWEST = 10
-LEFT_OUT = "one outcome only, or a prediction is missing"
+EXCLUDED = "one outcome only, or a prediction is missing"
 NO_SPREAD = "the variance is 0: events and non-events do not overlap"
 
 
@@ -54,7 +54,7 @@ def repeat_interval(folds: list[tuple[NDArray, NDArray]], confidence: float, why
     Parameters
     ----------
     folds : list of (array, array)
-        Scores of events and of non-events of each fold that can be used; folds without both are left out.
+        Scores of events and of non-events of each fold that can be used; folds without both are excluded.
     confidence : float
         Such as 0.95.
     why : str
@@ -94,7 +94,7 @@ def delong_table(data: EndpointData, confidence: float) -> pd.DataFrame:
             folds = [part for part in parts if part.repeat == repeat]
             used = [scores for scores in map(both, folds) if scores is not None]
             missing = len(folds) - len(used)
-            why = f"{missing} of {len(folds)} folds left out: {LEFT_OUT}" if missing else ""
+            why = f"{missing} of {len(folds)} folds excluded: {EXCLUDED}" if missing else ""
             found = asdict(repeat_interval(used, confidence, why))
             records.append(
                 {

@@ -141,7 +141,7 @@ def fold_metrics(
     Parameters
     ----------
     labels : array, shape (n,)
-        0, 1 or NaN for unknown; unknown rows must have weight 0 or are left out by their label.
+        0, 1 or NaN for unknown; unknown rows must have weight 0 or are excluded by their label.
     probabilities : array, shape (n,)
         Predicted probability of the event.
     threshold : float or None

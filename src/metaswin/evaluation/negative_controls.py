@@ -24,12 +24,12 @@ SHUFFLED = (
 FEWEST = 200
 
 
-def left_out(control: str, settings: ControlsSettings, reasons: Mapping[str, str]) -> str:
+def switched_off(control: str, settings: ControlsSettings, reasons: Mapping[str, str]) -> str:
     """Why a control was not run: the data cannot have it, or the user left it out."""
     if control in reasons:
         return f"not applicable: {reasons[control]}"
     if not getattr(settings, control):
-        return f"left out by the setting controls.{control}: false"
+        return f"switched off by the setting controls.{control}: false"
     raise ValueError(f"the control {control} should have been run")
 
 
@@ -159,13 +159,13 @@ def evaluate_controls(
             if endpoint.name in data:
                 records += variant_records(control, endpoint, run[endpoint.name], data[endpoint.name], confidence)
             else:
-                records.append(_missing(control, endpoint, left_out(control, settings, reasons)))
+                records.append(_missing(control, endpoint, switched_off(control, settings, reasons)))
     for endpoint in endpoints:
         rows = permuted[permuted["endpoint"] == endpoint.name]
         if len(rows):
             records += permuted_records(endpoint, rows, settings, confidence, penalties)
         else:
-            records.append(_missing("permuted", endpoint, left_out("permuted", settings, reasons)))
+            records.append(_missing("permuted", endpoint, switched_off("permuted", settings, reasons)))
     table = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, "float64") | {"n": "Int64"})
     write_table(controls, table)
     write_table(permutations, permuted)

@@ -129,7 +129,7 @@ def _hidden(patch: torch.Tensor, cubes: list[Cube], hide: str) -> torch.Tensor:
     return changed
 
 
-# Purple to orange, told apart with any colour blindness (ColorBrewer's PuOr, Brewer and Harrower), outer steps first.
+# Purple to orange, outer steps first, distinguishable with any colour blindness (ColorBrewer's PuOr).
 LOWERS: list[Colour] = [(94, 60, 153), (128, 105, 180), (178, 171, 210)]
 RAISES: list[Colour] = [(253, 184, 99), (240, 140, 40), (230, 97, 1)]
 TINTS = [*LOWERS, *RAISES]
@@ -226,7 +226,7 @@ def choose_patients(predictions: pd.DataFrame, most: int) -> pd.DataFrame:
     -------
     DataFrame
         Those rows, highest risk first, then by the distance of the prediction from the outcome; new column `why`.
-        Nobody is there twice; a patient of unknown outcome is never called wrong.
+        No patient appears twice; a patient of unknown outcome is never called wrong.
     """
     ranked = predictions.sort_values(["probability", "patient"], ascending=[False, True])
     high = ranked.head((most + 1) // 2)

@@ -83,7 +83,7 @@ def feature_set_records(fits: Mapping[str, Any], predictions: pd.DataFrame, rows
 
 
 def deep_aucs(features: pd.DataFrame, rows: OuterFold, mode: str) -> dict[str, Any]:
-    """AUCs of the network itself: on its training rows, on the other folds left out (their mean), on the test rows.
+    """Compute the network's AUCs: on its training rows, on other folds by the fits without them (mean), on test rows.
 
     Scores of different networks are never ranked together.
 
@@ -110,7 +110,7 @@ def deep_aucs(features: pd.DataFrame, rows: OuterFold, mode: str) -> dict[str, A
         "auc_inner": float(np.mean(estimable)) if estimable else None,
         "auc_test": value(score, rows.test),
     }
-    reasons = {} if inner else {"auc_inner": "no network has left out a training row"}
+    reasons = {} if inner else {"auc_inner": "no network was trained without a training row"}
     return {**aucs, "why": _why(aucs, reasons)}
 
 

@@ -13,7 +13,7 @@ from metaswin.radiomics.settings import RadiomicsSettings
 def shuffle_regions(image: sitk.Image, labels: np.ndarray, seed: int, patient: str) -> sitk.Image:
     """Permute the voxels of an image within each label of the label map.
 
-    A signature that scores as well on such images is no texture (Welch et al. 2019, Radiother Oncol 130:2-9, whose
+    A signature that scores as well on such images does not use texture (Welch et al. 2019, Radiother Oncol 130:2-9; the
     signature of head-and-neck cancer turned out to be tumour volume). Every label is shuffled by itself, and labels
     do not overlap; so the histogram of each label and of any union of labels stays, and what lies outside stays where
     it was.
@@ -27,7 +27,7 @@ def shuffle_regions(image: sitk.Image, labels: np.ndarray, seed: int, patient: s
     seed : int
         Seed of the configuration.
     patient : str
-        Study id: each patient has a permutation of its own, whoever else is in the cohort.
+        Study id: each patient's permutation is independent of the other patients.
     """
     random = np.random.default_rng([seed, zlib.crc32(patient.encode())])
     voxels = sitk.GetArrayFromImage(image)

@@ -116,7 +116,7 @@ def _bin(chosen: list[pd.DataFrame], horizon: float, confidence: float, why: str
     ]
     observed = float(np.mean([found.value[0] for found in estimates]))
     if np.isnan(observed):
-        return {"n": n, "predicted": predicted, "why": "nobody in the group is followed to the horizon"}
+        return {"n": n, "predicted": predicted, "why": "no patient of the group was followed to the horizon"}
     error = float(np.sqrt(np.mean([found.variance[0] for found in estimates])))
     low, high = interval(np.array([observed]), np.array([error]), confidence)
     if not np.isfinite(low[0]):
@@ -168,7 +168,7 @@ def _at_horizon(risk: NDArray, label: NDArray, weight: NDArray) -> dict[str, Val
     if y.any() and not y.all():
         auc = Value(float(roc_auc_score(y, p, sample_weight=w)))
     else:
-        auc = Value(why=f"{'nobody without' if y.any() else 'no'} metastasis at the horizon in the fold's test rows")
+        auc = Value(why=f"no test row of the fold {'without' if y.any() else 'with'} metastasis at the horizon")
     return {"auc_t": auc, "brier_t": Value(float(brier_score_loss(y, p, sample_weight=w)))}
 
 

@@ -72,7 +72,7 @@ class Covariates:
 
 
 def fit_covariates(train: pd.DataFrame, names: list[str]) -> Covariates:
-    """Fit the coding of the columns `names` on training rows; one that is constant there is left out."""
+    """Fit the coding of the columns `names` on training rows; a column that is constant there is dropped."""
     fitted = [_fit(train[name]) for name in names]
     return Covariates(tuple(covariate for covariate in fitted if covariate is not None))
 
@@ -99,7 +99,7 @@ MOST_STEPS = 1000
 
 ONE_BATCH = "fewer than two batches with enough values"
 FLAT = "constant within a batch"
-CONFOUNDED = "the covariates cannot be told from the batch"
+CONFOUNDED = "the covariates cannot be separated from the batch"
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def fit_combat(values: np.ndarray, batch: np.ndarray, batches: int, covariates: 
     Each feature is fitted on the rows that have it. A batch with fewer than `min_batch` values of a feature, and
     rows without a batch, take no part in its fit and are left alone. So is a feature that has fewer than two such
     batches or is constant within one of them (as the authors' R package does it), and all features where the
-    covariates cannot be told from the batch.
+    covariates cannot be separated from the batch.
 
     Parameters
     ----------

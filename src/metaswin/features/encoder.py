@@ -155,7 +155,7 @@ def fit_encoder(train: pd.DataFrame, kinds: Mapping[str, str], min_rows: int) ->
     Returns
     -------
     BlockEncoder
-        A numeric column without any value in the training rows is left out.
+        A numeric column without any value in the training rows is dropped.
     """
     columns: list[AnyColumn] = []
     regions: dict[str, list[str]] = {}

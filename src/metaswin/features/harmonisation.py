@@ -83,7 +83,7 @@ def patient_rows(used: pd.DataFrame, clinical: pd.DataFrame, settings: Harmonisa
     for name in settings.covariates:
         if name.strip() not in named:
             raise UserError(
-                f"harmonisation.covariates: {name!r} is no baseline or treatment column of the clinical table; only "
+                f"harmonisation.covariates: {name!r} is not a baseline or treatment column of the clinical table; only "
                 f"these are known before the outcome{suggestion(name.strip(), named)}"
             )
     rows = clinical.set_index("patient")[[named[name.strip()] for name in settings.covariates]]

@@ -88,8 +88,8 @@ def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = st
         elif full in columns:
             messages.append(f"feature {full!r} is in more than one column; keep one")
         values = pd.to_numeric(raw[name], errors="coerce")
-        if (odd := raw[name][values.isna() & raw[name].notna()]).size:
-            messages.append(f"column {name!r}: {odd.size} values are no numbers, such as {str(odd.iloc[0])!r}")
+        if (invalid := raw[name][values.isna() & raw[name].notna()]).size:
+            messages.append(f"column {name!r}: {invalid.size} values are not numbers, such as {str(invalid.iloc[0])!r}")
         columns[full] = values.astype("float64").replace([np.inf, -np.inf], np.nan)
     if messages:
         raise several(f"The table of features {path} has mistakes:", messages)
@@ -97,7 +97,7 @@ def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = st
 
 
 def missing_and_unused(wide: "pd.DataFrame", cohort: list[str], unused: list[str]) -> list[Problem]:
-    """Patients without any value, and rows of nobody in the cohort; nobody is excluded for it here."""
+    """Report patients without any value and rows of unknown patients; neither excludes a patient here."""
     problems = [
         Problem(
             patient,

@@ -32,7 +32,7 @@ def wide(features: pd.DataFrame, modality: str, patients: list[str]) -> pd.DataF
     DataFrame
         Index ``patient``, columns ``<region>__<feature>`` (float64), NaN where the region or the feature is
         missing. A column that no patient of the cohort has (a region of an imported table without that
-        feature) is left out.
+        feature) is dropped.
     """
     parts = []
     for region in sorted(region for region in features["region"].unique() if in_modality(region, modality)):

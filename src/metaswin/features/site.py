@@ -1,4 +1,4 @@
-"""How batch, scanner and site go with the outcome: a scanner that predicts is no biology."""
+"""Measure how batch, scanner and site are associated with the outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def associate_site(inputs: SiteInputs, output: str, columns: Sequence[str], seed
     inputs : SiteInputs
     output : str
     columns : sequence of str
-        Columns to look at besides manufacturer, model and kernel; one that these patients do not have is left out.
+        Columns to look at besides manufacturer, model and kernel; a column that these patients do not have is ignored.
     seed : int
         Of the permutations.
     """

@@ -48,7 +48,7 @@ def icc_1_1(values: np.ndarray, confidence: float = 0.95) -> Reliability:
     Parameters
     ----------
     values : ndarray of shape (patients, measurements, F)
-        A patient with a missing measurement of a feature is left out of that feature.
+        A patient with a missing measurement of a feature is ignored for that feature.
     confidence : float
     """
     table, n, usable = _centred(values)
@@ -183,7 +183,7 @@ def stability_table(
         ``fit, set, feature, patients`` (of the fit, with every measurement)``, icc_random, low_random`` (ICC(1,1) of
         random masks, its lower 95 % limit)``, icc_margin, low_margin`` (ICC(2,1) of the shrunk, drawn and grown
         mask)``, icc, low`` (of the two, those with the lower limit)``, judged`` (enough patients to say)``, kept,
-        reason``. What is not judged is kept. A feature that no training patient of the fit has is left out.
+        reason``. What is not judged is kept. A feature that no training patient of the fit has is not listed.
     """
     tables = [pd.DataFrame(columns=COLUMNS).astype(TYPES)]
     for modality, data in sets.items():

@@ -97,27 +97,27 @@ WARNINGS = {
     "contour-outside-image": (
         "{n} contours wholly or partly outside the image",
         "contours within the image",
-        "check that contour and CT belong together: what lies outside is left out",
+        "check that contour and CT belong together: the part outside is ignored",
     ),
     "contours-not-parallel": (
         "{n} contours that are not parallel to the slices",
         "contours drawn on the slices of the CT",
-        "export the contours on the CT's own slices: these are left out",
+        "export the contours on the CT's own slices: these are ignored",
     ),
     "contours-not-closed": (
         "{n} open, point or unreadable contours",
         "closed planar contours",
-        "nothing, if they are markers: they are left out",
+        "nothing, if they are markers: they are ignored",
     ),
     "contours-without-area": (
         "{n} contours without area",
         "closed contours of three points or more",
-        "nothing: they are left out",
+        "nothing: they are ignored",
     ),
     "contours-twice": (
         "{n} contours drawn twice",
         "each contour once",
-        "nothing: the copies are left out (by even-odd they would cancel)",
+        "nothing: the copies are ignored (by even-odd they would cancel)",
     ),
     "contours-between-slices": (
         "{n} contours on planes closer than the slices",
@@ -125,7 +125,7 @@ WARNINGS = {
         "nothing: of each slice the nearest plane is drawn",
     ),
     "contours-skip-slices": (
-        "{n} slices between contours that are regularly left out",
+        "{n} slices between contours were skipped regularly",
         "a contour on every slice of the lesion",
         "nothing: they take the contour of the nearest slice",
     ),
@@ -134,7 +134,7 @@ WARNINGS = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """Draws the ROIs of one patient and counts what is odd about them.
+    """Draws the ROIs of one patient and counts their anomalies.
 
     Attributes
     ----------
@@ -220,7 +220,7 @@ class Drawing:
 
 
 def _skipped(drawn: list[int]) -> dict[int, int]:
-    """Slices left out where contours were drawn on every second (third, …) slice, and the drawn slice nearest to each.
+    """Find slices skipped by contours on every second (third, …) slice, and the nearest drawn slice of each.
 
     Only where that is the rule for the whole ROI (no contours on neighbouring slices, most steps alike): a gap
     between two lesions stays a gap.

@@ -77,7 +77,7 @@ def label_map(masks: dict[str, np.ndarray], grid: Grid, findings: Findings) -> n
                 "empty-role",
                 f"{role} without a voxel of their own",
                 "a drawn lesion",
-                "check the drawing: the patient goes on without this region",
+                "check the drawing: the patient is kept without this region",
             )
     return labels
 

@@ -25,7 +25,7 @@ HIGHEST = 3071  # end of the 12-bit CT scale
 def padding(header: "Dataset", stored: np.ndarray, slope: float, intercept: float) -> np.ndarray | None:
     """Pixels that hold PixelPaddingValue, or a value up to PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2).
 
-    A padding value within the CT scale (-1024 to 3071 HU, its end left out) is left alone: files name 0 or -1000 as
+    A padding value within the CT scale (-1024 to 3070 HU) is not replaced: files name 0 or -1000 as
     padding that tissue and air have too.
 
     Parameters
@@ -98,7 +98,7 @@ def split_frames(image: "Dataset") -> "list[Dataset]":
     pixels = _frame_pixels(image, len(described))
     shared = (image.get(SHARED) or [Dataset()])[0]
     common = Dataset()
-    common.update({tag: element for tag, element in image.items() if element.tag not in _left_out()})
+    common.update({tag: element for tag, element in image.items() if element.tag not in _dropped()})
     frames = []
     for groups, plane in zip(described, pixels, strict=True):
         frame = Dataset()
@@ -136,7 +136,7 @@ def _frame_pixels(image: "Dataset", frames: int) -> np.ndarray:
         raise unreadable(image.filename, error) from error
 
 
-def _left_out() -> set[int]:
+def _dropped() -> set[int]:
     from pydicom.datadict import tag_for_keyword
 
     return {int(tag_for_keyword(name) or 0) for name in (*FRAME_TAGS, "PixelData")}

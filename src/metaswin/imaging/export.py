@@ -46,7 +46,7 @@ def codes(name: str, kind: str) -> tuple[Code, Code]:
 def segmentation(slices: list[pydicom.Dataset], structures: list[Structure]) -> pydicom.Dataset:
     """A binary SEG that references the CT's slices and carries its patient and study.
 
-    Structures may overlap; slices without any segment are left out.
+    Structures may overlap; slices without any segment are not written.
 
     Parameters
     ----------

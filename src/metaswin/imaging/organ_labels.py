@@ -70,7 +70,7 @@ def resolve(groups: Mapping[str, Iterable[str]], labels: Mapping[str, int]) -> d
     Returns
     -------
     dict
-        Group → labels, ascending; groups without any are left out.
+        Group → labels, ascending; groups without any are omitted.
     """
     found = {
         group: sorted({labels[name] for name in labels for pattern in names if fnmatchcase(name, pattern)})

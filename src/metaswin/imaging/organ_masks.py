@@ -33,7 +33,7 @@ def read_organs(request: Request) -> Organs:
             "organ-missing",
             f"no mask of {', '.join(absent)}",
             "a mask of every organ of organs.masks",
-            "nothing, if the organ was not drawn: the patient goes on without it",
+            "nothing, if the organ was not drawn: the patient is kept without it",
         )
     labels = {name: FIRST_ORGAN + index for index, name in enumerate(settings.names)}
     array = np.zeros(request.ct.shape, dtype=np.uint8 if max(labels.values()) <= 255 else np.uint16)

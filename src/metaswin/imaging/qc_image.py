@@ -37,7 +37,7 @@ SIDE = re.compile(r"(^|_)(left|right)(?=_|$)")
 
 
 def flag(tumor: np.ndarray, organs: np.ndarray, labels: Mapping[str, int], findings: Findings) -> None:
-    """Warn of masks that look odd.
+    """Warn of unusual masks.
 
     Parameters
     ----------
@@ -74,11 +74,11 @@ def flag(tumor: np.ndarray, organs: np.ndarray, labels: Mapping[str, int], findi
     if at_border:
         findings.warn("organ-at-border", f"{', '.join(at_border)} cut off by the image", "whole organs", look)
     whole = {name: int(voxels[label]) for name, label in named.items() if name not in empty + at_border}
-    odd = uneven_pairs(whole)
-    if odd:
+    uneven = uneven_pairs(whole)
+    if uneven:
         findings.warn(
             "organ-sides-differ",
-            "; ".join(f"{left} {ratio:.1f} × {right}" for left, right, ratio in odd),
+            "; ".join(f"{left} {ratio:.1f} × {right}" for left, right, ratio in uneven),
             f"left and right within a factor of {SIDES:g}",
             look,
         )
@@ -134,7 +134,7 @@ class Structure:
 def draw_qc_image(
     files: PatientFiles, qc_image: str, status: str, settings: QcImagesSettings, details: str | Path
 ) -> None:
-    """Draw one patient and flag what looks odd about the masks.
+    """Draw one patient and flag unusual masks.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def read_seg(
     threshold : float
         Share of a fractional segmentation's maximum from which on a voxel counts.
     frame : str or None
-        The CT's frame of reference; another one of the segmentation is told.
+        The CT's frame of reference; a different one of the segmentation is reported.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def _tell_outside(role: str, own: Grid, mask: np.ndarray, grid: Grid, findings: 
             "seg-outside-image",
             f"{outside} of {len(indices)} voxels of the {role} outside the image",
             "a segmentation within the image",
-            "check that segmentation and CT belong together: what lies outside is left out",
+            "check that segmentation and CT belong together: the part outside is ignored",
         )
 
 

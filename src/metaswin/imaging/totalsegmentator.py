@@ -177,8 +177,9 @@ def predict_batch(
 ) -> None:
     """Draw the organs of each patient that the store does not have.
 
-    An image on which TotalSegmentator fails is that patient's problem (the organs job excludes it); the others go on.
-    A job that is killed or runs out of memory fails, and the next try goes on behind the patients that are done.
+    An image on which TotalSegmentator fails is that patient's problem (the organs job excludes it); the others
+    continue. A job that is killed or runs out of memory fails, and the next attempt continues after the finished
+    patients.
 
     Parameters
     ----------

@@ -169,7 +169,7 @@ def prepare_weights(output: str | Path, settings: TotalSegmentatorSettings) -> N
             "TotalSegmentator's weights cannot be used:",
             [
                 f"{weights.model.folder}: {problem}; remove the folder {weights.folder.parent}, then metaswin weights "
-                "fetch, or copy it anew from a machine with network"
+                "fetch, or copy it again from a machine with network"
                 for weights, problem in wrong
             ],
         )

@@ -118,7 +118,7 @@ def load_pretrained(swin: nn.Module, path: str | Path) -> dict[str, object]:
     """Copy the weights of `path` into MONAI's SwinTransformer `swin`.
 
     Reads torch checkpoints (weights only, never code) and safetensors: MONAI's ``model_swinvit.pt`` (keys
-    ``module.…``, ``mlp.fc1``), a SwinUNETR (``swinViT.…``, its decoder is left out) or a plain state. Two kinds of
+    ``module.…``, ``mlp.fc1``), a SwinUNETR (``swinViT.…``, its decoder is ignored) or a plain state. Two kinds of
     weights are adapted where their shape differs: the first layer, trained on other channels, gives the mean over
     its channels to the CT channel while tumour, ring and organs keep their own initial weights; tables of
     relative positions of another window size are interpolated linearly.

@@ -81,9 +81,10 @@ def extract_features(
     """Score and describe every patient of an outer fold; which network scores a training row is the `mode`.
 
     Writes ``patient, role, score, score_seen, d000 …``. The network of the final fit scores the test rows and gives the
-    features ``d…``. `score` (see `score`) of a training row comes from the network that left out the row's fold beside
-    the test fold; with the mode ``in-sample`` from the network of the final fit, which has seen it. `score_seen` is
-    that network's score of the rows that it learnt from. Patients without a patch have missing values.
+    features ``d…``. `score` (see `score`) of a training row comes from the network that was trained without the row's
+    fold and without the test fold; with the mode ``in-sample`` it comes from the network of the final fit, which has
+    seen the row. `score_seen` is that network's score of the rows that it learnt from. Patients without a patch have
+    missing values.
 
     Parameters
     ----------

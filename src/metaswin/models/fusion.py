@@ -256,7 +256,7 @@ def train_fusion(
         Clinical set → columns.
     settings, rule, seed
     using : collection of str
-        Only feature sets that join one of these; all feature sets where it is empty. The controls leave out what they
+        Only feature sets that join one of these; all feature sets where it is empty. The controls omit what they
         do not change.
 
     Raises

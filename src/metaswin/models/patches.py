@@ -42,7 +42,7 @@ def take_rows(values: torch.Tensor, rows: torch.Tensor, device: torch.device) ->
 
 
 def load_patches(path: str | Path, wanted: Iterable[str]) -> Patches:
-    """Read the patches of the `wanted` patients, in their order; those without one are left out.
+    """Read the patches of the `wanted` patients, in their order; patients without one are omitted.
 
     `path` is ``features/patches.safetensors``, which is mapped into memory: only these patches are read.
     """

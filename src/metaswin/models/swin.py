@@ -25,7 +25,7 @@ class Move:
     index: torch.Tensor
     inverse: torch.Tensor
     adds: bool  # whether tokens of zeros come in
-    drops: bool  # whether tokens are left out
+    drops: bool  # whether tokens are dropped
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def places(grid: tuple[int, int, int], window: tuple[int, int, int], depths: tup
 
 @lru_cache(maxsize=16)
 def _places(grid: tuple, window: tuple, depths: tuple, device: str) -> Places:
-    # Not an inference tensor, whoever asks first: training saves these for its backward pass.
+    # Never an inference tensor, whatever the first caller's mode: training saves these for its backward pass.
     with torch.inference_mode(False):
         stages, order = [], _first_order(grid, window)
         first = _move(np.arange(math.prod(grid)), order, device)

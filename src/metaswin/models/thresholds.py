@@ -66,7 +66,7 @@ def fit_threshold(
         Half way between two neighbouring predictions. Calling everybody positive (0) is chosen only where the
         predictions are all the same or the sensitivity asked for needs it.
     """
-    # The curve begins where nobody is positive, which is no threshold, and ends where everybody is.
+    # The first point of the curve, where no row is positive, and the last, where all are, are not thresholds.
     false, found, values = (side[1:] for side in roc_curve(label, probability, drop_intermediate=False))
     cuts, cleared = np.append((values[1:] + values[:-1]) / 2, 0.0), 1 - false
     if rule == "sensitivity":

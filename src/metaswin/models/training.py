@@ -56,7 +56,9 @@ class Scratch:
         try:
             return torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises whatever its unpickler meets
-            logger.warning("the state to resume from cannot be read (%s); training starts anew", type(error).__name__)
+            logger.warning(
+                "the state to resume from cannot be read (%s); training starts from the beginning", type(error).__name__
+            )
             return None
 
     def remove(self) -> None:

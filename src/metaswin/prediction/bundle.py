@@ -74,7 +74,7 @@ def stand_in(feature_sets: Sequence[BundledFeatureSet], there: Collection[str]) 
 
 
 def mean_inner_auc(fits: Sequence[Mapping[str, Any]], classifier: str) -> dict[str, float | None]:
-    """Mean over the members of each feature set's AUC on inner rows left out."""
+    """Mean over the members of each feature set's AUC on the held-out inner rows."""
     found = {}
     for name in fits[0]["feature_sets"]:
         values = [fit["feature_sets"][name][classifier]["auc_inner"] for fit in fits]
@@ -86,7 +86,7 @@ def mean_inner_auc(fits: Sequence[Mapping[str, Any]], classifier: str) -> dict[s
 def id_hash(key: str, patient: str) -> str:
     """HMAC-SHA256 of a study id, trimmed and case-folded (64 hex digits).
 
-    The key lies in the bundle: whoever has the bundle can ask for an id that they know or guess, and nobody else can.
+    The key is part of the bundle: only a person who has the bundle can test an id that they know or guess.
     """
     return hmac.new(key.encode(), patient.strip().casefold().encode(), hashlib.sha256).hexdigest()
 
@@ -133,14 +133,14 @@ def write_manifest(folder: Path) -> None:
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 of the manifest: it stands for the whole bundle, and can be told beside it."""
+    """SHA-256 of the manifest: it identifies the whole bundle and can be published beside it."""
     return file_hash(folder / NAME)
 
 
 def tampering(folder: Path) -> list[str]:
     """What is wrong with a bundle, one message each; nothing else of a bundle with a message may be read."""
     if not (folder / NAME).is_file():
-        return [f"{folder} is no bundle: it has no {NAME}; give the folder or the zip that `bundle_model` wrote"]
+        return [f"{folder} is not a bundle: it has no {NAME}; give the folder or the zip that `bundle_model` wrote"]
     links = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_symlink()]
     if links:
         return [f"{folder}: {link} is a symbolic link; a bundle has none" for link in links]
@@ -148,14 +148,14 @@ def tampering(folder: Path) -> list[str]:
         manifest = read_json(folder / NAME)
         form, wanted = manifest["format"], dict(manifest["files"])
     except (ValueError, KeyError, TypeError):
-        return [f"{folder / NAME} is no manifest of a bundle; copy the bundle anew"]
+        return [f"{folder / NAME} is not a manifest of a bundle; copy the bundle again"]
     if form != FORMAT:
         return [f"{folder} has the format {form}, but this version of metaswin reads {FORMAT}; see its bundle.json"]
     found = file_hashes(folder)
     messages = [f"{path} is missing" for path in wanted if path not in found]
     messages += [f"{path} is not of the bundle" for path in found if path not in wanted]
     messages += [f"{path} was altered" for path in wanted if path in found and wanted[path] != found[path]]
-    return [f"{folder}: {message}; copy the bundle anew" for message in messages]
+    return [f"{folder}: {message}; copy the bundle again" for message in messages]
 
 
 def pack(folder: Path, target: str | Path) -> None:
@@ -180,12 +180,12 @@ def unpack(archive: Path, folder: Path) -> None:
             for entry in opened.infolist():
                 place = PurePosixPath(entry.filename)
                 if place.is_absolute() or ".." in place.parts or "\\" in entry.filename:
-                    raise UserError(f"{archive}: {entry.filename!r} leads out of the bundle; get the bundle anew")
+                    raise UserError(f"{archive}: {entry.filename!r} leads out of the bundle; get the bundle again")
                 if not entry.is_dir():
                     with atomic(folder / place) as temporary:
                         temporary.write_bytes(opened.read(entry))
     except zipfile.BadZipFile as error:
-        raise UserError(f"{archive} is no readable zip ({error}); copy the bundle anew") from None
+        raise UserError(f"{archive} is not a readable zip ({error}); copy the bundle again") from None
 
 
 def _files(folder: Path) -> list[Path]:
@@ -209,7 +209,7 @@ class Bundle:
 
     @property
     def endpoints(self) -> dict[str, dict[str, Any]]:
-        """Endpoint → what is told of it."""
+        """Endpoint → its description."""
         return self.facts["endpoints"]
 
     @cached_property

@@ -43,7 +43,7 @@ def check_call(
     if made != __version__ and not other_version:
         messages.append(
             f"the bundle was made by metaswin {made}, and this is {__version__}: features and predictions may differ; "
-            f"install {made}, or give --other-version to go on all the same"
+            f"install {made}, or give --other-version to continue anyway"
         )
     messages += _check_member(bundle, member) + _check_data(bundle.config["source"], data, table)
     return messages + (check_table(bundle, table, clinical, lenient) if table is not None else [])
@@ -85,8 +85,8 @@ def _unknown_categories(bundle: Bundle, rows: Any, table: str | Path) -> list[st
                 continue
             found = Counter(value for value in normalised(rows[name.strip()]) if value not in (*levels, UNKNOWN))
             messages += [
-                f"{table}, column {name}: {value!r} in {count} row{'s' if count != 1 else ''} is no category that the "
-                f"models know{suggestion(value, levels)}"
+                f"{table}, column {name}: {value!r} in {count} row{'s' if count != 1 else ''} is not a category that "
+                f"the models know{suggestion(value, levels)}"
                 for value, count in sorted(found.items())
             ]
     if messages:
@@ -109,7 +109,9 @@ def _check_member(bundle: Bundle, member: str | None) -> list[str]:
 
 def _check_data(trained: str, data: str | Path | None, table: str | Path | None) -> list[str]:
     if data is None:
-        return [] if table is not None else ["neither --input nor --clinical is given; there is nobody to predict"]
+        return (
+            [] if table is not None else ["neither --input nor --clinical is given; there are no patients to predict"]
+        )
     path, source = Path(data), data_source(trained, data)
     if trained == "clinical":
         return ["--input: the models read the clinical table alone; give --clinical only"]

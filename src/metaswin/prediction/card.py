@@ -44,9 +44,9 @@ def card(facts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         "",
         "## Privacy",
         "No image, row or id of a patient is in the bundle. Ids are keyed hashes, with their key in `training.json`: "
-        "whoever has the bundle can ask whether an id that they know was in the training cohort. Ranges are rounded "
+        "anyone who has the bundle can test whether a known id was in the training cohort. Ranges are rounded "
         "outwards. Medians, means, covariances and percentiles over training rows are in it. The weights of a network "
-        "may still remember something of its training images; nobody has measured that here.",
+        "may still contain information on its training images; this has not been measured.",
         "",
         "## Made with",
         "",

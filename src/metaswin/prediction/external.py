@@ -156,7 +156,7 @@ MEASURES: dict[str, Measure] = {
 def _interval(
     measure: Measure, known: tuple[NDArray, NDArray, NDArray], drawn: NDArray, confidence: float
 ) -> tuple[float | None, float | None, str]:
-    """Percentile interval; a draw where the measure does not exist (separation) is left out, if few are."""
+    """Percentile interval; draws where the measure does not exist (separation) are ignored, if there are few."""
     if not len(drawn):
         return None, None, ""
     values = [measure(*(column[rows] for column in known)).value for rows in drawn]

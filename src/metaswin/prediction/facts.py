@@ -13,7 +13,7 @@ from metaswin.features.encoder import CategoryColumn
 from metaswin.models.fusion import FittedFeatureSet
 from metaswin.report.files import portable
 
-# Facts of an image that are numbers, in the order in which they are told.
+# Facts of an image that are numbers, in the order in which they are listed.
 NUMBERS = ("pixel_spacing", "slice_spacing", "slice_thickness", "kvp", "volume_tumor_mm3")
 TEXTS = ("manufacturer", "kernel")
 UNITS = {
@@ -151,7 +151,7 @@ def training_ranges(
     kinds : mapping
         Clinical column → ``numeric`` or ``category``.
     levels : mapping
-        Category → levels that the models know (no rarer one is told).
+        Category → levels that the models know (rare ones are suppressed).
     """
     kind = {name: "numeric" for name in NUMBERS if name in images} | {n: "category" for n in TEXTS if n in images}
     numeric = {name: kind for name, kind in kinds.items() if kind == "numeric"}

@@ -140,7 +140,7 @@ def _endpoint(
     sets: Mapping[str, list[str]],
     kinds: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Write the members of one endpoint and return what is told of it."""
+    """Write the members of one endpoint and return its description."""
     fits = [fit for fit, _ in members.values()]
     classifier, primary, mode = config["evaluation"]["primary_classifier"], fits[0]["primary"], fits[0]["deep_score"]
     models = next(iter(members.values()))[1].models

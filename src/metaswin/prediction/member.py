@@ -22,7 +22,7 @@ from metaswin.models.fusion import FittedFeatureSet, feature_set_file, load_feat
 from metaswin.prediction.bundle import BundledFeatureSet
 from metaswin.prediction.placing import Distance, fit_distance, measured_blocks, measured_rows
 
-DISTANCE = ("mean", "precision", "left_out")
+DISTANCE = ("mean", "precision", "held_out")
 TOLERANCE = 1e-6
 # Files of a member.
 SELECTION, HARMONISATION, NETWORK = "selection.json", "harmonisation.json", "deep.safetensors"

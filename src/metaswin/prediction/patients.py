@@ -142,7 +142,7 @@ def _own_warnings(
     elif missing:
         found.append(f"{', '.join(missing)} missing: filled as in the training run")
     if training == IN_TRAINING:
-        found.append(f"{training}: this risk is no test of the models")
+        found.append(f"{training}: this risk does not test the models")
     if training == NOT_KNOWN:
         found.append(f"this id {training}")
     if far is not None:
@@ -234,10 +234,10 @@ def predict_patients(
         scored = score_members(bundle, endpoint, places, chosen, new, inputs.used, inputs.clinical, deep)
         scores.append(scored.risks.assign(endpoint=endpoint)[SCORES])
         for patient, feature_set in chosen.items():
-            told = _outside(bundle, endpoint, patient, new, facts, scored) + noticed.get(patient, [])
+            notes = _outside(bundle, endpoint, patient, new, facts, scored) + noticed.get(patient, [])
             there = new.modalities(patient)
             training = membership(bundle, endpoint, patient, settings.place, pseudonyms)
-            record = predicted(bundle, endpoint, patient, feature_set, there, scored, told, training, settings.place)
+            record = predicted(bundle, endpoint, patient, feature_set, there, scored, notes, training, settings.place)
             rests_on = contributions(scored, patient)
             rests_on["value"] = [
                 _text(new.value(row.modality, row.feature, patient)) if row.feature else ""
@@ -248,7 +248,7 @@ def predict_patients(
             page = patient_page(bundle, record, rests_on, scored.risks, qc_images.get(patient), settings.place)
             write_text(pages / f"{patient}{'' if len(bundle.endpoints) == 1 else f'-{endpoint}'}.html", page)
     if not shapley:
-        raise several("Nobody could be predicted:", [f"{record['patient']}: {record['why']}" for record in records])
+        raise several("No patient could be predicted:", [f"{record['patient']}: {record['why']}" for record in records])
     _write(outputs, bundle, settings, records, scores, shapley)
     logger.info("%d of %d predicted", sum(not record["why"] for record in records), len(records))
 

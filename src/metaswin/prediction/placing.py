@@ -26,13 +26,13 @@ class Distance:
     mean : ndarray of shape (columns,)
     precision : ndarray of shape (columns, columns)
         Inverse of the Ledoit-Wolf covariance.
-    left_out : ndarray of shape (101,)
+    held_out : ndarray of shape (101,)
         Percentiles 0 to 100 of the distance of a training row from the others.
     """
 
     mean: np.ndarray
     precision: np.ndarray
-    left_out: np.ndarray
+    held_out: np.ndarray
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Distances of rows of shape (rows, columns)."""
@@ -40,8 +40,8 @@ class Distance:
         return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", away, self.precision, away), 0))
 
     def percentile(self, rows: np.ndarray) -> np.ndarray:
-        """Percentile (0 to 100) of the rows' distances among those of training rows left out."""
-        return np.interp(self.of(rows), self.left_out, PERCENTILES)
+        """Percentile (0 to 100) of the rows' distances among those of held-out training rows."""
+        return np.interp(self.of(rows), self.held_out, PERCENTILES)
 
 
 def measured_blocks(feature_set: FittedFeatureSet) -> list[str]:
@@ -61,7 +61,7 @@ def fit_distance(rows: np.ndarray, most: int, seed: list[int]) -> Distance | Non
     """Fit mean and covariance, and measure each training row against the fit without it.
 
     The covariance is shrunk as Ledoit and Wolf (2004, J Multivar Anal 88:365-411) do, so that it has an inverse with
-    more columns than rows. Distances of rows that the fit has seen are too small; that is why each is left out, with
+    more columns than rows. Distances of rows that the fit has seen are too small; therefore each is held out, with
     a fit of its own.
 
     Parameters
@@ -69,7 +69,7 @@ def fit_distance(rows: np.ndarray, most: int, seed: list[int]) -> Distance | Non
     rows : ndarray of shape (rows, columns)
         Training rows.
     most : int
-        At most so many rows are left out in turn, drawn by the seed.
+        At most this many rows are held out in turn, drawn by the seed.
     seed : list of int
 
     Returns

@@ -29,7 +29,7 @@ def validate(
 ) -> Path:
     """Write the external validation below ``results/validation`` of a prediction; returns the page.
 
-    Patients who were in the training cohort are left out: they would be no test.
+    Patients of the training cohort are excluded: they cannot test the model.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def validate(
     Raises
     ------
     UserError
-        With every mistake found: no predictions, columns that the endpoints need, nobody with an outcome.
+        With every mistake found: no predictions, columns that the endpoints need, no patient with an outcome.
     """
     predicted = output / "results/predictions/predictions.parquet"
     settings = ClinicalSettings(**{**clinical, "table": str(outcomes)})
@@ -64,7 +64,7 @@ def validate(
         curves.append(curve.assign(endpoint=name))
     if not any(view["sets"] for view in views):
         raise several(
-            "Nobody can be validated:", [f"{view['name']}: {text}" for view in views for text in view["left"]]
+            "No patient can be validated:", [f"{view['name']}: {text}" for view in views for text in view["left"]]
         )
     folder = output / "results/validation"
     metrics, calibration = pd.concat(tables, ignore_index=True), pd.concat(curves, ignore_index=True)
@@ -100,7 +100,7 @@ def _check(
 def _endpoint(
     bundle: Bundle, name: str, endpoint: EndpointSettings, joined: pd.DataFrame, with_outcome: set[str]
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """What is told of one endpoint, its metrics and its reliability."""
+    """Description of one endpoint, its metrics and its reliability."""
     training = joined["training_cohort"] == IN_TRAINING
     risk, outcome_there = joined["risk"].notna(), joined.index.isin(list(with_outcome))
     left = {

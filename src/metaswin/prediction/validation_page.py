@@ -29,7 +29,7 @@ def validation_page(
     ----------
     bundle : Bundle
     views : sequence of dict
-        What is told of each endpoint, see `metaswin.prediction.validate`.
+        Description of each endpoint, see `metaswin.prediction.validate`.
     metrics, calibration : DataFrame
         Tables of all endpoints and sets.
     """

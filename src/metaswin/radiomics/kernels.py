@@ -2,7 +2,7 @@
 
 numba's own cache is a folder that all processes write to: two that compile the same kernel for different types at the
 same time may take the same file name, and the loser's code is then run for the other's types. On a shared disk it
-mixes processors too. Here whoever comes first compiles into a folder of his own and renames it; the others read. Only
+mixes processors too. Here the first process compiles into its own folder and renames it; the others read. Only
 images of other types than the workflow's (`extract_features` takes any) add theirs to it later.
 """
 
@@ -35,7 +35,7 @@ LONG = 3600  # seconds: no compilation takes so long
 
 @cache
 def load_kernels() -> None:
-    """Let this process take the kernels from disk; compile them first where nobody has for this kind of processor.
+    """Let this process take the kernels from disk; compile them first if they are missing for this kind of processor.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def kernels_folder() -> Path:
         folder = place / name
         if os.access(folder if folder.is_dir() else place, os.W_OK):
             return folder
-    # Nobody else may have put anything there: numba runs what it reads.
+    # Only this user may have written there: numba runs what it reads.
     return Path(tempfile.mkdtemp(prefix="metaswin-kernels-")) / name
 
 

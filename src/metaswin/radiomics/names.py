@@ -18,7 +18,7 @@ REFUSED_IMAGE_TYPES = {
 
 WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
 
-# Per class, in PyRadiomics' order; features it calls deprecated are left out, as it does.
+# Per class, in PyRadiomics' order; features it calls deprecated are omitted, as in PyRadiomics.
 FEATURES: dict[str, tuple[str, ...]] = {
     "shape": (
         "Elongation",

@@ -190,7 +190,7 @@ def _known_features(kind: str, names: list[str]) -> list[str]:
     equal = EQUAL.get(kind, {})
     for name in names:
         if name in equal:
-            logger.warning("%s_%s is deprecated and left out, as by PyRadiomics: it equals %s", kind, name, equal[name])
+            logger.warning("%s_%s is deprecated and omitted, as in PyRadiomics: it equals %s", kind, name, equal[name])
     return [name for name in names if name not in equal] if names else list(FEATURES[kind])
 
 

@@ -108,7 +108,7 @@ def difference_of_means(events: NDArray, nonevents: NDArray) -> tuple[float | No
 def difference_of_shares(events: NDArray, nonevents: NDArray) -> tuple[float | None, str]:
     """Standardised difference of a categorical variable, or why there is none; not negative.
 
-    The Mahalanobis distance of the vectors of shares, the first level left out: Yang & Dalton 2012, SAS Global
+    The Mahalanobis distance of the vectors of shares, without the first level: Yang & Dalton 2012, SAS Global
     Forum, paper 335. With two levels it is |p1 - p0| / sqrt((p1 q1 + p0 q0) / 2) of Austin 2009.
 
     Parameters

@@ -24,7 +24,7 @@ class Style:
     width: float = 1.6
 
 
-# Okabe & Ito's palette, told apart by people with any colour vision.
+# Okabe & Ito's palette, distinguishable with any colour vision.
 PRIMARY_STYLE = Style(PRIMARY, (), 2.6)
 PLAIN = Style(MUTED, (), 1.2)
 STYLES = {

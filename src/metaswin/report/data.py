@@ -336,7 +336,7 @@ def _maps(paths: list[str]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _final(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the fits that leave out a single fold, the test fold, with that fold."""
+    """Rows of the fits without a single fold, the test fold, with that fold."""
     folds = table["fit"].map(left_out)
     final = folds.map(len) == 1
     return table[final].assign(fold=folds[final].str[0].astype(int))

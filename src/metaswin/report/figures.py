@@ -124,7 +124,7 @@ def calibration_chart(endpoint: Endpoint) -> Chart:
 
 
 def decision_chart(endpoint: Endpoint) -> Chart:
-    """Net benefit by threshold probability, beside treating all and treating nobody."""
+    """Net benefit by threshold probability, beside treating all and treating none."""
     table = endpoint.tables["decision"].sort_values("threshold_probability")
     shown = [
         feature_set
@@ -152,10 +152,10 @@ def decision_chart(endpoint: Endpoint) -> Chart:
         return Chart(name, title, *labels, (0, 1), (0, 1), [], empty=_reason(table, endpoint))
     x = own["threshold_probability"].tolist()
     everyone = Series("treat all", "Treat all", x, own["treat_all"].tolist(), style=Style(MUTED, (1, 2), 1.4))
-    nobody = Series("treat none", "Treat none", x, [0.0] * len(x), style=PLAIN)
+    none = Series("treat none", "Treat none", x, [0.0] * len(x), style=PLAIN)
     top = max(max(s.y) for s in [everyone, *series])
     low, high = -0.25 * max(top, 0.02), 1.15 * max(top, 0.02)
-    return Chart(name, title, *labels, (min(x), max(x)), (low, high), [everyone, nobody, *series], level=0.0)
+    return Chart(name, title, *labels, (min(x), max(x)), (low, high), [everyone, none, *series], level=0.0)
 
 
 def training_chart(endpoint: Endpoint) -> Chart:

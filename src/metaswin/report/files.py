@@ -47,7 +47,7 @@ def figure_files(endpoints: Mapping[str, Collection[str]]) -> list[str]:
 
 
 def portable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without what says only where files lie: the same on every machine, and naming nobody."""
+    """The configuration without the locations of files: the same on every machine, and without names."""
     kept = {key: value for key, value in config.items() if key not in ("data", "output")}
     kept["source"] = config["data"]["source"]
     kept["clinical"] = {key: value for key, value in config["clinical"].items() if key != "table"}

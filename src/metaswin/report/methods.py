@@ -97,10 +97,10 @@ def _deaths_in_methods(data: ReportData) -> str:
     if rules == {"nonevent"}:
         return "Deaths before the horizon without distant metastasis counted as non-events."
     if rules == {"exclude"}:
-        return "Patients who died before the horizon without distant metastasis were left out."
+        return "Patients who died before the horizon without distant metastasis were excluded."
     return (
         "Deaths before the horizon without distant metastasis counted as non-events, except where stated that they "
-        "were left out."
+        "were excluded."
     )
 
 

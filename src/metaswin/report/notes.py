@@ -12,7 +12,7 @@ def outcome_words(endpoint: Endpoint) -> str:
     """What is predicted."""
     if endpoint.horizon is None:
         return f"outcome {endpoint.name}"
-    deaths = ", deaths before it left out" if endpoint.facts["deaths"] == "exclude" else ""
+    deaths = ", deaths before it excluded" if endpoint.facts["deaths"] == "exclude" else ""
     return f"{endpoint.name}: distant metastasis within {days(endpoint.horizon)}{deaths}"
 
 
@@ -21,17 +21,17 @@ def label_rule(endpoint: Endpoint) -> str:
     if endpoint.horizon is None:
         column = endpoint.settings.get("column") or endpoint.name
         values = ", ".join(map(str, endpoint.settings.get("positive", [1])))
-        others = "0; other values are left out" if values == "1" else "any other value"
+        others = "0; other values are excluded" if values == "1" else "any other value"
         return f"Event = column {column} is {values}; non-event = {others}. No follow-up times, no horizon."
     h = days(endpoint.horizon)
     deaths = {
         "nonevent": "or death before it without distant metastasis (a competing event, counted as a non-event)",
-        "exclude": "while patients who died before it without distant metastasis are left out",
+        "exclude": "while patients who died before it without distant metastasis are excluded",
     }[endpoint.facts["deaths"]]
     return (
         f"Event = first distant metastasis within {h} of the start. Non-event = followed to the horizon without "
-        f"distant metastasis, {deaths}. Lost before the horizon = unknown: left out of training; in evaluation those "
-        "whose outcome is known stand in for them, by inverse-probability-of-censoring weights."
+        f"distant metastasis, {deaths}. Censored before the horizon = unknown: excluded from training; in evaluation "
+        "those whose outcome is known stand in for them, by inverse-probability-of-censoring weights."
     )
 
 
@@ -77,7 +77,7 @@ def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
     without_deaths = [endpoint.name for endpoint in data.endpoints if endpoint.facts["deaths"] == "exclude"]
     if without_deaths:
         found.append(
-            f"{listed(without_deaths)}: leaving out patients who died before the horizon uses what is not known at "
+            f"{listed(without_deaths)}: excluding patients who died before the horizon uses what is not known at "
             "baseline; AUCs under this rule are usually higher, and its censoring weights are estimated without these "
             "patients."
         )

@@ -76,7 +76,7 @@ def _of_the_cohort(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
         "predictors": Statement(
             f"Clinical sets: {named}. Only columns with the role baseline or treatment can predict."
         ),
-        "protection": Statement("Results name nobody beyond the study id; what identifies people stays in private/."),
+        "protection": Statement("Results identify patients by the study id only; identifying data stay in private/."),
         "flow": Statement("Flow diagram and every exclusion with its reason: “Cohort”."),
         "characteristics": Statement("Table 1, by outcome, with missing values and standardised differences."),
     }
@@ -111,7 +111,7 @@ def _of_the_images(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
         ),
         "extraction": Statement(f"3D, {radiomics_made(config)}."),
         "classes": Statement(
-            f"{', '.join(radiomics['feature_classes'])}; left out: {', '.join(radiomics['omit_features']) or 'none'}."
+            f"{', '.join(radiomics['feature_classes'])}; omitted: {', '.join(radiomics['omit_features']) or 'none'}."
         ),
         "number": Statement(
             "1562 features a region with the default settings; numbers after each step are in “Selected features”."

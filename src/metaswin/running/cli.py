@@ -9,7 +9,7 @@ from metaswin.running.places import CONFIG, workflow_root
 
 HEAD = """\
 # The configuration of this folder; `metaswin run` reads it by itself, plain Snakemake with `--configfile {name}`.
-# It goes on top of the defaults, which `metaswin init --example all-settings` writes down with what each means.
+# It changes the defaults, which `metaswin init --example all-settings` writes down with what each means.
 # Relative paths start in this folder. Unknown keys are errors: `metaswin doctor` names them with their line.
 """
 
@@ -98,7 +98,7 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
 
 def _add_status(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
-        "status", help="how far the run is: patients through each stage, time left, failed jobs, models to fit anew"
+        "status", help="how far the run is: patients through each stage, time left, failed jobs, models to refit"
     )
     _add_places(parser)
     parser.add_argument(

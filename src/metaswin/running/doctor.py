@@ -154,8 +154,8 @@ def _config(directory: Path, paths: Sequence[Path]) -> tuple["Config | None", li
         config = load(read_configs([workflow_root() / "config/config.yaml", *paths]))
     except UserError as error:
         messages = str(error).split("\n  - ")
-        told = [with_lines(message, paths) for message in messages[1:]] or messages
-        return None, [Line("error", "config", message) for message in told]
+        found = [with_lines(message, paths) for message in messages[1:]] or messages
+        return None, [Line("error", "config", message) for message in found]
     return config, [Line("ok", "config", names)]
 
 
@@ -209,7 +209,7 @@ def _run(directory: Path) -> Iterator[Line]:
         return
     left = find_leftovers(directory)
     if not left:
-        yield Line("ok", "run", "nobody runs here, and no killed run left anything")
+        yield Line("ok", "run", "no active or interrupted run")
         return
     parts = ["Snakemake's lock"] if left.locked else []
     parts += [f"{len(left.outputs)} outputs of interrupted jobs"] if left.outputs else []
@@ -217,6 +217,6 @@ def _run(directory: Path) -> Iterator[Line]:
     parts += [f"cluster jobs {' '.join(left.cluster_jobs)}"] if left.cluster_jobs else []
     who = last_owner(directory) or "without a record of its owner"
     yield Line(
-        "error", "run", f"a killed run ({who}) left {', '.join(parts)}: `metaswin run` goes on by itself; with plain "
+        "error", "run", f"a killed run ({who}) left {', '.join(parts)}: `metaswin run` continues by itself; with plain "
         "snakemake end these jobs first, then --unlock, then --rerun-incomplete",
     )  # fmt: skip

@@ -19,8 +19,8 @@ HELP = f"""usage: metaswin run [{ENDED}] [anything for snakemake]
 
 Runs `snakemake` with the Snakefile of metaswin. Added where you do not give them: --snakefile, --cores all,
 --configfile {CONFIG} (where the working directory has one), --rerun-incomplete. It holds the working directory: a
-second run is told who has it. What a killed run left goes first: its jobs on this machine, Snakemake's lock, outputs of
-interrupted jobs.
+second run reports the owner. The leftovers of a killed run are removed first: its jobs on this machine, Snakemake's
+lock, outputs of interrupted jobs.
 
   --directory DIR, -d DIR   the working directory (default: here)
   {ENDED}              jobs of a killed run on another machine or a cluster have ended: you have looked
@@ -65,13 +65,13 @@ def launch(arguments: list[str]) -> int:
         )
     _try_disk(directory)
     if left:
-        _mend(directory, left, before)
+        _remove_leftovers(directory, left, before)
     become(directory, command)
     raise AssertionError("os.exec does not return")
 
 
 def snakemake_command(arguments: list[str]) -> list[str]:
-    """`snakemake` with `arguments`, and what they leave out.
+    """`snakemake` with `arguments` and the defaults for missing ones.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _added(known: argparse.Namespace, directory: Path) -> list[str]:
 
 
 def _try_disk(directory: Path) -> None:
-    """Write a little, so that a full disk is told before Snakemake stumbles over it with a traceback."""
+    """Check for free disk space before the run starts; Snakemake would end with a traceback."""
     probe = directory / ".snakemake/metaswin.probe"
     write_text(probe, " " * PROBE)
     probe.unlink()
@@ -138,7 +138,7 @@ def _run_of(owner: Owner | None) -> str:
     return f"The last run here ({owner or 'without a record of its owner'})"
 
 
-def _mend(directory: Path, left: Leftovers, before: Owner | None) -> None:
+def _remove_leftovers(directory: Path, left: Leftovers, before: Owner | None) -> None:
     """Remove what a killed run left in `directory`."""
     print(f"{_run_of(before)} did not end well.", file=sys.stderr)
     if left.jobs:
@@ -149,4 +149,4 @@ def _mend(directory: Path, left: Leftovers, before: Owner | None) -> None:
         unlock(directory)
     removed = remove_interrupted(directory)
     if removed:
-        print(f"  {removed} outputs of interrupted jobs: removed, to be made anew", file=sys.stderr)
+        print(f"  {removed} outputs of interrupted jobs: removed; they are made again", file=sys.stderr)

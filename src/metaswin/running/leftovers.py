@@ -50,7 +50,7 @@ class Leftovers:
 
 
 def find_leftovers(directory: str | Path) -> Leftovers:
-    """What is left in a folder that nobody owns; of a running workflow these are the signs that it runs."""
+    """List the leftovers of a folder without a running workflow; during a run these files are normal."""
     folder = Path(directory).resolve()
     locks = folder / ".snakemake/locks"
     markers = _markers(folder / ".snakemake/incomplete")

@@ -1,6 +1,6 @@
 """Who runs the workflow in a folder: an OS file lock that ends with its process, however that ends.
 
-Snakemake's own lock is a file that a killed run leaves behind, and says nothing of whose it is.
+Snakemake's own lock is a file that a killed run leaves behind, and does not name its owner.
 """
 
 import errno
@@ -88,7 +88,7 @@ def become(directory: str | Path, command: list[str]) -> None:
 
 
 def this_machine() -> str:
-    """The kernel since its start and the process numbers seen from here (Linux); empty where neither is told.
+    """The kernel since its start and the process numbers seen from here (Linux); empty where neither is known.
 
     It stays when the machine changes its name. Another container on the machine is another one: its processes cannot be
     seen. The id of /etc/machine-id is not used, since containers of one image may share it on many machines.
@@ -106,7 +106,7 @@ def is_elsewhere(owner: Owner) -> bool:
 
 
 def last_owner(directory: str | Path) -> Owner | None:
-    """Who held the lock last, alive or not; None where nobody ever did."""
+    """Who held the lock last, alive or not; None if there was none."""
     try:
         return Owner(**json.loads((Path(directory) / LOCK).read_text()))
     except (OSError, ValueError, TypeError):

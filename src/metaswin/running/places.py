@@ -23,7 +23,7 @@ def workflow_root() -> Path:
         if (folder / "Snakefile").is_file() and (folder / "workflow/rules").is_dir():
             return folder
     raise UserError(
-        f"no Snakefile of metaswin (looked in {' and '.join(map(str, candidates))}); install it anew, "
+        f"no Snakefile of metaswin (looked in {' and '.join(map(str, candidates))}); install it again, "
         "or run `snakemake` in a checkout"
     )
 

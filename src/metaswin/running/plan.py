@@ -51,7 +51,7 @@ def read_plan(text: str) -> list[str]:
     if refitted:
         lines.append(
             f"Models: {', '.join(refitted)}. What learns is fitted on the training rows of its fold; where a patient "
-            "joins or leaves, or a value changes, the training rows of every fold do, and all are fitted anew."
+            "joins or leaves, or a value changes, the training rows of every fold do, and all models are refitted."
         )
     return lines
 

@@ -1,6 +1,6 @@
 """The command ``metaswin status``: progress, failed jobs, and models that will be fitted again.
 
-Everything but the plan is read from files, so that it answers at once, while a run goes on or after it, on any machine
+Everything but the plan is read from files, so that it answers at once, during a run or after it, on any machine
 that sees the folder.
 """
 
@@ -168,7 +168,7 @@ def _who(directory: Path, run: RunLog | None) -> str:
         return f"{directory}: {owner} runs here{steps}"
     before = last_owner(directory)
     ended = f"the last run was that of {before}" if before else "no run is on record"
-    return f"{directory}: nobody runs here; {ended}{steps if before else ''}"
+    return f"{directory}: no active run; {ended}{steps if before else ''}"
 
 
 def stages(results: Path) -> list[Stage]:
@@ -201,7 +201,7 @@ def _mean_seconds(folder: Path) -> float | None:
 
 
 def time_left(found: list[Stage], cores: int) -> list[str]:
-    """One line on the patients' stages, from the mean of each so far; what cannot be told is named."""
+    """One line on the patients' stages, from the mean of each so far; what cannot be estimated is named."""
     rest = {stage.name: stage for stage in found if stage.done < stage.patients}
     if not rest:
         return []
@@ -218,7 +218,7 @@ def _duration(seconds: float) -> str:
 
 
 def _models(results: Path) -> Iterator[str]:
-    """What stands behind the models of each endpoint, and whether they have to be fitted anew."""
+    """What stands behind the models of each endpoint, and whether they have to be refitted."""
     import pandas as pd
 
     if not (results / "cohort/used.parquet").is_file():
@@ -233,11 +233,11 @@ def _models(results: Path) -> Iterator[str]:
         joined, left = len(used - set(folds["patient"])), len(set(folds["patient"]) - used)
         if joined or left:
             yield (
-                f"  {joined} joined and {left} left since the folds were made: the folds will be made anew, and all "
-                f"{len(folders)} models will be fitted anew"
+                f"  {joined} joined and {left} left since the folds were made: the folds will be made again, and all "
+                f"{len(folders)} models will be refitted"
             )
         elif current < len(made):
-            yield f"  the folds were made anew: {count(len(made) - current, 'model')} of before will be fitted anew"
+            yield f"  the folds were made again: {count(len(made) - current, 'model')} of before will be refitted"
 
 
 def _folds(folds: "pd.DataFrame") -> list[tuple[int, int]]:

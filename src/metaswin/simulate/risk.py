@@ -9,7 +9,7 @@ incidence has a closed form (Beyersmann et al., Competing Risks and Multistate M
 
 The baseline is solved so that the mean of P(metastasis by 2 years) over the population is the wanted prevalence.
 
-**Population AUC.** The label is metastasis within two years; whoever dies before without metastasis is a
+**Population AUC.** The label is metastasis within two years; a patient who dies before without metastasis is a
 non-event; there is no censoring. Instead of drawing labels, each draw counts as event with its probability and as
 non-event with the rest: the same AUC with less noise. The true risk is that probability itself, the best any
 model could know. A modality alone is the least-squares projection of the linear predictor on its variables.

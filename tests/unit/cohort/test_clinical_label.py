@@ -69,8 +69,8 @@ def test_label_when_deaths_are_excluded_then_only_early_deaths_leave_and_are_cou
     assert "died_before" not in labels(both)
     assert labels(both)["died_after"] == 0
     assert counts(both.table, both.problems, "dm", EndpointSettings(**HORIZON, deaths="exclude")) == {
-        "nonevent": {"events": 2, "nonevents": 4, "unknown": 1, "left_out": 5},
-        "exclude": {"events": 2, "nonevents": 3, "unknown": 1, "left_out": 6},
+        "nonevent": {"events": 2, "nonevents": 4, "unknown": 1, "excluded": 5},
+        "exclude": {"events": 2, "nonevents": 3, "unknown": 1, "excluded": 6},
     }
 
 
@@ -116,7 +116,7 @@ def test_label_when_an_event_or_death_is_neither_0_nor_1_then_left_out():
         ("two", "invalid-outcome", "dm = 2"),
         ("word", "invalid-outcome", "status = a text"),
     }
-    assert counts(result.table, result.problems, "dm", EndpointSettings(**ZERO_ONE))["nonevent"]["left_out"] == 2
+    assert counts(result.table, result.problems, "dm", EndpointSettings(**ZERO_ONE))["nonevent"]["excluded"] == 2
 
 
 def test_label_when_no_value_is_an_event_then_told_with_the_values_there():
@@ -126,7 +126,7 @@ def test_label_when_no_value_is_an_event_then_told_with_the_values_there():
     [note] = result.problems
     assert (note.code, note.patient, note.excludes) == ("no-event-value", "", False)
     assert (note.expected, note.private) == ("one of the 2 values of the column", "Ja, Nein")
-    assert counts(result.table, result.problems, "dm", EndpointSettings(**settings))["nonevent"]["left_out"] == 0
+    assert counts(result.table, result.problems, "dm", EndpointSettings(**settings))["nonevent"]["excluded"] == 0
 
 
 def test_label_when_followup_is_in_months_then_told():

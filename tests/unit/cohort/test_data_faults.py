@@ -184,7 +184,7 @@ def test_table_when_whole_columns_are_wrong_then_told_once(cohorts):
 
 
 # Where codes are given: function → position of the code among its arguments.
-PLACES = {"BadData": 0, "warn": 0, "problem": 1, "_warning": 1, "_note": 1, "leave": 1, "Problem": 2, "_left_out": 2}
+PLACES = {"BadData": 0, "warn": 0, "problem": 1, "_warning": 1, "_note": 1, "leave": 1, "Problem": 2, "_excluded": 2}
 FILES = [
     "cohort",
     "core/slices.py",

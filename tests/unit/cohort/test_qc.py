@@ -122,7 +122,7 @@ def test_collect_when_events_are_fewer_than_folds_then_told_and_stop_ends_the_ru
 def test_collect_when_all_is_gathered_then_counts_columns_and_stops(study):
     qc = gathered(study)
     assert qc.counts == {"clinical": 30, "found": 29, "go_on": 28}
-    assert qc.endpoints == {"dm": {"events": 10, "nonevents": 18, "unknown": 0, "left_out": 0}}
+    assert qc.endpoints == {"dm": {"events": 10, "nonevents": 18, "unknown": 0, "excluded": 0}}
     [age] = qc.columns
     assert (age["name"], age["role"], age["kind"], age["missing"], age["problems"]) == (
         "age",

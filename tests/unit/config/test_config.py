@@ -175,7 +175,7 @@ def test_load_when_strata_name_the_scanner_then_only_images_have_it(clinical_onl
 def test_load_when_radiomics_names_a_ring_nobody_makes_then_it_is_told(repository):
     raw = read_config(repository / "config/demo.yaml")
     raw["radiomics"] = {"regions": ["tumor", "ring_0_5mm"]}
-    with pytest.raises(UserError, match=r"radiomics\.regions: nobody makes 'ring_0_5mm'; did you mean 'ring_0_10mm'"):
+    with pytest.raises(UserError, match=r"radiomics\.regions: unknown region 'ring_0_5mm'; did you mean 'ring_0_10mm'"):
         load(raw)
 
 

@@ -152,9 +152,9 @@ def test_control_when_not_run_then_one_row_names_the_reason(beside):
     assert len(table) == 2 * 3
     notes = table[table["endpoint"] == "dm"].set_index("control")["note"].to_dict()
     assert notes == {
-        "leaky": "left out by the setting controls.leaky: false",
+        "leaky": "switched off by the setting controls.leaky: false",
         "shuffled": "not applicable: it needs images",
-        "permuted": "left out by the setting controls.permuted: false",
+        "permuted": "switched off by the setting controls.permuted: false",
     }
     assert table[["auc", "p", "difference"]].isna().all(axis=None)
     assert permutations.empty

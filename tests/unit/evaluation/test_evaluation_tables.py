@@ -136,7 +136,7 @@ def test_comparisons_hold_the_primary_against_volume_and_clinical_sets_only(hori
 def test_death_table_shows_both_rules(horizon_run):
     _, found = horizon_run
     table = found["deaths"].query("endpoint == 'dm'").set_index("rule")
-    assert table.loc["nonevent", "nonevents"] == table.loc["exclude", "nonevents"] + table.loc["exclude", "left_out"]
+    assert table.loc["nonevent", "nonevents"] == table.loc["exclude", "nonevents"] + table.loc["exclude", "excluded"]
     assert table["in_use"].to_dict() == {"nonevent": True, "exclude": False}
 
 

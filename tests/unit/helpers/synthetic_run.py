@@ -153,7 +153,7 @@ def _endpoint(run, name, horizon, patients, site, risk, rng) -> None:
         label = pd.array((event_day < 800).astype(int), dtype="Int8")
         outcome = pd.DataFrame({"patient": patients, "label": label, "time": np.nan})
         outcome["event"] = pd.array([None] * n, dtype="Int8")
-        plain = {"events": int(label.sum()), "nonevents": int(n - label.sum()), "unknown": 0, "left_out": 0}
+        plain = {"events": int(label.sum()), "nonevents": int(n - label.sum()), "unknown": 0, "excluded": 0}
         counts = {"nonevent": plain}
     else:
         death, lost = rng.exponential(4000, n), rng.exponential(3500, n)
@@ -166,8 +166,8 @@ def _endpoint(run, name, horizon, patients, site, risk, rng) -> None:
         events, nonevents, unknown = (int(x) for x in (np.sum(label == 1), np.sum(label == 0), np.isnan(label).sum()))
         base = {"events": events, "unknown": unknown}
         counts = {
-            "nonevent": {**base, "nonevents": nonevents, "left_out": 0},
-            "exclude": {**base, "nonevents": nonevents - died, "left_out": died},
+            "nonevent": {**base, "nonevents": nonevents, "excluded": 0},
+            "exclude": {**base, "nonevents": nonevents - died, "excluded": died},
         }
     strata = pd.DataFrame({"site": pd.Series(site, index=patients)})
     settings = FoldsSettings(k=run.plan.k, repeats=run.plan.repeats)

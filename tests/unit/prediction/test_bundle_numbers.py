@@ -45,7 +45,7 @@ def test_distance_when_each_row_is_left_out_then_it_equals_brute_force(n, p):
     rows = rng.normal(size=(n, p)) @ rng.normal(size=(p, p))
     found = fit_distance(rows, most=n, seed=[0])
     alone = [distance_by_hand(rows[i], np.delete(rows, i, axis=0)) for i in range(n)]
-    np.testing.assert_allclose(found.left_out, np.percentile(alone, range(101)), rtol=1e-6)
+    np.testing.assert_allclose(found.held_out, np.percentile(alone, range(101)), rtol=1e-6)
     new = rng.normal(size=p)
     assert found.of(new[None])[0] == pytest.approx(distance_by_hand(new, rows), rel=1e-6)
 
@@ -61,8 +61,8 @@ def test_distance_when_a_row_is_far_then_its_percentile_is_100_and_the_mean_is_n
 def test_distance_when_many_rows_then_only_so_many_are_left_out_and_the_seed_decides():
     rows = np.random.default_rng(3).normal(size=(60, 2))
     few, again, other = (fit_distance(rows, most=12, seed=[seed]) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(few.left_out, again.left_out)
-    assert not np.array_equal(few.left_out, other.left_out)
+    np.testing.assert_array_equal(few.held_out, again.held_out)
+    assert not np.array_equal(few.held_out, other.held_out)
 
 
 @pytest.mark.parametrize("rows", [np.random.default_rng(0).normal(size=(9, 2)), np.ones((20, 3)), np.empty((20, 0))])

@@ -182,11 +182,11 @@ def test_controls_when_shown_then_in_order_each_feature_set_once_with_its_classi
 def test_control_that_was_left_out_is_no_row_but_a_reason():
     table = CONTROLS[CONTROLS["control"] != "leaky"]
     missing = control(
-        "leaky", "clinical+radiomics", np.nan, as_is=np.nan, note="left out by the setting controls.leaky: false"
+        "leaky", "clinical+radiomics", np.nan, as_is=np.nan, note="switched off by the setting controls.leaky: false"
     )
     found = endpoint(controls=pd.concat([table, pd.DataFrame([missing])], ignore_index=True))
     assert [row["control"] for row in control_table(found)] == ["shuffled", "permuted"]
-    assert not_made(found) == {"leaky": "left out by the setting controls.leaky: false"}
+    assert not_made(found) == {"leaky": "switched off by the setting controls.leaky: false"}
     assert set(not_made(endpoint())) == {"shuffled", "permuted", "leaky"}
 
 
@@ -331,7 +331,7 @@ def test_group_without_followed_patients_has_no_curve():
     [
         ("not estimable (no events)", "no events"),
         ("not estimable: one class", "one class"),
-        ("2 of 5 folds left out: no events", "2 of 5 folds left out: no events"),
+        ("2 of 5 folds excluded: no events", "2 of 5 folds left out: no events"),
         (None, ""),
         (float("nan"), ""),
     ],

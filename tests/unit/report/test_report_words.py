@@ -145,7 +145,7 @@ def test_trust_of_a_firm_run_names_only_the_cohort():
     assert "outside this cohort" in text
 
 
-@pytest.mark.parametrize(("deaths", "text"), [("nonevent", "counted as a non-event"), ("exclude", "are left out")])
+@pytest.mark.parametrize(("deaths", "text"), [("nonevent", "counted as a non-event"), ("exclude", "are excluded")])
 def test_label_rule_says_what_deaths_are(deaths, text):
     assert text in label_rule(endpoint(deaths=deaths))
 
@@ -162,7 +162,7 @@ def limits_of(*endpoints, sources=("rtstruct",), source="dicom") -> str:
 def test_limits_of_a_horizon_name_the_censoring_assumption_and_excluded_deaths():
     assert "loss to follow-up" in limits_of(endpoint())
     assert "not known at baseline" not in limits_of(endpoint())
-    assert "dm: leaving out patients who died" in limits_of(endpoint(deaths="exclude"))
+    assert "dm: excluding patients who died" in limits_of(endpoint(deaths="exclude"))
     assert "loss to follow-up" not in limits_of(endpoint(horizon=None))
 
 

@@ -1,4 +1,4 @@
-"""Draw one patient's CT with contours in three planes and flag odd masks."""
+"""Draw one patient's CT with contours in three planes and flag unusual masks."""
 
 import SimpleITK as sitk
 

@@ -114,7 +114,7 @@ def _rows(image, coefficients, first, last, out):
 
 @kernel
 def _recurse(data, ahead, behind, c):
-    """Causal and anti-causal part of the filter; beyond its ends a line goes on with its first and last value."""
+    """Causal and anti-causal part of the filter; beyond its ends a line is padded with its first and last value."""
     length, lines = data.shape
     n0, n1, n2, n3 = c[0], c[1], c[2], c[3]
     d1, d2, d3, d4 = c[4], c[5], c[6], c[7]

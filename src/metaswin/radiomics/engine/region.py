@@ -90,7 +90,7 @@ class Place:
         return neighbours.sum_cubes(np.pad(self.mask, 1).astype(np.int32)).reshape(-1)
 
     def lines(self, flat: int | None) -> np.ndarray:
-        """For each direction, whether a line along it meets two voxels; GLRLM leaves out directions without one."""
+        """For each direction, whether a line along it meets two voxels; GLRLM skips directions without one."""
         if flat not in self._lines:  # the same in every image
             steps = neighbours.directions(flat=flat)
             self._lines[flat] = np.array([self._shares_line(step) for step in steps], bool)
