@@ -81,7 +81,7 @@ def test_answer_is_three_sentences_with_the_numbers():
         (0.01, 0.06, "Tumour volume alone is worse", "is better than tumour volume alone", False),
         (-0.06, -0.01, "Tumour volume alone is better", "is better than the primary feature set", True),
         (-0.02, 0.06, "Tumour volume alone is not shown to be worse", "nor that they are equal", True),
-        (None, None, "Tumour volume alone cannot be told apart", "cannot be compared", False),
+        (None, None, "Tumour volume alone cannot be compared", "cannot be compared", False),
     ],
 )
 def test_verdict_follows_the_interval_of_the_difference(low, high, verdict, volume, suffices):
@@ -134,7 +134,7 @@ def test_trust_of_a_firm_run_names_only_the_cohort():
     assert "outside this cohort" in text
 
 
-@pytest.mark.parametrize(("deaths", "text"), [("nonevent", "counted as a non-event"), ("exclude", "are left out")])
+@pytest.mark.parametrize(("deaths", "text"), [("nonevent", "counted as a non-event"), ("exclude", "are excluded")])
 def test_label_rule_says_what_deaths_are(deaths, text):
     assert text in label_rule(endpoint(deaths=deaths))
 
@@ -151,7 +151,7 @@ def limits_of(*endpoints, sources=("rtstruct",), source="dicom") -> str:
 def test_limits_of_a_horizon_name_the_censoring_assumption_and_excluded_deaths():
     assert "loss to follow-up" in limits_of(endpoint())
     assert "not known at baseline" not in limits_of(endpoint())
-    assert "dm: leaving out patients who died" in limits_of(endpoint(deaths="exclude"))
+    assert "dm: excluding patients who died" in limits_of(endpoint(deaths="exclude"))
     assert "loss to follow-up" not in limits_of(endpoint(horizon=None))
 
 
