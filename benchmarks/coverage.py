@@ -129,9 +129,10 @@ def cross_validate(setting: Setting, rng: np.random.Generator) -> tuple[Parts, d
                     rest = place != fold
                     weight = weights(label[test], when[test], HORIZON, Censoring(when[rest], kind[rest]))
                 model, threshold = models[fold,]
-                inner = [models[tuple(sorted((fold, other)))] for other in range(FOLDS) if other != fold]
-                refits = np.array([probability(one, predictors[test][:, columns]) for one, _ in inner])
-                limits = np.array([models[other,][1] for other in range(FOLDS) if other != fold])
+                refits, limits = np.full((FOLDS, len(test)), np.nan), np.full(FOLDS, np.nan)
+                for other in set(range(FOLDS)) - {fold}:
+                    inner, _ = models[tuple(sorted((fold, other)))]
+                    refits[other], limits[other] = probability(inner, predictors[test][:, columns]), models[other,][1]
                 p = probability(model, predictors[test][:, columns])
                 found[name].append(Scored("", "", repeat, fold, label[test], p, weight, threshold, refits, limits))
                 if repeat == 0:

@@ -109,16 +109,10 @@ class Model:
         found = [self._auc(scores[f], labels, place == f, equal) for f in range(FOLDS)]
         self.values = np.array([value for value, _ in found])
         self.influences = [influence for _, influence in found]
-        self.refits = np.array(
-            [
-                [
-                    self._auc(scores[FOLDS + i], labels, place == f, equal)[0]
-                    for i, pair in enumerate(PAIRS)
-                    if f in pair
-                ]
-                for f in range(FOLDS)
-            ]
-        )
+        self.refits = np.full((FOLDS, FOLDS), np.nan)
+        for place_of, (f, g) in enumerate(PAIRS):
+            for fold, other in ((f, g), (g, f)):
+                self.refits[fold, other] = self._auc(scores[FOLDS + place_of], labels, place == fold, equal)[0]
 
     @staticmethod
     def _auc(scores: NDArray, labels: NDArray, rows: NDArray, equal: NDArray):

@@ -50,7 +50,7 @@ def fold_results(
         variances.append(variance(influences))
         inner = [_refits(metric, part, weighted, at) for part in folds]
         refits.append(inner[0] if minus is None else _difference(*inner))
-    width = min((len(row) for row in refits), default=0)
+    width = min((len(row) for row in refits), default=0)  # 0 where a fold has no inner fits
     return FoldResults(
         np.array(values),
         np.array([part.repeat for part in parts]),
@@ -72,7 +72,7 @@ def _one(metric: str, part: Scored, weighted: bool, at: float | None) -> tuple[f
 
 
 def _refits(metric: str, part: Scored, weighted: bool, at: float | None) -> NDArray:
-    """The metric by each inner fit; NaN where one of its predictions is missing."""
+    """Compute the metric by each inner fit; NaN where one of its predictions is missing."""
     if metric in NOT_REFITTED or not part.complete:
         return np.empty(0)
     labels, _, weights = _rows(part, weighted)

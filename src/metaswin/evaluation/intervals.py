@@ -52,9 +52,9 @@ class FoldResults:
     repeats : array of int, shape (J,)
     variances : array, shape (J,)
         Variance over samples of test rows with the models held fixed, see `metaswin.evaluation.influence`.
-    refits : array, shape (J, m)
-        The metric on the same test rows by the models of the inner fits, each fitted without one more fold. NaN where
-        unknown.
+    refits : array, shape (J, k)
+        The metric on the same test rows by the inner fits: column g by the fit without the row's fold and fold g. NaN
+        at the row's own fold and where unknown. Shape (J, 0) if there are no inner fits.
     capped : bool
         Whether the variance of the fits is limited, see `mean_over_folds`.
     """
@@ -81,10 +81,13 @@ def mean_over_folds(
 
     - the variance of the test rows: in each repeat the mean of the fold variances divided by the number of folds,
       since the folds are different patients;
-    - the variance of the fits: the delete-one-fold jackknife of the metric over the inner fits on the same test rows,
-      averaged over folds. It is at most n_test / n_train times the mean fold variance, the correction of Nadeau &
-      Bengio (2003, Machine Learning 52:239-281), which is also used where inner fits are missing. Metrics at a fitted
-      threshold have no such limit: in simulation thresholds vary more than it allows (``benchmarks/coverage.py``).
+    - the variance of the fits: a delete-one-fold jackknife. The effect of a training fold g is the mean change of the
+      metric on the other folds' test rows when their models are fitted without g. The k effects give the variance of
+      the mean, with k - 1 degrees of freedom only; a quarter of the limit below is added, so that a value that is
+      small by chance does not make the interval too narrow. The limit is n_test / n_train times the mean fold
+      variance, the correction of Nadeau & Bengio (2003, Machine Learning 52:239-281). The limit itself is used if
+      inner fits are missing. Metrics at a fitted threshold are not limited: in simulation thresholds vary more than
+      the limit allows (``benchmarks/coverage.py``).
 
     The limits use the normal quantile. ``benchmarks/intervals.py`` measures coverage and width.
 
@@ -115,8 +118,10 @@ def mean_over_folds(
     if np.isnan(variances).any():
         return Estimate(mean, folds=folds, why=NO_VARIANCE)
     rows = float(np.mean([variances[repeats == r].mean() / np.sum(repeats == r) for r in np.unique(repeats)]))
-    fits, limit = _jackknife(found.refits[kept]), ratio * float(variances.mean())
-    fits = min(fits, limit) if found.capped or not np.isfinite(fits) else fits
+    limit = ratio * float(variances.mean())
+    fits = _fits_variance(found.refits[kept], repeats)
+    fits = limit if np.isnan(fits) else fits + limit / 4
+    fits = min(fits, limit) if found.capped else fits
     error = float(np.sqrt(rows + fits))
     if error < 1e-12:
         return Estimate(mean, folds=folds, why=ALL_EQUAL)
@@ -127,12 +132,26 @@ def mean_over_folds(
     return Estimate(mean, max(mean - half, least), min(mean + half, most), p, folds, excluded, error)
 
 
-def _jackknife(refits: NDArray) -> float:
-    """Average the jackknife variance over the inner fits over folds; infinite if a fold has fewer than two of them."""
-    count = np.sum(~np.isnan(refits), axis=1)
-    if refits.size == 0 or (count < 2).any():
-        return np.inf
-    return float(np.mean((count - 1) * np.nanvar(refits, axis=1)))
+def _fits_variance(refits: NDArray, repeats: NDArray) -> float:
+    """Jackknife variance of the mean over folds that comes from the fits; NaN if an inner fit is missing.
+
+    In a linear model the fit without fold f adds the contributions u of the other k - 1 folds: metric on fold f =
+    c + mean of u_h over h ≠ f. The mean over folds then has the variance of u divided by k. Without fold g the metric
+    moves by (mean of u - u_g) / (k - 2). Averaged over f, the moves times k - 2 are u_g minus its mean, times
+    1 - 1 / (k - 1)².
+    """
+    k = refits.shape[1]
+    if k < 3 or (np.isfinite(refits).sum(axis=1) != k - 1).any():
+        return np.nan
+    moves = (k - 2) * (np.nanmean(refits, axis=1, keepdims=True) - refits)
+    found = []
+    for repeat in np.unique(repeats):
+        rows = moves[repeats == repeat]
+        if len(rows) < 2:  # the only fold of a repeat says nothing about its own effect
+            return np.nan
+        effects = np.nanmean(rows, axis=0) / (1 - 1 / (k - 1) ** 2)
+        found.append(np.sum(effects**2) / (k - 1) / k)
+    return float(np.mean(found))
 
 
 # With fewer events or non-events the variance itself is not estimable.

@@ -30,9 +30,10 @@ class Scored:
         Label 0, 1 or NaN (unknown); a prediction that is missing is NaN; the weight as in `EndpointData.predictions`.
     threshold : float
         NaN where the training rows gave none.
-    refits : array, shape (m, n)
-        Predictions of the same rows by the inner fits, each fitted without one more fold; NaN where missing.
-    refit_thresholds : array, shape (m,)
+    refits : array, shape (k, n)
+        Predictions of the same rows by the inner fits: row g by the fit without this fold and fold g. NaN in the row
+        of this fold and where missing. Shape (0, 0) if there are no inner fits.
+    refit_thresholds : array, shape (k,)
         Their thresholds.
     """
 
@@ -136,9 +137,14 @@ class EndpointData:
             [*FEATURE_SET, "repeat", "fold"], sort=True, observed=True
         ):
             key = (feature_set, classifier)
-            others = [self.inner[place] for place in sorted(self.inner) if place[0] == repeat and place[1] != fold]
-            others = [(table, limits) for table, limits in others if key in table]
-            refits = [table[key].reindex(rows["patient"]).to_numpy(dtype="float64") for table, _ in others]
+            places = [place for place in sorted(self.inner) if place[0] == repeat]
+            refits = np.full((len(places), len(rows)), np.nan)
+            limits = np.full(len(places), np.nan)
+            for row, place in enumerate(places):
+                table, thresholds = self.inner[place]
+                if place[1] != fold and key in table:
+                    refits[row] = table[key].reindex(rows["patient"]).to_numpy(dtype="float64")
+                    limits[row] = thresholds[key]
             found.append(
                 Scored(
                     feature_set,
@@ -149,8 +155,8 @@ class EndpointData:
                     rows["probability"].to_numpy(dtype="float64"),
                     rows["weight"].to_numpy(dtype="float64"),
                     float(rows["threshold"].iloc[0]),
-                    np.array(refits).reshape(len(refits), len(rows)),
-                    np.array([limits[key] for _, limits in others], dtype="float64"),
+                    refits,
+                    limits,
                 )
             )
         return found

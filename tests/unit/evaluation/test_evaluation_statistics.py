@@ -1,6 +1,7 @@
 """AUC, thresholded metrics, censoring weights and intervals against known answers."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -147,29 +148,55 @@ def folds(values, variances=0.01, refits=None, repeats=None):
     )
 
 
+def refits_of(contributions):
+    """Inner fits of a linear model: without folds f and g the metric is the mean contribution of the other folds."""
+    u, k = np.array(contributions, dtype=float), len(contributions)
+    found = np.full((k, k), np.nan)
+    for f, g in permutations(range(k), 2):
+        found[f, g] = np.delete(u, [f, g]).mean()
+    return found
+
+
 def test_interval_equals_the_formula_worked_by_hand():
-    # Four folds of variance .004: .001 for the rows. The inner fits differ by -.01, 0, .01 in each fold:
-    # jackknife variance 2/3 (.0001 + 0 + .0001) = .000133.
-    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, [[0.59, 0.6, 0.61]] * 4), 1 / 3, 0.95)
-    half = 1.959964 * np.sqrt(0.001 + 0.0002 * 2 / 3)
+    # Four folds of variance .004: .001 for the rows, limit of the fits 1/3 of .004. Contributions -.03, 0, 0, .03 have
+    # the variance .0006, a quarter of it for the mean of four folds.
+    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, refits_of([-0.03, 0, 0, 0.03])), 1 / 3, 0.95)
+    half = 1.959964 * np.sqrt(0.001 + 0.0006 / 4 + 0.004 / 3 / 4)
     assert (found.value, found.low, found.high) == pytest.approx((0.7, 0.7 - half, 0.7 + half), abs=1e-6)
 
 
-def test_interval_when_the_fits_never_differ_then_it_is_that_of_the_rows():
-    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, [[0.6, 0.6, 0.6]] * 4), 1 / 3, 0.9)
-    assert found.high - found.value == pytest.approx(1.644854 * np.sqrt(0.001), abs=1e-6)
+@pytest.mark.parametrize("k", [3, 4, 5, 10])
+def test_variance_of_the_fits_is_exact_in_a_linear_model_of_any_number_of_folds(k):
+    u = np.random.default_rng(k).normal(size=k)
+    found = replace(folds(np.zeros(k), 1e-9, refits_of(u)), capped=False)
+    error = mean_over_folds(found, 1e-6, 0.95, bounds=(-9, 9)).error
+    assert error**2 == pytest.approx(np.var(u, ddof=1) / k, rel=1e-6)
+
+
+def test_interval_when_the_fits_never_differ_then_a_quarter_of_the_limit_is_added():
+    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, refits_of([0.7] * 4)), 1 / 3, 0.9)
+    assert found.high - found.value == pytest.approx(1.644854 * np.sqrt(0.001 + 0.001 / 3), abs=1e-6)
 
 
 def test_interval_when_the_fits_differ_much_then_the_factor_of_nadeau_and_bengio():
-    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, [[0.1, 0.5, 0.9]] * 4), 1 / 3, 0.95)
+    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, refits_of([0.1, 0.5, 0.5, 0.9])), 1 / 3, 0.95)
     without = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004), 1 / 3, 0.95)
     assert (found.low, found.high) == (without.low, without.high)
     assert found.high - found.value == pytest.approx(1.959964 * np.sqrt(0.004 * (1 / 4 + 1 / 3)), abs=1e-6)
 
 
+def test_interval_when_an_inner_fit_is_missing_then_the_factor_of_nadeau_and_bengio():
+    refits = refits_of([0.7] * 4)
+    refits[1, 2] = np.nan
+    found = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004, refits), 1 / 3, 0.95)
+    without = mean_over_folds(folds([0.6, 0.7, 0.8, 0.7], 0.004), 1 / 3, 0.95)
+    assert (found.low, found.high) == (without.low, without.high)
+
+
 def test_interval_when_the_threshold_is_fitted_then_the_variance_of_the_fits_has_no_limit():
-    found = replace(folds([0.6, 0.7, 0.8, 0.7], 0.004, [[0.6, 0.7, 0.8]] * 4), capped=False)
-    half = 1.959964 * np.sqrt(0.001 + 2 * 0.02 / 3)
+    u = [0.1, 0.5, 0.5, 0.9]
+    found = replace(folds([0.6, 0.7, 0.8, 0.7], 0.004, refits_of(u)), capped=False)
+    half = 1.959964 * np.sqrt(0.001 + np.var(u, ddof=1) / 4 + 0.001 / 3)
     assert mean_over_folds(found, 1 / 3, 0.95, bounds=(-9, 9)).high == pytest.approx(0.7 + half, abs=1e-6)
 
 
