@@ -32,8 +32,8 @@ def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, 
         "Thresholds were fitted on inner out-of-fold predictions of the training rows "
         f"({threshold_rule(config['evaluation'])}).",
         f"We report means over folds with {first.confidence:.0%} intervals. Their variance is the variance of the test "
-        "rows (influence functions; for the AUC, DeLong et al. 1988) plus the variance of the fits (jackknife over the "
-        "inner fits, at most the correction of Nadeau & Bengio 2003). Feature sets were compared by paired differences "
+        "rows (influence functions; for the AUC, DeLong et al. 1988) plus the variance of the fits (delete-one-fold "
+        "jackknife, at most the correction of Nadeau & Bengio 2003). Feature sets were compared by paired differences "
         "on the same test rows.",
         _confirmatory(first),
         *_beside_the_fusion(data, config),
