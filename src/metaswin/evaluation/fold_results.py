@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from metaswin.evaluation.influence import linearised, variance
 from metaswin.evaluation.intervals import FoldResults
+from metaswin.evaluation.metrics import DISCRIMINATION
 from metaswin.evaluation.predictions import Scored
 
 # The calibration of an inner fit says nothing about the calibration of the recalibrated model.
@@ -66,14 +67,14 @@ def _rows(part: Scored, weighted: bool) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def _one(metric: str, part: Scored, weighted: bool, at: float | None) -> tuple[float, NDArray | None]:
-    if not part.complete:
+    if not part.complete or (part.score_only and metric not in DISCRIMINATION):
         return np.nan, None
     return linearised(metric, *_rows(part, weighted), part.threshold if metric in AT_THRESHOLD else at)
 
 
 def _refits(metric: str, part: Scored, weighted: bool, at: float | None) -> NDArray:
     """The metric by each inner fit; NaN where one of its predictions is missing."""
-    if metric in NOT_REFITTED or not part.complete:
+    if metric in NOT_REFITTED or not part.complete or (part.score_only and metric not in DISCRIMINATION):
         return np.empty(0)
     labels, _, weights = _rows(part, weighted)
     found = np.full(len(part.refits), np.nan)

@@ -48,7 +48,9 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
     }
     for suffix in weightings(data):
         weight = part.weight if suffix else np.ones(len(part.label))
-        for metric, found in fold_metrics(part.label, part.probability, part.threshold, weight).items():
+        for metric, found in fold_metrics(
+            part.label, part.probability, part.threshold, weight, part.score_only
+        ).items():
             record[metric + suffix] = found.value
             record[f"{metric}{suffix}_why"] = found.why
     outcomes = both(part)
