@@ -93,7 +93,7 @@ def compute(image: sitk.Image, labels: sitk.Image, signature: Signature) -> tupl
     values : dict
         Feature → value, and ``score``; NaN where it cannot be computed.
     why : str
-        Why there is no score; empty where there is one.
+        Why the score is missing; empty where it is there.
     """
     inside = np.isin(sitk.GetArrayViewFromImage(labels), REGIONS[signature.region])
     found: dict[str, float] = {}

@@ -142,7 +142,7 @@ def test_names_when_wrong_then_every_mistake_at_once(shipped, tmp_path):
         (
             "features",
             [{"name": "Energy", "coefficient": 1}],
-            "'Energy' is no feature; expected <image>_<class>_<feature>",
+            "'Energy' is not the name of a feature; expected <image>_<class>_<feature>",
         ),
         ("features", [{"name": "original_shape_MeshVolume", "coefficient": 1, "sd": 0}], "features.0.sd"),
     ],

@@ -1,4 +1,4 @@
-"""Published signatures as baselines: the same test rows, no fit, discrimination only where the score is no risk."""
+"""Published signatures as baselines: the same test rows, no fit, discrimination only where the score is not a risk."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def with_scores(folder, plan: Plan, missing: int = 0):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     plan = Plan(patients=150, modalities=("clinical", "radiomics"), exclusions=False)
-    run, inputs, _ = with_scores(tmp_path_factory.mktemp("signatures"), plan, missing=4)
+    run, inputs, scores = with_scores(tmp_path_factory.mktemp("signatures"), plan, missing=4)
     evaluate(inputs, run.evaluation_outputs, EvaluationSettings(bootstrap=100), SETS, 1, SIGNATURES)
     return run, inputs, scores
 
