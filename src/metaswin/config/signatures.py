@@ -231,7 +231,8 @@ def _unknown(name: str, images: list[str]) -> str:
     """What is wrong with the name of a feature; empty where nothing is."""
     match = FEATURE.fullmatch(name)
     if match is None:
-        return f"{name!r} is not the name of a feature; expected <image>_<class>_<feature>, such as original_shape_MeshVolume"
+        expected = "<image>_<class>_<feature>, such as original_shape_MeshVolume"
+        return f"{name!r} is not the name of a feature; expected {expected}"
     image, kind, feature = match.groups()
     known = [*FEATURES[kind], *DEPRECATED.get(kind, ())]
     if feature not in known:
