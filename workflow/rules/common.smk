@@ -6,6 +6,7 @@ from metaswin.cohort.fits import all_fits, fit_name, outer_fits
 from metaswin.cohort.pseudonyms import pseudonym_places
 from metaswin.config.features import RADIOMICS
 from metaswin.config.load import load
+from metaswin.config.signatures import FOLDER, load_signatures
 from metaswin.core.errors import UserError
 from metaswin.core.provenance import ROOT as LIBRARY
 from metaswin.core.provenance import code_version
@@ -20,6 +21,11 @@ import time
 
 try:
     CONFIG = load(config, check_files if workflow.is_main_process else None)
+    # Name → published signature, as plain values: a parameter, so that an edited file re-runs what depends on it.
+    SIGNATURES = {
+        name: signature.model_dump(mode="json")
+        for name, signature in load_signatures(CONFIG.signatures, Path(workflow.basedir) / FOLDER).items()
+    }
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -12,6 +12,7 @@ rule evaluate:
         facts=expand(results("folds/{endpoint}.json"), endpoint=ENDPOINTS),
         clinical=results("cohort/clinical.parquet"),
         used=results("cohort/used.parquet"),
+        signatures=results("features/signatures.parquet") if SIGNATURES else [],
     output:
         predictions=results("evaluation/predictions.parquet"),
         folds=results("evaluation/folds.parquet"),
@@ -39,6 +40,7 @@ rule evaluate:
         settings=section("evaluation"),
         sets=clinical_sets(CONFIG.clinical),
         seed=CONFIG.seed,
+        signatures=SIGNATURES,
         code=code("evaluation/evaluate"),
     message:
         "Evaluation of every feature set"

@@ -58,6 +58,7 @@ if IMAGES:
         input:
             radiomics=of_planned("radiomics/{patient}.status.json"),
             patches=of_planned("patches/{patient}.status.json") if DEEP else [],
+            signatures=of_planned("signatures/{patient}.status.json") if SIGNATURES else [],
             used=results("cohort/used.parquet"),
         output:
             problems=results("features/problems.parquet"),
@@ -111,6 +112,63 @@ if HAS_RADIOMICS:
         input:
             results("features/radiomics.parquet"),
             KERNELS,
+
+
+# Published signatures: fixed formulas of features, extracted from the CT as it is with each signature's own settings.
+if SIGNATURES:
+
+    rule extract_signatures:
+        input:
+            ct=results("images/{patient}/ct.nii.gz"),
+            tumor=results("images/{patient}/tumor.nii.gz"),
+            status=results("images/{patient}/status.json"),
+            checked=IMAGES_CHECKED,
+        output:
+            table=results("signatures/{patient}.parquet"),
+            status=results("signatures/{patient}.status.json"),
+        log:
+            logs("extract_signatures/{patient}"),
+        benchmark:
+            benchmarks("extract_signatures/{patient}")
+        threads: 1
+        resources:
+            mem_mb=memory(3000),
+            runtime=30,
+            disk_mb=10,
+        params:
+            signatures=SIGNATURES,
+            details=DETAILS,
+            code=code("features/extract_signatures"),
+        message:
+            "Published signatures of {wildcards.patient}"
+        script:
+            "../scripts/features/extract_signatures.py"
+
+    rule collect_signatures:
+        input:
+            tables=of_planned("signatures/{patient}.parquet"),
+            used=results("cohort/used.parquet"),
+        output:
+            features=results("features/signatures.parquet"),
+        log:
+            logs("collect_signatures"),
+        benchmark:
+            benchmarks("collect_signatures")
+        threads: 1
+        resources:
+            mem_mb=memory(1000),
+            runtime=10,
+            disk_mb=10,
+        params:
+            code=code("features/collect_anatomy"),
+        message:
+            "Join the published signatures of all patients"
+        script:
+            "../scripts/features/collect_anatomy.py"
+
+    rule signatures:
+        input:
+            results("features/signatures.parquet"),
 
 
 # Interpretable measures of the organs: volume, HU, distance to the tumour, contact with it.

@@ -24,6 +24,11 @@ def check_consistency(config: Config) -> list[str]:
     messages += _check_roles(config)
     if config.data.source in ("dicom", "nifti"):
         messages += _check_regions(config) + _check_organs(config) + check_stability(config)
+    elif config.signatures:
+        messages.append(
+            f"signatures: data.source {config.data.source} has no images of which signatures can be computed (found "
+            f"{', '.join(config.signatures)}); set signatures to [], or use data.source dicom or nifti"
+        )
     messages += check_harmonisation(config) + check_feature_sets(config)
     return messages + check_hazard_feature_sets(config) + check_evaluation(config)
 

@@ -39,7 +39,7 @@ def load(raw: Mapping[str, Any], check_files: Callable[[Config], list[str]] | No
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise several("The configuration has mistakes:", [_message(e) for e in error.errors()]) from None
+        raise several("The configuration has mistakes:", [message_of(e, Config) for e in error.errors()]) from None
     if config.data.source is None:
         raise UserError(NO_DATA)
     config = _with_root(config)
@@ -63,7 +63,8 @@ def _with_root(config: Config) -> Config:
     return config.model_copy(update={"data": data, "clinical": clinical})
 
 
-def _message(error: Mapping[str, Any]) -> str:
+def message_of(error: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """An error of pydantic in words: the key of `model`, what was expected and what was found."""
     place = [str(part) for part in error["loc"]]
     where = ".".join(place)
     given = error["input"]
@@ -72,14 +73,13 @@ def _message(error: Mapping[str, Any]) -> str:
     if isinstance(given, str) and (advice := REMOVED.get(f"{where}={given}")):
         return f"{where}: {given!r} is no longer a choice. {advice}"
     if error["type"] == "extra_forbidden":
-        return f"unknown key {where}{suggestion(place[-1], _keys_at(place[:-1]))}"
+        return f"unknown key {where}{suggestion(place[-1], _keys_at(model, place[:-1]))}"
     found = f" (found {given!r})" if isinstance(given, (str, int, float, bool, type(None))) else ""
     return f"{where or 'configuration'}: {error['msg'].removeprefix('Value error, ')}{found}"
 
 
-def _keys_at(place: list[str]) -> list[str]:
-    """Keys allowed at a place of the configuration."""
-    model: Any = Config
+def _keys_at(model: Any, place: list[str]) -> list[str]:
+    """Keys allowed at a place of a model."""
     for part in place:
         fields = getattr(model, "model_fields", {})
         if part in fields:

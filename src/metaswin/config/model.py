@@ -64,6 +64,11 @@ class Config(Settings):
     regions: RegionsSettings = RegionsSettings()
     qc_images: QcImagesSettings = QcImagesSettings()
     radiomics: RadiomicsSettings = RadiomicsSettings()
+    signatures: list[str] = Field(
+        default=[],
+        description="Published signatures to compare the models with, scored without fitting: names of "
+        "config/signatures (aerts-2014, bhklab-aerts, tumour-volume), or paths of your own files (docs/signatures.md).",
+    )
     folds: FoldsSettings = FoldsSettings()
     stability: StabilitySettings = StabilitySettings()
     harmonisation: HarmonisationSettings = HarmonisationSettings()

@@ -13,7 +13,10 @@ FEATURE_SET_NAMES = {
     "anatomy": "Anatomy",
     "volume": "Tumour volume",
 }
-CLASSIFIER_NAMES = {"network": "Network", "logistic": "Logistic regression"}
+# A published signature among the feature sets, and what stands in place of its classifier.
+SIGNATURE = "signature:"
+PUBLISHED = "published"
+CLASSIFIER_NAMES = {"network": "Network", "logistic": "Logistic regression", PUBLISHED: "Published formula"}
 DAYS_A_YEAR = 365.25
 
 
@@ -69,14 +72,18 @@ def feature_set_name(feature_set: str) -> str:
 
 
 def part_name(part: str) -> str:
-    """Name of one modality, of volume or of a clinical set."""
+    """Name of one modality, of volume, of a clinical set or of a published signature."""
+    if part.startswith(SIGNATURE):
+        return f"Signature “{part.removeprefix(SIGNATURE)}”"
     if part.startswith("clinical:"):
         return f"Clinical set “{part.removeprefix('clinical:')}”"
     return FEATURE_SET_NAMES.get(part, part)
 
 
 def feature_set_order(feature_set: str) -> tuple:
-    """Sorts feature sets: modalities alone, pairs, more, volume, clinical sets."""
+    """Sorts feature sets: modalities alone, pairs, more, volume, clinical sets, published signatures."""
+    if feature_set.startswith(SIGNATURE):
+        return (100, feature_set)
     if feature_set == "volume":
         return (98,)
     if feature_set.startswith("clinical:") and "+" not in feature_set:

@@ -9,10 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metaswin.config.evaluation import EvaluationSettings
+from metaswin.core.formatting import SIGNATURE
 from metaswin.evaluation.fold_results import fold_results
 from metaswin.evaluation.intervals import Estimate, mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
-from metaswin.evaluation.predictions import EndpointData
+from metaswin.evaluation.predictions import EndpointData, Scored
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS, reasons, weightings
 from metaswin.evaluation.table_schema import from_records
 
@@ -27,11 +28,13 @@ TYPES = {
 
 
 def baselines(feature_sets: Sequence[str]) -> list[str]:
-    """Return the baselines among `feature_sets`: tumour volume alone and each clinical set alone."""
+    """Return the baselines among `feature_sets`: volume alone, each clinical set alone, each published signature."""
     return [
         feature_set
         for feature_set in feature_sets
-        if feature_set == "volume" or (feature_set.startswith(CLINICAL) and "+" not in feature_set)
+        if feature_set == "volume"
+        or feature_set.startswith(SIGNATURE)
+        or (feature_set.startswith(CLINICAL) and "+" not in feature_set)
     ]
 
 
@@ -82,7 +85,8 @@ def comparison_table(
     Each classifier of the primary model is compared with each classifier of the baselines, in AUC, Brier score (below 0
     favours the primary model) and net benefit at a threshold probability. The differences in the primary AUC against
     `confirmatory_feature_sets` with `settings.primary_classifier` on both sides are confirmatory, and Holm's method
-    adjusts their p values. All other differences are exploratory.
+    adjusts their p values. All other differences are exploratory. A published signature is compared on the rows that
+    have its score, and in AUC only where its score is not a risk.
     """
     thresholds = _thresholds(data, settings)
     feature_sets = list(dict.fromkeys(feature_set for feature_set, _ in data.feature_sets))
@@ -101,9 +105,9 @@ def comparison_table(
             metric = name.removesuffix("_ipcw")
             suffix = name.removeprefix(metric)
             if suffix in weightings(data):
-                both = data.feature_sets[ours], data.feature_sets[theirs]
+                both = _same_rows(data.feature_sets[ours], data.feature_sets[theirs])
                 results = fold_results(metric, both[0], bool(suffix), minus=both[1], thresholds=thresholds)
-                why = unknown[ours].get(name) or unknown[theirs].get(name) or UNUSABLE
+                why = unknown[ours].get(name) or unknown[theirs].get(name) or both[1][0].score_only or UNUSABLE
                 bounds = BOUNDS.get(metric)
                 found = mean_over_folds(
                     results, data.ratio, settings.confidence, why, signed=True, bounds=bounds, few=data.few
@@ -128,6 +132,13 @@ def comparison_table(
     confirmatory = table["family"] == CONFIRMATORY
     table.loc[confirmatory, "p_holm"] = holm(table.loc[confirmatory, "p"].to_numpy())
     return table
+
+
+def _same_rows(ours: list[Scored], theirs: list[Scored]) -> tuple[list[Scored], list[Scored]]:
+    """Both models on the rows of the second one: patients without a score of a published signature are excluded."""
+    if not theirs[0].feature_set.startswith(SIGNATURE):
+        return ours, theirs
+    return [part.among(other.patients) for part, other in zip(ours, theirs, strict=True)], theirs
 
 
 def _thresholds(data: EndpointData, settings: EvaluationSettings) -> dict[tuple[int, int], float]:

@@ -129,7 +129,8 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
     grid = thresholds(limits)
     records = []
     for (feature_set, classifier), folds in data.feature_sets.items():
-        usable = [part for part in folds if part.usable]
+        why = folds[0].score_only
+        usable = [] if why else [part for part in folds if part.usable]
         rows = [part.known for part in usable]
         everybody = np.mean([treat_all(one[0], one[2], grid) for one in rows], axis=0) if rows else grid * np.nan
         missing = (
@@ -138,7 +139,7 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
         for place, threshold in enumerate(grid):
             at = {(part.repeat, part.fold): float(threshold) for part in usable}
             results = fold_results("net_benefit", usable, weighted=True, thresholds=at)
-            found = mean_over_folds(results, data.ratio, confidence, EXCLUDED, bounds=ANYTHING, few=data.few)
+            found = mean_over_folds(results, data.ratio, confidence, why or EXCLUDED, bounds=ANYTHING, few=data.few)
             record = {
                 "feature_set": feature_set,
                 "classifier": classifier,
@@ -230,13 +231,14 @@ def calibration_table(data: EndpointData, bins: int, confidence: float) -> pd.Da
     """
     records = []
     for (feature_set, classifier), folds in data.feature_sets.items():
-        usable = [part for part in folds if part.usable]
+        why = folds[0].score_only or "no fold has both outcomes and all predictions"
+        usable = [part for part in folds if part.usable and not part.score_only]
         key = {"feature_set": feature_set, "classifier": classifier}
         if usable:
             records += [{**key, **row} for row in reliability(usable, bins, confidence).to_dict("records")]
         else:
             missing = dict.fromkeys(["predicted", "observed", "low", "high"])
-            records.append({**key, "bin": 0, "n": 0, **missing, "why": "no fold has both outcomes and all predictions"})
+            records.append({**key, "bin": 0, "n": 0, **missing, "why": why})
     columns: dict[str, type | str] = {
         "bin": int, "n": int, "predicted": float, "observed": float, "low": float, "high": float, "why": "str",
     }  # fmt: skip

@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 from metaswin.config.evaluation import EvaluationSettings
+from metaswin.config.signatures import Signature
 from metaswin.core.files import read_table, write_json, write_table
+from metaswin.core.formatting import SIGNATURE
 from metaswin.evaluation.comparisons import comparison_table, confirmatory_feature_sets
 from metaswin.evaluation.curves import calibration_table, curve_tables, decision_table
 from metaswin.evaluation.delong import delong_table
@@ -28,7 +30,8 @@ class EvaluationInputs:
     """Files that `evaluate` reads.
 
     ``predictions`` and ``fits`` of every endpoint, repeat and fold, ``folds`` and ``facts`` of every endpoint (see
-    `metaswin.evaluation.predictions.gather`), and the tables ``clinical`` and ``used`` of the cohort.
+    `metaswin.evaluation.predictions.gather`), the tables ``clinical`` and ``used`` of the cohort, and ``signatures``,
+    the scores of the published signatures (``features/signatures.parquet``; empty without any).
     """
 
     predictions: list[str]
@@ -37,6 +40,7 @@ class EvaluationInputs:
     facts: list[str]
     clinical: str
     used: str
+    signatures: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def evaluate(
     settings: EvaluationSettings,
     sets: Mapping[str, Sequence[str]],
     seed: int,
+    signatures: Mapping[str, Signature] | None = None,
 ) -> None:
     """Write all tables of the evaluation.
 
@@ -76,15 +81,21 @@ def evaluate(
         Clinical set → columns.
     seed
         Serves the bootstrap of the strata.
+    signatures : mapping or None
+        Name → published signature.
     """
-    endpoints = gather(inputs.predictions, inputs.fits, inputs.folds, inputs.facts)
+    signatures = signatures or {}
+    scores = read_table(inputs.signatures) if signatures else None
+    if scores is not None:
+        scores = scores[scores["feature"] == "score"].pivot(index="patient", columns="signature", values="value")
+    endpoints = gather(inputs.predictions, inputs.fits, inputs.folds, inputs.facts, signatures, scores)
     clinical, used = (read_table(path).set_index("patient") for path in (inputs.clinical, inputs.used))
     clinical = clinical[clinical.index.isin(used.index)]
     strata = stratified(clinical, used, settings.strata)
     found = [_tables(data, strata, settings, sets, seed) for data in endpoints]
     for name in found[0]:
         write_table(getattr(outputs, name), pd.concat([tables[name] for tables in found], ignore_index=True))
-    facts = [_facts(data, settings, sets) for data in endpoints]
+    facts = [{**_facts(data, settings, sets), "signatures": _published(data, signatures)} for data in endpoints]
     write_json(outputs.facts, {"confidence": settings.confidence, "endpoints": facts})
 
 
@@ -130,6 +141,21 @@ def _facts(data: EndpointData, settings: EvaluationSettings, sets: Mapping[str, 
         "warnings": data.warnings,
         "test_to_train": data.ratio,
     }
+
+
+def _published(data: EndpointData, signatures: Mapping[str, Signature]) -> list[dict[str, Any]]:
+    """What is known of each published signature, why it gives no risk, and how many patients have no score."""
+    known = data.predictions.drop_duplicates(["feature_set", "patient"])
+    missing = known["probability"].isna().groupby(known["feature_set"].astype("str")).sum()
+    return [
+        {
+            "name": name,
+            **{key: getattr(signature, key) for key in ("title", "citation", "outcome", "region", "checked")},
+            "score_only": data.score_only[SIGNATURE + name],
+            "missing": int(missing[SIGNATURE + name]),
+        }
+        for name, signature in signatures.items()
+    ]
 
 
 def death_table(data: EndpointData) -> pd.DataFrame:

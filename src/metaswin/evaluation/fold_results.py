@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from metaswin.core.formatting import PUBLISHED
 from metaswin.evaluation.influence import linearised, variance
 from metaswin.evaluation.intervals import FoldResults
+from metaswin.evaluation.metrics import DISCRIMINATION
 from metaswin.evaluation.predictions import Scored
 
 # The calibration of an inner fit says nothing about the calibration of the recalibrated model.
@@ -57,6 +59,7 @@ def fold_results(
         np.array(variances),
         np.array([row[:width] for row in refits]).reshape(len(parts), width),
         capped=metric not in AT_THRESHOLD,
+        fitted=minus is not None or any(part.classifier != PUBLISHED for part in parts),
     )
 
 
@@ -66,14 +69,14 @@ def _rows(part: Scored, weighted: bool) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def _one(metric: str, part: Scored, weighted: bool, at: float | None) -> tuple[float, NDArray | None]:
-    if not part.complete:
+    if not part.complete or (part.score_only and metric not in DISCRIMINATION):
         return np.nan, None
     return linearised(metric, *_rows(part, weighted), part.threshold if metric in AT_THRESHOLD else at)
 
 
 def _refits(metric: str, part: Scored, weighted: bool, at: float | None) -> NDArray:
     """Compute the metric by each inner fit; NaN where one of its predictions is missing."""
-    if metric in NOT_REFITTED or not part.complete:
+    if metric in NOT_REFITTED or not part.complete or (part.score_only and metric not in DISCRIMINATION):
         return np.empty(0)
     labels, _, weights = _rows(part, weighted)
     found = np.full(len(part.refits), np.nan)

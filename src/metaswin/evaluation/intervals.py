@@ -57,6 +57,8 @@ class FoldResults:
         at the row's own fold and where unknown. Shape (J, 0) if there are no inner fits.
     capped : bool
         Whether the variance of the fits is limited, see `mean_over_folds`.
+    fitted : bool
+        False for a published signature, which is never fitted: its fits have no variance.
     """
 
     values: NDArray
@@ -64,6 +66,7 @@ class FoldResults:
     variances: NDArray
     refits: NDArray
     capped: bool = True
+    fitted: bool = True
 
 
 def mean_over_folds(
@@ -122,6 +125,7 @@ def mean_over_folds(
     fits = _fits_variance(found.refits[kept], repeats)
     fits = limit if np.isnan(fits) else fits + limit / 4
     fits = min(fits, limit) if found.capped else fits
+    fits = fits if found.fitted else 0.0
     error = float(np.sqrt(rows + fits))
     if error < 1e-12:
         return Estimate(mean, folds=folds, why=ALL_EQUAL)

@@ -131,10 +131,12 @@ METRICS = ("auc", *AT_THRESHOLD, "pr_auc", "brier", "calibration_intercept", "ca
 # What a metric can be, where that is not [0, 1].
 ANYTHING = (-np.inf, np.inf)
 BOUNDS = {"calibration_intercept": ANYTHING, "calibration_slope": ANYTHING}
+# Metrics that see the order of the predictions only: a score that is not a risk has them too.
+DISCRIMINATION = ("auc", "pr_auc")
 
 
 def fold_metrics(
-    labels: NDArray, probabilities: NDArray, threshold: float | None, weights: NDArray
+    labels: NDArray, probabilities: NDArray, threshold: float | None, weights: NDArray, score_only: str = ""
 ) -> dict[str, Value]:
     """The metrics of one fold's test rows.
 
@@ -148,6 +150,8 @@ def fold_metrics(
         A row is called positive at or above it; None where the training rows gave none.
     weights : array, shape (n,)
         1 everywhere for the plain metrics, inverse-probability-of-censoring weights otherwise.
+    score_only : str
+        Why the predictions are scores and not risks: then there are the metrics of `DISCRIMINATION` only.
 
     Returns
     -------
@@ -164,12 +168,15 @@ def fold_metrics(
         return dict.fromkeys(METRICS, Value(why="no known outcome in the fold's test rows"))
     no_events = "no events in the fold's test rows" if not y.any() else ""
     no_nonevents = "no non-events in the fold's test rows" if y.all() else ""
+    if score_only:
+        both = no_events or no_nonevents
+        auc, average = (Value(why=both), Value(why=both)) if both else _ranked(y, p, w)
+        return {**dict.fromkeys(METRICS, Value(why=score_only)), "auc": auc, "pr_auc": average}
     found = {"brier": Value(float(brier_score_loss(y, p, sample_weight=w)))}
     if no_events or no_nonevents:
         found |= dict.fromkeys(NEEDS_BOTH, Value(why=no_events or no_nonevents))
     else:
-        found["auc"] = Value(float(roc_auc_score(y, p, sample_weight=w)))
-        found["pr_auc"] = Value(float(average_precision_score(y, p, sample_weight=w)))
+        found["auc"], found["pr_auc"] = _ranked(y, p, w)
         found["calibration_intercept"] = calibration_intercept(y, p, w)
         found["calibration_slope"] = calibration_slope(y, p, w)
     if threshold is None or not np.isfinite(threshold):
@@ -179,6 +186,13 @@ def fold_metrics(
     found["sen"] = _share(called[y], w[y], no_events)
     found["spe"] = _share(~called[~y], w[~y], no_nonevents)
     return found
+
+
+def _ranked(labels: NDArray, scores: NDArray, weights: NDArray) -> tuple[Value, Value]:
+    """AUC and average precision."""
+    metrics = (roc_auc_score, average_precision_score)
+    auc, average = (Value(float(metric(labels, scores, sample_weight=weights))) for metric in metrics)
+    return auc, average
 
 
 def _share(hits: NDArray, weights: NDArray, why: str) -> Value:

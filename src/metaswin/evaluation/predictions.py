@@ -1,16 +1,19 @@
 """Bring the folds' predictions, thresholds, outcomes and censoring weights together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from metaswin.cohort.folds import Key, by_place
+from metaswin.config.signatures import Signature
 from metaswin.core.files import read_json, read_table
+from metaswin.core.formatting import PUBLISHED, SIGNATURE
 from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.intervals import too_few
 from metaswin.evaluation.metrics import cox_snell
@@ -35,6 +38,9 @@ class Scored:
         of this fold and where missing. Shape (0, 0) if there are no inner fits.
     refit_thresholds : array, shape (k,)
         Their thresholds.
+    score_only : str
+        Why the predictions are scores and not risks, so that only their order counts; empty where they are risks.
+    patients : array of str, shape (n,)
     """
 
     feature_set: str
@@ -47,6 +53,14 @@ class Scored:
     threshold: float
     refits: NDArray = field(default_factory=lambda: np.empty((0, 0)))
     refit_thresholds: NDArray = field(default_factory=lambda: np.empty(0))
+    score_only: str = ""
+    patients: NDArray = field(default_factory=lambda: np.empty(0, dtype=object))
+
+    def among(self, patients: NDArray) -> "Scored":
+        """The same with the rows of `patients` only."""
+        kept = np.isin(self.patients, patients)
+        rows = {name: getattr(self, name)[kept] for name in ("label", "probability", "weight", "patients")}
+        return replace(self, **rows, refits=self.refits[:, kept] if len(self.refits) else self.refits)
 
     @property
     def usable(self) -> bool:
@@ -87,7 +101,8 @@ class EndpointData:
         Notes of the folds.
     predictions : DataFrame
         Test predictions: ``endpoint, repeat, fold, patient, feature_set, classifier, probability, threshold, label,
-        time, event, weight``. A test row a feature set did not predict is there with a missing probability.
+        time, event, weight``. A test row a feature set did not predict is there with a missing probability. The
+        probability of a published signature is its score where `score_only` has a reason.
     ratio : float
         Mean over folds of (test rows / training rows), known outcomes only.
     primary : str
@@ -104,6 +119,9 @@ class EndpointData:
         Modalities of this run.
     warnings : list of dict
         Public problems of the fits.
+    score_only : dict
+        Feature set of each published signature → why its predictions are no risks of this endpoint; empty where they
+        are.
     """
 
     name: str
@@ -118,6 +136,7 @@ class EndpointData:
     prevalence: dict[tuple[int, int], float]
     modalities: list[str]
     warnings: list[dict[str, Any]]
+    score_only: dict[str, str] = field(default_factory=dict)
 
     @property
     def horizon(self) -> float | None:
@@ -131,12 +150,17 @@ class EndpointData:
 
     @cached_property
     def scored(self) -> list[Scored]:
-        """The test predictions as arrays, sorted by feature set, classifier, repeat and fold."""
+        """The test predictions as arrays, sorted by feature set, classifier, repeat and fold.
+
+        Patients without a score of a published signature are not among its rows: no fit can impute them.
+        """
         found = []
         for (feature_set, classifier, repeat, fold), rows in self.predictions.groupby(
             [*FEATURE_SET, "repeat", "fold"], sort=True, observed=True
         ):
             key = (feature_set, classifier)
+            if feature_set in self.score_only:
+                rows = rows[rows["probability"].notna()]
             places = [place for place in sorted(self.inner) if place[0] == repeat]
             refits = np.full((len(places), len(rows)), np.nan)
             limits = np.full(len(places), np.nan)
@@ -154,9 +178,11 @@ class EndpointData:
                     rows["label"].to_numpy(dtype="float64"),
                     rows["probability"].to_numpy(dtype="float64"),
                     rows["weight"].to_numpy(dtype="float64"),
-                    float(rows["threshold"].iloc[0]),
+                    float(rows["threshold"].iloc[0]) if len(rows) else np.nan,
                     refits,
                     limits,
+                    self.score_only.get(feature_set, ""),
+                    rows["patient"].to_numpy(dtype=object),
                 )
             )
         return found
@@ -177,7 +203,12 @@ class EndpointData:
 
 
 def gather(
-    predictions: Sequence[str], fits: Sequence[str], folds: Sequence[str], facts: Sequence[str]
+    predictions: Sequence[str],
+    fits: Sequence[str],
+    folds: Sequence[str],
+    facts: Sequence[str],
+    signatures: Mapping[str, Signature] | None = None,
+    scores: pd.DataFrame | None = None,
 ) -> list[EndpointData]:
     """Read the artefacts of all endpoints, in the order of `folds`.
 
@@ -187,6 +218,10 @@ def gather(
         ``fusion/predictions.parquet`` and ``fusion/fits.json`` of every endpoint, repeat and fold.
     folds, facts : sequence of paths
         ``folds/<endpoint>.parquet`` and ``folds/<endpoint>.json``.
+    signatures : mapping or None
+        Name → published signature.
+    scores : DataFrame or None
+        Their scores: index ``patient``, a column each.
 
     Raises
     ------
@@ -194,7 +229,34 @@ def gather(
         If the folds of an endpoint have not fitted the same feature sets.
     """
     found = by_place(fits, predictions)
-    return [_endpoint(read_table(path), read_json(about), found) for path, about in zip(folds, facts, strict=True)]
+    endpoints = [_endpoint(read_table(path), read_json(about), found) for path, about in zip(folds, facts, strict=True)]
+    if not signatures or scores is None:
+        return endpoints
+    return [_with_signatures(data, signatures, scores) for data in endpoints]
+
+
+def _with_signatures(data: EndpointData, signatures: Mapping[str, Signature], scores: pd.DataFrame) -> EndpointData:
+    """The same with each published signature as one more feature set, on the same test rows.
+
+    A signature has no fit: the same score stands for every fold and every inner fit, so that the variance of its fits
+    is 0.
+    """
+    columns = ["repeat", "fold", "patient", "label", "time", "event", "weight", "endpoint"]
+    rows = data.predictions.drop_duplicates(["repeat", "fold", "patient"])[columns]
+    tables, found = [data.predictions.astype(dict.fromkeys(FEATURE_SET, "str"))], {}
+    inner = {place: (table.copy(), dict(limits)) for place, (table, limits) in data.inner.items()}
+    for name, signature in signatures.items():
+        why = signature.no_risk(data.horizon)
+        values = scores[name] if why else pd.Series(expit(scores[name]), scores.index)
+        key = (SIGNATURE + name, PUBLISHED)
+        found[key[0]] = why
+        facts = {"feature_set": key[0], "classifier": key[1], "threshold": np.nan}
+        tables.append(rows.assign(**facts, probability=rows["patient"].map(values)))
+        for table, limits in inner.values():
+            table[key] = values.reindex(table.index)
+            limits[key] = np.nan
+    joined = pd.concat(tables, ignore_index=True).astype(dict.fromkeys(FEATURE_SET, "category"))
+    return replace(data, predictions=joined, inner=inner, score_only=found)
 
 
 def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key, tuple[Any, str]]) -> EndpointData:

@@ -9,12 +9,14 @@ import pandas as pd
 from metaswin.evaluation.delong import both, fold_interval
 from metaswin.evaluation.fold_results import fold_results
 from metaswin.evaluation.intervals import Estimate, mean_over_folds
-from metaswin.evaluation.metrics import BOUNDS, METRICS, fold_metrics
+from metaswin.evaluation.metrics import BOUNDS, METRICS, Value, fold_metrics
 from metaswin.evaluation.predictions import FEATURE_SET, EndpointData, Scored
 
 # Known outcomes count 1 each, or by inverse probability of censoring.
 WEIGHTINGS = ("", "_ipcw")
 PLAIN = "no follow-up times: a plain column"
+# Rows without a score of a published signature are not among its rows.
+NO_SCORE = "no patient among the fold's test rows has a score"
 
 
 def weightings(data: EndpointData) -> Sequence[str]:
@@ -48,9 +50,12 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
     }
     for suffix in weightings(data):
         weight = part.weight if suffix else np.ones(len(part.label))
-        for metric, found in fold_metrics(part.label, part.probability, part.threshold, weight).items():
-            record[metric + suffix] = found.value
-            record[f"{metric}{suffix}_why"] = found.why
+        found = fold_metrics(part.label, part.probability, part.threshold, weight, part.score_only)
+        if not len(part.label):
+            found = dict.fromkeys(METRICS, Value(why=NO_SCORE))
+        for metric, value in found.items():
+            record[metric + suffix] = value.value
+            record[f"{metric}{suffix}_why"] = value.why
     outcomes = both(part)
     interval = fold_interval(*outcomes, confidence) if outcomes else None
     why = interval.why if interval else record["auc_why"]

@@ -10,10 +10,18 @@ import pandas as pd
 
 from metaswin.cohort.fits import left_out
 from metaswin.core.files import read_json, read_table
-from metaswin.core.formatting import Shown, feature_set_name, feature_set_order, shown, shown_value
+from metaswin.core.formatting import (
+    PUBLISHED,
+    SIGNATURE,
+    Shown,
+    feature_set_name,
+    feature_set_order,
+    shown,
+    shown_value,
+)
 from metaswin.core.problems import public_table
 from metaswin.core.status import read_status
-from metaswin.evaluation.comparisons import baselines
+from metaswin.evaluation.comparisons import CLINICAL, baselines
 
 STABILITY = ["endpoint", "repeat", "fit", "modality", "feature", "patients", "low", "judged", "kept", "reason"]
 
@@ -83,6 +91,10 @@ class Endpoint:
     def classifier(self) -> str:
         return self.classifiers[0]
 
+    def classifier_of(self, feature_set: str) -> str:
+        """The primary classifier; a published signature has no classifier but its formula."""
+        return PUBLISHED if feature_set.startswith(SIGNATURE) else self.classifier
+
     @property
     def counts(self) -> pd.Series:
         """Numbers of patients: ``n, events, nonevents, unknown, folds``."""
@@ -91,11 +103,19 @@ class Endpoint:
     def label(self, feature_set: str) -> str:
         """Name of a feature set for readers; the feature set of all of three or more modalities is "All modalities"."""
         modalities = self.facts["modalities"]
+        for signature in self.signatures:
+            if feature_set == SIGNATURE + signature["name"]:
+                return f"Signature: {signature['title']}"
         return (
             "All modalities"
             if len(modalities) > 2 and feature_set.split("+") == modalities
             else feature_set_name(feature_set)
         )
+
+    @property
+    def signatures(self) -> list[dict[str, Any]]:
+        """What ``evaluation/facts.json`` says of each published signature; none where the run has none."""
+        return self.facts.get("signatures", [])
 
     @property
     def margin(self) -> float | None:
@@ -121,7 +141,7 @@ class Endpoint:
         return shown(self.summary.loc[(feature_set, classifier)], name + (self.suffix if suffix is None else suffix))
 
     def baselines(self) -> list[str]:
-        """Volume and clinical feature sets other than the primary model itself."""
+        """Volume, clinical feature sets and published signatures other than the primary model itself."""
         return [feature_set for feature_set in baselines(self.feature_sets) if feature_set != self.primary]
 
     def best(self, feature_sets: list[str]) -> tuple[str, str] | None:
@@ -138,8 +158,16 @@ class Endpoint:
 
     def best_clinical(self) -> tuple[str, str] | None:
         """The clinical set that the confirmatory comparison names, otherwise the set with the highest AUC."""
-        sets = [feature_set for feature_set in self.baselines() if feature_set != "volume"]
+        sets = self.clinical_sets()
         return self._named(sets) or self.best(sets)
+
+    def clinical_sets(self) -> list[str]:
+        """The clinical sets among the baselines."""
+        return [feature_set for feature_set in self.baselines() if feature_set.startswith(CLINICAL)]
+
+    def published(self) -> list[tuple[str, str]]:
+        """The published signatures among the baselines, with what stands in place of a classifier."""
+        return [(name, PUBLISHED) for name in self.baselines() if name.startswith(SIGNATURE)]
 
     def _named(self, feature_sets: list[str]) -> tuple[str, str] | None:
         table = self.tables["comparisons"]

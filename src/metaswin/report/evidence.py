@@ -100,7 +100,8 @@ def delong_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
     if table is None:
         return []
     feature_sets = [endpoint.primary, *endpoint.baselines()]
-    own = table[table["feature_set"].isin(feature_sets) & (table["classifier"] == endpoint.classifier)]
+    classifier = table["feature_set"].map(endpoint.classifier_of)
+    own = table[table["feature_set"].isin(feature_sets) & (table["classifier"] == classifier)]
     own = own.assign(order=own["feature_set"].map(feature_sets.index)).sort_values(["order", "repeat"])
     return [
         {

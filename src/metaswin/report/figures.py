@@ -56,7 +56,7 @@ def _series(
 ) -> list[Series]:
     """Return one series per feature set with the primary classifier: hidden ones first, primary last (on top)."""
     look = styles(endpoint)
-    table = table[table["classifier"] == endpoint.classifier]
+    table = table[table["classifier"] == table["feature_set"].map(endpoint.classifier_of)]
     by_feature_set = dict(iter(table.groupby("feature_set")))
     shown = [feature_set for feature_set in shown if feature_set in by_feature_set]
     order = [
@@ -75,7 +75,8 @@ def roc_chart(endpoint: Endpoint) -> Chart:
     shown = main_feature_sets(endpoint)
 
     def make(feature_set: str, rows: pd.DataFrame, style: Style) -> Series:
-        label = f"{endpoint.label(feature_set)}: {endpoint.metric(feature_set, endpoint.classifier).text}"
+        found = endpoint.metric(feature_set, endpoint.classifier_of(feature_set))
+        label = f"{endpoint.label(feature_set)}: {found.text}"
         x, y = rows["fpr"].tolist(), rows["tpr"].tolist()
         low, high = _around(y, rows["tpr_sd"]) if feature_set == endpoint.primary else (None, None)
         return Series(feature_set, label, x, y, low, high, style=style, shown=feature_set in shown)
@@ -91,7 +92,7 @@ def pr_chart(endpoint: Endpoint) -> Chart:
     known = "pr_auc" + endpoint.suffix in endpoint.tables["summary"]
 
     def make(feature_set: str, rows: pd.DataFrame, style: Style) -> Series:
-        value = f": {endpoint.metric(feature_set, endpoint.classifier, 'pr_auc').text}" if known else ""
+        value = f": {endpoint.metric(feature_set, endpoint.classifier_of(feature_set), 'pr_auc').text}" if known else ""
         x, y = rows["recall"].tolist(), rows["precision"].tolist()
         low, high = _around(y, rows["precision_sd"]) if feature_set == endpoint.primary else (None, None)
         return Series(
@@ -234,7 +235,7 @@ def feature_sets_forest(endpoint: Endpoint) -> Forest:
     rows, seen = [], set()
     for group, feature_sets in groups.items():
         rows += [
-            _row(endpoint, feature_set, endpoint.classifier, group, second=True)
+            _row(endpoint, feature_set, endpoint.classifier_of(feature_set), group, second=True)
             for feature_set in feature_sets
             if feature_set not in seen
         ]
@@ -248,7 +249,7 @@ def feature_sets_forest(endpoint: Endpoint) -> Forest:
 def summary_forest(endpoint: Endpoint) -> Forest:
     """The primary model beside what it must beat, for the first screen."""
     rows = [_row(endpoint, endpoint.primary, endpoint.classifier, "")]
-    for baseline in (endpoint.volume(), endpoint.best_clinical()):
+    for baseline in (endpoint.volume(), endpoint.best_clinical(), *endpoint.published()):
         if baseline is not None:
             rows.append(_row(endpoint, *baseline, ""))
     return Forest(

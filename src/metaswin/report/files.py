@@ -1,6 +1,7 @@
 """Names of the report's files; imported by the workflow, so it imports nothing heavy."""
 
 from collections.abc import Collection, Mapping
+from pathlib import PurePath
 from typing import Any
 
 # Figures by kind: what a kind needs to be drawn, and what it is called in Snakemake's own report.
@@ -50,5 +51,8 @@ def portable(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration without the locations of files: the same on every machine, and without names."""
     kept = {key: value for key, value in config.items() if key not in ("data", "output")}
     kept["source"] = config["data"]["source"]
+    kept["signatures"] = [
+        PurePath(name).stem if name.endswith((".yaml", ".yml")) else name for name in config.get("signatures", [])
+    ]
     kept["clinical"] = {key: value for key, value in config["clinical"].items() if key != "table"}
     return kept

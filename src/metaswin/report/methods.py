@@ -36,6 +36,7 @@ def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, 
         "jackknife, at most the correction of Nadeau & Bengio 2003). Feature sets were compared by paired differences "
         "on the same test rows.",
         _confirmatory(first),
+        _signatures(first),
         *_beside_the_fusion(data, config),
         "Unknown outcomes were handled by inverse-probability-of-censoring weights from Kaplan–Meier estimates of the "
         "training rows (Uno et al. 2007)."
@@ -57,6 +58,17 @@ def _confirmatory(endpoint: Endpoint) -> str:
         f"Confirmatory were the differences in AUC from {listed([name[:1].lower() + name[1:] for name in names])}, "
         "adjusted by Holm's method; "
         "all other comparisons are exploratory."
+    )
+
+
+def _signatures(endpoint: Endpoint) -> str:
+    """The published signatures; empty without any."""
+    titles = [signature["title"] for signature in endpoint.signatures]
+    if not titles:
+        return ""
+    return (
+        f"Published signatures ({listed(titles)}) were computed with their own extraction settings and coefficients, "
+        "without any fitting, and compared on the same test rows."
     )
 
 

@@ -213,7 +213,8 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
         ),
         "baselines": either(
             any(endpoint.baselines() for endpoint in data.endpoints),
-            "Tumour volume alone and each named clinical set, in the same folds.",
+            "Tumour volume alone and each named clinical set, in the same folds"
+            + (", and published signatures on the same test rows." if data.endpoints[0].signatures else "."),
             "This run has no feature set of volume or of a clinical set.",
         ),
         "simple_model": either(

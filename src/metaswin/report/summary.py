@@ -84,13 +84,15 @@ def _how_well(endpoint: Endpoint) -> str:
 
 
 def _against_what(endpoint: Endpoint) -> str:
-    sets = [feature_set for feature_set in endpoint.baselines() if feature_set != "volume"]
-    volume, clinical = endpoint.volume(), endpoint.best_clinical()
-    if not volume and not clinical:
+    sets, volume, clinical = endpoint.clinical_sets(), endpoint.volume(), endpoint.best_clinical()
+    if not endpoint.baselines():
         return "This run has no baseline: neither tumour volume nor another clinical set."
     sentences = [volume_statement(endpoint) if volume else "This run has no feature set of tumour volume."]
     if clinical:
         sentences.append(comparison(endpoint, clinical, _clinical_in_text(endpoint, clinical, len(sets))))
+    for signature in endpoint.published():
+        name = endpoint.label(signature[0]).removeprefix("Signature: ")
+        sentences.append(comparison(endpoint, signature, f"the published signature {name}"))
     return " ".join(sentences)
 
 

@@ -37,7 +37,7 @@ def modality_rows(endpoint: Endpoint, paper: bool) -> list[dict[str, Any]]:
             if feature_set in seen or feature_set not in endpoint.feature_sets:
                 continue
             seen.add(feature_set)
-            row = _metric_row(endpoint, feature_set, endpoint.classifier)
+            row = _metric_row(endpoint, feature_set, endpoint.classifier_of(feature_set))
             other = next(
                 (
                     h
@@ -81,7 +81,7 @@ def _metric_row(endpoint: Endpoint, feature_set: str, classifier: str) -> dict[s
 
 
 def strata_feature_sets(endpoint: Endpoint) -> list[tuple[str, str]]:
-    """Feature sets shown per stratum: the primary model, volume and the best clinical set, each with its classifier."""
+    """Feature sets shown per stratum, each with its classifier: the primary model, volume, the best clinical set."""
     chosen = [(endpoint.primary, endpoint.classifier)]
     return [*chosen, *(pair for pair in (endpoint.volume(), endpoint.best_clinical()) if pair is not None)]
 

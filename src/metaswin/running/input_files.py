@@ -5,10 +5,12 @@ from pathlib import Path
 from metaswin.cohort.clinical_table import read_rows
 from metaswin.config.check import needed_paths
 from metaswin.config.model import Config
+from metaswin.config.signatures import FOLDER, find_signatures
 from metaswin.core.errors import UserError, suggestion
 from metaswin.imaging.model_folder import check_model_folder
 from metaswin.imaging.weights import missing_weights
 from metaswin.prediction.bundle import tampering
+from metaswin.running.places import workflow_root
 
 
 def check_files(config: Config) -> list[str]:
@@ -32,6 +34,8 @@ def check_files(config: Config) -> list[str]:
     weights = config.deep.pretrained if config.deep.enabled else None
     if weights is not None and not Path(weights).is_file():
         messages.append(f"deep.pretrained: no file {config.deep.pretrained} (looked from {Path.cwd()})")
+    if config.signatures:
+        messages += find_signatures(config.signatures, workflow_root() / FOLDER)[1]
     if config.predict.bundle is not None:
         # The clinical table is made during the run; `metaswin predict` has looked at the one that it is made of.
         return messages + tampering(Path(config.predict.bundle))

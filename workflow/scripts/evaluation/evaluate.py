@@ -1,6 +1,7 @@
 """Evaluate every feature set of every endpoint from the folds' test predictions."""
 
 from metaswin.config.evaluation import EvaluationSettings
+from metaswin.config.signatures import Signature
 from metaswin.core.joblog import job
 from metaswin.evaluation.evaluate import EvaluationInputs, EvaluationOutputs, evaluate
 
@@ -11,4 +12,5 @@ with job(snakemake.log[0]):
         EvaluationSettings(**snakemake.params.settings),
         snakemake.params.sets,
         snakemake.params.seed,
+        {name: Signature(**settings) for name, settings in snakemake.params.signatures.items()},
     )

@@ -1,9 +1,8 @@
-"""Join the problems of radiomics and patches into one table."""
+"""Join the problems of radiomics, patches and signatures into one table."""
 
 from metaswin.core.joblog import job
 from metaswin.features.radiomics import collect_problems
 
 with job(snakemake.log[0]):
-    collect_problems(
-        [*snakemake.input.radiomics, *snakemake.input.patches], snakemake.input.used, snakemake.output.problems
-    )
+    statuses = [*snakemake.input.radiomics, *snakemake.input.patches, *snakemake.input.signatures]
+    collect_problems(statuses, snakemake.input.used, snakemake.output.problems)
