@@ -189,7 +189,7 @@ class ClinicalSettings(Settings):
     @model_validator(mode="after")
     def _one_name_each(self):
         """A column that is read under two names could predict under one of them although it is an outcome."""
-        names: dict[str, str] = {}
+        names = {}
         for name, source in self.sources.items():
             if self.id.strip() in (name, source) and name != source:
                 raise ValueError(f"columns.{name}.column: the column with the study id is named in `id` alone")

@@ -20,7 +20,7 @@ from metaswin.evaluation.predictions import Scored
 FEWEST = 10
 # A draw takes about 0.01 s: scikit-learn checks its input at every call.
 DRAWS = 1000
-COLUMNS = ["metric", "value", "low", "high", "why", "recalibrated", "recalibrated_why"]
+COLUMNS = ["metric", "value", "low", "high", "se", "why", "recalibrated", "recalibrated_why"]
 ONE_OUTCOME = "all outcomes are the same"
 
 Measure = Callable[[NDArray, NDArray, NDArray], Value]
@@ -76,6 +76,8 @@ class External:
     def table(self, confidence: float, seed: int) -> pd.DataFrame:
         """Metrics with their intervals, as predicted and recalibrated in the large (see `COLUMNS`).
 
+        ``se`` is the standard deviation of the draws on the scale on which cohorts are pooled (see `SCALES`).
+
         Recalibration in the large adds the calibration intercept to every logit (Steyerberg 2019, Clinical Prediction
         Models, section 20.3, method 1). It is fitted on the patients it is measured on: optimistic by one parameter,
         and it leaves ranks as they are. Intervals are percentiles of a bootstrap over patients (Efron and Tibshirani
@@ -87,14 +89,15 @@ class External:
         records = []
         for name, measure in MEASURES.items():
             found = measure(labels, risks, weight)
-            low, high, why = (
-                _interval(measure, self.known, drawn, confidence) if found.value is not None else (None,) * 3
-            )
+            low, high, se, why = None, None, None, ""
+            if found.value is not None:
+                low, high, se, why = _interval(name, self.known, drawn, confidence)
             after = Value(why=shift.why)
             if shift.value is not None:
                 after = measure(labels, expit(logit(risks) + shift.value), weight)
-            records.append((name, found.value, low, high, found.why or why or self._few(), after.value, after.why))
-        kinds = dict.fromkeys(["value", "low", "high", "recalibrated"], "float64")
+            why = found.why or why or self._few()
+            records.append((name, found.value, low, high, se, why, after.value, after.why))
+        kinds = dict.fromkeys(["value", "low", "high", "se", "recalibrated"], "float64")
         return pd.DataFrame(records, columns=COLUMNS).astype(kinds | dict.fromkeys(["why", "recalibrated_why"], "str"))
 
     def reliability(self, bins: int, confidence: float) -> pd.DataFrame:
@@ -153,15 +156,44 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+@dataclass(frozen=True)
+class Scale:
+    """Scale on which estimates of a metric are near to normal: what leads to it, and back."""
+
+    to: Callable[[NDArray | float], NDArray | float]
+    back: Callable[[float], float]
+
+
+# Logit of the AUC and log of observed / expected: Debray et al. 2017 (BMJ 356:i6460); Snell, Ensor, Debray, Moons and
+# Riley 2018 (Stat Methods Med Res 27:3505-3522). Average precision and Brier score follow the prevalence and are not
+# pooled.
+SCALES: dict[str, Scale] = {
+    "auc": Scale(logit, expit),
+    "observed_expected": Scale(np.log, np.exp),
+    "calibration_intercept": Scale(np.asarray, float),
+    "calibration_slope": Scale(np.asarray, float),
+}
+
+
 def _interval(
-    measure: Measure, known: tuple[NDArray, NDArray, NDArray], drawn: NDArray, confidence: float
-) -> tuple[float | None, float | None, str]:
-    """Percentile interval; draws where the measure does not exist (separation) are ignored, if there are few."""
+    name: str, known: tuple[NDArray, NDArray, NDArray], drawn: NDArray, confidence: float
+) -> tuple[float | None, float | None, float | None, str]:
+    """Percentile interval and standard error; draws without a value (separation) are ignored, if there are few."""
     if not len(drawn):
-        return None, None, ""
-    values = [measure(*(column[rows] for column in known)).value for rows in drawn]
-    there = [value for value in values if value is not None]
+        return None, None, None, ""
+    values = [MEASURES[name](*(column[rows] for column in known)).value for rows in drawn]
+    there = np.array([value for value in values if value is not None])
     if len(there) < 0.95 * len(values):
-        return None, None, "no interval: not estimable in more than 5 % of the bootstrap draws"
+        return None, None, None, "no interval: not estimable in more than 5 % of the bootstrap draws"
     low, high = np.quantile(there, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high), ""
+    return float(low), float(high), _error(name, there), ""
+
+
+def _error(name: str, values: NDArray) -> float | None:
+    """Standard deviation of the draws on the scale of pooling; None where more than 5 % have no place on it."""
+    if name not in SCALES:
+        return None
+    with np.errstate(divide="ignore"):
+        scaled = np.asarray(SCALES[name].to(values))
+    finite = scaled[np.isfinite(scaled)]
+    return float(np.std(finite, ddof=1)) if len(finite) >= 0.95 * len(scaled) else None

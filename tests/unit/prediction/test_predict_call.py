@@ -82,7 +82,7 @@ def test_call_when_a_category_is_unknown_then_counted_and_the_nearest_is_suggest
         tmp_path / "o",
     )
     assert code == 1
-    assert "column sex: 'mm' in 2 rows is no category that the models know; did you mean 'm'?" in text
+    assert "column sex: 'mm' in 2 rows is not a category that the models know; did you mean 'm'?" in text
     assert "'f'" not in text
 
 
@@ -103,7 +103,7 @@ def test_call_when_there_is_no_bundle_then_it_says_what_to_give(tmp_path, capsys
 def test_call_when_nobody_is_given_then_it_says_so(frozen, tmp_path, capsys):
     code, text = called(capsys, "--bundle", frozen.bundle, "--output", tmp_path / "out")
     assert code == 1
-    assert "there is nobody to predict" in text
+    assert "there are no patients to predict" in text
     (tmp_path / "none.csv").write_text("patient_id,age,sex\n")
     _, text = called(
         capsys, "--bundle", frozen.bundle, "--clinical", tmp_path / "none.csv", "--output", tmp_path / "out"

@@ -97,7 +97,7 @@ class Told:
     """As much of a bundle as validation asks for."""
 
     facts = {"confidence": 0.95, "metaswin": "0.1.0"}
-    config = {"seed": 1}
+    config = {"seed": 1, "clinical": {"columns": {}}}
     fingerprint = "f" * 64
 
     def __init__(self, endpoint):
