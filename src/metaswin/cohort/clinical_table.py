@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metaswin.config.cohort import ClinicalSettings, CohortSettings, Value
+from metaswin.config.cohort import ClinicalSettings, CohortSettings, ColumnSettings, Value
 from metaswin.core.errors import UserError, suggestion
 from metaswin.core.problems import Problem
 
@@ -115,12 +115,8 @@ def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Calla
     names = own_names(settings, header)
     raw = pd.DataFrame(rows, columns=header, dtype=object)[list(names)].set_axis(list(names.values()), axis=1)
     for name, column in settings.columns.items():
-        if column.map and name.strip() in raw:
-            replace = {normal(key): str(value) for key, value in column.map.items()}
-            raw[name.strip()] = [replace.get(normal(value), value) for value in raw[name.strip()]]
-        if column.factor != 1 and name.strip() in raw:
-            numbers = pd.to_numeric(raw[name.strip()], errors="coerce") * column.factor
-            raw[name.strip()] = raw[name.strip()].where(numbers.isna(), numbers.map("{:.12g}".format))
+        if name.strip() in raw:
+            raw[name.strip()] = pd.Series(_rewritten(raw[name.strip()], column), index=raw.index, dtype=object)
     raw = raw.where(~raw.isin(set(settings.na_values)), None)
 
     problems = []
@@ -147,6 +143,16 @@ def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Calla
     table.index = table.index.astype(str)
     table.index.name = "patient"
     return ClinicalTable(table, problems)
+
+
+def _rewritten(values: Iterable[str], column: ColumnSettings) -> list[str]:
+    """Values with `map`, then `factor` applied."""
+    replace = {normal(key): str(value) for key, value in column.map.items()}
+    found = [replace.get(normal(value), value) for value in values] if replace else list(values)
+    if column.factor == 1:
+        return found
+    numbers = pd.to_numeric(pd.Series(found, dtype=object), errors="coerce") * column.factor
+    return [value if pd.isna(number) else f"{number:.12g}" for value, number in zip(found, numbers, strict=True)]
 
 
 def own_names(settings: ClinicalSettings, header: Iterable[str]) -> dict[str, str]:
@@ -181,8 +187,10 @@ def missing_column(settings: ClinicalSettings, name: str, header: Sequence[str],
     if name in known:
         used = known[name]
         return f"{place}: column {name!r} is read as {used!r} (clinical.columns.{used}.column); write {used!r} here"
-    hint = f". If it has another name there, set clinical.columns.{name}.column" if source is not None else ""
-    return f"{place}: {settings.table} has no column {name!r}{suggestion(name, list(known.values()))}{hint}"
+    hint = f" If it has another name there, set clinical.columns.{name}.column" if source is not None else ""
+    near = suggestion(name, list(known.values()))
+    near = near if near.endswith("?") or not hint else f"{near}."
+    return f"{place}: {settings.table} has no column {name!r}{near}{hint}"
 
 
 def delimiter(first_line: str) -> str:
