@@ -271,7 +271,9 @@ def clinical_of(config: Mapping[str, Any], local: Mapping[str, Any], header: Col
         remedy = "use the names of the bundle, and give those of the table as `column`; any other column needs a role"
         raise several("The settings have mistakes:", [*messages, remedy])
     named = {name for name, column in own.items() if _expanded(column).get("column")}
+    # Columns that `local` reads are not read under a name of the training run too.
     claimed = {str(_expanded(own[name])["column"]).strip() for name in named}
+    claimed |= set(_columns_in(local.get("endpoints")))
     columns = {}
     for name, column in clinical["columns"].items():
         values = _expanded(column)
@@ -286,6 +288,15 @@ def clinical_of(config: Mapping[str, Any], local: Mapping[str, Any], header: Col
 def _expanded(column: Any) -> Mapping[str, Any]:
     """Settings of a column; its role alone is a short form."""
     return column if isinstance(column, Mapping) else {"role": column}
+
+
+def _columns_in(section: Any) -> Iterator[str]:
+    """Columns that sections of endpoints name."""
+    for key, value in section.items() if isinstance(section, Mapping) else ():
+        if isinstance(value, Mapping):
+            yield from _columns_in(value)
+        elif isinstance(value, str) and key in ("column", "start", "followup", "time", "date"):
+            yield value.strip()
 
 
 def outcome_settings(

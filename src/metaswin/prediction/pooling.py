@@ -57,7 +57,7 @@ def pool_cohorts(bundle: Bundle, cohorts: Mapping[str, Path], folder: Path) -> P
         for metric in SCALES:
             record = pooled_metric({name: table.loc[metric] for name, table in rows.items() if len(table)},
                                    metric, confidence)  # fmt: skip
-            records.append({"endpoint": endpoint, "metric": metric, **record})
+            records.append({**record, "endpoint": endpoint, "metric": metric})
             if metric in DRAWN:
                 forests[endpoint, metric] = _forest(bundle, endpoint, metric, found, record)
     table = pd.DataFrame(records, columns=list(COLUMNS)).astype(COLUMNS)

@@ -180,6 +180,16 @@ def test_columns_when_training_renamed_them_then_both_names_are_read_unless_the_
     assert source(["patient_id", "age"], {"column": "alter"}) == "alter"
 
 
+def test_columns_when_the_place_reads_one_as_outcome_then_the_training_name_does_not_hide_it(frozen):
+    config = frozen.read().config
+    dm = {"role": "outcome", "column": "Distant"}
+    config = {**config, "clinical": {**config["clinical"], "columns": {**config["clinical"]["columns"], "dm": dm}}}
+    header = ["patient_id", "age", "Distant", "days"]
+    assert clinical_of(config, {}, header)["columns"]["dm"]["column"] == "Distant"
+    own = {"endpoints": {"dm": {"followup": "days", "event": {"column": "Distant", "time": "days"}}}}
+    assert "dm" not in clinical_of(config, own, header)["columns"]
+
+
 def test_columns_when_the_settings_name_none_of_the_bundle_then_the_nearest_is_suggested(frozen):
     with pytest.raises(UserError, match=r"clinical\.columns\.Age: not in the bundle; did you mean 'age'\?"):
         clinical_of(frozen.read().config, {"clinical": {"columns": {"Age": {"column": "alter"}}}}, [])
