@@ -20,7 +20,7 @@ NO_DATA = """No data set yet.
     data.dicom         the folder with the DICOM files (data.sheet, data.features for the other ways in)
     clinical.table     the clinical table (CSV), clinical.id its id column, clinical.columns their roles
     endpoints          what is predicted
-  config/examples/ holds three complete ones."""
+  config/examples/ holds complete ones."""
 
 
 def load(raw: Mapping[str, Any], check_files: Callable[[Config], list[str]] | None = None) -> Config:

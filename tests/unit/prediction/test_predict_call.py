@@ -8,9 +8,12 @@ import pytest
 from bundle_run import KINDS, fitted, freeze_run
 
 from metaswin.cli import main
-from metaswin.cohort.clinical_table import read_clinical
+from metaswin.cohort.clinical_table import read_clinical, read_header
+from metaswin.cohort.outcomes import outcome
 from metaswin.config.cohort import ClinicalSettings
 from metaswin.config.load import load
+from metaswin.config.model import Config
+from metaswin.config.read import read_config
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, write_json, write_table
 from metaswin.prediction.bundle import write_manifest
@@ -217,6 +220,25 @@ def test_columns_when_the_cohort_reads_one_then_it_keeps_its_name_and_cannot_pre
     assert made["cohort"] == {"exclude": {"m": ["M1"]}}
     m = made["clinical"]["columns"]["m"]
     assert (m["role"], m["column"], m["map"]) == ("ignore", "mstage", {"1": "M1"})
+
+
+@pytest.mark.shared
+def test_columns_when_the_table_is_head_neck_pet_ct_then_it_is_read_as_published(shared_data, repository):
+    """`;`, days from the diagnosis, one sex in lower case, HPV as + and -, two events without a day."""
+    raw = read_config(repository / "config/examples/radcure-staging.yaml")
+    training = Config.model_validate(raw).model_dump(mode="json")
+    local = read_config(repository / "config/examples/hn-pet-ct.yaml")
+    path = shared_data / "hn-pet-ct/clinical.csv"
+    settings = ClinicalSettings(**{**clinical_of(training, local, read_header(path)), "table": str(path)})
+    table = read_clinical(path, settings).table
+    assert table["sex"].value_counts().to_dict() == {"Male": 227, "Female": 71}
+    assert table["hpv"].value_counts(dropna=False).to_dict() == {None: 174, "positive": 78, "negative": 46}
+    assert set(table["m_stage"]) == {"M0", "Mx"}
+    found = outcome_settings(training["endpoints"], local)
+    for name, events in (("dm_2y", 27), ("dm_5y", 38)):
+        result = outcome(table, name, found[name], settings)
+        assert (result.table["label"] == 1).sum() == events
+        assert [problem.code for problem in result.problems] == ["event-without-time"] * 2
 
 
 WITHIN = {
