@@ -260,10 +260,12 @@ def clinical_of(config: Mapping[str, Any], local: Mapping[str, Any], header: Col
     Raises
     ------
     UserError
-        If `local` sets what belongs to the models, has a mistake, or names a column that the bundle does not know.
+        If `local` sets what belongs to the models, has a mistake, names a column that the bundle does not know, or
+        reads one column as predictor and outcome.
     """
     clinical = merged(config, local)["clinical"]
-    own = (local.get("clinical") or {}).get("columns") or {}
+    own = (local.get("clinical") or {}).get("columns")
+    own = own if isinstance(own, Mapping) else {}
     known = config["clinical"]["columns"]
     unknown = [name for name, column in own.items() if name not in known and "role" not in _expanded(column)]
     if unknown:
@@ -273,15 +275,22 @@ def clinical_of(config: Mapping[str, Any], local: Mapping[str, Any], header: Col
     named = {name for name, column in own.items() if _expanded(column).get("column")}
     # Columns that `local` reads are not read under a name of the training run too.
     claimed = {str(_expanded(own[name])["column"]).strip() for name in named}
-    claimed |= set(_columns_in(local.get("endpoints")))
-    columns = {}
+    outcomes = set(_columns_in(local.get("endpoints")))
+    claimed |= outcomes
+    columns, predicting = {}, []
     for name, column in clinical["columns"].items():
-        values = _expanded(column)
+        values = column if isinstance(column, Mapping) else {**known.get(name, {}), "role": column}
         if name not in named and values.get("column") and values["column"].strip() not in header:
             values = {**values, "column": None}
         source = (values.get("column") or name).strip()
         if name in named or source not in claimed or values.get("role") in PREDICTIVE:
             columns[name] = values
+        if values.get("role") in PREDICTIVE and outcomes & {name.strip(), source}:
+            predicting.append(
+                f"clinical.columns.{name} reads {source!r}, which is an outcome in endpoints; correct one"
+            )
+    if predicting:
+        raise several("An outcome would predict:", predicting)
     return load_section(ClinicalSettings, {**clinical, "columns": columns}, "clinical").model_dump(mode="json")
 
 
@@ -321,6 +330,8 @@ def outcome_settings(
         With every mistake found.
     """
     given = local.get("endpoints") or {}
+    if not isinstance(given, Mapping):
+        raise UserError(f"endpoints: found {type(given).__name__}; expected a section for each endpoint of the bundle")
     messages = [f"endpoints.{name}: no such endpoint in the bundle{suggestion(name, endpoints)}" for name in given
                 if name not in endpoints]  # fmt: skip
     found = {}
@@ -328,6 +339,8 @@ def outcome_settings(
         if name in given and given[name] is None:
             continue
         values = given.get(name, trained)
+        if not isinstance(values, Mapping):
+            raise UserError(f"endpoints.{name}: found {values!r}; expected a section that names columns, or null")
         for key in ("horizon_days", "deaths"):
             if values is not trained and key in values and values[key] != trained.get(key):
                 messages.append(

@@ -193,6 +193,19 @@ def test_columns_when_the_place_reads_one_as_outcome_then_the_training_name_does
     assert "dm" not in clinical_of(config, own, header)["columns"]
 
 
+def test_columns_when_an_outcome_would_predict_then_it_stops(frozen):
+    own = {"clinical": {"columns": {"age": {"column": "X"}}}, "endpoints": {"dm": {"column": "X"}}}
+    with pytest.raises(UserError, match=r"clinical\.columns\.age reads 'X', which is an outcome in endpoints"):
+        clinical_of(frozen.read().config, own, ["patient_id", "X"])
+
+
+def test_columns_when_a_role_alone_is_given_then_the_rest_stays(frozen):
+    config = frozen.read().config
+    assert (
+        clinical_of(config, {"clinical": {"columns": {"sex": "baseline"}}}, [])["columns"]["sex"]["kind"] == "category"
+    )
+
+
 def test_columns_when_the_settings_name_none_of_the_bundle_then_the_nearest_is_suggested(frozen):
     with pytest.raises(UserError, match=r"clinical\.columns\.Age: not in the bundle; did you mean 'age'\?"):
         clinical_of(frozen.read().config, {"clinical": {"columns": {"Age": {"column": "alter"}}}}, [])
@@ -268,6 +281,8 @@ def test_outcomes_when_an_endpoint_is_null_then_it_is_left_out():
         ({"dm": {"column": "x", "horizon_days": 365}}, "365, but the models were trained for 730.5; delete this line"),
         ({"dm": {"followup": "x", "event": {"colum": "y"}}}, "unknown key endpoints.dm.event.colum; did you mean"),
         ({"dm": {}}, "endpoints.dm: give either `column`"),
+        ({"dm": "days"}, "endpoints.dm: found 'days'; expected a section that names columns, or null"),
+        (["dm"], "endpoints: found list; expected a section for each endpoint"),
     ],
 )
 def test_outcomes_when_the_section_has_a_mistake_then_it_says_what_to_do(own, message):
