@@ -76,7 +76,7 @@ class External:
     def table(self, confidence: float, seed: int) -> pd.DataFrame:
         """Metrics with their intervals, as predicted and recalibrated in the large (see `COLUMNS`).
 
-        ``se`` is the standard deviation of the draws on the scale on which cohorts are pooled (see `SCALES`).
+        ``se`` is the standard error on the scale on which cohorts are pooled (see `standard_errors`).
 
         Recalibration in the large adds the calibration intercept to every logit (Steyerberg 2019, Clinical Prediction
         Models, section 20.3, method 1). It is fitted on the patients it is measured on: optimistic by one parameter,
@@ -86,17 +86,18 @@ class External:
         labels, risks, weight = self.known
         shift = calibration_intercept(labels, risks, weight) if len(labels) else Value(why="no known outcome")
         drawn = self._drawn(seed)
+        errors = standard_errors(labels, risks, weight)
         records = []
         for name, measure in MEASURES.items():
             found = measure(labels, risks, weight)
-            low, high, se, why = None, None, None, ""
-            if found.value is not None:
-                low, high, se, why = _interval(name, self.known, drawn, confidence)
+            low, high, why = (
+                _interval(measure, self.known, drawn, confidence) if found.value is not None else (None,) * 3
+            )
             after = Value(why=shift.why)
             if shift.value is not None:
                 after = measure(labels, expit(logit(risks) + shift.value), weight)
             why = found.why or why or self._few()
-            records.append((name, found.value, low, high, se, why, after.value, after.why))
+            records.append((name, found.value, low, high, errors.get(name), why, after.value, after.why))
         kinds = dict.fromkeys(["value", "low", "high", "se", "recalibrated"], "float64")
         return pd.DataFrame(records, columns=COLUMNS).astype(kinds | dict.fromkeys(["why", "recalibrated_why"], "str"))
 
@@ -160,40 +161,63 @@ MEASURES: dict[str, Measure] = {
 class Scale:
     """Scale on which estimates of a metric are near to normal: what leads to it, and back."""
 
-    to: Callable[[NDArray | float], NDArray | float]
+    to: Callable[[float], float]
     back: Callable[[float], float]
 
 
 # Logit of the AUC and log of observed / expected: Debray et al. 2017 (BMJ 356:i6460); Snell, Ensor, Debray, Moons and
 # Riley 2018 (Stat Methods Med Res 27:3505-3522). Average precision and Brier score follow the prevalence and are not
-# pooled.
+# pooled; nor is the slope, which says little where events are few.
 SCALES: dict[str, Scale] = {
     "auc": Scale(logit, expit),
     "observed_expected": Scale(np.log, np.exp),
-    "calibration_intercept": Scale(np.asarray, float),
-    "calibration_slope": Scale(np.asarray, float),
+    "calibration_intercept": Scale(float, float),
 }
 
 
+def standard_errors(labels: NDArray, risks: NDArray, weight: NDArray) -> dict[str, float]:
+    """Standard errors on the scales of `SCALES`; empty without both outcomes.
+
+    They come from a model, so that cohorts with few events have one too: to leave those out would select cohorts by
+    their outcome, and the mean of observed / expected would be too high.
+
+    - AUC: method 4 of Newcombe 2006 (Stat Med 25:559-573) for the logit, as Debray et al. 2019 (Stat Methods Med Res
+      28:2768-2786) use it. The numbers of events and non-events are effective ones, ``sum(w)² / sum(w²)``.
+    - Observed / expected and calibration intercept: outcomes are Bernoulli with the risks recalibrated in the large.
+      Without weights and with equal risks the former is ``sqrt((1 - O/n) / O)`` (Debray et al. 2017).
+
+    Parameters
+    ----------
+    labels : ndarray of bool, shape (n,)
+    risks, weight : ndarray of shape (n,)
+    """
+    if labels.all() or not labels.any():
+        return {}
+    events, others = (float(np.sum(weight[rows]) ** 2 / np.sum(weight[rows] ** 2)) for rows in (labels, ~labels))
+    found = {}
+    auc = _auc(labels, risks, weight).value
+    if auc is not None and 0 < auc < 1:
+        half = (events + others) / 2 - 1
+        top = 1 + half * (1 - auc) / (2 - auc) + half * auc / (1 + auc)
+        found["auc"] = float(np.sqrt(top / (events * others * auc * (1 - auc))))
+    shift = calibration_intercept(labels, risks, weight).value
+    if shift is not None:
+        variance = expit(logit(risks) + shift) * expit(-logit(risks) - shift)
+        spread = float(np.sqrt(np.sum(weight**2 * variance)))
+        found["observed_expected"] = spread / float(np.sum(weight * labels))
+        found["calibration_intercept"] = spread / float(np.sum(weight * variance))
+    return found
+
+
 def _interval(
-    name: str, known: tuple[NDArray, NDArray, NDArray], drawn: NDArray, confidence: float
-) -> tuple[float | None, float | None, float | None, str]:
-    """Percentile interval and standard error; draws without a value (separation) are ignored, if there are few."""
+    measure: Measure, known: tuple[NDArray, NDArray, NDArray], drawn: NDArray, confidence: float
+) -> tuple[float | None, float | None, str]:
+    """Percentile interval; draws where the measure does not exist (separation) are ignored, if there are few."""
     if not len(drawn):
-        return None, None, None, ""
-    values = [MEASURES[name](*(column[rows] for column in known)).value for rows in drawn]
-    there = np.array([value for value in values if value is not None])
+        return None, None, ""
+    values = [measure(*(column[rows] for column in known)).value for rows in drawn]
+    there = [value for value in values if value is not None]
     if len(there) < 0.95 * len(values):
-        return None, None, None, "no interval: not estimable in more than 5 % of the bootstrap draws"
+        return None, None, "no interval: not estimable in more than 5 % of the bootstrap draws"
     low, high = np.quantile(there, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high), _error(name, there), ""
-
-
-def _error(name: str, values: NDArray) -> float | None:
-    """Standard deviation of the draws on the scale of pooling; None where more than 5 % have no place on it."""
-    if name not in SCALES:
-        return None
-    with np.errstate(divide="ignore"):
-        scaled = np.asarray(SCALES[name].to(values))
-    finite = scaled[np.isfinite(scaled)]
-    return float(np.std(finite, ddof=1)) if len(finite) >= 0.95 * len(scaled) else None
+    return float(low), float(high), ""

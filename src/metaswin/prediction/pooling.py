@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from scipy.stats import norm
 
 from metaswin.core.files import atomic, read_json, read_table, write_json, write_table, write_text
 from metaswin.core.formatting import count, number
@@ -38,8 +39,8 @@ def cohort_names(outputs: Sequence[Path]) -> list[str]:
 def pool_cohorts(bundle: Bundle, cohorts: Mapping[str, Path], folder: Path) -> Path:
     """Write ``pooled.parquet``, ``pooled.csv``, forest plots and one page with all cohorts; returns the page.
 
-    Of each cohort all patients predicted count (the primary model's alone where all of them are). A cohort without a
-    standard error (fewer than ten events or non-events) is shown and not pooled.
+    Of each cohort all patients predicted count. A cohort without a standard error (one outcome only, an AUC of 0 or
+    1) is shown and not pooled.
 
     Parameters
     ----------
@@ -84,15 +85,9 @@ def pooled_metric(rows: Mapping[str, Mapping[str, Any]], metric: str, confidence
     metric : str
     confidence : float
     """
-    scale = SCALES[metric]
-    usable, left = {}, []
-    for name, row in rows.items():
-        value, se = number(row["value"]), number(row["se"])
-        at = float(scale.to(value)) if value is not None and (metric != "observed_expected" or value > 0) else math.inf
-        if se is None or not se > 0 or not math.isfinite(at):
-            left.append(f"{name} ({str(row['why']).removeprefix('no interval: ') or 'no standard error'})")
-        else:
-            usable[name] = at, se
+    found = {name: _scaled(row, metric) for name, row in rows.items()}
+    usable = {name: at for name, at in found.items() if at is not None}
+    left = [f"{name} ({_reason(row)})" for name, row in rows.items() if name not in usable]
     record: dict[str, Any] = dict.fromkeys(COLUMNS)
     record |= {"cohorts": len(usable), "not_pooled": "; ".join(left), "why": ""}
     if len(usable) < FEWEST:
@@ -102,6 +97,19 @@ def pooled_metric(rows: Mapping[str, Mapping[str, Any]], metric: str, confidence
     if result.predicted_low is None:
         record["why"] = f"no prediction interval: {count(result.k, 'cohort')}, fewer than {FEWEST_TO_PREDICT}"
     return record
+
+
+def _scaled(row: Mapping[str, Any], metric: str) -> tuple[float, float] | None:
+    """Value and standard error on the scale of pooling; None where they do not exist."""
+    value, se = number(row["value"]), number(row["se"])
+    if value is None or se is None or not se > 0:
+        return None
+    return float(SCALES[metric].to(value)), se
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    value = number(row["value"])
+    return str(row["why"]) if value is None else f"{value:g} has no standard error"
 
 
 def _own_scale(result: Pooled, metric: str) -> dict[str, Any]:
@@ -120,8 +128,8 @@ def _forest(
         table = result.metrics_of(endpoint)
         if len(table):
             row, counts = table.loc[metric], result.counts_of(endpoint)
-            value, low, high = (number(row[key]) for key in ("value", "low", "high"))
-            label = f"{name}: {counts['n']} patients, {counts['events']} events"
+            value, low, high = _limits(row, metric, bundle.facts["confidence"])
+            label = f"{name}: {count(counts['n'], 'patient')}, {count(counts['events'], 'event')}"
             rows.append(ForestRow(label, "Cohorts", value, low, high, str(row["why"])))
     if (mean := number(record["value"])) is not None:
         label = f"Mean of {record['cohorts']} cohorts"
@@ -140,6 +148,15 @@ def _forest(
     title = f"{NAMES[metric]} of {endpoint} by cohort"
     label = f"{NAMES[metric]} with {bundle.facts['confidence']:.0%} interval"
     return Forest(f"{metric}-{endpoint}", title, label, (low, high), rows, reference)
+
+
+def _limits(row: Mapping[str, Any], metric: str, confidence: float) -> tuple[float | None, float | None, float | None]:
+    """Value of a cohort with the interval that its standard error gives."""
+    found = _scaled(row, metric)
+    if found is None:
+        return number(row["value"]), None, None
+    back, reach = SCALES[metric].back, float(norm.ppf((1 + confidence) / 2)) * found[1]
+    return number(row["value"]), float(back(found[0] - reach)), float(back(found[0] + reach))
 
 
 def _read(output: Path) -> CohortResult:

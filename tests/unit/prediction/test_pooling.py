@@ -34,9 +34,9 @@ def cohort(folder, seed, n=80, shift=0.0, prefix="N"):
 
 @pytest.fixture
 def cohorts(tmp_path):
-    """Three cohorts with enough events, and one with few."""
+    """Three cohorts, and one in which all patients have the event."""
     made = {f"centre {i}": cohort(tmp_path / f"c{i}", i, shift=0.4 * i, prefix=f"C{i}-") for i in range(3)}
-    return made | {"small": cohort(tmp_path / "small", 9, n=12, prefix="C0-")}
+    return made | {"alike": cohort(tmp_path / "alike", 9, n=12, prefix="C0-", shift=99)}
 
 
 def test_pooling_when_cohorts_are_validated_then_numbers_are_those_of_the_meta_analysis(cohorts, tmp_path):
@@ -54,10 +54,10 @@ def test_pooling_when_cohorts_are_validated_then_numbers_are_those_of_the_meta_a
         assert row["predicted_high"] == pytest.approx(back(wanted.predicted_high))
         assert (row["tau2"], row["i2"]) == pytest.approx((wanted.tau2, wanted.i2))
         assert f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in page
-    assert table["not_pooled"].str.startswith("small (").all()
+    assert table["not_pooled"].str.startswith("alike (").all()
     for words in (
         "Pooled: risk of outcome dm",
-        "Shown and not pooled: small",
+        "Shown and not pooled: alike",
         "Mean of 3 cohorts",
         "Prediction interval, another cohort",
         "Cohort centre 1",
@@ -71,13 +71,13 @@ def test_pooling_when_cohorts_are_validated_then_numbers_are_those_of_the_meta_a
 def test_pooled_metric_when_only_one_has_an_error_then_there_is_no_mean_and_it_says_why():
     rows = {
         "a": {"value": 0.7, "se": 0.2, "why": ""},
-        "b": {"value": 0.8, "se": np.nan, "why": "no interval: 3 events, fewer than 10"},
-        "c": {"value": 1.0, "se": 0.3, "why": ""},
+        "b": {"value": 1.0, "se": np.nan, "why": "no interval: 3 events, fewer than 10"},
+        "c": {"value": np.nan, "se": np.nan, "why": "all outcomes are the same"},
     }
     found = pooled_metric(rows, "auc", 0.95)
     assert found["value"] is None
     assert found["why"] == "1 cohort with a standard error; 2 or more are pooled"
-    assert found["not_pooled"] == "b (3 events, fewer than 10); c (no standard error)"
+    assert found["not_pooled"] == "b (1 has no standard error); c (all outcomes are the same)"
 
 
 def test_pooled_metric_when_there_are_two_then_no_prediction_interval():

@@ -11,7 +11,7 @@ from validation_run import Told, predictions
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json
 from metaswin.prediction import external
-from metaswin.prediction.external import External
+from metaswin.prediction.external import MEASURES, SCALES, External, standard_errors
 from metaswin.prediction.validate import validate
 
 
@@ -169,15 +169,28 @@ def test_validation_when_a_plain_column_is_known_at_the_horizon_then_nobody_is_w
     assert not read_json(tmp_path / "results/validation/facts.json")["endpoints"][0]["weighted"]
 
 
-def test_error_when_drawn_then_it_is_on_the_scale_of_pooling(drawn):
-    table = External.of(drawn, None).table(0.95, seed=1).set_index("metric")
-    auc = table.loc["auc"]
-    # Delta method with the standard error of Hanley and McNeil (1982, Radiology 143:29-36).
-    a, m, n = auc["value"], int(drawn["label"].sum()), int((drawn["label"] == 0).sum())
-    q1, q2 = a / (2 - a), 2 * a**2 / (1 + a)
-    hanley = np.sqrt((a * (1 - a) + (m - 1) * (q1 - a**2) + (n - 1) * (q2 - a**2)) / (m * n))
-    assert auc["se"] == pytest.approx(hanley / (a * (1 - a)), rel=0.25)
-    assert np.isnan(table.loc["brier", "se"])
-    assert table.loc["observed_expected", "se"] == pytest.approx(
-        (np.log(table.loc["observed_expected", "high"]) - np.log(table.loc["observed_expected", "low"])) / 3.92, rel=0.2
-    )
+def test_errors_when_known_then_they_are_those_of_a_bootstrap_on_the_scale_of_pooling(drawn):
+    patients = External.of(drawn, None)
+    found = standard_errors(*patients.known)
+    rng = np.random.default_rng(1)
+    samples = [External.of(drawn.iloc[rng.integers(200, size=200)], None).known for _ in range(300)]
+    for name, scale in SCALES.items():
+        values = [scale.to(MEASURES[name](*sample).value) for sample in samples]
+        assert found[name] == pytest.approx(np.std(values), rel=0.15), name
+
+
+def test_errors_when_risks_are_equal_then_observed_expected_has_the_closed_form():
+    label = np.arange(50) < 5
+    found = standard_errors(label, np.full(50, 0.2), np.ones(50))
+    assert found["observed_expected"] == pytest.approx(np.sqrt((1 - 0.1) / 5))
+    assert found["calibration_intercept"] == pytest.approx(1 / np.sqrt(50 * 0.1 * 0.9))
+    # Newcombe 2006, method 4, at an AUC of one half: n* = m* = 24.
+    assert found["auc"] == pytest.approx(np.sqrt((1 + 24 / 3 + 24 / 3) / (5 * 45 / 4)))
+
+
+def test_errors_when_patients_are_weighted_then_as_many_as_they_are_worth_count():
+    rng = np.random.default_rng(2)
+    label, risk = rng.random(60) < 0.3, rng.uniform(0.1, 0.9, 60)
+    one, other = (standard_errors(label, risk, np.full(60, weight)) for weight in (1.0, 3.0))
+    assert one == pytest.approx(other)
+    assert standard_errors(np.ones(3, bool), risk[:3], np.ones(3)) == {}
