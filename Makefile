@@ -6,6 +6,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # Real cohorts of `make results`: folders that you downloaded, see docs/results.md.
 STS ?= data/sts
 RADCURE ?= data/radcure
+HNPETCT ?= data/hn-pet-ct
 
 # With check-weights: a CT of a head and neck, and your configuration.
 CT ?= ct.nii.gz
@@ -14,7 +15,7 @@ CONFIG ?=
 # With test: more options of pytest, such as --cov for the coverage.
 PYTEST ?=
 
-.PHONY: install demo demo-organs check-weights test test-long results results-radcure results-sts lint format lock schema clean
+.PHONY: install demo demo-organs check-weights test test-long results results-radcure results-external results-sts lint format lock schema clean
 
 install: .venv/.installed
 
@@ -54,6 +55,23 @@ results: results-radcure results-sts
 results-radcure: install
 	$(SNAKEMAKE) --directory runs/radcure --configfile config/examples/radcure-clinical.yaml \
 		--config 'data={"root": "$(abspath $(RADCURE))"}' -- all
+
+# Trained on RADCURE, tried on Head-Neck-PET-CT: as one cohort, and as its four centres (the ids begin with the centre).
+EXTERNAL := runs/external
+CENTRES := CHUM CHUS HGJ HMR
+EXTERNAL_PREDICT := $(BIN)/metaswin predict --bundle $(EXTERNAL)/radcure/results/bundle.zip \
+	--settings config/examples/hn-pet-ct.yaml --cores $(CORES)
+
+results-external: install
+	$(SNAKEMAKE) --directory $(EXTERNAL)/radcure --configfile config/examples/radcure-staging.yaml \
+		--config 'data={"root": "$(abspath $(RADCURE))"}' -- bundle
+	$(EXTERNAL_PREDICT) --clinical $(HNPETCT)/clinical.csv --output $(EXTERNAL)/hn-pet-ct > $(EXTERNAL)/hn-pet-ct.log
+	$(BIN)/metaswin validate --output $(EXTERNAL)/hn-pet-ct
+	set -e; for centre in $(CENTRES); do \
+		sed -n "1p;/^HN-$$centre-/p" $(HNPETCT)/clinical.csv > $(EXTERNAL)/$$centre.csv; \
+		$(EXTERNAL_PREDICT) --clinical $(EXTERNAL)/$$centre.csv --output $(EXTERNAL)/$$centre > $(EXTERNAL)/$$centre.log; \
+	done
+	$(BIN)/metaswin validate --output $(CENTRES:%=$(EXTERNAL)/%) --pooled $(EXTERNAL)/centres
 
 results-sts: install
 	$(SNAKEMAKE) --directory runs/sts --configfile config/examples/soft-tissue-sarcoma.yaml \

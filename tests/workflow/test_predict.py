@@ -88,9 +88,18 @@ def test_predict_when_run_on_a_table_of_features_then_it_predicts_and_validates(
     wide.rename_axis("patient_id").to_csv(tmp_path / "features.csv")
     clinical = run.clinical[run.clinical["patient"].isin(frozen.test)].rename(columns={"patient": "patient_id"})
     labels = run.folds[run.folds["repeat"] == 1].set_index("patient")["label"]
-    clinical = clinical.assign(dm=labels[clinical["patient_id"]].astype("Int64").to_numpy())
-    clinical.to_csv(tmp_path / "clinical.csv", index=False)
+    clinical = clinical.assign(metastasis=labels[clinical["patient_id"]].astype("Int64").to_numpy())
+    # A table of another hospital: other names of columns, `;`, and settings that say what they are.
+    clinical.rename(columns={"patient_id": "case", "age": "Alter"}).to_csv(
+        tmp_path / "clinical.csv", index=False, sep=";"
+    )
+    own = {
+        "clinical": {"id": "case", "columns": {"age": {"column": "Alter"}}},
+        "endpoints": {"dm": {"column": "metastasis"}},
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
     arguments = ["--bundle", frozen.bundle.parent / "bundle.zip", "--input", tmp_path / "features.csv", "--lenient"]
+    arguments += ["--settings", tmp_path / "own.yaml"]
     arguments += ["--clinical", tmp_path / "clinical.csv", "--output", tmp_path / "out", "--member", "1,0"]
     assert main(["predict", *map(str, arguments)]) == 0
     table = pd.read_csv(tmp_path / "out/results/predictions/predictions.csv").set_index("patient")
@@ -102,3 +111,9 @@ def test_predict_when_run_on_a_table_of_features_then_it_predicts_and_validates(
     assert 0 <= metrics.loc["auc", "value"] <= 1
     assert json.loads((tmp_path / "out/results/validation/facts.json").read_text())["endpoints"][0]["sets"]
     assert yaml.safe_load((tmp_path / "out/predict.yaml").read_text())["predict"]["member"] == "1,0"
+
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    both = [str(tmp_path / "out"), str(tmp_path / "copy")]
+    assert main(["validate", "--output", *both, "--pooled", str(tmp_path / "pooled")]) == 0
+    assert "Pooled: risk of" in (tmp_path / "pooled/validation.html").read_text()
+    assert set(pd.read_csv(tmp_path / "pooled/pooled.csv")["metric"]) >= {"auc", "observed_expected"}

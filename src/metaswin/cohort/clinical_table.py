@@ -1,14 +1,14 @@
 """Read the clinical table and select the rows that belong to the cohort."""
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from metaswin.config.cohort import ClinicalSettings, CohortSettings, Value
-from metaswin.core.errors import UserError
+from metaswin.config.cohort import ClinicalSettings, CohortSettings, ColumnSettings, Value
+from metaswin.core.errors import UserError, suggestion
 from metaswin.core.problems import Problem
 
 STAGE = "clinical"
@@ -23,7 +23,8 @@ class ClinicalTable:
     ----------
     table : pandas.DataFrame
         Indexed by study id (str, sorted, unique). One column for each column of the file (names trimmed, the id
-        excluded); values are trimmed strings or None. Values that a column's `map` names are replaced.
+        excluded), under the name that `clinical.columns` gives it; values are trimmed strings or None. `map` and
+        `factor` of each column are applied.
     problems : list of Problem
         Duplicated ids and the like, found while reading.
     """
@@ -111,13 +112,12 @@ def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Calla
     identifier = settings.id.strip()
     if identifier not in header:
         raise UserError(f"clinical.id: {path} has no column {identifier!r}; it has {', '.join(header)}")
-    raw = pd.DataFrame(rows, columns=header, dtype=object)
-    missing = set(settings.na_values)
-    raw = raw.where(~raw.isin(missing), None)
+    names = own_names(settings, header)
+    raw = pd.DataFrame(rows, columns=header, dtype=object)[list(names)].set_axis(list(names.values()), axis=1)
     for name, column in settings.columns.items():
-        if column.map and name.strip() in raw:
-            replace = {normal(key): str(value) for key, value in column.map.items()}
-            raw[name.strip()] = [replace.get(normal(value), value) for value in raw[name.strip()]]
+        if name.strip() in raw:
+            raw[name.strip()] = pd.Series(_rewritten(raw[name.strip()], column), index=raw.index, dtype=object)
+    raw = raw.where(~raw.isin(set(settings.na_values)), None)
 
     problems = []
     unnamed = raw[identifier].isna()
@@ -143,6 +143,54 @@ def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Calla
     table.index = table.index.astype(str)
     table.index.name = "patient"
     return ClinicalTable(table, problems)
+
+
+def _rewritten(values: Iterable[str], column: ColumnSettings) -> list[str]:
+    """Values with `map`, then `factor` applied."""
+    replace = {normal(key): str(value) for key, value in column.map.items()}
+    found = [replace.get(normal(value), value) for value in values] if replace else list(values)
+    if column.factor == 1:
+        return found
+    numbers = pd.to_numeric(pd.Series(found, dtype=object), errors="coerce") * column.factor
+    return [value if pd.isna(number) else f"{number:.12g}" for value, number in zip(found, numbers, strict=True)]
+
+
+def own_names(settings: ClinicalSettings, header: Iterable[str]) -> dict[str, str]:
+    """Column of the table: its name in metaswin, in the order of the table.
+
+    A column whose name is given to another one (`clinical.columns.<name>.column`) is not read.
+    """
+    given = {source: name for name, source in settings.sources.items()}
+    return {column: given.get(column, column) for column in header if column in given or column not in given.values()}
+
+
+def missing_column(settings: ClinicalSettings, name: str, header: Sequence[str], place: str) -> str | None:
+    """Message on a column that the table lacks; None where it has it.
+
+    Parameters
+    ----------
+    settings : ClinicalSettings
+    name : str
+        Name of the column in metaswin.
+    header : sequence of str
+        Columns of the table.
+    place : str
+        Setting that names the column, or the table.
+    """
+    known = own_names(settings, header)
+    name = name.strip()
+    if name in known.values():
+        return None
+    source = settings.sources.get(name)
+    if source is not None and source != name:
+        return f"clinical.columns.{name}.column: {settings.table} has no column {source!r}{suggestion(source, header)}"
+    if name in known:
+        used = known[name]
+        return f"{place}: column {name!r} is read as {used!r} (clinical.columns.{used}.column); write {used!r} here"
+    hint = f" If it has another name there, set clinical.columns.{name}.column" if source is not None else ""
+    near = suggestion(name, list(known.values()))
+    near = near if near.endswith("?") or not hint else f"{near}."
+    return f"{place}: {settings.table} has no column {name!r}{near}{hint}"
 
 
 def delimiter(first_line: str) -> str:

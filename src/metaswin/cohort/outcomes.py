@@ -220,7 +220,8 @@ def _cohort_notes(table: pd.DataFrame, name: str, endpoint: EndpointSettings, fo
     longest = followup.max()
     if longest * 5 < endpoint.horizon_days:
         found = f"a longest follow-up of {longest:g} days, with a horizon of {endpoint.horizon_days:g}"
-        action = f"check the unit of {endpoint.followup}: months or years must be written as days"
+        factor = f"clinical.columns.{endpoint.followup}.factor"
+        action = f"check the unit of {endpoint.followup}: {factor} changes months (30.4375) or years (365.25) to days"
         notes.append(_note(name, "followup-units", found, "follow-up beyond the horizon, in days", action))
     return notes
 

@@ -140,7 +140,8 @@ def _units_off(
     hint = f"; {' or '.join(fitting)} would fit" if fitting else ""
     return _warning(
         "", "units-off", f"{outside} of {len(known)} values of {name} outside its range, median {known.median():g}",
-        f"{low:g} to {high:g}", f"check the unit of {name}{hint}; these values are treated as missing",
+        f"{low:g} to {high:g}",
+        f"check the unit of {name}{hint}; clinical.columns.{name}.factor changes it. These values count as missing",
     )  # fmt: skip
 
 

@@ -123,6 +123,11 @@ class ColumnSettings(Settings):
     """Role and reading of one column of the clinical table."""
 
     role: Role = Field(description="What the column is used for.")
+    column: str | None = Field(
+        default=None,
+        description="Name of the column in the table; null: the name that it has here. All other settings use the name "
+        "that it has here.",
+    )
     kind: Literal["numeric", "category"] | None = Field(default=None, description="null: guessed from the values.")
     range: tuple[float, float] | None = Field(
         default=None,
@@ -134,7 +139,15 @@ class ColumnSettings(Settings):
         "missing.",
     )
     map: dict[str, str | float] = Field(
-        default={}, description="Raw value: its replacement, before anything else reads it."
+        default={},
+        description="Raw value (compared trimmed and without case): its replacement, before anything else reads it. A "
+        "replacement in clinical.na_values makes the value missing.",
+    )
+    factor: float = Field(
+        default=1.0,
+        gt=0,
+        description="Multiplies each number of the column to change its unit, such as .001 (mm³ to cm³) or 30.4375 "
+        "(months to days).",
     )
 
 
@@ -172,6 +185,26 @@ class ClinicalSettings(Settings):
             expanded = {name: {"role": c} if isinstance(c, str) else c for name, c in columns.items()}
             values = {**values, "columns": expanded}
         return values
+
+    @model_validator(mode="after")
+    def _one_name_each(self):
+        """A column that is read under two names could predict under one of them although it is an outcome."""
+        names = {}
+        for name, source in self.sources.items():
+            if self.id.strip() in (name, source) and name != source:
+                raise ValueError(f"columns.{name}.column: the column with the study id is named in `id` alone")
+            if source in names:
+                raise ValueError(
+                    f"columns: {names[source]} and {name} both read the column {source!r} of the table; give each its "
+                    "own `column`, or delete one of them"
+                )
+            names[source] = name
+        return self
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Name of each configured column: its name in the table, both trimmed."""
+        return {name.strip(): (column.column or name).strip() for name, column in self.columns.items()}
 
 
 class CohortSettings(Settings):

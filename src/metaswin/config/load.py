@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,6 +11,8 @@ from metaswin.config.model import Config
 from metaswin.config.read import REMOVED
 from metaswin.core.errors import UserError, several, suggestion
 
+Section = TypeVar("Section", bound=BaseModel)
+
 NO_DATA = """No data set yet.
   To try metaswin on a simulated cohort:   make demo
   For your own data, write a file of your own and give it with --configfile (config/config.yaml explains every key):
@@ -18,7 +20,7 @@ NO_DATA = """No data set yet.
     data.dicom         the folder with the DICOM files (data.sheet, data.features for the other ways in)
     clinical.table     the clinical table (CSV), clinical.id its id column, clinical.columns their roles
     endpoints          what is predicted
-  config/examples/ holds three complete ones."""
+  config/examples/ holds complete ones."""
 
 
 def load(raw: Mapping[str, Any], check_files: Callable[[Config], list[str]] | None = None) -> Config:
@@ -49,6 +51,21 @@ def load(raw: Mapping[str, Any], check_files: Callable[[Config], list[str]] | No
     if messages:
         raise several("The configuration has mistakes:", messages)
     return config
+
+
+def load_section(model: type[Section], raw: Mapping[str, Any], place: str) -> Section:
+    """Make the checked settings of one section, such as `EndpointSettings` at ``endpoints.dm``.
+
+    Raises
+    ------
+    UserError
+        With every mistake found.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        messages = [_message({**found, "loc": (*place.split("."), *found["loc"])}) for found in error.errors()]
+        raise several("The settings have mistakes:", messages) from None
 
 
 def _with_root(config: Config) -> Config:

@@ -17,6 +17,7 @@ def several(title: str, messages: list[str]) -> UserError:
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
-    """``; did you mean …?`` when something near is known, else what is known."""
-    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known)) or 'none'}"
+    """``; did you mean …?`` when something near (without case) is known, else what is known."""
+    folded = {name.casefold(): name for name in sorted(known)}
+    near = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
+    return f"; did you mean {folded[near[0]]!r}?" if near else f"; known: {', '.join(sorted(known)) or 'none'}"

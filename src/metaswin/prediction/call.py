@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from metaswin import __version__
-from metaswin.cohort.clinical_table import read_clinical, read_header
+from metaswin.cohort.clinical_table import missing_column, own_names, read_clinical, read_header
 from metaswin.cohort.predictors import UNKNOWN, normalised
-from metaswin.config.cohort import ClinicalSettings
+from metaswin.config.check import PREDICTIVE
+from metaswin.config.cohort import ClinicalSettings, EndpointSettings
+from metaswin.config.load import load_section
 from metaswin.core.errors import UserError, several, suggestion
 from metaswin.prediction.bundle import Bundle
 
@@ -32,7 +34,7 @@ def check_call(
     data, table, member
         See `metaswin.prediction.call.prediction_config`.
     clinical : mapping
-        Settings of the clinical table.
+        Settings of the clinical table, see `clinical_of`.
     lenient : bool
         Whether missing columns and unknown categories count as missing values.
     other_version : bool
@@ -56,14 +58,17 @@ def check_table(bundle: Bundle, table: str | Path, clinical: Mapping[str, Any], 
         header = read_header(table)
     except UserError as error:
         return [str(error)]
-    messages = []
-    if settings.id.strip() not in header:
-        messages.append(f"clinical.id: {table} has no column {settings.id!r}{suggestion(settings.id, header)}")
+    no_id = missing_column(settings, settings.id, header, "clinical.id")
+    messages = [no_id] if no_id is not None else []
     columns = {name: kind for endpoint in bundle.endpoints.values() for name, kind in endpoint["columns"].items()}
-    missing = [name for name in columns if name.strip() not in header]
+    found = [missing_column(settings, name, header, "--clinical") for name in columns]
+    missing = [message for message in found if message is not None]
     if missing and not lenient:
-        messages += [f"{table} has no column {name!r}{suggestion(name.strip(), header)}" for name in missing]
-        messages.append(f"add these columns ({len(missing)}; empty where unknown), {LENIENT}")
+        messages += missing
+        messages.append(
+            f"name the columns of this table (clinical.columns.<name>.column in the file given with --settings) or add "
+            f"them ({len(missing)}; empty where unknown), {LENIENT}"
+        )
     if settings.id.strip() not in header:
         return messages
     try:
@@ -91,7 +96,8 @@ def _unknown_categories(bundle: Bundle, rows: Any, table: str | Path) -> list[st
             ]
     if messages:
         messages.append(
-            f"write these categories as the training table did (clinical.columns.<name>.map helps), {LENIENT}"
+            "write these categories as the training table did (clinical.columns.<name>.map in the file given with "
+            f"--settings), {LENIENT}"
         )
     return list(dict.fromkeys(messages))
 
@@ -138,7 +144,7 @@ IMAGES = ("dicom", "nifti")
 # What a hospital may say for itself; all else belongs to the models.
 LOCAL = [
     "data.sheet", "data.pseudonyms", "data.pseudonym_key", "ingest", "clinical.id", "clinical.na_values",
-    "clinical.date_format", "clinical.columns", "images.nnunet", "organs.totalsegmentator.device",
+    "clinical.date_format", "clinical.columns", "endpoints", "images.nnunet", "organs.totalsegmentator.device",
     "organs.totalsegmentator.threads", "organs.totalsegmentator.weights", "organs.totalsegmentator.batch_size",
     "organs.totalsegmentator.license", "organs.masks.pattern", "deep.device", "deep.threads",
 ]  # fmt: skip
@@ -169,11 +175,10 @@ def prediction_config(
         Settings of the place where the patients come from, see `LOCAL`.
     """
     config = merged(bundle.config, local or {})
+    clinical = clinical_of(bundle.config, local or {}, header)
     source = data_source(config["source"], data)
     wanted = {name for endpoint in bundle.endpoints.values() for name in endpoint["columns"]}
-    clinical = config["clinical"]
-    columns = {name: column for name, column in clinical["columns"].items() if name in wanted}
-    there = {name.strip() for name in header}
+    there = set(own_names(ClinicalSettings(**clinical), [name.strip() for name in header]).values())
     cohort = {
         rule: {name: values for name, values in columns.items() if name.strip() in there}
         for rule, columns in config["cohort"].items()
@@ -182,6 +187,14 @@ def prediction_config(
     start = series["treatment_start"]
     if start is not None and start.strip() not in there:
         series = {**series, "treatment_start": None}
+    columns = {name: column for name, column in clinical["columns"].items() if name in wanted}
+    # Other columns that are read keep their name and spelling in this table, and cannot predict.
+    others = {name.strip() for rule in cohort.values() for name in rule} | {(series["treatment_start"] or "").strip()}
+    columns |= {
+        name: {**column, "role": "ignore"}
+        for name, column in clinical["columns"].items()
+        if name not in columns and name.strip() in others
+    }
     modalities = bundle.modalities()
     stages = {
         name: config[name] for name in ("seed", "images", "organs", "regions", "qc_images", "radiomics", "patches")
@@ -189,7 +202,7 @@ def prediction_config(
     return {
         **stages,
         "data": {**config.get("data", {}), "source": source, **_paths(source, data)},
-        "clinical": {**clinical, "table": TABLE, "columns": columns, "sets": _sets(clinical["sets"], columns)},
+        "clinical": {**clinical, "table": TABLE, "columns": columns, "sets": _sets(clinical["sets"], wanted)},
         "cohort": cohort,
         "ingest": {**config["ingest"], "series": series},
         "anatomy": {**config["anatomy"], "enabled": "anatomy" in modalities and source in IMAGES},
@@ -213,7 +226,7 @@ def data_source(trained: str, data: str | Path | None) -> str:
 
 
 def merged(config: Mapping[str, Any], local: Mapping[str, Any]) -> dict[str, Any]:
-    """`local` on top of `config`.
+    """`local` on top of `config`; `endpoints` stay as they are, see `outcome_settings`.
 
     Raises
     ------
@@ -226,7 +239,121 @@ def merged(config: Mapping[str, Any], local: Mapping[str, Any]) -> dict[str, Any
             "These settings belong to the models of the bundle and cannot be changed:",
             [*foreign, f"what can be set: {', '.join(LOCAL)}"],
         )
-    return _onto(config, local)
+    return _onto(config, {section: values for section, values in local.items() if section != "endpoints"})
+
+
+def clinical_of(config: Mapping[str, Any], local: Mapping[str, Any], header: Collection[str]) -> dict[str, Any]:
+    """Settings of a clinical table from another place, as plain values.
+
+    The table may name a predictor as the training table did, as the bundle does, or as `local` says
+    (`clinical.columns.<name>.column`).
+
+    Parameters
+    ----------
+    config : mapping
+        The bundle's configuration.
+    local : mapping
+        Settings of the place where the patients come from.
+    header : collection of str
+        Columns of the table.
+
+    Raises
+    ------
+    UserError
+        If `local` sets what belongs to the models, has a mistake, names a column that the bundle does not know, or
+        reads one column as predictor and outcome.
+    """
+    clinical = merged(config, local)["clinical"]
+    own = (local.get("clinical") or {}).get("columns")
+    own = own if isinstance(own, Mapping) else {}
+    known = config["clinical"]["columns"]
+    unknown = [name for name, column in own.items() if name not in known and "role" not in _expanded(column)]
+    if unknown:
+        messages = [f"clinical.columns.{name}: not in the bundle{suggestion(name, known)}" for name in unknown]
+        remedy = "use the names of the bundle, and give those of the table as `column`; any other column needs a role"
+        raise several("The settings have mistakes:", [*messages, remedy])
+    named = {name for name, column in own.items() if _expanded(column).get("column")}
+    # Columns that `local` reads are not read under a name of the training run too.
+    claimed = {str(_expanded(own[name])["column"]).strip() for name in named}
+    outcomes = set(_columns_in(local.get("endpoints")))
+    claimed |= outcomes
+    columns, predicting = {}, []
+    for name, column in clinical["columns"].items():
+        values = column if isinstance(column, Mapping) else {**known.get(name, {}), "role": column}
+        if name not in named and values.get("column") and values["column"].strip() not in header:
+            values = {**values, "column": None}
+        source = (values.get("column") or name).strip()
+        if name in named or source not in claimed or values.get("role") in PREDICTIVE:
+            columns[name] = values
+        if values.get("role") in PREDICTIVE and outcomes & {name.strip(), source}:
+            predicting.append(
+                f"clinical.columns.{name} reads {source!r}, which is an outcome in endpoints; correct one"
+            )
+    if predicting:
+        raise several("An outcome would predict:", predicting)
+    return load_section(ClinicalSettings, {**clinical, "columns": columns}, "clinical").model_dump(mode="json")
+
+
+def _expanded(column: Any) -> Mapping[str, Any]:
+    """Settings of a column; its role alone is a short form."""
+    return column if isinstance(column, Mapping) else {"role": column}
+
+
+def _columns_in(section: Any) -> Iterator[str]:
+    """Columns that sections of endpoints name."""
+    for key, value in section.items() if isinstance(section, Mapping) else ():
+        if isinstance(value, Mapping):
+            yield from _columns_in(value)
+        elif isinstance(value, str) and key in ("column", "start", "followup", "time", "date"):
+            yield value.strip()
+
+
+def outcome_settings(
+    endpoints: Mapping[str, Mapping[str, Any]], local: Mapping[str, Any]
+) -> dict[str, EndpointSettings]:
+    """Where the outcomes of each endpoint stand in a table from another place.
+
+    A section ``endpoints.<name>`` of `local` describes the outcomes in that table, in days or dates, or as a plain
+    0/1 column that is known at the horizon. It replaces the section of the training run; the horizon and the rule of
+    deaths belong to the models and stay. null leaves the endpoint out.
+
+    Parameters
+    ----------
+    endpoints : mapping
+        Settings of each endpoint of the bundle.
+    local : mapping
+        Settings of the place where the patients come from.
+
+    Raises
+    ------
+    UserError
+        With every mistake found.
+    """
+    given = local.get("endpoints") or {}
+    if not isinstance(given, Mapping):
+        raise UserError(f"endpoints: found {type(given).__name__}; expected a section for each endpoint of the bundle")
+    messages = [f"endpoints.{name}: no such endpoint in the bundle{suggestion(name, endpoints)}" for name in given
+                if name not in endpoints]  # fmt: skip
+    found = {}
+    for name, trained in endpoints.items():
+        if name in given and given[name] is None:
+            continue
+        values = given.get(name, trained)
+        if not isinstance(values, Mapping):
+            raise UserError(f"endpoints.{name}: found {values!r}; expected a section that names columns, or null")
+        for key in ("horizon_days", "deaths"):
+            if values is not trained and key in values and values[key] != trained.get(key):
+                messages.append(
+                    f"endpoints.{name}.{key}: {values[key]!r}, but the models were trained for {trained.get(key)!r}; "
+                    "delete this line"
+                )
+        belongs = {key: trained[key] for key in ("horizon_days", "deaths") if trained.get(key) is not None}
+        found[name] = load_section(EndpointSettings, {**values, **belongs}, f"endpoints.{name}")
+    if not messages and not found:
+        messages.append("endpoints: every endpoint of the bundle is null; nothing is left to validate")
+    if messages:
+        raise several("The settings have mistakes:", messages)
+    return found
 
 
 def _onto(config: Mapping[str, Any], local: Mapping[str, Any]) -> dict[str, Any]:

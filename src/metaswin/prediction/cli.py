@@ -13,6 +13,7 @@ from metaswin.core.files import read_table, write_text
 from metaswin.prediction.bundle import unpack
 
 CONFIG = "predict.yaml"
+SETTINGS = "settings.yaml"
 LOG = "logs/snakemake.log"
 # `metaswin run` becomes Snakemake: a process of its own.
 METASWIN = "import sys; from metaswin.cli import main; sys.exit(main())"
@@ -119,38 +120,45 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict; returns the exit status."""
-    from metaswin.core.errors import several
+    import yaml
+
     from metaswin.prediction.bundle import read_bundle
-    from metaswin.prediction.call import check_call, merged, prediction_config
+    from metaswin.prediction.call import check_call, clinical_of, outcome_settings, prediction_config
 
     output = Path(arguments.output).resolve()
     check_output(output)
     bundle = read_bundle(opened(Path(arguments.bundle), output))
     local = read_settings(arguments.settings)
-    clinical = merged(bundle.config, local)["clinical"]
+    header = _header(arguments.clinical)
+    clinical = clinical_of(bundle.config, local, header)
+    outcome_settings({name: facts["settings"] for name, facts in bundle.endpoints.items()}, local)
     call = (bundle, arguments.input, arguments.clinical, arguments.member)
     messages = check_call(*call, clinical, arguments.lenient, arguments.other_version)
     if messages:
         raise several("Nothing was predicted:", messages)
-    header = _header(arguments.clinical)
     config = prediction_config(
         bundle, arguments.input, arguments.clinical, header, member=arguments.member, local=local
     )
     run_workflow(config, output, arguments.cores)
+    # `metaswin validate` reads the same table by the same settings.
+    write_text(output / SETTINGS, yaml.safe_dump(local, sort_keys=False, allow_unicode=True))
     print(summary_of(output))
     return 0
 
 
 def _header(table: str | None) -> list[str]:
+    """Columns of the clinical table; none where it cannot be read, which `check_call` reports."""
     from metaswin.cohort.clinical_table import read_header
 
-    return read_header(table) if table else []
+    try:
+        return read_header(table) if table else []
+    except UserError:
+        return []
 
 
 def read_settings(path: str | None) -> dict[str, Any]:
     """Settings of the file given with `--settings`; nothing without one."""
     from metaswin.config.read import read_config
-    from metaswin.core.errors import UserError
 
     if path is None:
         return {}

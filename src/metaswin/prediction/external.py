@@ -20,7 +20,7 @@ from metaswin.evaluation.predictions import Scored
 FEWEST = 10
 # A draw takes about 0.01 s: scikit-learn checks its input at every call.
 DRAWS = 1000
-COLUMNS = ["metric", "value", "low", "high", "why", "recalibrated", "recalibrated_why"]
+COLUMNS = ["metric", "value", "low", "high", "se", "why", "recalibrated", "recalibrated_why"]
 ONE_OUTCOME = "all outcomes are the same"
 
 Measure = Callable[[NDArray, NDArray, NDArray], Value]
@@ -76,6 +76,8 @@ class External:
     def table(self, confidence: float, seed: int) -> pd.DataFrame:
         """Metrics with their intervals, as predicted and recalibrated in the large (see `COLUMNS`).
 
+        ``se`` is the standard error on the scale on which cohorts are pooled (see `standard_errors`).
+
         Recalibration in the large adds the calibration intercept to every logit (Steyerberg 2019, Clinical Prediction
         Models, section 20.3, method 1). It is fitted on the patients it is measured on: optimistic by one parameter,
         and it leaves ranks as they are. Intervals are percentiles of a bootstrap over patients (Efron and Tibshirani
@@ -84,6 +86,7 @@ class External:
         labels, risks, weight = self.known
         shift = calibration_intercept(labels, risks, weight) if len(labels) else Value(why="no known outcome")
         drawn = self._drawn(seed)
+        errors = standard_errors(labels, risks, weight)
         records = []
         for name, measure in MEASURES.items():
             found = measure(labels, risks, weight)
@@ -93,8 +96,9 @@ class External:
             after = Value(why=shift.why)
             if shift.value is not None:
                 after = measure(labels, expit(logit(risks) + shift.value), weight)
-            records.append((name, found.value, low, high, found.why or why or self._few(), after.value, after.why))
-        kinds = dict.fromkeys(["value", "low", "high", "recalibrated"], "float64")
+            why = found.why or why or self._few()
+            records.append((name, found.value, low, high, errors.get(name), why, after.value, after.why))
+        kinds = dict.fromkeys(["value", "low", "high", "se", "recalibrated"], "float64")
         return pd.DataFrame(records, columns=COLUMNS).astype(kinds | dict.fromkeys(["why", "recalibrated_why"], "str"))
 
     def reliability(self, bins: int, confidence: float) -> pd.DataFrame:
@@ -151,6 +155,58 @@ MEASURES: dict[str, Measure] = {
     "calibration_intercept": calibration_intercept,
     "calibration_slope": calibration_slope,
 }
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Scale on which estimates of a metric are near to normal: what leads to it, and back."""
+
+    to: Callable[[float], float]
+    back: Callable[[float], float]
+
+
+# Logit of the AUC and log of observed / expected: Debray et al. 2017 (BMJ 356:i6460); Snell, Ensor, Debray, Moons and
+# Riley 2018 (Stat Methods Med Res 27:3505-3522). Average precision and Brier score follow the prevalence and are not
+# pooled; nor is the slope, which says little where events are few.
+SCALES: dict[str, Scale] = {
+    "auc": Scale(logit, expit),
+    "observed_expected": Scale(np.log, np.exp),
+    "calibration_intercept": Scale(float, float),
+}
+
+
+def standard_errors(labels: NDArray, risks: NDArray, weight: NDArray) -> dict[str, float]:
+    """Standard errors on the scales of `SCALES`; empty without both outcomes.
+
+    They come from a model, so that cohorts with few events have one too: to leave those out would select cohorts by
+    their outcome, and the mean of observed / expected would be too high.
+
+    - AUC: method 4 of Newcombe 2006 (Stat Med 25:559-573) for the logit, as Debray et al. 2019 (Stat Methods Med Res
+      28:2768-2786) use it. The numbers of events and non-events are effective ones, ``sum(w)² / sum(w²)``.
+    - Observed / expected and calibration intercept: outcomes are Bernoulli with the risks recalibrated in the large.
+      Without weights and with equal risks the former is ``sqrt((1 - O/n) / O)`` (Debray et al. 2017).
+
+    Parameters
+    ----------
+    labels : ndarray of bool, shape (n,)
+    risks, weight : ndarray of shape (n,)
+    """
+    if labels.all() or not labels.any():
+        return {}
+    events, others = (float(np.sum(weight[rows]) ** 2 / np.sum(weight[rows] ** 2)) for rows in (labels, ~labels))
+    found = {}
+    auc = _auc(labels, risks, weight).value
+    if auc is not None and 0 < auc < 1:
+        half = (events + others) / 2 - 1
+        top = 1 + half * (1 - auc) / (2 - auc) + half * auc / (1 + auc)
+        found["auc"] = float(np.sqrt(top / (events * others * auc * (1 - auc))))
+    shift = calibration_intercept(labels, risks, weight).value
+    if shift is not None:
+        variance = expit(logit(risks) + shift) * expit(-logit(risks) - shift)
+        spread = float(np.sqrt(np.sum(weight**2 * variance)))
+        found["observed_expected"] = spread / float(np.sum(weight * labels))
+        found["calibration_intercept"] = spread / float(np.sum(weight * variance))
+    return found
 
 
 def _interval(

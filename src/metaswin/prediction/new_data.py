@@ -48,7 +48,7 @@ def prepare_clinical(
     output : str
     settings : ClinicalSettings
     also : sequence of str
-        Columns that other settings name.
+        Columns that other settings name, by the names that `settings` gives them.
     names : mapping or None
         Pseudonym → id, where pseudonyms stand in the index: the table holds the ids.
     """
@@ -58,7 +58,8 @@ def prepare_clinical(
     known = {row[identifier] for row in rows}
     found = [(names or {}).get(patient, patient) for patient in _found(inputs)]
     rows += [{identifier: patient} for patient in found if patient not in known]
-    wanted = [name.strip() for name in (*settings.columns, *also)]
+    sources = settings.sources
+    wanted = [*sources.values(), *(sources.get(name.strip(), name.strip()) for name in also)]
     columns = list(dict.fromkeys([*header, *wanted]))
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")

@@ -6,15 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from metaswin.cohort.clinical_table import read_clinical, read_header
+from metaswin.cohort.clinical_table import missing_column, read_clinical, read_header
 from metaswin.cohort.outcomes import outcome
 from metaswin.config.cohort import ClinicalSettings, EndpointSettings
-from metaswin.core.errors import UserError, several, suggestion
+from metaswin.core.errors import UserError, several
 from metaswin.core.files import atomic, read_table, write_json, write_table, write_text
 from metaswin.prediction.bundle import Bundle
+from metaswin.prediction.call import clinical_of, outcome_settings
 from metaswin.prediction.external import External
 from metaswin.prediction.patients import IN_TRAINING
-from metaswin.prediction.validation_page import validation_page
+from metaswin.prediction.validation_page import CohortResult, validation_page
 
 BINS = 10
 EVERYBODY, PRIMARY = "everybody predicted", "predicted by the primary feature set"
@@ -24,7 +25,7 @@ def validate(
     bundle: Bundle,
     output: Path,
     outcomes: Path,
-    clinical: Mapping[str, Any],
+    local: Mapping[str, Any],
     pseudonym: Callable[[str], str] = str,
 ) -> Path:
     """Write the external validation below ``results/validation`` of a prediction; returns the page.
@@ -37,9 +38,9 @@ def validate(
     output : Path
         Folder of `metaswin predict`.
     outcomes : Path
-        Clinical table with the columns of the bundle's endpoints.
-    clinical : mapping
-        Settings of that table.
+        Table of the outcomes.
+    local : mapping
+        Settings of the place where the patients come from, see `metaswin.prediction.call.outcome_settings`.
     pseudonym : callable
         What stands for an id in the predictions.
 
@@ -49,9 +50,8 @@ def validate(
         With every mistake found: no predictions, columns that the endpoints need, no patient with an outcome.
     """
     predicted = output / "results/predictions/predictions.parquet"
-    settings = ClinicalSettings(**{**clinical, "table": str(outcomes)})
-    endpoints = {name: EndpointSettings(**facts["settings"]) for name, facts in bundle.endpoints.items()}
-    _check(predicted, outcomes, settings, endpoints)
+    endpoints = outcome_settings({name: facts["settings"] for name, facts in bundle.endpoints.items()}, local)
+    settings = _check(bundle, predicted, outcomes, local, endpoints)
     rows, predictions = read_clinical(outcomes, settings, pseudonym).table, read_table(predicted)
     views, tables, curves = [], [], []
     for name, endpoint in endpoints.items():
@@ -73,13 +73,19 @@ def validate(
         metrics.to_csv(temporary, index=False)
     write_table(folder / "calibration.parquet", calibration.astype({"why": "str"}))
     write_json(folder / "facts.json", {"bundle": bundle.fingerprint, "endpoints": views})
-    write_text(folder / "validation.html", validation_page(bundle, views, metrics, calibration))
+    result = CohortResult({view["name"]: view for view in views}, metrics, calibration)
+    write_text(folder / "validation.html", validation_page(bundle, result))
     return folder / "validation.html"
 
 
 def _check(
-    predicted: Path, outcomes: Path, settings: ClinicalSettings, endpoints: Mapping[str, EndpointSettings]
-) -> None:
+    bundle: Bundle,
+    predicted: Path,
+    outcomes: Path,
+    local: Mapping[str, Any],
+    endpoints: Mapping[str, EndpointSettings],
+) -> ClinicalSettings:
+    """Settings of the table of outcomes, if predictions and columns are there."""
     messages = []
     if not predicted.is_file():
         messages.append(f"no predictions at {predicted}; run `metaswin predict` first")
@@ -87,14 +93,22 @@ def _check(
         header = read_header(outcomes)
     except UserError as error:
         raise several("Nothing was validated:", [*messages, str(error)]) from None
-    wanted = [settings.id, *(c for e in endpoints.values() for c in (*e.columns, e.start) if c is not None)]
-    messages += [
-        f"{outcomes} has no column {name!r}{suggestion(name.strip(), header)}"
-        for name in dict.fromkeys(wanted)
-        if name.strip() not in header
-    ]
+    settings = ClinicalSettings(**{**clinical_of(bundle.config, local, header), "table": str(outcomes)})
+    no_id = missing_column(settings, settings.id, header, "clinical.id")
+    messages += [no_id] if no_id is not None else []
+    for name, endpoint in endpoints.items():
+        columns = [column for column in (*endpoint.columns, endpoint.start) if column is not None]
+        found = [missing_column(settings, column, header, f"endpoints.{name}") for column in columns]
+        missing = [message for message in dict.fromkeys(found) if message is not None]
+        if missing:
+            remedy = (
+                f"endpoints.{name}: describe where the outcomes stand in this table, in days or dates, in a section "
+                f"endpoints.{name} of the file given with --settings; or write null there to leave this endpoint out"
+            )
+            messages += [*missing, remedy]
     if messages:
-        raise several("Nothing was validated:", messages)
+        raise several("Nothing was validated:", list(dict.fromkeys(messages)))
+    return settings
 
 
 def _endpoint(
@@ -113,16 +127,19 @@ def _endpoint(
     if len(sets[PRIMARY]) == len(kept):
         del sets[EVERYBODY]
     confidence, seed = bundle.facts["confidence"], bundle.config["seed"]
+    # A plain column is known at the horizon: nobody is censored.
+    horizon = endpoint.horizon_days if endpoint.event is not None else None
     view: dict[str, Any] = {
         "name": name,
         "left": [f"{int(mask.sum())} {why}" for why, mask in left.items() if mask.any()],
         "unlike": int(kept["unlike_training"].sum()),
         "compared": int(kept["distance_percentile"].notna().sum()),
+        "weighted": horizon is not None,
         "sets": {},
     }
     tables, curves = [], []
     for title, rows in sets.items():
-        external = External.of(rows, endpoint.horizon_days)
+        external = External.of(rows, horizon)
         if not external.counts["n"]:
             continue
         view["sets"][title] = external.counts

@@ -1,39 +1,108 @@
-"""``metaswin validate``: the external validation of a finished prediction."""
+"""``metaswin validate``: the external validation of finished predictions, of one cohort or pooled over several."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metaswin.core.errors import UserError, several
+
+if TYPE_CHECKING:
+    from metaswin.prediction.bundle import Bundle
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """The command `validate`."""
     parser = commands.add_parser("validate", help="compare predictions of `metaswin predict` with known outcomes")
-    parser.add_argument("--output", required=True, help="folder that `metaswin predict` wrote")
-    parser.add_argument("--outcomes", help="table with the outcome columns (default: the table of the prediction)")
-    parser.add_argument("--settings", help="YAML with settings of your own place, as for `metaswin predict`")
+    parser.add_argument(
+        "--output", required=True, nargs="+", help="folder that `metaswin predict` wrote; one for each cohort"
+    )
+    parser.add_argument(
+        "--outcomes", nargs="+", help="table with the outcomes of each cohort (default: the table of the prediction)"
+    )
+    parser.add_argument(
+        "--settings", nargs="+", help="YAML with settings of each place (default: those given to `metaswin predict`)"
+    )
+    parser.add_argument(
+        "--pooled", help="folder for the page of several cohorts, with their pooled AUC and calibration"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Validate; returns the exit status."""
+    from metaswin.prediction.pooling import cohort_names, pool_cohorts
+
+    outputs = [Path(output).resolve() for output in arguments.output]
+    _check(arguments, outputs)
+    nothing = [None] * len(outputs)
+    found = [
+        _validate(output, outcomes, settings)
+        for output, outcomes, settings in zip(
+            outputs, arguments.outcomes or nothing, arguments.settings or nothing, strict=True
+        )
+    ]
+    if arguments.pooled is None:
+        return 0
+    different = [
+        f"{output}: bundle {bundle.fingerprint[:16]}" for output, bundle in zip(outputs, found, strict=True)
+        if bundle.fingerprint != found[0].fingerprint
+    ]  # fmt: skip
+    if different:
+        first = f"{outputs[0]}: bundle {found[0].fingerprint[:16]}"
+        remedy = "predict all cohorts by the same bundle: different models cannot be pooled"
+        raise several("Nothing was pooled: the predictions are of different bundles", [first, *different, remedy])
+    page = pool_cohorts(
+        found[0], dict(zip(cohort_names(outputs), outputs, strict=True)), Path(arguments.pooled).resolve()
+    )
+    print(f"Pooled over {len(outputs)} cohorts: {page}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace, outputs: list[Path]) -> None:
+    from metaswin.prediction.cli import CONFIG
+
+    messages = [
+        f"--output: {output} has no {CONFIG}; give the folder that `metaswin predict` wrote"
+        for output in outputs
+        if not (output / CONFIG).is_file()
+    ]
+    messages += [f"--output: {output} is given more than once; give each cohort once" for output in
+                 sorted({output for output in outputs if outputs.count(output) > 1})]  # fmt: skip
+    for option in ("outcomes", "settings"):
+        given = getattr(arguments, option)
+        if given is not None and len(given) != len(outputs):
+            messages.append(
+                f"--{option}: found {len(given)} for {len(outputs)} folders of --output; give one for each, in their "
+                "order, or none"
+            )
+    if (arguments.pooled is not None) != (len(outputs) > 1):
+        messages.append(
+            "--pooled: name a folder for the page of all cohorts"
+            if len(outputs) > 1
+            else "--pooled: pooling needs two or more folders in --output; found 1"
+        )
+    if messages:
+        raise several("Nothing was validated:", messages)
+
+
+def _validate(output: Path, outcomes: str | None, settings: str | None) -> "Bundle":
+    """Validate one cohort; returns the bundle that predicted it."""
     from metaswin.cohort.pseudonyms import pseudonym_places, read_pseudonyms
     from metaswin.config.cohort import DataSettings
     from metaswin.config.read import read_config
-    from metaswin.core.errors import UserError
     from metaswin.prediction.bundle import read_bundle
-    from metaswin.prediction.call import merged
-    from metaswin.prediction.cli import CONFIG, read_settings
+    from metaswin.prediction.cli import CONFIG, SETTINGS, read_settings
     from metaswin.prediction.validate import validate
 
-    output = Path(arguments.output).resolve()
-    if not (output / CONFIG).is_file():
-        raise UserError(f"--output: {output} has no {CONFIG}; give the folder that `metaswin predict` wrote")
     config = read_config(output / CONFIG)
-    settings = config["predict"]
-    outcomes = arguments.outcomes or settings["clinical"]
+    outcomes = outcomes or config["predict"]["clinical"]
     if outcomes is None:
-        raise UserError("--outcomes is not given, and the prediction had no clinical table; give the table of outcomes")
-    bundle = read_bundle(settings["bundle"])
-    clinical = merged(bundle.config, read_settings(arguments.settings))["clinical"]
+        raise UserError(
+            f"--outcomes is not given, and the prediction in {output} had no clinical table; give the table of outcomes"
+        )
+    bundle = read_bundle(config["predict"]["bundle"])
+    kept = output / SETTINGS
+    local = read_settings(settings) if settings is not None else read_config(kept) if kept.is_file() else {}
     names = read_pseudonyms(pseudonym_places(DataSettings(**config["data"]), str(output / "private")))
-    print(f"External validation: {validate(bundle, output, Path(outcomes), clinical, names.of)}")
-    return 0
+    print(f"External validation: {validate(bundle, output, Path(outcomes), local, names.of)}")
+    return bundle

@@ -1,14 +1,17 @@
 """The external validation as one page that opens offline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from metaswin.core.formatting import count, days, feature_set_name, number
+from metaswin.core.formatting import count, days, feature_set_name, number, p_text
 from metaswin.core.pages import environment
 from metaswin.prediction.bundle import Bundle
 from metaswin.prediction.card import figure
+from metaswin.report.charts import Forest
+from metaswin.report.svg import forest_file
 
 NAMES = {
     "auc": "AUC",
@@ -20,24 +23,81 @@ NAMES = {
 }
 
 
-def validation_page(
-    bundle: Bundle, views: Sequence[Mapping[str, Any]], metrics: pd.DataFrame, calibration: pd.DataFrame
+@dataclass(frozen=True)
+class CohortResult:
+    """The external validation of one cohort, as its files hold it.
+
+    Attributes
+    ----------
+    views : dict
+        Endpoint → its description, see `metaswin.prediction.validate`.
+    metrics, calibration : DataFrame
+        Tables of all endpoints and sets.
+    """
+
+    views: Mapping[str, Mapping[str, Any]]
+    metrics: pd.DataFrame
+    calibration: pd.DataFrame
+
+    def metrics_of(self, endpoint: str) -> pd.DataFrame:
+        """Metrics of all patients predicted, indexed by their name; empty where the cohort has none."""
+        rows = self.metrics[self.metrics["endpoint"] == endpoint]
+        sets = self.views[endpoint]["sets"] if endpoint in self.views else {}
+        return rows[rows["set"] == next(iter(sets), "")].set_index("metric")
+
+    def counts_of(self, endpoint: str) -> dict[str, int]:
+        """Number of patients, events, non-events and unknown outcomes of the set of `metrics_of`."""
+        return next(iter(self.views[endpoint]["sets"].values()))
+
+
+def validation_page(bundle: Bundle, result: CohortResult) -> str:
+    """The page of one cohort as HTML."""
+    return _page(bundle, {"": result}, [], 0)
+
+
+def pooled_page(
+    bundle: Bundle,
+    cohorts: Mapping[str, CohortResult],
+    pooled: pd.DataFrame,
+    forests: Mapping[tuple[str, str], Forest],
+    repeated: int,
 ) -> str:
-    """The page as HTML.
+    """The page of several cohorts as HTML.
 
     Parameters
     ----------
     bundle : Bundle
-    views : sequence of dict
-        Description of each endpoint, see `metaswin.prediction.validate`.
-    metrics, calibration : DataFrame
-        Tables of all endpoints and sets.
+    cohorts : mapping
+        Name of each cohort → its validation.
+    pooled : DataFrame
+        See `metaswin.prediction.pooling`.
+    forests : mapping
+        Endpoint and metric → forest plot.
+    repeated : int
+        Number of ids that were predicted in more than one cohort.
     """
+    views = []
+    for endpoint, rows in pooled.groupby("endpoint", sort=False):
+        drawn = [forest_file(forest) for (name, _), forest in forests.items() if name == endpoint]
+        records = [_pooled_row(row) for row in rows.to_dict("records")]
+        left = list(dict.fromkeys(text for text in rows["not_pooled"] if text))
+        views.append({"title": _title(bundle, str(endpoint)), "rows": records, "left": left, "forests": drawn})
+    return _page(bundle, cohorts, views, repeated)
+
+
+def _page(bundle: Bundle, cohorts: Mapping[str, CohortResult], pooled: list[dict[str, Any]], repeated: int) -> str:
+    views = [
+        {"name": name, "endpoints": [_view(bundle, view, result.metrics, result.calibration) for view in
+                                     result.views.values()]}
+        for name, result in cohorts.items()
+    ]  # fmt: skip
     return (
         environment("metaswin.prediction")
         .get_template("validation.html.j2")
         .render(
-            endpoints=[_view(bundle, view, metrics, calibration) for view in views],
+            cohorts=views,
+            pooled=pooled,
+            repeated=repeated,
             confidence=f"{bundle.facts['confidence']:.0%}",
             fingerprint=bundle.fingerprint[:16],
             version=bundle.facts["metaswin"],
@@ -45,9 +105,32 @@ def validation_page(
     )
 
 
+def _title(bundle: Bundle, endpoint: str) -> str:
+    horizon = bundle.endpoints[endpoint]["settings"].get("horizon_days")
+    return f"distant metastasis within {days(horizon)}" if horizon is not None else f"outcome {endpoint}"
+
+
+def _pooled_row(row: Mapping[str, Any]) -> dict[str, str]:
+    found = {key: number(row[key]) for key in ("value", "low", "high", "predicted_low", "predicted_high")}
+    if found["value"] is None:
+        return {"name": NAMES[row["metric"]], "cohorts": str(row["cohorts"]), "mean": f"not pooled ({row['why']})",
+                "another": "", "tau2": "", "i2": "", "q": ""}  # fmt: skip
+    another = f"none ({row['why'].removeprefix('no prediction interval: ')})"
+    if found["predicted_low"] is not None:
+        another = f"{found['predicted_low']:.3f} to {found['predicted_high']:.3f}"
+    return {
+        "name": NAMES[row["metric"]],
+        "cohorts": str(row["cohorts"]),
+        "mean": f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})",
+        "another": another,
+        "tau2": f"{row['tau2']:.3f}",
+        "i2": f"{row['i2']:.0%}",
+        "q": f"{row['q']:.2f} (p {p_text(row['p'])})",
+    }
+
+
 def _view(bundle: Bundle, view: Mapping[str, Any], metrics: pd.DataFrame, calibration: pd.DataFrame) -> dict[str, Any]:
     facts = bundle.endpoints[view["name"]]
-    horizon = facts["settings"].get("horizon_days")
     internal = facts["internal"][facts["primary"]]
     sets = []
     for title, counts in view["sets"].items():
@@ -70,8 +153,8 @@ def _view(bundle: Bundle, view: Mapping[str, Any], metrics: pd.DataFrame, calibr
             }
         )
     return {
-        "title": f"distant metastasis within {days(horizon)}" if horizon is not None else f"outcome {view['name']}",
-        "weighted": horizon is not None,
+        "title": _title(bundle, view["name"]),
+        "weighted": view["weighted"],
         "feature_set": feature_set_name(facts["primary"]),
         "trained": f"{count(facts['patients'], 'patient')}, {count(facts['events'], 'event')}",
         "left": view["left"],

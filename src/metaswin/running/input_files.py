@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from metaswin.cohort.clinical_table import read_rows
+from metaswin.cohort.clinical_table import missing_column, read_rows
 from metaswin.config.check import needed_paths
 from metaswin.config.model import Config
 from metaswin.config.signatures import FOLDER, find_signatures
-from metaswin.core.errors import UserError, suggestion
+from metaswin.core.errors import UserError
 from metaswin.imaging.model_folder import check_model_folder
 from metaswin.imaging.weights import missing_weights
 from metaswin.prediction.bundle import tampering
@@ -54,9 +54,6 @@ def check_files(config: Config) -> list[str]:
     for name, endpoint in config.endpoints.items():
         wanted_columns.append((f"endpoints.{name}", [*endpoint.columns, endpoint.start]))
     for title, names in wanted_columns:
-        for column in names:
-            if column is not None and column.strip() not in header:
-                messages.append(
-                    f"{title}: {config.clinical.table} has no column {column!r}{suggestion(column.strip(), header)}"
-                )
-    return messages
+        found = [missing_column(config.clinical, column, header, title) for column in names if column is not None]
+        messages += [message for message in found if message is not None]
+    return list(dict.fromkeys(messages))

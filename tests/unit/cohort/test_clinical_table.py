@@ -1,8 +1,9 @@
 """Reading the clinical table."""
 
 import pytest
+from pydantic import ValidationError
 
-from metaswin.cohort.clinical_table import apply_cohort, matches, normal, read_clinical, read_header
+from metaswin.cohort.clinical_table import apply_cohort, matches, missing_column, normal, read_clinical, read_header
 from metaswin.cohort.predictors import predictors
 from metaswin.config.cohort import ClinicalSettings, CohortSettings
 from metaswin.core.errors import UserError
@@ -40,7 +41,7 @@ def test_table_when_rows_end_with_separators_or_lack_values_then_no_column_shift
     ("text", "message"),
     [
         ("patient_id,age\nA,50\nB,oral cavity, left\n", "2 columns, but more values in line 3"),
-        ('patient_id,site\nA,"oral\nB,larynx\n', "is no CSV from line 3 or before on"),
+        ('patient_id,site\nA,"oral\nB,larynx\n', "is not a CSV file from line 3 or before on"),
     ],
 )
 def test_table_when_a_row_cannot_be_told_apart_then_its_line_is_named(tmp_path, text, message):
@@ -79,6 +80,70 @@ def test_header_when_file_is_absent_or_empty_then_the_setting_is_named(tmp_path)
         read_header(tmp_path / "nothing.csv")
     with pytest.raises(UserError, match="is empty"):
         read_header(write(tmp_path, ""))
+
+
+def read(path, **columns):
+    return read_clinical(path, ClinicalSettings(columns=columns)).table
+
+
+def test_table_when_columns_have_other_names_there_then_they_are_read_by_ours(tmp_path):
+    path = write(tmp_path, "patient_id;T stage ;site;note\nA;T2;Larynx;x\n")
+    table = read(path, t_stage={"role": "baseline", "column": "T stage"}, site={"role": "baseline"})
+    assert table.to_dict("index") == {"A": {"t_stage": "T2", "site": "Larynx", "note": "x"}}
+
+
+def test_table_when_our_name_is_that_of_another_column_then_that_one_is_not_read(tmp_path):
+    path = write(tmp_path, "patient_id,site,tumour\nA,Montreal,Larynx\n")
+    assert read(path, site={"role": "baseline", "column": "tumour"}).to_dict("index") == {"A": {"site": "Larynx"}}
+    swapped = {"site": {"role": "baseline", "column": "tumour"}, "tumour": {"role": "ignore", "column": "site"}}
+    assert read(path, **swapped).to_dict("index") == {"A": {"tumour": "Montreal", "site": "Larynx"}}
+
+
+def test_table_when_values_are_spelt_otherwise_then_map_is_enough(tmp_path):
+    path = write(tmp_path, "patient_id,sex,hpv,t\nA,M,+,T1\nB,m,-,Tx\nC,F,N/A,T4a\n")
+    sex = {"role": "baseline", "map": {"M": "Male", "F": "Female"}}
+    hpv = {"role": "baseline", "map": {"+": "positive", "-": "negative"}}
+    table = read(path, sex=sex, hpv=hpv, t={"role": "baseline", "map": {"Tx": ""}})
+    assert table["sex"].tolist() == ["Male", "Male", "Female"]
+    assert table["hpv"].tolist() == ["positive", "negative", None]
+    assert table["t"].tolist() == ["T1", None, "T4a"]
+
+
+def test_table_when_a_column_has_a_factor_then_numbers_change_and_texts_stay(tmp_path):
+    path = write(tmp_path, "patient_id,vol\nA,29719.06836\nB,\nC,unknown\nD,12\n")
+    volume = {"role": "baseline", "factor": 0.001}
+    assert read(path, vol=volume)["vol"].tolist() == ["29.71906836", None, "unknown", "0.012"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": {"role": "baseline", "column": "dm"}, "dm": {"role": "outcome"}}, "a and dm both read the column 'dm'"),
+        ({"a": {"role": "baseline", "column": "patient_id"}}, "columns.a.column: the column with the study id"),
+    ],
+)
+def test_settings_when_a_column_would_be_read_twice_then_an_error(columns, message):
+    """An outcome under a second name could predict itself."""
+    with pytest.raises(ValidationError, match=message):
+        ClinicalSettings(columns=columns)
+
+
+def test_missing_column_when_the_table_lacks_it_then_the_message_names_setting_and_nearest():
+    columns = {"t": {"role": "baseline", "column": "Tstge"}, "age": {"role": "baseline"}}
+    settings = ClinicalSettings(table="c.csv", columns=columns)
+    header = ["patient_id", "tstage", "Age", "n"]
+    assert missing_column(settings, "n", header, "here") is None
+    assert missing_column(settings, "t", header, "here") == (
+        "clinical.columns.t.column: c.csv has no column 'Tstge'; did you mean 'tstage'?"
+    )
+    assert missing_column(settings, "age", header, "clinical.columns") == (
+        "clinical.columns: c.csv has no column 'age'; did you mean 'Age'? If it has another name there, set "
+        "clinical.columns.age.column"
+    )
+    renamed = ClinicalSettings(columns={"t": {"role": "baseline", "column": "tstage"}})
+    assert missing_column(renamed, "tstage", header, "endpoints.dm") == (
+        "endpoints.dm: column 'tstage' is read as 't' (clinical.columns.t.column); write 't' here"
+    )
 
 
 def test_predictors_when_values_are_odd_then_they_are_missing_and_reported(tmp_path):

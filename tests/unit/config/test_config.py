@@ -43,7 +43,7 @@ def test_generated_file_when_compared_then_it_is_what_the_models_say(repository,
     assert (repository / path).read_text() == generated_files()[path], "run `make schema`"
 
 
-@pytest.mark.parametrize("example", ["radcure-clinical", "soft-tissue-sarcoma", "head-and-neck"])
+@pytest.mark.parametrize("example", ["radcure-clinical", "radcure-staging", "soft-tissue-sarcoma", "head-and-neck"])
 def test_example_when_loaded_without_its_data_then_it_is_consistent(repository, example):
     raw = read_config(repository / f"config/examples/{example}.yaml")
     assert load(raw).data.source in ("clinical", "dicom")

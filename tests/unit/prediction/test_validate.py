@@ -6,12 +6,12 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from validation_run import Told, predictions
 
 from metaswin.core.errors import UserError
-from metaswin.core.files import write_table
+from metaswin.core.files import read_json
 from metaswin.prediction import external
-from metaswin.prediction.external import External
-from metaswin.prediction.patients import COLUMNS
+from metaswin.prediction.external import MEASURES, SCALES, External, standard_errors
 from metaswin.prediction.validate import validate
 
 
@@ -93,27 +93,6 @@ def test_reliability_when_patients_are_few_then_it_is_empty(drawn):
     assert External.of(drawn, None).reliability(10, 0.95)["n"].sum() == 200
 
 
-class Told:
-    """As much of a bundle as validation asks for."""
-
-    facts = {"confidence": 0.95, "metaswin": "0.1.0"}
-    config = {"seed": 1}
-    fingerprint = "f" * 64
-
-    def __init__(self, endpoint):
-        internal = {"all": {name: {"value": 0.7, "low": 0.6, "high": 0.8, "why": ""} for name in ("auc", "brier")}}
-        facts = {"settings": endpoint, "primary": "all", "internal": internal, "patients": 60, "events": 20}
-        self.endpoints = {"dm": facts}
-
-
-def predictions(folder, rows):
-    blank = {"str": "", "float64": np.nan, "int64": 1, "bool": True}
-    table = pd.DataFrame(
-        [{**{name: blank[kind] for name, kind in COLUMNS.items()}, "endpoint": "dm", **row} for row in rows]
-    )
-    write_table(folder / "results/predictions/predictions.parquet", table)
-
-
 def test_validation_when_written_then_training_patients_excluded_and_figures_shown(tmp_path):
     rows = [
         {"patient": f"N{i}", "risk": i / 10, "training_cohort": "not in the training cohort", "primary": i != 3,
@@ -152,3 +131,66 @@ def test_validation_when_nobody_is_left_then_it_says_who_and_why(tmp_path):
     (tmp_path / "outcomes.csv").write_text("patient_id,dm\nT1,1\n")
     with pytest.raises(UserError, match="dm: 1 were in the training cohort"):
         validate(Told({"column": "dm"}), tmp_path, tmp_path / "outcomes.csv", {})
+
+
+def test_validation_when_outcomes_are_days_from_diagnosis_then_the_place_describes_them(tmp_path):
+    """The models were trained on dates; the table has days, other names, `;` and an event without a day."""
+    predictions(tmp_path, [{"patient": f"N{i}", "risk": i / 10} for i in range(1, 7)])
+    trained = {
+        "horizon_days": 365, "start": "start", "followup": "last", "deaths": "nonevent",
+        "event": {"column": "dm", "positive": ["Yes"], "date": "dm_date"},
+    }  # fmt: skip
+    (tmp_path / "o.csv").write_text(
+        "id;Distant;to DM (days);to last;Dead\nN1;0;;900;0\nN2;0;;100;1\nN3;1;700;800;0\nN4;1;;900;0\nN5;1;200;300;1\n"
+        "N6;0;;50;0\n"
+    )
+    own = {"followup": "to last", "event": {"column": "Distant", "time": "to DM (days)"}, "death": {"column": "Dead"}}
+    local = {"clinical": {"id": "id"}, "endpoints": {"dm": own}}
+    bundle = Told(trained)
+    with pytest.raises(UserError) as caught:
+        validate(bundle, tmp_path, tmp_path / "o.csv", {"clinical": {"id": "id"}})
+    for words in ("endpoints.dm: ", "no column 'start'", "in days or dates", "write null there"):
+        assert words in str(caught.value)
+    validate(bundle, tmp_path, tmp_path / "o.csv", local)
+    view = read_json(tmp_path / "results/validation/facts.json")["endpoints"][0]
+    # N3 had DM after the horizon, N2 died before it, N4 has no day, N6 is censored.
+    assert next(iter(view["sets"].values())) == {"n": 4, "events": 1, "nonevents": 3, "unknown": 1}
+    assert view["left"] == ["1 have no outcome for this endpoint"]
+    assert view["weighted"]
+
+
+def test_validation_when_a_plain_column_is_known_at_the_horizon_then_nobody_is_weighted(tmp_path):
+    predictions(tmp_path, [{"patient": f"N{i}", "risk": i / 10} for i in range(1, 7)])
+    (tmp_path / "o.csv").write_text("patient_id,two_years\n" + "".join(f"N{i},{int(i > 3)}\n" for i in range(1, 7)))
+    trained = {"horizon_days": 365, "followup": "last", "event": {"column": "dm", "time": "days"}}
+    validate(Told(trained), tmp_path, tmp_path / "o.csv", {"endpoints": {"dm": {"column": "two_years"}}})
+    metrics = pd.read_csv(tmp_path / "results/validation/metrics.csv").set_index("metric")
+    assert metrics.loc["auc", "value"] == 1
+    assert not read_json(tmp_path / "results/validation/facts.json")["endpoints"][0]["weighted"]
+
+
+def test_errors_when_known_then_they_are_those_of_a_bootstrap_on_the_scale_of_pooling(drawn):
+    patients = External.of(drawn, None)
+    found = standard_errors(*patients.known)
+    rng = np.random.default_rng(1)
+    samples = [External.of(drawn.iloc[rng.integers(200, size=200)], None).known for _ in range(300)]
+    for name, scale in SCALES.items():
+        values = [scale.to(MEASURES[name](*sample).value) for sample in samples]
+        assert found[name] == pytest.approx(np.std(values), rel=0.15), name
+
+
+def test_errors_when_risks_are_equal_then_observed_expected_has_the_closed_form():
+    label = np.arange(50) < 5
+    found = standard_errors(label, np.full(50, 0.2), np.ones(50))
+    assert found["observed_expected"] == pytest.approx(np.sqrt((1 - 0.1) / 5))
+    assert found["calibration_intercept"] == pytest.approx(1 / np.sqrt(50 * 0.1 * 0.9))
+    # Newcombe 2006, method 4, at an AUC of one half: n* = m* = 24.
+    assert found["auc"] == pytest.approx(np.sqrt((1 + 24 / 3 + 24 / 3) / (5 * 45 / 4)))
+
+
+def test_errors_when_patients_are_weighted_then_as_many_as_they_are_worth_count():
+    rng = np.random.default_rng(2)
+    label, risk = rng.random(60) < 0.3, rng.uniform(0.1, 0.9, 60)
+    one, other = (standard_errors(label, risk, np.full(60, weight)) for weight in (1.0, 3.0))
+    assert one == pytest.approx(other)
+    assert standard_errors(np.ones(3, bool), risk[:3], np.ones(3)) == {}
