@@ -64,7 +64,8 @@ def load_section(model: type[Section], raw: Mapping[str, Any], place: str) -> Se
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        messages = [_message({**found, "loc": (*place.split("."), *found["loc"])}) for found in error.errors()]
+        errors = [{**found, "loc": (*place.split("."), *found["loc"])} for found in error.errors()]
+        messages = [message_of(one, Config) for one in errors]
         raise several("The settings have mistakes:", messages) from None
 
 
