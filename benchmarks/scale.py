@@ -126,7 +126,8 @@ class Workflow:
 
 def start_seconds(rule: str) -> float:
     """Time of a process that imports what the rule's script imports at its top, and what Snakemake puts before it."""
-    script = (ROOT / "workflow" / "scripts" / f"{rule}.py").read_text()
+    [path] = (ROOT / "workflow" / "scripts").glob(f"*/{rule}.py")
+    script = path.read_text()
     lines = [ast.unparse(node) for node in ast.parse(script).body if isinstance(node, ast.Import | ast.ImportFrom)]
     command = [sys.executable, "-c", "\n".join(["import snakemake.script", *lines])]
     times = []

@@ -1,4 +1,4 @@
-"""Controls that are left out are named."""
+"""Controls that are switched off are named."""
 
 import copy
 

@@ -71,5 +71,5 @@ def test_explain_no_match_when_there_is_no_roi_then_it_says_so():
 
 
 def test_settings_when_a_pattern_is_no_regular_expression_then_the_error_explains_it():
-    with pytest.raises(ValidationError, match="no regular expression"):
+    with pytest.raises(ValidationError, match="not a regular expression"):
         RoiSettings(primary=["gtv("])

@@ -209,5 +209,5 @@ def test_harmonisation_when_there_is_no_such_column_then_it_says_which_there_are
     run = Cohort(tmp_path)
     with pytest.raises(UserError, match=r"no column 'centre'; known: .*manufacturer"):
         run.harmonise(HarmonisationSettings(method="combat", batch="centre"))
-    with pytest.raises(UserError, match=r"harmonisation.covariates: 'label' is no baseline or treatment column"):
+    with pytest.raises(UserError, match=r"harmonisation.covariates: 'label' is not a baseline or treatment column"):
         run.harmonise(HarmonisationSettings(method="combat", covariates=["label"]))

@@ -70,7 +70,7 @@ def test_import_features_when_table_has_mistakes_then_all_reported_nothing_writt
     assert "1 ids in more than one row (A-2)" in message
     assert "'tumor__mean' is in more than one column" in message
     assert "column 'node__sd': expected <region>__<feature>" in message
-    assert "column 'kernel': 2 values are no numbers, such as 'soft'" in message
+    assert "column 'kernel': 2 values are not numbers, such as 'soft'" in message
     assert not (tmp_path / "long.parquet").exists()
 
 

@@ -1,6 +1,6 @@
 """The IBSI-1 phantoms: processing, features and consensus values.
 
-    python tests/unit/radiomics_ibsi.py FOLDER
+    python tests/unit/helpers/radiomics_ibsi.py FOLDER
 
 prints the table of docs/ibsi.md; FOLDER holds the unpacked phantoms (theibsi/data_sets). The processing is that of the
 IBSI reference manual (arXiv 1612.07003, chapter 5). ``ibsi_1.csv`` holds the consensus values and tolerances of the

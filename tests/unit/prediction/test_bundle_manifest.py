@@ -29,9 +29,9 @@ def test_bundle_when_every_file_is_touched_in_turn_then_it_is_named(sealed):
         path = sealed / name
         before = path.read_bytes()
         path.write_bytes(before[:-1] + b"\xff")
-        assert tampering(sealed) == [f"{sealed}: {name} was altered; copy the bundle anew"]
+        assert tampering(sealed) == [f"{sealed}: {name} was altered; copy the bundle again"]
         path.unlink()
-        assert tampering(sealed) == [f"{sealed}: {name} is missing; copy the bundle anew"]
+        assert tampering(sealed) == [f"{sealed}: {name} is missing; copy the bundle again"]
         path.write_bytes(before)
     assert tampering(sealed) == []
 
@@ -51,7 +51,7 @@ def test_bundle_when_snakemake_left_its_mark_then_it_counts_as_untouched(sealed)
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "has no manifest.json"), ("[1", "is no manifest"), ('{"format": 1}', "is no manifest")],
+    [(None, "has no manifest.json"), ("[1", "is not a manifest"), ('{"format": 1}', "is no manifest")],
 )
 def test_manifest_when_absent_or_broken_then_the_message_says_so(sealed, content, words):
     (sealed / "manifest.json").unlink()
@@ -93,5 +93,5 @@ def test_zip_when_a_path_leads_out_then_it_is_refused_and_nothing_is_written_the
 
 def test_zip_when_it_is_none_then_the_message_says_so(tmp_path):
     (tmp_path / "bad.zip").write_text("not a zip")
-    with pytest.raises(UserError, match="no readable zip"):
+    with pytest.raises(UserError, match="not a readable zip"):
         unpack(tmp_path / "bad.zip", tmp_path / "here")

@@ -1,4 +1,4 @@
-"""External validation: measures against other libraries and by hand, and who is left out."""
+"""External validation: measures against other libraries and by hand, and the excluded patients."""
 
 import numpy as np
 import pandas as pd

@@ -200,7 +200,7 @@ def test_extract_features_when_deprecated_ones_are_named_then_equal_to_pyradiomi
     assert list(found) == list(expected)
     assert len(found) == 7
     assert found == pytest.approx({name: float(value) for name, value in expected.items()}, rel=1e-6)
-    assert "glcm_Dissimilarity is deprecated and left out" in caplog.text
+    assert "glcm_Dissimilarity is deprecated and omitted" in caplog.text
 
 
 def test_extract_features_when_a_file_is_bad_then_the_error_names_it(

@@ -331,7 +331,7 @@ def test_group_without_followed_patients_has_no_curve():
     [
         ("not estimable (no events)", "no events"),
         ("not estimable: one class", "one class"),
-        ("2 of 5 folds excluded: no events", "2 of 5 folds left out: no events"),
+        ("2 of 5 folds excluded: no events", "2 of 5 folds excluded: no events"),
         (None, ""),
         (float("nan"), ""),
     ],

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from wheels import build_wheel, tracked
 
 from metaswin.cli import main
@@ -20,6 +21,7 @@ from metaswin.running.doctor import examine
 from metaswin.running.leftovers import find_leftovers, remove_interrupted
 from metaswin.running.owner import Owner, hold, is_elsewhere, is_mine, live_owner, this_machine
 
+ROOT = Path(__file__).parents[3]
 METASWIN = [sys.executable, "-c", "import sys; from metaswin.cli import main; sys.exit(main())"]
 # A checkpoint and one job behind it, whose script waits as long as its patience lasts and writes when it was made.
 SNAKEFILE = """
@@ -297,7 +299,7 @@ def test_doctor_when_things_are_wrong_then_each_is_named_with_its_setting_and_fi
     told = capsys.readouterr().out
     assert re.search(r"error +config +folds\.k: .*metaswin\.yaml, line 7\)", told)
     assert re.search(r"error +profile +no profile\.yaml in .*slurm", told)
-    assert re.search(r"error +run +a killed run .* left 1 outputs of interrupted jobs: `metaswin run` goes on", told)
+    assert re.search(r"error +run +a killed run .* left 1 outputs of interrupted jobs: `metaswin run` continues", told)
 
 
 def test_cache_when_it_cannot_be_written_then_run_and_doctor_say_what_to_set(study, monkeypatch, capsys):
@@ -339,3 +341,11 @@ def test_wheel_when_built_then_the_workflow_is_in_it(repository, tmp_path):
     shared = {name.partition("/share/metaswin/")[2] for name in packed} - {""}
     wanted = {name for name in tracked(repository) if name.startswith(("workflow/", "config/", "profiles/"))}
     assert shared == wanted | {"Snakefile", "requirements.txt"}
+
+
+def test_profile_of_slurm_groups_rules_that_exist_and_every_group_has_its_size():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())
+    text = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = set(re.findall(r"^ *(?:rule|checkpoint) (\w+):", text, re.MULTILINE))
+    assert set(profile["groups"]) <= rules
+    assert set(profile["groups"].values()) == set(profile["group-components"])

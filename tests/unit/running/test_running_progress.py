@@ -90,8 +90,8 @@ def test_models_when_a_patient_joins_then_all_are_named_and_why(results):
     )
     pd.DataFrame({"patient": list("ABD")}).to_parquet(results / "cohort/used.parquet")
     shown = "\n".join(describe(results.parent, results))
-    assert "1 joined and 1 left since the folds were made: the folds will be made anew" in shown
-    assert "all 2 models will be fitted anew" in shown
+    assert "1 joined and 1 left since the folds were made: the folds will be made again" in shown
+    assert "all 2 models will be refitted" in shown
 
 
 def test_models_when_older_than_the_folds_then_they_are_counted(results):
@@ -100,7 +100,7 @@ def test_models_when_older_than_the_folds_then_they_are_counted(results):
     os.utime(model, ns=(before, before))
     shown = "\n".join(describe(results.parent, results))
     assert "1 of 2 fold models are fitted on the present folds" in shown
-    assert "1 model of before will be fitted anew" in shown
+    assert "1 model of before will be refitted" in shown
 
 
 def test_status_when_nothing_is_there_then_it_says_so(tmp_path, capsys):
