@@ -353,7 +353,8 @@ if HAS_RADIOMICS:
         output:
             selection=repeat_folder("selection.parquet"),
             volume=repeat_folder("volume.parquet"),
-            tables=expand(fit_folder("{modality}.parquet"), fit=FITS, modality=RADIOMICS, allow_missing=True),
+            # What each fit sees; a folder, since `folds.by` gives the number of folds only when the run has begun.
+            tables=directory(repeat_folder("tables")),
         log:
             logs("select_features/{endpoint}/{variant}/r{repeat}"),
         benchmark:
@@ -365,8 +366,6 @@ if HAS_RADIOMICS:
             disk_mb=100,
         params:
             settings=section("selection"),
-            # The order of the tables.
-            fits=FITS,
             seed=CONFIG.seed,
             code=code("features/select_features"),
         message:

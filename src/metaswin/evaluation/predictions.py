@@ -103,6 +103,10 @@ class EndpointData:
         Modalities of this run.
     warnings : list of dict
         Public problems of the fits.
+    by : str or None
+        ``folds.by``; None where the folds are not centres.
+    centres : list of str
+        Name of each fold's centre, by the number of the fold; empty where the folds are not centres.
     """
 
     name: str
@@ -117,6 +121,8 @@ class EndpointData:
     prevalence: dict[tuple[int, int], float]
     modalities: list[str]
     warnings: list[dict[str, Any]]
+    by: str | None = None
+    centres: list[str] = field(default_factory=list)
 
     @property
     def horizon(self) -> float | None:
@@ -192,7 +198,7 @@ def gather(
 
 
 def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key, tuple[Any, str]]) -> EndpointData:
-    name = facts["name"]
+    name, by = facts["name"], facts.get("by")
     folds = folds.assign(label=folds["label"].astype("float64"))
     horizon = facts["endpoint"].get("horizon_days")
     tables, ratios, training, feature_sets = [], [], [], set()
@@ -239,6 +245,8 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
         prevalence,
         modalities,
         list(warnings.values()),
+        by,
+        folds.drop_duplicates("fold").sort_values("fold")["stratum"].tolist() if by is not None else [],
     )
 
 
