@@ -267,7 +267,12 @@ def evidence_of_endpoints():
     """For each endpoint what its report has beside the predictions."""
     survival = SURVIVAL_ENDPOINTS if SURVIVAL else []
     return {
-        endpoint: ["permuted", *(["deep"] if DEEP else []), *(["survival"] if endpoint in survival else [])]
+        endpoint: [
+            "permuted",
+            *(["deep"] if DEEP else []),
+            *(["survival"] if endpoint in survival else []),
+            *(["centres"] if BY_CENTRE else []),
+        ]
         for endpoint in ENDPOINTS
     }
 

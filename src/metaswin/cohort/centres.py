@@ -34,7 +34,7 @@ def group_centres(inputs: CentreInputs, output: str, column: str) -> None:
     ----------
     inputs : CentreInputs
     output : str
-        Written. ``level`` is the patient's own, ``centre`` the name of the fold: its levels joined by `JOINED`.
+        Written. ``level`` is the patient's own, ``centre`` the name of the fold: its levels, joined by `JOINED`.
     column : str
         ``folds.by``: a column of the clinical table, or ``manufacturer`` of the chosen CT.
 
@@ -57,7 +57,9 @@ def group_centres(inputs: CentreInputs, output: str, column: str) -> None:
     number = {own: fold for fold, levels in enumerate(folds) for own in levels}
     table = pd.DataFrame({"patient": patients.to_numpy(), "level": level.to_numpy()})
     table["fold"] = table["level"].map(number).astype("int64")
-    table["centre"] = table["fold"].map(dict(enumerate(map(JOINED.join, folds)))).astype("str")
+    table["centre"] = (
+        table["fold"].map({fold: JOINED.join(sorted(levels)) for fold, levels in enumerate(folds)}).astype("str")
+    )
     write_table(output, table)
 
 
