@@ -321,8 +321,8 @@ rule associate_site:
         runtime=10,
         disk_mb=10,
     params:
-        # Where patients come from, as far as the run knows: the batch, and what the folds are balanced by.
-        columns=[CONFIG.harmonisation.batch, *CONFIG.folds.stratify],
+        # Where patients come from, as far as the run knows: the batch, and what the folds are made or balanced by.
+        columns=[CONFIG.harmonisation.batch, *CONFIG.folds.stratify, *filter(None, [CONFIG.folds.by])],
         seed=CONFIG.seed,
         code=code("features/associate_site"),
     message:
