@@ -8,7 +8,7 @@ import pytest
 from clinical_cohort import CONFIG, write_cohort
 from planned import rules_to_run
 
-CENTRES = {"A": 60, "B": 60, "C": 60, "D": 50, "E": 7, "": 3}
+CENTRES = {"A": 60, "B": 60, "C": 60, "D": 30, "E": 7, "": 3}
 
 
 def by_centre() -> dict:

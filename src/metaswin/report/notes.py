@@ -78,7 +78,7 @@ def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
     elsewhere = (
         "Cross-validation within one data set: performance elsewhere (other scanners, hospitals, years) is unknown."
     )
-    if config["folds"]["by"] is not None:
+    if data.endpoints[0].facts.get("by") is not None:
         elsewhere = (
             "Each centre was scored by a model that had not seen it, but all centres of this data set were collected "
             "and prepared together: performance in another data set is unknown."
