@@ -118,6 +118,39 @@ rule make_qc:
         "../scripts/cohort/make_qc.py"
 
 
+# Leave one centre out: the centres of the planned patients, each a fold or with others in one. How many folds there are
+# is known only then, so the checkpoint waits for it.
+BY_CENTRE = CONFIG.folds.by is not None
+
+if BY_CENTRE:
+
+    rule group_centres:
+        input:
+            patients=rules.match_patients.output.patients,
+            clinical=rules.match_patients.output.clinical,
+            outcomes=rules.match_patients.output.outcomes,
+            choice=rules.match_patients.output.choice,
+            series=results("ingest/series.parquet") if CONFIG.data.source == "dicom" else [],
+        output:
+            centres=results("cohort/centres.parquet"),
+        log:
+            logs("group_centres"),
+        benchmark:
+            benchmarks("group_centres")
+        threads: 1
+        resources:
+            mem_mb=memory(1000),
+            runtime=10,
+            disk_mb=10,
+        params:
+            column=CONFIG.folds.by,
+            code=code("cohort/group_centres"),
+        message:
+            "Group the patients by {params.column}"
+        script:
+            "../scripts/cohort/group_centres.py"
+
+
 # The only checkpoint, and the first gate: the patients that it plans, and no others, have jobs of their own. It ends the
 # run where no patient is left or, with `qc.on_problem: stop`, where the data have problems. It stands apart from the
 # page, since Snakemake deletes what a failed job has written. `run` and no script, since of a script Snakemake also shows
@@ -130,6 +163,7 @@ checkpoint build_cohort:
         matched_sources=rules.match_patients.output.sources,
         problems=rules.make_qc.output.table,
         page=rules.make_qc.output.html,
+        centres=rules.group_centres.output.centres if BY_CENTRE else [],
     output:
         patients=results("cohort/patients.parquet"),
         sources=directory(private("sources")),
@@ -235,6 +269,7 @@ rule make_folds:
         outcomes=results("cohort/outcomes.parquet"),
         counts=results("cohort/outcomes.json"),
         clinical=results("cohort/clinical.parquet"),
+        centres=rules.group_centres.output.centres if BY_CENTRE else [],
     output:
         folds=results("folds/{endpoint}.parquet"),
         facts=results("folds/{endpoint}.json"),

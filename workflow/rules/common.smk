@@ -2,9 +2,8 @@
 from functools import lru_cache
 from functools import partial
 from importlib.metadata import version
-from metaswin.cohort.fits import all_fits, fit_name, outer_fits
+from metaswin.cohort.fits import fit_name, outer_fits
 from metaswin.cohort.pseudonyms import pseudonym_places
-from metaswin.config.features import RADIOMICS
 from metaswin.config.load import load
 from metaswin.config.signatures import FOLDER, load_signatures
 from metaswin.core.errors import UserError
@@ -34,8 +33,6 @@ HAS_RADIOMICS = CONFIG.data.source != "clinical"
 DEEP = IMAGES and CONFIG.deep.enabled
 ENDPOINTS = list(CONFIG.endpoints)
 REPEATS = range(CONFIG.folds.repeats)
-FOLDS = range(CONFIG.folds.k)
-FITS = all_fits(CONFIG.folds.k)
 DETAILS = f"{CONFIG.output.private}/details"
 PSEUDONYMS = pseudonym_places(CONFIG.data, CONFIG.output.private)
 
@@ -109,9 +106,9 @@ def final_folder(rest):
 
 def of_outer_fits(rest):
     """Input function: that path for the fits of an outer fold, the final one first."""
-    return lambda wildcards: [
-        expand(fit_folder(rest), fit=fit, **wildcards)[0] for fit in outer_fits(int(wildcards.fold), CONFIG.folds.k)
-    ]
+    return lambda wildcards: expand(
+        fit_folder(rest), fit=outer_fits(int(wildcards.fold), len(fold_numbers())), **wildcards
+    )
 
 
 def memory(mb):
@@ -119,21 +116,38 @@ def memory(mb):
     return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
 
 
-def every_fold(path, endpoints=None, variant="as-is", **wildcards):
-    """That path (of one of the folders above) for every endpoint, repeat and fold of the run, or of a control."""
-    return expand(
-        path,
-        endpoint=endpoints or ENDPOINTS,
-        variant=variant,
-        repeat=REPEATS,
-        fold=FOLDS,
-        **wildcards,
-    )
+def fold_numbers():
+    """Numbers of the outer folds; with `folds.by` the planned patients decide how many centres make a fold."""
+    if CONFIG.folds.by is None:
+        return range(CONFIG.folds.k)
+    checkpoints.build_cohort.get()
+    centres = Path(results("cohort/centres.parquet"))
+    return range(_folds_of_centres(centres, centres.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _folds_of_centres(centres, written):
+    from metaswin.cohort.folds import number_of_folds
+
+    return number_of_folds(centres)
+
+
+def every_fold(path, endpoints=None, variant="as-is", **others):
+    """Input function: that path (of one of the folders above) for every repeat and fold of the run, or of a control.
+
+    It is for these endpoints, otherwise for the rule's own endpoint, or for all where the rule has none.
+    """
+
+    def paths_of(wildcards):
+        named = endpoints or wildcards.get("endpoint") or ENDPOINTS
+        return expand(path, endpoint=named, variant=variant, repeat=REPEATS, fold=fold_numbers(), **others)
+
+    return paths_of
 
 
 def each_for_its_folds(paths):
-    """Paths of `every_repeat`, each once for every fold, in the order of `every_fold`."""
-    return [path for path in paths for _ in FOLDS]
+    """Input function: paths of `every_repeat`, each once for every fold, in the order of `every_fold`."""
+    return lambda wildcards: [path for path in paths for _ in fold_numbers()]
 
 
 def every_repeat(path, endpoints=None, variant="as-is", **wildcards):
@@ -224,16 +238,6 @@ def deep_of(wildcards):
     return expand(path, **{**wildcards, "variant": "as-is"})[0]
 
 
-def tables_of(fits):
-    """Input function: features as these fits see them, for rules of the variants; `RADIOMICS` of each fit."""
-    return lambda wildcards: expand(
-        fit_folder("{modality}.parquet"),
-        fit=fits(int(wildcards.fold), CONFIG.folds.k),
-        modality=RADIOMICS,
-        **wildcards,
-    )
-
-
 def perturbed_patients():
     """The patients whose masks are perturbed."""
     return subset(planned_patients(), CONFIG.stability.patients, CONFIG.seed)
@@ -245,8 +249,8 @@ def of_harmonisation(ending):
 
 
 def first_repeat(path, variant):
-    """That path for every fold of the first repeat of one endpoint."""
-    return expand(path, variant=variant, repeat=0, fold=FOLDS, allow_missing=True)
+    """Input function: that path for every fold of the first repeat of the rule's endpoint."""
+    return lambda wildcards: expand(path, endpoint=wildcards.endpoint, variant=variant, repeat=0, fold=fold_numbers())
 
 
 def training_mb(wildcards, input, attempt):
@@ -269,7 +273,12 @@ def evidence_of_endpoints():
     """For each endpoint what its report has beside the predictions."""
     survival = SURVIVAL_ENDPOINTS if SURVIVAL else []
     return {
-        endpoint: ["permuted", *(["deep"] if DEEP else []), *(["survival"] if endpoint in survival else [])]
+        endpoint: [
+            "permuted",
+            *(["deep"] if DEEP else []),
+            *(["survival"] if endpoint in survival else []),
+            *(["centres"] if BY_CENTRE else []),
+        ]
         for endpoint in ENDPOINTS
     }
 
@@ -300,7 +309,8 @@ def plan_patients(inputs, outputs, settings, log):
     from metaswin.config.cohort import QcSettings
 
     try:
-        pass_gate(GateInputs(**inputs), outputs.patients, outputs.sources, QcSettings(**settings))
+        gate = {name: path for name, path in inputs.items() if name != "centres"}
+        pass_gate(GateInputs(**gate), outputs.patients, outputs.sources, QcSettings(**settings))
     except UserError as error:
         write_text(log, f"{time.strftime('%F %T')} ERROR {error}\n")
         raise WorkflowError(f"The quality control ends the run. Open {inputs.page}") from None

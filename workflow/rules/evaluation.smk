@@ -19,6 +19,8 @@ rule evaluate:
         summary=results("evaluation/summary.parquet"),
         comparisons=results("evaluation/comparisons.parquet"),
         strata=results("evaluation/strata.parquet"),
+        centres=results("evaluation/centres.parquet"),
+        between_centres=results("evaluation/between_centres.parquet"),
         roc=results("evaluation/roc.parquet"),
         pr=results("evaluation/pr.parquet"),
         calibration=results("evaluation/calibration.parquet"),
@@ -322,7 +324,7 @@ rule explain_fusion:
     input:
         folds=folds_of,
         clinical=results("cohort/clinical.parquet"),
-        tables=tables_of(lambda fold, k: [fit_name(fold)]) if USES_RADIOMICS else [],
+        tables=repeat_folder("tables") if USES_RADIOMICS else [],
         volume=repeat_folder("volume.parquet") if HAS_RADIOMICS else [],
         deep=deep_of if USES_DEEP else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
@@ -354,8 +356,8 @@ rule explain_fusion:
 
 rule collect_explanation:
     input:
-        modalities=lambda wildcards: every_fold(fold_folder("explanation/modalities.parquet"), [wildcards.endpoint]),
-        features=lambda wildcards: every_fold(fold_folder("explanation/features.parquet"), [wildcards.endpoint]),
+        modalities=every_fold(fold_folder("explanation/modalities.parquet")),
+        features=every_fold(fold_folder("explanation/features.parquet")),
     output:
         **{name: results(f"explanation/{{endpoint}}/shap_{name}.parquet") for name in SHAP_TABLES},
     log:
@@ -379,12 +381,10 @@ if MAPPED:
 
     rule map_occlusion:
         input:
-            predictions=lambda wildcards: every_fold(fold_folder("fusion/predictions.parquet"), [wildcards.endpoint]),
-            fits=lambda wildcards: every_fold(fold_folder("fusion/fits.json"), [wildcards.endpoint]),
+            predictions=every_fold(fold_folder("fusion/predictions.parquet")),
+            fits=every_fold(fold_folder("fusion/fits.json")),
             folds=results("folds/{endpoint}.parquet"),
-            networks=lambda wildcards: every_fold(
-                final_folder(f"deep/{CONFIG.deep.backbone}/network.safetensors"), [wildcards.endpoint]
-            ),
+            networks=every_fold(final_folder(f"deep/{CONFIG.deep.backbone}/network.safetensors")),
             patches=results("features/patches.safetensors"),
         output:
             facts=results("explanation/{endpoint}/maps.json"),

@@ -379,8 +379,8 @@ rule associate_site:
         runtime=10,
         disk_mb=10,
     params:
-        # Where patients come from, as far as the run knows: the batch, and what the folds are balanced by.
-        columns=[CONFIG.harmonisation.batch, *CONFIG.folds.stratify],
+        # Where patients come from, as far as the run knows: the batch, and what the folds are made or balanced by.
+        columns=[CONFIG.harmonisation.batch, *CONFIG.folds.stratify, *filter(None, [CONFIG.folds.by])],
         seed=CONFIG.seed,
         code=code("features/associate_site"),
     message:
@@ -411,7 +411,8 @@ if HAS_RADIOMICS:
         output:
             selection=repeat_folder("selection.parquet"),
             volume=repeat_folder("volume.parquet"),
-            tables=expand(fit_folder("{modality}.parquet"), fit=FITS, modality=RADIOMICS, allow_missing=True),
+            # What each fit sees; a folder, since `folds.by` gives the number of folds only when the run has begun.
+            tables=directory(repeat_folder("tables")),
         log:
             logs("select_features/{endpoint}/{variant}/r{repeat}"),
         benchmark:
@@ -423,8 +424,6 @@ if HAS_RADIOMICS:
             disk_mb=100,
         params:
             settings=section("selection"),
-            # The order of the tables.
-            fits=FITS,
             seed=CONFIG.seed,
             code=code("features/select_features"),
         message:

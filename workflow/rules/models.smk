@@ -59,7 +59,6 @@ if DEEP:
         params:
             settings=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
             mode=section("fusion.deep_score"),
-            k=CONFIG.folds.k,
             code=code("models/extract_deep_features"),
         message:
             "Deep features: {wildcards.endpoint}, {wildcards.variant}, repeat {wildcards.repeat}, fold {wildcards.fold}, {wildcards.backbone}"
@@ -85,7 +84,7 @@ rule train_fusion:
     input:
         folds=folds_of,
         clinical=results("cohort/clinical.parquet"),
-        tables=tables_of(outer_fits) if USES_RADIOMICS else [],
+        tables=repeat_folder("tables") if USES_RADIOMICS else [],
         volume=repeat_folder("volume.parquet") if HAS_RADIOMICS else [],
         deep=deep_of if USES_DEEP else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
@@ -104,7 +103,6 @@ rule train_fusion:
         disk_mb=50,
     params:
         settings=section("fusion"),
-        k=CONFIG.folds.k,
         sets=clinical_sets(CONFIG.clinical),
         threshold={"rule": CONFIG.evaluation.threshold, "sensitivity": CONFIG.evaluation.sensitivity},
         seed=CONFIG.seed,
@@ -134,7 +132,7 @@ if SURVIVAL:
         input:
             folds=results("folds/{endpoint}.parquet"),
             clinical=results("cohort/clinical.parquet"),
-            tables=tables_of(outer_fits) if USES_RADIOMICS else [],
+            tables=repeat_folder("tables") if USES_RADIOMICS else [],
             volume=repeat_folder("volume.parquet") if HAS_RADIOMICS else [],
             deep=fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
         output:
@@ -152,7 +150,6 @@ if SURVIVAL:
             disk_mb=50,
         params:
             settings=section("survival"),
-            k=CONFIG.folds.k,
             fusion=section("fusion"),
             horizon=lambda wildcards: CONFIG.endpoints[wildcards.endpoint].horizon_days,
             sets=clinical_sets(CONFIG.clinical),

@@ -20,8 +20,7 @@ rule bundle_model:
             else []
         ),
         volume=each_for_its_folds(every_repeat(repeat_folder("volume.parquet"))) if HAS_RADIOMICS else [],
-        radiomics=every_fold(final_folder("radiomics.parquet")) if USES_RADIOMICS else [],
-        peri_radiomics=every_fold(final_folder("peri_radiomics.parquet")) if USES_RADIOMICS else [],
+        tables=each_for_its_folds(every_repeat(repeat_folder("tables"))) if USES_RADIOMICS else [],
         deep=every_fold(fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet")) if USES_DEEP else [],
         network=every_fold(final_folder(f"deep/{CONFIG.deep.backbone}/network.safetensors")) if USES_DEEP else [],
         folds=expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),

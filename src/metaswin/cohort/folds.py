@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,12 @@ from numpy.typing import NDArray
 from metaswin.cohort.fits import all_fits, fit_name, left_out, outer_fits
 from metaswin.config.cohort import FoldsSettings
 from metaswin.core.errors import UserError
-from metaswin.core.files import read_json
+from metaswin.core.files import read_json, read_table
+
+
+def number_of_folds(path: str | Path) -> int:
+    """Number of folds in a table with the column ``fold``, such as ``folds/<endpoint>.parquet``."""
+    return int(read_table(path, ["fold"])["fold"].max()) + 1
 
 
 @dataclass(frozen=True)
@@ -266,6 +272,40 @@ def make_folds(
         table.assign(repeat=repeat, fold=_split(table, settings.k, seed + repeat)) for repeat in range(settings.repeats)
     ]
     return pd.concat(repeats, ignore_index=True), notes
+
+
+def centre_folds(outcome: pd.DataFrame, centres: pd.DataFrame, endpoint: str) -> pd.DataFrame:
+    """Assign each patient to the fold of the patient's centre; there is one repeat.
+
+    Parameters
+    ----------
+    outcome : DataFrame
+        Columns ``patient, label, time, event``.
+    centres : DataFrame
+        ``cohort/centres.parquet``, see `metaswin.cohort.centres.group_centres`.
+    endpoint : str
+        For messages.
+
+    Returns
+    -------
+    DataFrame
+        As `make_folds` gives it; ``stratum`` is the name of the fold's centre.
+
+    Raises
+    ------
+    UserError
+        If a centre has no patient left, or if the others together lack events or non-events.
+    """
+    outcome = outcome.sort_values("patient", ignore_index=True)
+    table = outcome.merge(centres[["patient", "centre", "fold"]], on="patient", validate="one_to_one")
+    table = table.rename(columns={"centre": "stratum"}).assign(repeat=0)
+    for (fold, name), _ in centres.groupby(["fold", "centre"], sort=True):
+        if not (table["fold"] == fold).any():
+            raise UserError(
+                f"endpoint {endpoint}: found no patient of the centre {name!r} among those used, but it is planned as "
+                "a fold; exclude its patients by cohort.exclude (`metaswin problems` lists why they are excluded)"
+            )
+    return table[[*outcome.columns, "stratum", "repeat", "fold"]]
 
 
 def _label_text(outcome: pd.DataFrame) -> np.ndarray:

@@ -5,6 +5,7 @@ from metaswin.config.features import ACQUISITION
 from metaswin.config.model import Config
 from metaswin.core.errors import suggestion
 
+MANUFACTURER = "manufacturer"
 WAY_IN = {"dicom": "dicom", "nifti": "sheet", "features": "features"}
 
 
@@ -21,7 +22,7 @@ def check_consistency(config: Config) -> list[str]:
     for name in config.endpoints:
         if not name.replace("_", "").isalnum():
             messages.append(f"endpoints.{name}: a name may hold letters, digits and _ only")
-    messages += _check_roles(config)
+    messages += _check_roles(config) + check_centres(config)
     if config.data.source in ("dicom", "nifti"):
         messages += _check_regions(config) + _check_organs(config) + check_stability(config)
     elif config.signatures:
@@ -51,6 +52,7 @@ def _check_roles(config: Config) -> list[str]:
     for title, names in [
         *((f"clinical.sets.{key}", columns) for key, columns in config.clinical.sets.items()),
         ("folds.stratify", config.folds.stratify),
+        ("folds.by", [config.folds.by] if config.folds.by is not None and not by_manufacturer(config) else []),
         ("evaluation.strata", [name for name in config.evaluation.strata if name not in scanner_strata(config)]),
     ]:
         for name in names:
@@ -71,6 +73,32 @@ def _check_roles(config: Config) -> list[str]:
                     f"{roles[column.strip()]} in clinical.columns, where it would predict itself"
                 )
     return messages
+
+
+def by_manufacturer(config: Config) -> bool:
+    """Whether `folds.by` is the manufacturer of the CT: a clinical column of that name goes first."""
+    by = (config.folds.by or "").strip()
+    return by == MANUFACTURER and by not in {name.strip() for name in config.clinical.columns}
+
+
+def check_centres(config: Config) -> list[str]:
+    """Mistakes in `folds.by`, one message each."""
+    from metaswin.config.feature_sets import clinical_sets
+
+    by = config.folds.by
+    if by is None:
+        return []
+    if by_manufacturer(config) and config.data.source != "dicom":
+        return [
+            f"folds.by: {by!r} is read from DICOM headers, but data.source is {config.data.source}; name a column of "
+            "the clinical table"
+        ]
+    return [
+        f"folds.by: column {by!r} is in the clinical set {name!r}, but no model has seen the level that its test "
+        "rows have; name the sets without it in clinical.sets"
+        for name, columns in clinical_sets(config.clinical).items()
+        if by.strip() in {column.strip() for column in columns}
+    ]
 
 
 def _check_regions(config: Config) -> list[str]:

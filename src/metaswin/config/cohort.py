@@ -296,6 +296,12 @@ class FoldsSettings(Settings):
     scores serve the deep score, the penalty, the recalibration and the threshold.
     """
 
+    by: str | None = Field(
+        default=None,
+        description="Leave one centre out: a baseline or treatment column of the clinical table, such as the centre, "
+        "or manufacturer (of the CT, with DICOM). Each of its levels is one fold; levels with fewer than ten events or "
+        "non-events share a fold. k, repeats and stratify then stay at their defaults, which are not used.",
+    )
     k: int = Field(
         default=5,
         ge=LEAST_FOLDS,
@@ -307,3 +313,14 @@ class FoldsSettings(Settings):
         description="Baseline columns of the clinical table that folds are balanced by besides the label, such as the "
         "site or subtype of the tumour.",
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_divide(self):
+        fields = type(self).model_fields
+        given = [name for name in ("k", "repeats", "stratify") if getattr(self, name) != fields[name].default]
+        if self.by is not None and given:
+            raise ValueError(
+                f"the centres of {self.by!r} (folds.by) are the folds, so {' and '.join(given)} cannot be set; "
+                f"take {'it' if len(given) == 1 else 'them'} out, or set by to null"
+            )
+        return self

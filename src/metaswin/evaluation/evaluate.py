@@ -10,6 +10,7 @@ from metaswin.config.evaluation import EvaluationSettings
 from metaswin.config.signatures import Signature
 from metaswin.core.files import read_table, write_json, write_table
 from metaswin.core.formatting import SIGNATURE
+from metaswin.evaluation.centres import between_centres_table, centre_table
 from metaswin.evaluation.comparisons import comparison_table, confirmatory_feature_sets
 from metaswin.evaluation.curves import calibration_table, curve_tables, decision_table
 from metaswin.evaluation.delong import delong_table
@@ -52,6 +53,8 @@ class EvaluationOutputs:
     summary: str
     comparisons: str
     strata: str
+    centres: str
+    between_centres: str
     roc: str
     pr: str
     calibration: str
@@ -109,12 +112,15 @@ def _tables(
     """Every table of one endpoint by the name of its output."""
     folds = fold_table(data, settings.confidence)
     roc, pr = curve_tables(data)
+    centres = centre_table(data, folds, settings)
     return {
         "predictions": data.predictions[COLUMNS].astype(dict.fromkeys(FEATURE_SET, "str")),
         "folds": folds,
         "summary": summary_table(data, folds, settings.confidence),
         "comparisons": comparison_table(data, folds, settings, sets),
         "strata": strata_table(data, strata, settings, seed),
+        "centres": centres,
+        "between_centres": between_centres_table(centres, data.name, settings.confidence),
         "roc": roc,
         "pr": pr,
         "calibration": calibration_table(data, settings.calibration_bins, settings.confidence),
@@ -140,6 +146,7 @@ def _facts(data: EndpointData, settings: EvaluationSettings, sets: Mapping[str, 
         "notes": data.notes,
         "warnings": data.warnings,
         "test_to_train": data.ratio,
+        "by": data.by,
     }
 
 

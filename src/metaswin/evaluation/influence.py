@@ -123,7 +123,9 @@ def _calibration_slope(labels: NDArray, scores: NDArray, weights: NDArray) -> Li
     slope = calibration_slope(labels, scores, weights).value
     if slope is None:
         return np.nan, None
+    # Centred: the slope of nearly constant predictions is so large that the intercept would be out of reach.
     logits = logit(scores)
+    logits = logits - logits.mean()
     intercept = calibration_intercept(labels, expit(slope * logits), weights).value
     if intercept is None:
         return slope, None

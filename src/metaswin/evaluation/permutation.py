@@ -201,7 +201,7 @@ def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd
     try:
         folds = permuted_folds(study.folds, study.clinical, settings.folds, settings.seed, study.endpoint, permutation)
         found = [
-            _fold_aucs(study, folds, fold, permutation, feature_sets, settings) for fold in range(settings.folds.k)
+            _fold_aucs(study, folds, fold, permutation, feature_sets, settings) for fold in range(Folds.of(folds, 0).k)
         ]
     except UserError as error:
         logger.warning("permutation %d is not estimable: %s", permutation, error)

@@ -47,7 +47,8 @@ def permuted_folds(
 
     Folds are stratified by label, so that a label that moves alone would leave folds without events. Making folds is
     a part of what is refitted instead: then the whole analysis is one function of patients' data and outcomes, and
-    its permutation test is exact (Ojala & Garriga 2010, JMLR 11:1833-1863, test 1).
+    its permutation test is exact (Ojala & Garriga 2010, JMLR 11:1833-1863, test 1). The folds of centres stay as they
+    are: they do not depend on the outcome, once it is settled which centres share a fold.
 
     Parameters
     ----------
@@ -65,5 +66,8 @@ def permuted_folds(
     """
     outcome = folds.loc[folds["repeat"] == folds["repeat"].min(), ["patient", *OUTCOME]]
     permuted = permuted_outcome(outcome, seed, endpoint, permutation)
+    if settings.by is not None:
+        own = folds.loc[folds["repeat"] == folds["repeat"].min(), ["patient", "stratum", "repeat", "fold"]]
+        return permuted.merge(own, on="patient")
     once = settings.model_copy(update={"repeats": 1})
     return make_folds(permuted, clinical[settings.stratify], once, seed, endpoint)[0]

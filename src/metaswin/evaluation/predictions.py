@@ -122,6 +122,10 @@ class EndpointData:
     score_only : dict
         Feature set of each published signature → why its predictions are no risks of this endpoint; empty where they
         are.
+    by : str or None
+        ``folds.by``; None where the folds are not centres.
+    centres : list of str
+        Name of each fold's centre, by the number of the fold; empty where the folds are not centres.
     """
 
     name: str
@@ -137,6 +141,8 @@ class EndpointData:
     modalities: list[str]
     warnings: list[dict[str, Any]]
     score_only: dict[str, str] = field(default_factory=dict)
+    by: str | None = None
+    centres: list[str] = field(default_factory=list)
 
     @property
     def horizon(self) -> float | None:
@@ -260,7 +266,7 @@ def _with_signatures(data: EndpointData, signatures: Mapping[str, Signature], sc
 
 
 def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key, tuple[Any, str]]) -> EndpointData:
-    name = facts["name"]
+    name, by = facts["name"], facts.get("by")
     folds = folds.assign(label=folds["label"].astype("float64"))
     horizon = facts["endpoint"].get("horizon_days")
     tables, ratios, training, feature_sets = [], [], [], set()
@@ -307,6 +313,8 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
         prevalence,
         modalities,
         list(warnings.values()),
+        by,
+        folds.drop_duplicates("fold").sort_values("fold")["stratum"].tolist() if by is not None else [],
     )
 
 

@@ -229,14 +229,14 @@ def strata_table(data: EndpointData, table: pd.DataFrame, settings: EvaluationSe
     columns = {**dict.fromkeys(COUNTS, "Int64"), **dict.fromkeys(numbers, "float64")}
     columns |= {f"auc{suffix}_why": "str" for suffix in WEIGHTINGS}
     found = from_records(records, data.name, columns, keys=("column", "level", "feature_set", "classifier"))
-    return _with_told_counts(found, settings.min_cell_events)
+    return with_shown_counts(found, settings.min_cell_events)
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values(["repeat", "fold", "patient"], ignore_index=True)
 
 
-def _with_told_counts(table: pd.DataFrame, least: int) -> pd.DataFrame:
+def with_shown_counts(table: pd.DataFrame, least: int) -> pd.DataFrame:
     """Counts as they may be shown, as text; those that may not are null as numbers."""
     shown = {name: pd.Series("", index=table.index, dtype="str") for name in COUNTS}
     for _, rows in table.groupby("column", sort=False):

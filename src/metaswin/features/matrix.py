@@ -1,7 +1,12 @@
 """Make the matrix of one feature set, patients by features, from the long table."""
 
+from collections.abc import Iterable
+from itertools import product
+
 import numpy as np
 import pandas as pd
+
+from metaswin.config.features import RADIOMICS
 
 VOLUME = "volume_tumor_mm3"
 # Voxel counting is how the region stage measures volumes; an imported table may hold the mesh volume only.
@@ -13,6 +18,11 @@ CANDIDATES = "candidates"
 def in_modality(region: str, modality: str) -> bool:
     """Whether a region belongs to a set: ``radiomics`` is the tumour, ``peri_radiomics`` all rings."""
     return region == "tumor" if modality == "radiomics" else region.startswith("ring_")
+
+
+def table_paths(folder: str, fits: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Fit and set → path of the features as that fit sees them, below the folder of a repeat's tables."""
+    return {(fit, modality): f"{folder}/{fit}/{modality}.parquet" for fit, modality in product(fits, RADIOMICS)}
 
 
 def wide(features: pd.DataFrame, modality: str, patients: list[str]) -> pd.DataFrame:

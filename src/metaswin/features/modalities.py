@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from metaswin.config.features import RADIOMICS
 from metaswin.core.errors import several
 from metaswin.core.files import read_table
 from metaswin.features.encoder import ModalityEncoder, fit_encoder
-from metaswin.features.matrix import CANDIDATES, VOLUME
+from metaswin.features.matrix import CANDIDATES, VOLUME, table_paths
 
 PREDICTIVE = ("baseline", "treatment")
 
@@ -44,11 +43,11 @@ class ModalityFiles:
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any], fits: Sequence[str]) -> "ModalityFiles":
-        """The files among the inputs of a rule, whose ``tables`` are the sets of each fit in order.
+        """The files among the inputs of a rule, whose ``tables`` is the folder of all fits of the repeat.
 
         An input that the run does not have is an empty list.
         """
-        tables = dict(zip(product(fits, RADIOMICS), inputs["tables"], strict=True)) if inputs["tables"] else {}
+        tables = table_paths(inputs["tables"], fits) if inputs["tables"] else {}
         others = {name: inputs.get(name) or None for name in ("volume", "anatomy", "deep")}
         return cls(inputs["clinical"], tables, **others)
 

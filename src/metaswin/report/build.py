@@ -91,7 +91,7 @@ def endpoint_view(
     """
     modalities = tables.modality_rows(endpoint, settings.paper)
     feature_sets = figures.feature_sets_forest(endpoint)
-    charts = _charts(endpoint)
+    charts, centres = _charts(endpoint), figures.centres_forest(endpoint)
     return {
         "endpoint": endpoint,
         "outcome": notes.outcome_words(endpoint),
@@ -132,7 +132,10 @@ def endpoint_view(
         "patients": patients_view(endpoint).to_dict("records"),
         "feature_sets": feature_sets,
         "charts": {kind: chart for kind, chart in charts.items() if _shown(kind, chart, endpoint)},
-        "figures": [feature_sets, *charts.values()],
+        "figures": [feature_sets, *charts.values(), *([centres] if centres else [])],
+        "centres": tables.centre_rows(endpoint),
+        "spread": tables.spread_rows(endpoint),
+        "centres_forest": centres,
         "training_note": notes.training_note(endpoint) if endpoint.training else "",
         "deaths": endpoint.tables["deaths"].to_dict("records"),
     }

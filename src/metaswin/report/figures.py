@@ -23,6 +23,7 @@ from metaswin.report.charts import (
 )
 from metaswin.report.controls import CONTROLS, made
 from metaswin.report.data import Endpoint
+from metaswin.report.tables import centre_rows, spread_rows, strata_feature_sets
 
 
 def curves_of(endpoint: Endpoint) -> list[Chart]:
@@ -255,6 +256,27 @@ def summary_forest(endpoint: Endpoint) -> Forest:
     return Forest(
         f"summary-{endpoint.name}", f"Primary model and baselines of {endpoint.name}", "AUC", _range(rows), rows, 0.5
     )
+
+
+def centres_forest(endpoint: Endpoint) -> Forest | None:
+    """AUC in each centre that was left out, of the primary model and its baselines; None where folds are no centres."""
+    centres, spread = centre_rows(endpoint), spread_rows(endpoint)
+    if not centres:
+        return None
+    rows = []
+    for place, (feature_set, classifier) in enumerate(strata_feature_sets(endpoint)):
+        group = f"{endpoint.label(feature_set)}, {CLASSIFIER_NAMES.get(classifier, classifier).lower()}"
+        colour = PRIMARY if feature_set == endpoint.primary else INK
+        for row in centres:
+            note = f"{row['events']} events among {row['n']}"
+            rows.append(_forest_row(row["level"], group, row["estimates"][place], colour, note))
+        own = spread[place]
+        rows.append(_forest_row("Mean of the centres", group, own["mean"], colour, "random effects"))
+        if own["predicted"].interval:
+            rows.append(_forest_row("A new centre", group, own["predicted"], colour, "prediction interval"))
+    title = f"AUC in each centre of {endpoint.name}"
+    label = f"AUC in the centre that was left out, with {endpoint.confidence:.0%} interval"
+    return Forest(f"centres-{endpoint.name}", title, label, _range(rows), rows, 0.5)
 
 
 def control_rows(endpoint: Endpoint) -> list[ForestRow]:

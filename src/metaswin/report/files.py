@@ -16,11 +16,12 @@ FIGURES = {
     "survival": ("survival", "survival"),
     "survival_calibration": ("survival", "calibration at the horizon"),
     "permuted": ("permuted", "permuted outcomes"),
+    "centres": ("centres", "AUC in each centre that was left out"),
 }
 ENDPOINT_TABLES = (
     "baseline", "modalities", "ablation", "folds", "strata", "comparisons", "selected", "patients", "roc", "pr",
     "calibration", "decision", "delong", "sample_size", "survival", "controls", "optimism", "site",
-    "shap_modalities", "shap_features",
+    "shap_modalities", "shap_features", "centres", "between_centres",
 )  # fmt: skip
 COMMON_TABLES = ("problems", "deaths", "times", "checklists")
 
@@ -37,7 +38,7 @@ def figure_files(endpoints: Mapping[str, Collection[str]]) -> list[str]:
     Parameters
     ----------
     endpoints : mapping of str to collection of str
-        For each endpoint what it has of ``deep, survival, permuted``.
+        For each endpoint what it has of ``deep, survival, permuted, centres``.
     """
     return [
         f"{kind}-{endpoint}"

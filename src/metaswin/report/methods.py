@@ -6,7 +6,7 @@ from typing import Any
 from metaswin.core.formatting import FEATURE_SET_NAMES, count, feature_set_name, listed
 from metaswin.report.controls import made
 from metaswin.report.data import Endpoint, ReportData
-from metaswin.report.notes import outcome_words
+from metaswin.report.notes import division, outcome_words
 
 DEEP_SCORES = {
     "cross-fitted": "its score entered the fusion cross-fitted within the training rows.",
@@ -16,16 +16,14 @@ DEEP_SCORES = {
 
 def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, str]) -> str:
     """A paragraph on methods to paste into a manuscript."""
-    folds, first = config["folds"], data.endpoints[0]
+    first = data.endpoints[0]
     endpoints = "; ".join(_endpoint_in_methods(endpoint) for endpoint in data.endpoints)
-    repeated = f" repeated {folds['repeats']} times" if folds["repeats"] > 1 else ""
-    balanced = f" and {listed(folds['stratify'])}" if folds["stratify"] else ""
     horizons = any(endpoint.suffix for endpoint in data.endpoints)
     used = [f"{name} {versions[name]}" for name in ("metaswin", "snakemake", "torch", "monai") if name in versions]
     parts = [
         f"We analysed {count(data.flow['used'], 'patient')} for {endpoints}.",
         _deaths_in_methods(data) if horizons else "",
-        f"Performance was estimated by {folds['k']}-fold cross-validation{repeated}, stratified by label{balanced}; "
+        f"Performance was estimated by {division(first, config['folds'])}; "
         "whatever learns (imputation, scaling, feature selection, networks, thresholds) was fitted on the training "
         "rows of each fold only.",
         *_features_in_methods(first.facts["modalities"], config),

@@ -48,6 +48,18 @@ def metric_note(endpoint: Endpoint) -> str:
     return text
 
 
+def division(endpoint: Endpoint, folds: Mapping[str, Any]) -> str:
+    """How the patients were divided into folds; `folds` are the settings."""
+    if folds["by"] is not None:
+        return (
+            f"leave-one-centre-out cross-validation (each level of {folds['by']} is one fold, small ones share one: "
+            f"{int(endpoint.counts['folds'])} folds)"
+        )
+    repeated = f" repeated {folds['repeats']} times" if folds["repeats"] > 1 else ""
+    balanced = f" and {listed(folds['stratify'])}" if folds["stratify"] else ""
+    return f"{folds['k']}-fold cross-validation{repeated}, stratified by label{balanced}"
+
+
 def training_note(endpoint: Endpoint) -> str:
     """How the deep networks stopped."""
     stopping = [record["stopping"] for record in endpoint.training]
@@ -58,13 +70,21 @@ def training_note(endpoint: Endpoint) -> str:
         found.append(f"{count(fixed, 'fold')} ran a fixed number of epochs ({listed([str(e) for e in epochs])})")
     if early:
         found.append(f"{count(early, 'fold')} stopped early on rows held out of the training rows")
-    return _capital("; ".join(found)) + "."
+    return capital("; ".join(found)) + "."
 
 
 def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
     """What the numbers do not show."""
+    elsewhere = (
+        "Cross-validation within one data set: performance elsewhere (other scanners, hospitals, years) is unknown."
+    )
+    if data.endpoints[0].facts.get("by") is not None:
+        elsewhere = (
+            "Each centre was scored by a model that had not seen it, but all centres of this data set were collected "
+            "and prepared together: performance in another data set is unknown."
+        )
     found = [
-        "Cross-validation within one data set: performance elsewhere (other scanners, hospitals, years) is unknown.",
+        elsewhere,
         "The intervals are for the mean performance of models trained on part of this cohort, not for one final model.",
         "Intervals within strata hold for these fitted models (bootstrap over patients, no refitting), and are not "
         "corrected for the number of strata; neither are comparisons other than the confirmatory ones.",
@@ -91,7 +111,8 @@ def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 

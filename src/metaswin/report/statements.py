@@ -7,7 +7,7 @@ from typing import Any
 from metaswin.core.formatting import FEATURE_SET_NAMES, count, listed
 from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.methods import radiomics_made, threshold_rule
-from metaswin.report.notes import label_rule, outcome_words
+from metaswin.report.notes import capital, division, label_rule, outcome_words
 from metaswin.report.summary import summarise
 
 
@@ -190,16 +190,15 @@ def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
 
 
 def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str, Statement]:
-    folds, first = config["folds"], data.endpoints[0]
+    first, by = data.endpoints[0], config["folds"]["by"]
     tables = first.tables
-    repeats = f", repeated {folds['repeats']} times" if folds["repeats"] > 1 else ""
     curves = ["ROC", *(name for key, name in CURVES.items() if key in tables)]
     site, strata = bool(len(tables.get("site", ()))), bool(len(tables["strata"]))
     classifiers = set(first.summary.index.get_level_values("classifier"))
     return {
         "checklists": Statement("TRIPOD+AI, CLEAR and METRICS, in this report."),
         "split": Statement(
-            f"{folds['k']}-fold cross-validation by patient{repeats}, made before anything is fitted; "
+            f"{capital(division(first, config['folds']))}, by patient, made before anything is fitted; "
             "the other folds serve as inner folds; test rows are read once."
         ),
         "measures": Statement(f"{listed(_measures(first))}; {listed(curves)} curves."),
@@ -242,8 +241,9 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
             "Volume is a baseline; the association of site and outcome was not tested.",
         ),
         "clusters": either(
-            site or strata,
-            "Strata of the settings" + ("; the association of site and outcome." if site else "."),
+            site or strata or by is not None,
+            f"{'Each centre is left out once; strata' if by is not None else 'Strata'} of the settings"
+            + ("; the association of site and outcome." if site else "."),
             "No clusters were modelled.",
         ),
         "fairness": either(
@@ -251,7 +251,11 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
             "Performance within the strata of the settings; nothing was done to equalise it.",
             "No strata were named in the settings.",
         ),
-        "training_test": Statement("Development and test rows come from the same cohort, by random folds."),
+        "training_test": Statement(
+            f"Development and test rows come from different levels of {by} in the same cohort."
+            if by is not None
+            else "Development and test rows come from the same cohort, by random folds."
+        ),
         "updating": Statement("No model was updated after evaluation.", False),
         "testing": Statement("Internal: nested cross-validation. No external testing."),
         "internal_test": Statement("Nested cross-validation: test rows of a fold are read once, after all fitting."),

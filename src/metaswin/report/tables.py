@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from metaswin.core.formatting import CLASSIFIER_NAMES, shown
+from metaswin.core.formatting import CLASSIFIER_NAMES, Shown, number, shown, shown_value
 from metaswin.report.baseline import baseline_rows, baseline_table
 from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.facts import published
@@ -14,7 +14,7 @@ MORE_METRICS = ("pr_auc", "brier", "calibration_intercept", "calibration_slope")
 # Tables of other stages that are written to CSV as they are; a run without one gets a file that says so.
 EVIDENCE = (
     "pr", "calibration", "decision", "delong", "sample_size", "survival", "controls", "optimism", "site",
-    "shap_modalities", "shap_features",
+    "shap_modalities", "shap_features", "centres", "between_centres",
 )  # fmt: skip
 STEPS = {
     "missing": "missing in too many training rows",
@@ -97,6 +97,62 @@ def strata_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
         counts = {name: first[f"{name}_shown"] for name in ("n", "events", "unknown")}
         rows.append({"column": column, "level": level, **counts, "estimates": estimates})
     return rows
+
+
+CALIBRATION = ("calibration_intercept", "calibration_slope")
+
+
+def centre_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """The AUC of `strata_feature_sets` in each centre that was left out, and the primary model's calibration there."""
+    table = endpoint.rows("centres")
+    if table is None:
+        return []
+    found = []
+    primary = (endpoint.primary, endpoint.classifier)
+    for level, rows in table.groupby("level", sort=False):
+        by_place = rows.set_index(["feature_set", "classifier", "metric"])
+
+        def estimate(model: tuple[str, str], metric: str, of: pd.DataFrame = by_place) -> Shown:
+            return shown_value(of.loc[(*model, metric + endpoint.suffix)])
+
+        first = rows.iloc[0]
+        found.append(
+            {
+                "level": level,
+                "n": first["n_shown"],
+                "events": first["events_shown"],
+                "estimates": [estimate(model, "auc") for model in strata_feature_sets(endpoint)],
+                "calibration": [estimate(primary, metric) for metric in CALIBRATION],
+            }
+        )
+    return found
+
+
+def spread_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Mean over centres and spread between them, of the AUCs and of the primary model's calibration."""
+    table = endpoint.rows("between_centres")
+    if table is None:
+        return []
+    by_place = table.set_index(["feature_set", "classifier", "metric"])
+    wanted = [(model, "auc") for model in strata_feature_sets(endpoint)]
+    wanted += [((endpoint.primary, endpoint.classifier), metric) for metric in CALIBRATION]
+    found = []
+    for (feature_set, classifier), metric in wanted:
+        row = by_place.loc[(feature_set, classifier, metric + endpoint.suffix)]
+        predicted = {"value": row["mean"], "low": row["predicted_low"], "high": row["predicted_high"]}
+        found.append(
+            {
+                "model": endpoint.label(feature_set),
+                "classifier": CLASSIFIER_NAMES.get(classifier, classifier),
+                "metric": metric,
+                "centres": int(row["centres"]),
+                "range": shown_value({"value": row["lowest"], "low": row["lowest"], "high": row["highest"], "why": ""}),
+                "mean": shown_value({**row, "value": row["mean"]}),
+                "tau": number(row["tau"]),
+                "predicted": shown_value({**predicted, "why": row["why"]}),
+            }
+        )
+    return found
 
 
 def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str, pd.DataFrame]:

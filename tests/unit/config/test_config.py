@@ -43,7 +43,10 @@ def test_generated_file_when_compared_then_it_is_what_the_models_say(repository,
     assert (repository / path).read_text() == generated_files()[path], "run `make schema`"
 
 
-@pytest.mark.parametrize("example", ["radcure-clinical", "radcure-staging", "soft-tissue-sarcoma", "head-and-neck"])
+@pytest.mark.parametrize(
+    "example",
+    ["radcure-clinical", "radcure-staging", "soft-tissue-sarcoma", "head-and-neck", "head-neck-pet-ct-clinical"],
+)
 def test_example_when_loaded_without_its_data_then_it_is_consistent(repository, example):
     raw = read_config(repository / f"config/examples/{example}.yaml")
     assert load(raw).data.source in ("clinical", "dicom")
@@ -62,6 +65,37 @@ def test_load_when_there_are_two_folds_then_three_are_asked_for(clinical_only):
     assert "folds.k: Input should be greater than or equal to 3 (found 2)" in messages(
         {**clinical_only, "folds": {"k": 2}}
     )
+
+
+def by_centre(raw, by="Centre", **folds):
+    clinical = raw["clinical"]
+    columns = {**clinical["columns"], "Centre": "baseline"}
+    sets = {"paper": [next(iter(clinical["columns"]))]}
+    return {**raw, "clinical": {**clinical, "columns": columns, "sets": sets}, "folds": {"by": by, **folds}}
+
+
+def test_load_when_folds_are_centres_then_other_settings_of_folds_are_refused(clinical_only):
+    assert load(by_centre(clinical_only)).folds.by == "Centre"
+    assert load(by_centre(clinical_only, k=5, repeats=1)).folds.k == 5  # the defaults, as config.yaml states them
+    text = messages(by_centre(clinical_only, k=4, stratify=["Centre"]))
+    assert "the centres of 'Centre' (folds.by) are the folds, so k and stratify cannot be set; take them out" in text
+
+
+def test_load_when_folds_by_is_no_column_that_is_known_at_baseline_then_it_is_named(clinical_only):
+    assert "folds.by: column 'Hospital' has no role in clinical.columns" in messages(
+        by_centre(clinical_only, "Hospital")
+    )
+
+
+def test_load_when_folds_by_is_a_predictor_then_the_set_is_named(clinical_only):
+    raw = by_centre(clinical_only)
+    raw["clinical"]["sets"]["paper"].append(" Centre")
+    assert "folds.by: column 'Centre' is in the clinical set 'paper', but no model has seen" in messages(raw)
+
+
+def test_load_when_folds_by_is_the_manufacturer_then_dicom_is_needed(clinical_only):
+    text = messages(by_centre(clinical_only, "manufacturer"))
+    assert "folds.by: 'manufacturer' is read from DICOM headers, but data.source is clinical" in text
 
 
 def test_load_when_valid_then_returns_the_config(clinical_only):

@@ -82,3 +82,15 @@ def test_influence_when_there_is_no_variance_then_none():
     assert linearised("sen", labels, scores, weights, 0.5)[1] is None
     assert linearised("acc", labels, scores, weights, None)[1] is None
     assert np.isnan(variance(None))
+
+
+def test_slope_when_predictions_are_nearly_constant_then_its_variance_is_that_of_the_same_ranks():
+    """The slope is then so large that the intercept of predictions far from a half would be out of reach."""
+    labels, scores, weights = rows(5)
+    logits = np.log(scores / (1 - scores))
+    near = 1 / (1 + np.exp(2 - 1e-3 * logits))
+    for factor, found in ((1.0, scores), (1e-3, near)):
+        slope, influences = linearised("calibration_slope", labels, found, weights)
+        plain, own = linearised("calibration_slope", labels, scores, weights)
+        assert slope * factor == pytest.approx(plain, rel=1e-4)
+        assert influences * factor == pytest.approx(own, rel=1e-3, abs=1e-6)

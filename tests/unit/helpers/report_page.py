@@ -59,7 +59,7 @@ def config_of(plan: Plan) -> dict:
             "seed": 11,
             "data": {"source": "dicom"},
             "endpoints": endpoints,
-            "folds": {"k": plan.k, "repeats": plan.repeats, "stratify": ["site"]},
+            "folds": {"by": None, "k": plan.k, "repeats": plan.repeats, "stratify": ["site"]},
             "clinical": {"sets": {"paper": ["age", "sex"], "staging": ["site"]}},
         }
     )

@@ -180,7 +180,7 @@ def test_limits_of_a_ready_table_say_nothing_of_the_published_count():
 def methods_of(*endpoints, **folds) -> str:
     config = {
         "source": "dicom",
-        "folds": {"k": 5, "repeats": 1, "stratify": [], **folds},
+        "folds": {"by": None, "k": 5, "repeats": 1, "stratify": [], **folds},
         "radiomics": {"engine": "metaswin", "bin_width": 25.0, "bin_count": None, "image_types": ["Original", "LoG"]},
         "regions": {"spacing": 1.0},
         "selection": {"max_missing": 0.2, "max_correlation": 0.9, "keep": 36, "trees": 500},

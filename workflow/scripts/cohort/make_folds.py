@@ -1,6 +1,7 @@
-"""Assign the patients of one endpoint to stratified folds."""
+"""Assign the patients of one endpoint to stratified folds, or to those of their centres."""
 
-from metaswin.cohort.folds import make_folds
+from metaswin.cohort.centres import notes_on
+from metaswin.cohort.folds import centre_folds, make_folds
 from metaswin.config.cohort import FoldsSettings
 from metaswin.core.files import read_json, read_table, write_json, write_table
 from metaswin.core.joblog import job
@@ -11,18 +12,18 @@ with job(snakemake.log[0]):
     settings = FoldsSettings(**snakemake.params.settings)
     outcomes = read_table(snakemake.input.outcomes)
     outcomes = outcomes[outcomes["patient"].isin(used_patients(snakemake.input.used))]
+    outcome = outcomes[outcomes["endpoint"] == endpoint].drop(columns="endpoint")
     clinical = read_table(snakemake.input.clinical).set_index("patient")
-    folds, notes = make_folds(
-        outcomes[outcomes["endpoint"] == endpoint].drop(columns="endpoint"),
-        clinical[settings.stratify],
-        settings,
-        snakemake.params.seed,
-        endpoint,
-    )
+    if settings.by is None:
+        folds, notes = make_folds(outcome, clinical[settings.stratify], settings, snakemake.params.seed, endpoint)
+    else:
+        centres = read_table(snakemake.input.centres)
+        folds, notes = centre_folds(outcome, centres, endpoint), notes_on(centres, settings.by)
     write_table(snakemake.output.folds, folds)
     facts = {
         "name": endpoint,
         "endpoint": snakemake.params.endpoint,
+        "by": settings.by,
         "notes": notes,
         "counts": read_json(snakemake.input.counts)[endpoint],
     }

@@ -1,10 +1,11 @@
 """Select the radiomics features in every fit of a repeat, and write what each fit sees."""
 
-from itertools import product
-
-from metaswin.config.features import RADIOMICS, SelectionSettings
+from metaswin.cohort.fits import all_fits
+from metaswin.cohort.folds import number_of_folds
+from metaswin.config.features import SelectionSettings
 from metaswin.core.joblog import job
 from metaswin.features.fit_tables import SelectionInputs, select_features
+from metaswin.features.matrix import table_paths
 
 with job(snakemake.log[0]):
     select_features(
@@ -12,7 +13,7 @@ with job(snakemake.log[0]):
         SelectionInputs(**{name: path or None for name, path in snakemake.input.items()}),
         selection=snakemake.output.selection,
         volume=snakemake.output.volume,
-        tables=dict(zip(product(snakemake.params.fits, RADIOMICS), snakemake.output.tables, strict=True)),
+        tables=table_paths(snakemake.output.tables, all_fits(number_of_folds(snakemake.input.folds))),
         endpoint=snakemake.wildcards.endpoint,
         repeat=int(snakemake.wildcards.repeat),
         settings=SelectionSettings(**snakemake.params.settings),
