@@ -86,7 +86,8 @@ def between_centres_table(centres: pd.DataFrame, endpoint: str, confidence: floa
     """Compute the mean over centres, the spread between them and a prediction interval for a new centre.
 
     A random-effects meta-analysis of the centres with an interval (`metaswin.evaluation.meta_analysis`); a fold of
-    several centres counts as one. It treats the centres' estimates as independent, though the models share training rows.
+    several centres counts as one. It treats the centres' estimates as independent, though the models share training
+    rows.
 
     Parameters
     ----------

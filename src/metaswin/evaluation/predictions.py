@@ -313,8 +313,8 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
         prevalence,
         modalities,
         list(warnings.values()),
-        by,
-        folds.drop_duplicates("fold").sort_values("fold")["stratum"].tolist() if by is not None else [],
+        by=by,
+        centres=folds.drop_duplicates("fold").sort_values("fold")["stratum"].tolist() if by is not None else [],
     )
 
 
