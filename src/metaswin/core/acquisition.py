@@ -19,7 +19,7 @@ UNKNOWN = dict.fromkeys([*TEXTS, *NUMBERS])
 
 
 def acquisition(header: "Dataset") -> dict[str, str | float | None]:
-    """Return the acquisition facts of a CT slice; a fact that the header lacks is None.
+    """Return the acquisition facts of a CT slice; a fact is None if the header does not contain it.
 
     The facts are manufacturer, model, kernel, kvp (kV) and slice_thickness (mm).
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WRITE_ERRORS = {
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the quota of the disk is used up; free some space and run again",
-    errno.EFBIG: "a file may not become so large here; look at `ulimit -f`, or take another file system",
+    errno.EFBIG: "the file exceeds the size limit here; check `ulimit -f`, or use another file system",
     errno.EROFS: "the file system is read-only; mount it for writing, or run in another folder",
     errno.EACCES: "no permission to write there; change the folder's owner or mode, or run in another folder",
     errno.EPERM: "writing there is not allowed; change the folder's owner or mode, or run in another folder",

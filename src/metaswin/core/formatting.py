@@ -59,7 +59,7 @@ def shown_value(row: Mapping[str, Any]) -> Shown:
 
 
 def reason(why: Any) -> str:
-    """Return a reason without the words "not estimable", which the report adds itself; empty if there is no reason."""
+    """Return a reason without the words "not estimable", which the report adds itself; empty without one."""
     text = why if isinstance(why, str) else ""
     inner = text.removeprefix("not estimable").strip()
     return inner[1:-1] if inner.startswith("(") and inner.endswith(")") else inner.removeprefix(":").strip()

@@ -101,7 +101,7 @@ def resample(
     interpolator = getattr(sitk, str(settings["interpolator"]), None)
     if interpolator is None:
         raise UserError(
-            f"setting interpolator: {settings['interpolator']!r} is not one of SimpleITK, such as sitkBSpline"
+            f"setting interpolator: {settings['interpolator']!r} is not a SimpleITK interpolator, such as sitkBSpline"
         )
     grid = sitk.ResampleImageFilter()
     grid.SetOutputSpacing(spacing.tolist())

@@ -157,7 +157,7 @@ def end_jobs(jobs: list["psutil.Process"]) -> None:
 
 
 def unlock(directory: str | Path) -> None:
-    """Remove Snakemake's lock like ``snakemake --unlock`` (9.27), which plans the whole workflow before."""
+    """Remove Snakemake's lock; ``snakemake --unlock`` (9.27) would plan the whole workflow before it does the same."""
     shutil.rmtree(Path(directory) / ".snakemake/locks", ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Compute the features that PyRadiomics marks as deprecated from other features.
+"""Compute PyRadiomics' deprecated features from other features.
 
 They are computed only if a parameter file names them. Formulas: PyRadiomics' documentation.
 """

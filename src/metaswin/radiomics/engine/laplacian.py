@@ -2,7 +2,7 @@
 
 The values are exactly those of ITK. ITK rounds to float32 after each of the nine passes (three directions of the
 derivative, each smoothed along the two others). This module keeps these passes and their order, because the last
-digit can decide in which bin a value falls. It is faster because it filters several lines together and filters only
+digit can decide in which bin a value falls. It is faster than ITK because it filters several lines together and only
 the part that the wanted box needs.
 """
 
@@ -20,7 +20,7 @@ LINES = 32  # number of lines that are filtered together
 
 
 def laplacian_of_gaussian(image: np.ndarray, spacing: np.ndarray, sigma: float, box: Box) -> np.ndarray:
-    """Laplacian of Gaussian, multiplied by sigma².
+    """Return the Laplacian of Gaussian, multiplied by sigma².
 
     Parameters
     ----------

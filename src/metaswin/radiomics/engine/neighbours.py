@@ -207,7 +207,7 @@ def sum_distant_differences(volume, inside, places, steps, shape, grey):
 
 @kernel
 def sum_cubes(numbers):
-    """Return the sum over the 3 × 3 × 3 voxels around each voxel, including itself; int32 with a border of 0."""
+    """Return the sum over the 3 × 3 × 3 voxels around and including each voxel; `numbers` has a border of 0."""
     nz, ny, nx = numbers.shape
     along_x = np.zeros_like(numbers)
     for z in range(nz):

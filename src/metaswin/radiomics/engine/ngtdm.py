@@ -11,7 +11,7 @@ def ngtdm_features(counts: np.ndarray, differences: np.ndarray, grey: np.ndarray
     counts : array, shape (levels,)
         Number of voxels of each grey level.
     differences : array, shape (levels,)
-        Sum of the absolute differences between these voxels and the mean of their neighbours.
+        Sum of the absolute differences between the level of these voxels and the mean level of their neighbours.
     grey : array, shape (levels,)
         The grey levels that occur.
     """

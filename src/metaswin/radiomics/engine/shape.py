@@ -2,7 +2,7 @@
 
 The corners of a cube are the centres of 2 × 2 × 2 voxels. Corner (z, y, x) is bit 4 z + 2 y + x of the cube's number.
 The vertices of the surface are midway between a voxel inside and a voxel outside. There are several ways to join the
-vertices of a cube (ambiguous faces, polygons that are not flat). This module uses the way whose areas and volumes
+vertices of a cube (ambiguous faces, polygons that are not flat). This module uses the one whose areas and volumes
 equal PyRadiomics' for each of the 256 cubes. A test checks them cube by cube.
 
 PyRadiomics compares all pairs of vertices for the diameters. The two farthest vertices of a plane are corners of the

@@ -1,6 +1,6 @@
 """Compute local binary patterns in 3D from samples on a sphere around each voxel, with PyRadiomics' values.
 
-A pattern states which samples are at least as large as the voxel itself (Banerjee et al. 2013). Its
+A pattern states which samples are at least as large as the voxel's value (Banerjee et al. 2013). Its
 rotation-invariant description consists of the norms of its parts in spherical harmonics, one per degree. The values
 of symmetric patterns differ by rounding only, and a bin edge may lie between them. Therefore the sums run in
 PyRadiomics' order, the points of the sphere have trimesh's order, and the harmonics are rounded as
