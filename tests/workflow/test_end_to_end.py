@@ -277,7 +277,7 @@ def test_patient_when_added_then_only_its_images_are_converted_and_refits_are_li
     assert main(["status", "-d", str(folder), "--configfile", str(folder / "config-under-test.yaml"), "--plan"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^images +9 +0 +9 ", shown, re.MULTILINE)
-    assert "dm: 3 of 3 fold models are fitted on the present folds" in shown
+    assert "dm: 3 of 3 fold models are fitted on the current folds" in shown
     assert re.search(r"^  segment_organs +1$", shown, re.MULTILINE)
     assert re.search(r"^  close_cohort +1$", shown, re.MULTILINE)
     assert re.search(r"^Models: \d+ × train_fusion", shown, re.MULTILINE)

@@ -38,7 +38,7 @@ def test_run_when_weights_are_missing_then_it_stops_before_the_first_image(snake
     organs = {"backend": "totalsegmentator", "totalsegmentator": {"weights": "nowhere"}}
     run = snakemake(cohort, {**small, "organs": organs}, "-n", "--", "all")
     assert run.code != 0
-    assert "of 9 models 9 cannot be used" in run.text
+    assert "9 of 9 models cannot be used" in run.text
     assert "nowhere" in run.text
     assert "metaswin weights fetch" in run.text
     assert "Traceback" not in run.text

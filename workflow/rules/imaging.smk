@@ -1,8 +1,8 @@
 from metaswin.imaging.model_folder import model_files
 
-# TotalSegmentator's weights, verified once before the first batch; `prepare` is both.
+# TotalSegmentator's weights are verified once, before the first batch. The target `prepare` requests kernels and weights.
 DRAWN = IMAGES and CONFIG.organs.backend == "totalsegmentator"
-# Only that it is there matters.
+# `ancient`: the file must exist, but its age does not matter.
 WEIGHTS = ancient(results("prepared/weights.json")) if DRAWN else []
 
 if DRAWN:
@@ -38,7 +38,7 @@ rule prepare:
         WEIGHTS,
 
 
-# CT in HU and the tumour as NIfTI, one job a patient.
+# Convert the CT (HU) and the tumour to NIfTI, one job per patient.
 
 AUTOMATIC = CONFIG.data.source == "dicom" and CONFIG.ingest.tumor_source == "nnunet"
 
@@ -77,7 +77,7 @@ if IMAGES:
             of_planned("images/{patient}/status.json"),
 
 
-# Organ and tissue masks on the CT's grid, one job a patient. TotalSegmentator draws in batches before.
+# Make organ and tissue masks on the CT's grid, one job per patient. Before, TotalSegmentator draws them in batches.
 STORE = results("scratch/organs")
 
 if DRAWN:
@@ -103,7 +103,7 @@ if DRAWN:
             gpu=1 if TOTALSEGMENTATOR.device == "cuda" else 0,
         params:
             settings=section("organs.totalsegmentator"),
-            # Not declared, so that Snakemake leaves what a killed job has finished.
+            # The store is not declared as an output. Otherwise Snakemake would remove the results of a killed job.
             store=STORE,
             code=code("imaging/predict_organs"),
         message:
@@ -119,9 +119,9 @@ if IMAGES:
             ct=results("images/{patient}/ct.nii.gz"),
             tumor=results("images/{patient}/tumor.nii.gz"),
             status=results("images/{patient}/status.json"),
-            # Only the user's own masks need to know where the RTSTRUCT lies.
+            # Only the backend `masks` reads the source, because it needs the location of the RTSTRUCT.
             source=patient_source if CONFIG.organs.backend == "masks" else [],
-            # Only that it is there matters: a batch is made again when a patient joins it, and the others stay as they are.
+            # `ancient`: a batch is made again when a patient joins it, but the organs of its other patients are not.
             batch=ancient(batch_of) if DRAWN else [],
         output:
             organs=results("organs/{patient}/organs.nii.gz"),
@@ -152,7 +152,7 @@ if IMAGES:
             WEIGHTS,
 
 
-# Lesions and peritumoral rings on one isotropic grid, one job a patient.
+# Make lesions and peritumoral rings on one isotropic grid, one job per patient.
 if IMAGES:
 
     rule make_regions:
@@ -190,7 +190,8 @@ if IMAGES:
             of_planned("regions/{patient}/status.json"),
 
 
-# Tumour, rings and organs as DICOM over the original CT. It carries the patients' identity: private, and not part of `all`.
+# Export tumour, rings and organs as DICOM that references the original CT. The files contain the patients' identity.
+# Therefore they are private, and they are not part of `all`.
 if CONFIG.data.source == "dicom":
 
     rule export_dicom:
@@ -227,7 +228,7 @@ if CONFIG.data.source == "dicom":
             lambda wildcards: expand(rules.export_dicom.output, patient=planned_patients()),
 
 
-# One QC image a patient: CT with contours in three planes, and flags of unusual masks.
+# Draw one QC image per patient (CT with contours in three planes), and flag unexpected masks.
 if IMAGES:
 
     rule draw_qc_image:
@@ -265,7 +266,7 @@ if IMAGES:
             of_planned("qc-images/{patient}.png"),
 
 
-# What the network sees of each patient.
+# Make the patch that the network reads for each patient.
 if DEEP:
 
     rule make_patches:
@@ -299,7 +300,7 @@ if DEEP:
         script:
             "../scripts/imaging/make_patches.py"
 
-    # Networks read this one file: a newcomer who is excluded changes nothing of what they are trained on.
+    # Networks read this one file. Therefore a new patient who is excluded does not change their training data.
     rule collect_patches:
         input:
             patches=of_planned("patches/{patient}.nii.gz"),

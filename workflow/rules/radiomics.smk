@@ -1,5 +1,6 @@
-# Machine code of the radiomics kernels, compiled once before the jobs that need it. Nothing here needs a network.
-# Jobs compile what they do not find, so no patient's job waits for this: targets ask for it, and it goes first.
+# Compile the machine code of the radiomics kernels once, before the jobs that need it. This needs no network.
+# A job compiles missing kernels itself, so the jobs of the patients do not wait for this rule. The targets request the
+# file, and its priority puts this rule first.
 KERNELS = results("prepared/kernels.json") if IMAGES and CONFIG.radiomics.engine == "metaswin" else []
 
 if KERNELS:

@@ -29,7 +29,7 @@ CODES: dict[str, Code] = {
     "unreadable-folder": Code("readable folders", f"check the folder's permissions; {_FILES}", False),
     "undecodable-name": Code("file names in UTF-8", f"rename the files or folders; {_FILES}", False),
     "duplicate-file": Code(
-        "each image once", "nothing: the first copy is used; remove the others to silence this", False
+        "each image once", "no action needed: the first copy is used; remove the others to silence this", False
     ),
     # Who a file belongs to.
     "no-id": Code(
@@ -118,7 +118,7 @@ CODES: dict[str, Code] = {
     ),
     "contour-images-unmatched": Code(
         "contour references to images of the CT",
-        "nothing: contours are placed by position; check them if the CT was replaced or resampled",
+        "no action needed: contours are placed by position; check them if the CT was replaced or resampled",
         False,
     ),
     "mixed-series": Code(
@@ -133,8 +133,8 @@ CODES: dict[str, Code] = {
         "position, orientation and pixel spacing in every slice", "export the series again with its whole headers", True
     ),
     "repeated-positions": Code(
-        "one slice a position",
-        "nothing, if they are copies: copies are ignored; different images at one position exclude the patient later",
+        "one slice per position",
+        "no action needed if they are copies: copies are ignored; different images at one position exclude the patient later",
         False,
     ),
     "lossy-compression": Code(

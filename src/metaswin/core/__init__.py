@@ -1,1 +1,1 @@
-"""Errors, files, problems, statuses and pages: what every chapter uses."""
+"""Errors, files, problems, statuses and page templates that every chapter uses."""

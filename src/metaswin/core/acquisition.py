@@ -1,4 +1,8 @@
-"""What an image's JSON may say of its acquisition: numbers, manufacturer, model and kernel; no other text."""
+"""Read the acquisition facts that the JSON file of an image may contain.
+
+These are two numbers (tube voltage, slice thickness), the manufacturer, the model and the kernel. No other text of a
+DICOM header is copied.
+"""
 
 import hashlib
 import re
@@ -15,7 +19,10 @@ UNKNOWN = dict.fromkeys([*TEXTS, *NUMBERS])
 
 
 def acquisition(header: "Dataset") -> dict[str, str | float | None]:
-    """Acquisition facts of a CT slice: manufacturer, model, kernel, kvp (kV), slice_thickness (mm); None if absent."""
+    """Return the acquisition facts of a CT slice; a fact is None if the header does not contain it.
+
+    The facts are manufacturer, model, kernel, kvp (kV) and slice_thickness (mm).
+    """
     facts: dict[str, str | float | None] = {
         key: plain(header.get(name), KERNEL if key == "kernel" else COMPANY) for key, name in TEXTS.items()
     }
@@ -23,7 +30,7 @@ def acquisition(header: "Dataset") -> dict[str, str | float | None]:
 
 
 def number(header: "Dataset", name: str) -> float | None:
-    """A number of a header; None when it is absent or no number."""
+    """Return a number of a header, rounded to 4 decimals; None when it is absent or not a number."""
     try:
         return round(float(header.get(name)), 4)
     except (TypeError, ValueError):
@@ -31,10 +38,11 @@ def number(header: "Dataset", name: str) -> float | None:
 
 
 def plain(value: Any, pattern: re.Pattern[str]) -> str | None:
-    """Text fit for a public file: itself when it looks like a product name, else a hash; None when empty.
+    """Return header text that may be written to a public file; None when it is empty.
 
-    Several values (Siemens' kernels) are joined by a slash. Text that does not match `pattern` may hold
-    anything, so only ``h-`` and 10 hex digits of its SHA-256 are kept: equal texts stay equal.
+    Text that looks like a product name is kept. Several values (Siemens' kernels) are joined by a slash. Text that
+    does not match `pattern` may contain anything, so it is replaced by ``h-`` and the first 10 hex digits of its
+    SHA-256. Equal texts get equal hashes.
     """
     if value is None:
         return None

@@ -1,8 +1,8 @@
-"""Read torch checkpoints of other programs without running what may be in them.
+"""Read torch checkpoints of other programs without running code that they may contain.
 
-A checkpoint is a Python pickle, which can run any code when it is loaded. Torch's ``weights_only`` reads tensors and
-plain values only. nnU-Net stores some numpy numbers beside its weights (its log, its best score) and loads with
-``weights_only=False``; here these numbers are allowed by name, and nothing else.
+A checkpoint is a Python pickle, which can run any code when it is loaded. Torch's ``weights_only`` option reads only
+tensors and plain values. nnU-Net stores some numpy numbers (its log, its best score) together with its weights and
+loads with ``weights_only=False``. This module allows these numbers by name and nothing else.
 """
 
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from metaswin.core.errors import UserError
 
 
 def read_checkpoint(path: str | Path) -> Any:
-    """Content of a checkpoint: tensors, plain values, numpy numbers.
+    """Return the content of a checkpoint: tensors, plain values and numpy numbers.
 
     Raises
     ------
     UserError
-        If it cannot be read, or holds anything else.
+        If the file cannot be read, or if it contains anything else.
     """
     import torch
 
@@ -29,12 +29,12 @@ def read_checkpoint(path: str | Path) -> Any:
 
 @contextmanager
 def weights_only() -> Iterator[None]:
-    """Within it, each `torch.load` of this process reads weights only, whatever its caller asks for.
+    """Make each `torch.load` of this process read weights only, even if its caller asks for more.
 
     Raises
     ------
     UserError
-        From `torch.load`: where a checkpoint holds more than tensors, plain values and numpy numbers.
+        From `torch.load`, if a checkpoint contains more than tensors, plain values and numpy numbers.
     """
     import pickle
 
@@ -49,8 +49,9 @@ def weights_only() -> Iterator[None]:
         except pickle.UnpicklingError as error:
             name = Path(file).name if isinstance(file, str | Path) else "a checkpoint"
             raise UserError(
-                f"{name} holds more than weights, which could run any code when loaded, or is damaged: it is not "
-                f"opened. Get it again from a source that you trust ({str(error).splitlines()[0][:200]})"
+                f"{name} holds more than weights or is damaged. It was not opened, because a checkpoint can run any "
+                f"code when it is loaded. Get it again from a source that you trust "
+                f"({str(error).splitlines()[0][:200]})"
             ) from None
 
     with torch.serialization.safe_globals(_numbers()):
@@ -62,7 +63,7 @@ def weights_only() -> Iterator[None]:
 
 
 def _numbers() -> list[Any]:
-    """What a pickled numpy number consists of, under its names in numpy 1 and 2."""
+    """Return the classes and functions that a pickled numpy number refers to, with their names in numpy 1 and 2."""
     import codecs
 
     import numpy as np

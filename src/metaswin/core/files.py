@@ -1,4 +1,4 @@
-"""Write files so that nothing half-written is ever seen under its final name."""
+"""Write files atomically: a file with its final name is always complete."""
 
 import errno
 import glob
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 
-# What the system says of a disk that takes no more, and what to do. Nothing of it is a mistake of the program.
+# Operating-system errors of a disk that accepts no more data, and what the user can do. None of them is a bug.
 WRITE_ERRORS = {
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the quota of the disk is used up; free some space and run again",
-    errno.EFBIG: "a file may not become so large here; look at `ulimit -f`, or take another file system",
+    errno.EFBIG: "the file exceeds the size limit here; check `ulimit -f`, or use another file system",
     errno.EROFS: "the file system is read-only; mount it for writing, or run in another folder",
     errno.EACCES: "no permission to write there; change the folder's owner or mode, or run in another folder",
     errno.EPERM: "writing there is not allowed; change the folder's owner or mode, or run in another folder",
@@ -33,15 +33,16 @@ NIFTI_HEADER = 352
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`.
+    """Yield a temporary path beside `path`; on success, flush the file to disk and rename it to `path`.
 
-    The temporary name ends like `path` does, since writers choose the format by the ending. On an exception
-    the temporary file is removed and `path` is left as it was. What a killed job left beside `path` goes first.
+    The temporary name has the ending of `path`, because writers choose the file format by the ending. On an exception
+    the temporary file is removed and `path` is unchanged. Temporary files that a killed job left beside `path` are
+    removed first.
 
     Raises
     ------
     UserError
-        If the disk is full or may not be written to.
+        If the disk is full or not writable.
     """
     path = Path(path)
     temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
@@ -65,7 +66,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -74,16 +75,16 @@ def flush(path: Path) -> None:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, 64 hex digits."""
+    """Return the SHA-256 of a file (64 hex digits)."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _why_not_written(error: Exception, temporary: Path) -> str | None:
-    """Words of `WRITE_ERRORS`; None where the error is not the disk's.
+    """Return the matching text of `WRITE_ERRORS`; None if the error is not an error of the disk.
 
-    Many writers raise errors of their own: the system's number is in the text (safetensors), or nowhere, and then a few
-    bytes more are tried beside what they left.
+    Many writers raise exceptions of their own. The number of the system's error is then either in the text
+    (safetensors) or absent. If it is absent, this function tries to write 64 KiB beside the temporary file.
     """
     if isinstance(error, OSError):
         named = Path(error.filename) if isinstance(error.filename, str) else temporary
@@ -112,7 +113,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys; NaN is refused, since it is no JSON."""
+    """Write `value` as indented JSON with sorted keys; NaN raises a ValueError, because JSON has no NaN."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -122,7 +123,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_table(path: str | Path, table: "pd.DataFrame", metadata: dict[str, str] | None = None) -> None:
-    """Write a table as Parquet without its index; `metadata` goes into the file's schema metadata."""
+    """Write a table as Parquet without its index; `metadata` is stored in the schema metadata of the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -141,7 +142,7 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> "pd.DataFr
 
 
 def metadata_of(path: str | Path) -> dict[str, str]:
-    """What `write_table` put into the schema metadata, beside pandas' own."""
+    """Return the schema metadata of a Parquet file: that of `write_table`, and the metadata of pandas."""
     import pyarrow.parquet as pq
 
     return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
@@ -153,7 +154,8 @@ def write_volume(path: str | Path, image: "sitk.Image") -> None:
     Raises
     ------
     UserError
-        As `atomic`. ITK (5.4) says nothing when a disk is full, so the length that gzip writes last is looked at.
+        If the disk is full or not writable (see `atomic`). ITK (5.4) reports no error when a disk is full. Therefore
+        the uncompressed length, which gzip writes as the last 4 bytes of the file, is checked.
     """
     import SimpleITK as sitk
 

@@ -1,4 +1,4 @@
-"""How numbers, names and days are written in the report."""
+"""Format numbers, names and durations for the report."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ FEATURE_SET_NAMES = {
     "anatomy": "Anatomy",
     "volume": "Tumour volume",
 }
-# A published signature among the feature sets, and what stands in place of its classifier.
+# Prefix of a published signature among the feature sets, and the name that replaces its classifier.
 SIGNATURE = "signature:"
 PUBLISHED = "published"
 CLASSIFIER_NAMES = {"network": "Network", "logistic": "Logistic regression", PUBLISHED: "Published formula"}
@@ -22,7 +22,7 @@ DAYS_A_YEAR = 365.25
 
 @dataclass(frozen=True)
 class Shown:
-    """A number with its interval as the report shows it; without a value it is "not estimable" with the reason."""
+    """A number with its interval as the report shows it; without a value, "not estimable" and the reason are shown."""
 
     value: float | None
     low: float | None = None
@@ -48,31 +48,31 @@ class Shown:
 
 
 def shown(row: Mapping[str, Any], name: str) -> Shown:
-    """The metric `name` of a row of a table: columns ``name, name_low, name_high, name_why``."""
+    """Return the metric `name` of a table row with the columns ``name, name_low, name_high, name_why``."""
     value, low, high = (number(row[f"{name}{limit}"]) for limit in ("", "_low", "_high"))
     return Shown(value, low, high, reason(row[f"{name}_why"]))
 
 
 def shown_value(row: Mapping[str, Any]) -> Shown:
-    """A row of a table with the columns ``value, low, high, why``."""
+    """Return the value of a table row with the columns ``value, low, high, why``."""
     return Shown(number(row["value"]), number(row["low"]), number(row["high"]), reason(row["why"]))
 
 
 def reason(why: Any) -> str:
-    """A reason without "not estimable" around it, which the report says itself; empty where there is none."""
+    """Return a reason without the words "not estimable", which the report adds itself; empty without one."""
     text = why if isinstance(why, str) else ""
     inner = text.removeprefix("not estimable").strip()
     return inner[1:-1] if inner.startswith("(") and inner.endswith(")") else inner.removeprefix(":").strip()
 
 
 def feature_set_name(feature_set: str) -> str:
-    """Name of a feature set for readers: ``clinical+deep`` is "Clinical + deep features"."""
+    """Return the name of a feature set for readers: ``clinical+deep`` becomes "Clinical + deep features"."""
     first, *rest = [part_name(part) for part in feature_set.split("+")]
     return " + ".join([first, *(part[:1].lower() + part[1:] for part in rest)])
 
 
 def part_name(part: str) -> str:
-    """Name of one modality, of volume, of a clinical set or of a published signature."""
+    """Return the name of one modality, of the volume baseline, of a clinical set or of a published signature."""
     if part.startswith(SIGNATURE):
         return f"Signature “{part.removeprefix(SIGNATURE)}”"
     if part.startswith("clinical:"):
@@ -81,7 +81,10 @@ def part_name(part: str) -> str:
 
 
 def feature_set_order(feature_set: str) -> tuple:
-    """Sorts feature sets: modalities alone, pairs, more, volume, clinical sets, published signatures."""
+    """Return a sort key for feature sets.
+
+    The order is: single modalities, pairs, larger combinations, volume, clinical sets, published signatures.
+    """
     if feature_set.startswith(SIGNATURE):
         return (100, feature_set)
     if feature_set == "volume":
@@ -94,7 +97,7 @@ def feature_set_order(feature_set: str) -> tuple:
 
 
 def days(horizon: float) -> str:
-    """A horizon in words: years where that is a round number, and days."""
+    """Return a horizon in words: days, and years too where they are within 0.01 of a multiple of 0.5."""
     years = horizon / DAYS_A_YEAR
     nearest = round(years * 2) / 2
     if nearest and abs(years - nearest) < 0.01:
@@ -103,7 +106,7 @@ def days(horizon: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration: ``42 s``, ``3 min 05 s`` or ``2 h 14 min``."""
+    """Return a duration as text: ``42 s``, ``3 min 05 s`` or ``2 h 14 min``."""
     if value < 60:
         return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
@@ -113,32 +116,32 @@ def seconds(value: float) -> str:
 
 
 def count(number: int, what: str, plural: str = "") -> str:
-    """``1 patient``, ``2 patients``, ``1,497 patients``."""
+    """Return a number with its noun: ``1 patient``, ``2 patients``, ``1,497 patients``."""
     return f"{number:,} {what if number == 1 else plural or what + 's'}"
 
 
 def listed(words: list[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Join words: ``a``, ``a and b``, ``a, b and c``; an empty list becomes ``none``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
 
 
 def numbers(values: Iterable[Any]) -> list[float | None]:
-    """Numbers of a column, None where one is missing."""
+    """Return the numbers of a column; missing values become None."""
     return [number(value) for value in values]
 
 
 def p_text(value: float) -> str:
-    """A p value: three digits, or that it is smaller."""
+    """Return a p value with three decimals, or ``< 0.001``."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def share(part: float, whole: float) -> str:
-    """``12 (34%)``: a count and its share."""
+    """Return a count and its percentage: ``12 (34%)``."""
     return f"{part:,.0f} ({part / whole:.0%})" if whole else f"{part:,.0f}"
 
 
 def plain(value: float) -> str:
-    """A measured value with three significant digits and no exponent."""
+    """Return a measured value with three significant digits (at most four decimals) and no exponent."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else "–"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
@@ -146,14 +149,14 @@ def plain(value: float) -> str:
 
 
 def number(value: Any) -> float | None:
-    """A number, None where it is missing."""
+    """Return a number; None if it is missing."""
     import pandas as pd
 
     return None if pd.isna(value) else float(value)
 
 
 def _signed(value: float) -> str:
-    """Three digits with a sign; no sign before a zero."""
+    """Return a number with a sign and three decimals; zero has no sign."""
     text = _minus(f"{value:+.3f}")
     return "0.000" if text in ("+0.000", "−0.000") else text
 

@@ -1,4 +1,4 @@
-"""One GPU a job: jobs on one machine share its GPUs by file locks."""
+"""Give each job a GPU of its own: the jobs on one machine share its GPUs by file locks."""
 
 import fcntl
 import logging
@@ -14,12 +14,12 @@ logger = logging.getLogger("metaswin.core.gpus")
 
 @contextmanager
 def own_gpu(wanted: bool = True) -> Iterator[int | None]:
-    """Hold one GPU that this process sees, made torch's current one; yields its number among these.
+    """Lock one of the visible GPUs, make it torch's current device and yield its number among the visible GPUs.
 
-    Yields None at once where no GPU is `wanted` or seen.
+    Yields None immediately if no GPU is `wanted` or visible. If other jobs hold all GPUs, the function waits.
 
-    Jobs know each other's GPUs by the devices' UUIDs, whatever `CUDA_VISIBLE_DEVICES` or a cgroup makes of the
-    numbers. Waits while other jobs hold all of them.
+    The locks are named by the UUIDs of the devices. Therefore jobs agree on a GPU even if `CUDA_VISIBLE_DEVICES` or a
+    cgroup numbers the devices differently.
     """
     import torch
 
@@ -33,16 +33,16 @@ def own_gpu(wanted: bool = True) -> Iterator[int | None]:
 
 @contextmanager
 def hold_one(names: Sequence[str], folder: str | Path, seconds: float = 2.0) -> Iterator[int]:
-    """Hold the lock of one of `names`; yields its place among them, looked for every few `seconds`.
+    """Lock one of `names` and yield its position; if all are locked, try again every `seconds`.
 
-    The locks are OS locks (`flock`) on files in `folder`, taken back by the system however a process ends. The files
-    stay: removing one would let two processes hold the same name.
+    The locks are OS locks (`flock`) on files in `folder`. The operating system releases a lock however the process
+    ends. The files are kept: if one were removed, two processes could hold the lock of one name.
     """
     descriptors = [_open(Path(folder) / f"metaswin-gpu-{name}.lock") for name in names]
     try:
         number = _free(descriptors)
         if number is None:
-            logger.info("other jobs hold all %d GPUs: waiting for one", len(names))
+            logger.info("other jobs use all %d GPUs: waiting for a free one", len(names))
         while number is None:
             time.sleep(seconds)
             number = _free(descriptors)
@@ -53,7 +53,7 @@ def hold_one(names: Sequence[str], folder: str | Path, seconds: float = 2.0) -> 
 
 
 def _free(descriptors: Sequence[int]) -> int | None:
-    """Take the first free one and hold it."""
+    """Lock the first free file and return its position; None if all are locked."""
     for number, descriptor in enumerate(descriptors):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,7 +64,7 @@ def _free(descriptors: Sequence[int]) -> int | None:
 
 
 def _open(path: Path) -> int:
-    """The file to read, made where it is not there; other users lock the same one, so all may read it."""
+    """Open the file for reading and create it if necessary; all users may read it, because they share the lock."""
     while True:
         try:
             return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -73,6 +73,6 @@ def _open(path: Path) -> int:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError:
-            continue  # another job made it meanwhile
+            continue  # another job has created it in the meantime
         os.fchmod(descriptor, 0o644)
         return descriptor

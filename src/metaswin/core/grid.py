@@ -1,4 +1,4 @@
-"""The voxel grid of a volume: size, spacing, origin and direction, and how points in mm map to voxel indices."""
+"""Describe the voxel grid of a volume: size, spacing, origin, direction and the map from mm to voxel indices."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-# Corners of two grids may differ by this fraction of a voxel: NIfTI stores its affine in float32.
+# Corners of two equal grids may differ by this fraction of a voxel, because NIfTI stores its affine in float32.
 CORNER_TOLERANCE = 0.01
 
 
@@ -20,13 +20,13 @@ class Grid:
     Attributes
     ----------
     size : tuple of int
-        Voxels along x, y, z (columns, rows, slices); arrays on the grid have shape ``size[::-1]``.
+        Number of voxels along x, y, z (columns, rows, slices). Arrays on the grid have the shape ``size[::-1]``.
     spacing : tuple of float
-        Distance of voxel centres along x, y, z (mm).
+        Distance between voxel centres along x, y, z (mm).
     origin : tuple of float
         Centre of voxel (0, 0, 0) (mm).
     direction : tuple of float
-        3 × 3 matrix, row by row, whose columns are the unit vectors of the x, y and z axis.
+        3 × 3 matrix in row-major order; its columns are the unit vectors of the x, y and z axes.
     """
 
     size: tuple[int, int, int]
@@ -36,7 +36,7 @@ class Grid:
 
     @classmethod
     def of(cls, image: "sitk.Image") -> "Grid":
-        """The grid of a SimpleITK image."""
+        """Return the grid of a SimpleITK image."""
         return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
     @property
@@ -46,7 +46,7 @@ class Grid:
 
     @property
     def axes(self) -> np.ndarray:
-        """3 × 3 matrix of the unit vectors of x, y, z in its columns."""
+        """3 × 3 matrix with the unit vectors of the x, y and z axes as columns."""
         return np.reshape(self.direction, (3, 3))
 
     @property
@@ -55,22 +55,22 @@ class Grid:
         return float(np.prod(self.spacing))
 
     def points(self, indices: np.ndarray) -> np.ndarray:
-        """Points (mm, shape (n, 3)) of continuous voxel indices (x, y, z; shape (n, 3))."""
+        """Return the points (mm, shape (n, 3)) of continuous voxel indices (x, y, z; shape (n, 3))."""
         return np.asarray(indices) * self.spacing @ self.axes.T + self.origin
 
     def indices(self, points: np.ndarray) -> np.ndarray:
-        """Continuous voxel indices (x, y, z; shape (n, 3)) of points (mm, shape (n, 3))."""
+        """Return the continuous voxel indices (x, y, z; shape (n, 3)) of points (mm, shape (n, 3))."""
         return (np.asarray(points, dtype=float) - self.origin) @ np.linalg.inv(self.axes).T / self.spacing
 
     def same_as(self, other: "Grid") -> bool:
-        """Whether both grids have the same size and the same corners within 1 % of a voxel."""
+        """Return whether both grids have the same size and the same corners (tolerance: 1 % of a voxel)."""
         if self.size != other.size:
             return False
         corners = np.array(list(product(*((0, n - 1) for n in self.size))), dtype=float)
         return bool(np.abs(self.indices(other.points(corners)) - corners).max() <= CORNER_TOLERANCE)
 
     def image(self, array: np.ndarray) -> "sitk.Image":
-        """SimpleITK image of an array (slices, rows, columns) on this grid."""
+        """Return a SimpleITK image of an array (slices, rows, columns) on this grid."""
         import SimpleITK as sitk
 
         image = sitk.GetImageFromArray(array)

@@ -1,4 +1,4 @@
-"""What every job script does first: log to the rule's log file and show the user's mistakes without a traceback."""
+"""Set up each job script: log to the rule's log file and show the user's errors without a traceback."""
 
 import errno
 import logging
@@ -13,16 +13,18 @@ from metaswin.core.files import WRITE_ERRORS
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
-# They quote values of headers, and a log must not identify a patient.
+# Warnings of these libraries quote header values, and a log must not identify a patient.
 QUOTING = ("pydicom", "highdicom")
 
 
 @contextmanager
 def job(log: str | Path) -> Iterator[logging.Logger]:
-    """Log to `log`; a `UserError` ends the job with its message in the log and on stderr, exit status 1.
+    """Log to the file `log`, and end the job with exit status 1 on an error.
 
-    So does a full disk. Any other exception is a bug or a damaged input: its message may hold a path or a header's
-    text, so the log has its kind and place only, and the terminal all of it.
+    The message of a `UserError` is written to the log and to stderr without a traceback. For a full or read-only
+    disk, the log says what to do. Any other exception is a bug or a damaged input. Its message may contain a path or
+    the text of a header. Therefore the log contains only its type and traceback, and the full message appears on the
+    terminal only.
     """
     try:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,7 @@ def job(log: str | Path) -> Iterator[logging.Logger]:
 
 
 def _identifies_no_patient(record: logging.LogRecord) -> bool:
-    """Whether a record may go into a log: warnings of libraries that quote headers may not."""
+    """Return whether a record may be logged: False for warnings of libraries that quote header values."""
     if record.name == "py.warnings":
         return not any(name in record.getMessage() for name in QUOTING)
     return record.name.split(".")[0] not in QUOTING

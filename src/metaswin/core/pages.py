@@ -1,4 +1,4 @@
-"""The look of every page: templates, style and script that report, quality control and predictions share."""
+"""Load the templates, styles and scripts that the report, the QC page and the prediction page share."""
 
 from functools import partial
 from importlib import resources
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def environment(package: str) -> "jinja2.Environment":
-    """Templates of a package and the shared ones, with everything escaped, and the filters that they use."""
+    """Return a Jinja environment with the templates of a package and the shared ones.
+
+    All values are escaped. The environment contains the filters that the templates use.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -27,11 +30,11 @@ def environment(package: str) -> "jinja2.Environment":
 
 
 def resource(name: str) -> str:
-    """Text of a shared template, style or script."""
+    """Return the text of a shared template, style sheet or script."""
     return (resources.files("metaswin.core") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _template(package: str, name: str) -> str:
-    """Text of a template of the package; of the shared one of that name where it has none."""
+    """Return the text of a template of the package, or of the shared template of that name if the package has none."""
     own = resources.files(package) / "templates" / name
     return own.read_text(encoding="utf-8") if own.is_file() else resource(name)

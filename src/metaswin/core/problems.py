@@ -1,4 +1,4 @@
-"""Problems found in the data: collected for the whole cohort in one table, never one exception at a time."""
+"""Collect the problems found in the data of the whole cohort in one table instead of stopping at the first one."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -13,23 +13,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with one patient's data.
+    """One problem of one patient's data.
 
     Attributes
     ----------
     patient : str
-        Study id; empty where the problem concerns the whole cohort.
+        Study id; empty if the problem concerns the whole cohort.
     stage : str
         Stage that found it (``ingest``, ``clinical``, ``images``, ``organs``, ``regions``, ``radiomics``, …).
     code : str
         Short kebab-case code, stable between versions, such as ``empty-mask``.
     found, expected, action : str
-        What was found, what was expected, what to do next. Public: they never name a path, a UID, an ROI or
-        anything else that identifies a person beyond the study id.
+        What was found, what was expected and what to do next. These texts are public: they never contain a path, a
+        UID, an ROI name or anything else that identifies a person beyond the study id.
     excludes : bool
-        Whether the patient leaves the cohort; False for a warning.
+        Whether the problem excludes the patient; False for a warning.
     private : str
-        What only the local user may read (paths, ROI names as found). It goes into `private/`, see `save_details`.
+        Text that only the local user may read (paths, ROI names as found). It is written to `private/`, see
+        `save_details`.
     """
 
     patient: str
@@ -47,9 +48,9 @@ class Problem:
 
 
 class BadData(Exception):
-    """Data of one patient that cannot be used: `metaswin.core.status.patient_job` makes it the patient's status.
+    """Error for data of one patient that cannot be used; `metaswin.core.status.patient_job` turns it into a status.
 
-    Parameters are those of `Problem`; patient and stage are added by the job.
+    The parameters are those of `Problem`; the job adds patient and stage.
     """
 
     def __init__(self, code: str, found: str, expected: str, action: str, private: str = "") -> None:
@@ -61,14 +62,14 @@ class BadData(Exception):
 
 @dataclass
 class Findings:
-    """What a stage notices about one patient and survives; it collects the warnings of one job."""
+    """Warnings that one job collects about one patient; a warning does not exclude the patient."""
 
     patient: str
     stage: str
     warnings: list[Problem] = field(default_factory=list)
 
     def warn(self, code: str, found: str, expected: str, action: str, private: str = "") -> None:
-        """Note a warning; the patient is kept."""
+        """Add a warning; the patient is kept."""
         self.warnings.append(Problem(self.patient, self.stage, code, found, expected, action, False, private))
 
 
@@ -78,7 +79,7 @@ PUBLIC_COLUMNS = ["patient", "stage", "code", "found", "expected", "action", "ex
 def save_details(problems: Iterable[Problem], directory: Path) -> None:
     """Write the private part of each problem to ``directory/<stage>/<patient or 'cohort'>.json``.
 
-    `directory` lies in the private zone. The public table points at these files by stage and study id.
+    `directory` is in the private zone. The public table refers to these files by stage and study id.
     """
     grouped: dict[tuple[str, str], list[dict[str, str]]] = {}
     for problem in problems:
@@ -90,7 +91,10 @@ def save_details(problems: Iterable[Problem], directory: Path) -> None:
 
 
 def public_table(problems: Iterable[Problem]) -> "pd.DataFrame":
-    """Table of problems without their private part; `detail` names the file in `private/details` that holds it."""
+    """Return the problems as a table without their private part.
+
+    The column `detail` names the file below `private/details` that contains the private part.
+    """
     import pandas as pd
 
     rows = []
@@ -104,7 +108,7 @@ def public_table(problems: Iterable[Problem]) -> "pd.DataFrame":
 
 
 def from_table(table: "pd.DataFrame") -> list[Problem]:
-    """The problems of a public table; their private part stays in `private/`, with a note of where."""
+    """Return the problems of a public table; a note says where in `private/` the private part is stored."""
     problems = []
     for row in table.to_dict("records"):
         detail = row.pop("detail")

@@ -1,6 +1,6 @@
-"""What stands for the library code that a job script depends on, so that a change re-runs exactly what it touches.
+"""Compute a version of the library code that a job script depends on, so that a code change re-runs only its rules.
 
-Snakemake's code trigger sees only the script file. Every rule carries `code_version(script)` as a parameter.
+Snakemake's code trigger only compares the script file. Therefore every rule has `code_version(script)` as a parameter.
 """
 
 import hashlib
@@ -16,29 +16,31 @@ ROOT = Path(__file__).parent.parent
 
 
 def code_version(script: str | Path) -> str:
-    """Version of the code behind a script: the source hash in a checkout, metaswin's version where it is installed.
+    """Return the version of the code that a script uses.
 
-    An installed metaswin gives its major and minor version, so that a patch release continues a run; a release that
-    changes numbers raises the minor version. Training state is found by the same text.
+    In a checkout this is the source hash of the script. An installed metaswin returns its major and minor version, so
+    that a patch release continues an existing run; a release that changes numbers raises the minor version. The saved
+    state of a training is found by the same text.
     """
     return source_hash(script) if in_checkout() else release()
 
 
 def release() -> str:
-    """metaswin's major and minor version: what it computes is the same in all patch releases of one."""
+    """Return metaswin's major and minor version; all patch releases of one minor version compute the same results."""
     return ".".join(__version__.split(".")[:2])
 
 
 def in_checkout() -> bool:
-    """Whether the library lies in a checkout of the project (``src`` beside ``pyproject.toml``)."""
+    """Return whether the library is part of a checkout of the project (``src`` beside ``pyproject.toml``)."""
     return ROOT.parent.name == "src" and (ROOT.parent.parent / "pyproject.toml").is_file()
 
 
 def source_hash(script: str | Path) -> str:
-    """Hash (16 hex digits) of every metaswin module that `script` imports, directly or through others.
+    """Return a hash (16 hex digits) of every metaswin module that `script` imports, directly or through others.
 
-    Imports inside functions count. Of each module the compiled code counts, without line numbers: comments, blank
-    lines, what docstrings say and ``assert`` do not re-run anything; another version of Python (3.x) does, everything.
+    Imports inside functions are included. The hash covers the compiled code of each module without line numbers.
+    Comments, blank lines, docstrings and ``assert`` statements therefore do not change it. Another version of Python
+    (3.x) changes the hashes of all modules.
     """
     digest = hashlib.sha256()
     for module in sorted(dependencies(Path(script))):
@@ -48,7 +50,7 @@ def source_hash(script: str | Path) -> str:
 
 
 def dependencies(script: Path) -> set[Path]:
-    """Files of every metaswin module `script` imports, directly or through others (not `script` itself)."""
+    """Return the files of every metaswin module that `script` imports, directly or through others (without itself)."""
     found: set[Path] = set()
     waiting = list(_facts(script)[1])
     while waiting:
@@ -61,8 +63,8 @@ def dependencies(script: Path) -> set[Path]:
 
 @cache
 def _facts(path: Path) -> tuple[bytes, frozenset[Path]]:
-    """Hash of a module's code, and the files that it imports."""
-    # Compiling takes a quarter of the time of a syntax tree in Python's own objects.
+    """Return the hash of a module's code and the files that it imports."""
+    # Compiling the module takes a quarter of the time that the `ast` module needs.
     module = compile(path.read_text(encoding="utf-8"), path.name, "exec", dont_inherit=True, optimize=2)
     digest = hashlib.sha256()
     names: set[str] = set()
@@ -80,7 +82,7 @@ def _with_inner(code: CodeType) -> Iterator[CodeType]:
 
 
 def _meaning(code: CodeType) -> tuple:
-    """All of a function's or module's own code but where its lines stand."""
+    """Return everything in the compiled code of one function or module except its line numbers."""
     arguments = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     names = (code.co_qualname, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     constants = [_ordered(constant) for constant in code.co_consts if not isinstance(constant, CodeType)]
@@ -88,12 +90,15 @@ def _meaning(code: CodeType) -> tuple:
 
 
 def _ordered(constant: object) -> object:
-    """The constant; a set as a list, in an order that does not change from process to process."""
+    """Return the constant; a set becomes a sorted list, because its order differs between processes."""
     return sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
 
 
 def _imported(code: CodeType) -> Iterator[str]:
-    """Names of metaswin modules that may be imported: ``from a import b`` leaves a name ``a``, a constant ``(b,)``."""
+    """Yield the names of metaswin modules that may be imported.
+
+    ``from a import b`` compiles to a name ``a`` and a constant ``(b,)``.
+    """
     listed = {name for constant in code.co_consts if isinstance(constant, tuple) for name in constant}
     for name in code.co_names:
         if name == PACKAGE or name.startswith(f"{PACKAGE}."):
@@ -102,7 +107,10 @@ def _imported(code: CodeType) -> Iterator[str]:
 
 
 def _files_of(name: str) -> list[Path]:
-    """Files that importing module `name` runs: the packages above it and itself; none for a plain attribute."""
+    """Return the files that run when module `name` is imported: its parent packages and itself.
+
+    A plain attribute has no file of its own.
+    """
     modules = _modules(ROOT)
     parts = name.split(".")
     above = (".".join(parts[:depth]) for depth in range(2, len(parts) + 1))
@@ -111,7 +119,7 @@ def _files_of(name: str) -> list[Path]:
 
 @cache
 def _modules(root: Path) -> dict[str, Path]:
-    """Name → file of every module and package below `root`."""
+    """Return a dictionary from the name of each module and package below `root` to its file."""
     found = {}
     for path in root.rglob("*.py"):
         parts = path.relative_to(root).with_suffix("").parts

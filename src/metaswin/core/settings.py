@@ -1,4 +1,4 @@
-"""The base of every settings class; `metaswin.config` has one module of them for each chapter."""
+"""Define the base class of all settings; `metaswin.config` has one module of settings classes for each chapter."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Settings(BaseModel):
-    """Settings of one stage: unknown keys are errors, values cannot change after loading."""
+    """Settings of one stage: unknown keys are errors, and values cannot change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 

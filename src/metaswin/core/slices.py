@@ -1,4 +1,4 @@
-"""The geometry of a CT series: which slices count, their order, and whether they form one regular grid."""
+"""Check the geometry of a CT series: choose the slices, sort them and test whether they form one regular grid."""
 
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from metaswin.config.imaging import ImagesSettings
 
-SAME_POSITION = 0.01  # mm: two slices closer than this lie at one position
-UNIT_TOLERANCE = 1e-3  # deviation of the direction cosines from unit, orthogonal vectors
-# What every slice must have, and how many numbers each holds (0: not counted).
+SAME_POSITION = 0.01  # mm: two slices closer than this have the same position
+UNIT_TOLERANCE = 1e-3  # accepted deviation of the direction cosines from orthogonal unit vectors
+# Header elements that every slice must have, and the number of values of each (0: not checked).
 NEEDED = {
     "ImagePositionPatient": 3,
     "ImageOrientationPatient": 6,
@@ -29,12 +29,12 @@ EXPORT = "export the series again, complete and with original slices"
 
 
 def check_slices(slices: "list[Dataset]", settings: "ImagesSettings", findings: Findings) -> "list[Dataset]":
-    """Drop localizers and copies, check what every slice must have, and sort by position along the slice normal.
+    """Remove localizers and copies, check the header of each slice, and sort by position along the slice normal.
 
     Returns
     -------
     list of Dataset
-        Ascending along the cross product of row and column direction, so that the grid is right-handed.
+        Slices in ascending order along the cross product of row and column direction (a right-handed grid).
 
     Raises
     ------
@@ -48,7 +48,7 @@ def check_slices(slices: "list[Dataset]", settings: "ImagesSettings", findings: 
             "localizer-in-series",
             f"{len(slices) - len(images)} localizer images among the slices",
             "axial slices only",
-            "nothing: they are ignored",
+            "no action needed: they are ignored",
         )
     for image in images:
         _check_slice(image)
@@ -67,7 +67,7 @@ def check_slices(slices: "list[Dataset]", settings: "ImagesSettings", findings: 
 
 
 def slice_grid(slices: "list[Dataset]", settings: "ImagesSettings") -> Grid:
-    """The grid of sorted slices.
+    """Return the grid of sorted slices.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def slice_grid(slices: "list[Dataset]", settings: "ImagesSettings") -> Grid:
 
 
 def check_number(slices: int, settings: "ImagesSettings") -> None:
-    """Check the number of slices of a series against the smallest accepted one."""
+    """Raise `BadData` (``too-few-slices``) if a series has fewer slices than the smallest accepted number."""
     if slices < settings.min_slices:
         raise BadData(
             "too-few-slices",
@@ -102,7 +102,15 @@ def check_number(slices: int, settings: "ImagesSettings") -> None:
 
 
 def check_tilt(drift: float, pixel: float) -> None:
-    """Check how far (mm) slices shift in their own plane; half a pixel (mm) is a rounding error."""
+    """Raise `BadData` (``gantry-tilt``) if slices shift by more than half a pixel in their own plane.
+
+    Parameters
+    ----------
+    drift : float
+        Largest shift (mm). Up to half a pixel it is accepted as a rounding error.
+    pixel : float
+        Smaller of the two pixel spacings (mm).
+    """
     if drift > 0.5 * pixel:
         raise BadData(
             "gantry-tilt",
@@ -120,7 +128,7 @@ def _check_slice(image: "Dataset") -> None:
         raise BadData(
             "multiframe-ct",
             "a multi-frame CT that does not describe its frames",
-            "functional groups with the position of each frame, or one file a slice",
+            "functional groups with the position of each frame, or one file per slice",
             "convert it to classic CT slices (dcm4che, highdicom) or to NIfTI and use a NIfTI sheet",
             private,
         )
@@ -131,12 +139,14 @@ def _check_slice(image: "Dataset") -> None:
         )
     if image.get("SamplesPerPixel", 1) != 1 or image.get("PhotometricInterpretation", "MONOCHROME2") != "MONOCHROME2":
         found = f"pixels of type {image.get('PhotometricInterpretation')}"
-        raise BadData("not-hu", found, "MONOCHROME2 with one sample a pixel", EXPORT, private)
+        raise BadData("not-hu", found, "MONOCHROME2 with one sample per pixel", EXPORT, private)
     rescale_type = str(image.get("RescaleType") or "")
     if rescale_type not in HU_TYPES:
         raise BadData("not-hu", "a rescale type other than HU", "Hounsfield units", "choose the HU series", private)
     if number(image, "RescaleSlope") is None or number(image, "RescaleIntercept") is None:
-        raise BadData("not-hu", "slices without rescale slope or intercept", "both, as CT has", EXPORT, private)
+        raise BadData(
+            "not-hu", "slices without rescale slope or intercept", "both values, as in any CT", EXPORT, private
+        )
     if float(image.RescaleSlope) == 0:
         raise BadData("not-hu", "a rescale slope of 0", "the slope of Hounsfield units", EXPORT, private)
 
@@ -150,12 +160,12 @@ def _has(image: "Dataset", name: str, count: int) -> bool:
 
 
 def _layout(image: "Dataset") -> list[float]:
-    """What all slices of a series have in common: rows, columns, pixel spacing (mm) and direction cosines."""
+    """Return what all slices of a series must share: rows, columns, pixel spacing (mm) and direction cosines."""
     return [float(v) for v in (image.Rows, image.Columns, *image.PixelSpacing, *image.ImageOrientationPatient)]
 
 
 def _axes(image: "Dataset") -> np.ndarray:
-    """Unit vectors of row, column and slice direction, shape (3, 3)."""
+    """Return the unit vectors of row, column and slice direction, shape (3, 3)."""
     cosines = np.array(image.ImageOrientationPatient, dtype=float)
     row, column = cosines[:3], cosines[3:]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
@@ -186,7 +196,7 @@ def _sorted_unique(images: "list[Dataset]", findings: Findings) -> "list[Dataset
             raise BadData(
                 "duplicate-slices",
                 "different slices at one position",
-                "one slice a position",
+                "one slice per position",
                 "remove one of the two reconstructions or phases from the series",
                 f"{previous.filename} and {image.filename}",
             )
@@ -194,14 +204,14 @@ def _sorted_unique(images: "list[Dataset]", findings: Findings) -> "list[Dataset
         findings.warn(
             "duplicate-slices",
             f"{len(images) - len(kept)} copies of slices",
-            "one slice a position",
-            "nothing: the copies are ignored",
+            "one slice per position",
+            "no action needed: the copies are ignored",
         )
     return kept
 
 
 def slice_spacing(along: np.ndarray, settings: "ImagesSettings") -> float:
-    """Distance (mm) of regular slices at the sorted positions `along` (mm, all different).
+    """Return the slice distance (mm) of regular slices at the sorted positions `along` (mm, all different).
 
     Raises
     ------
@@ -211,12 +221,12 @@ def slice_spacing(along: np.ndarray, settings: "ImagesSettings") -> float:
     steps = np.diff(along)
     typical = float(np.median(steps))
     gaps = np.rint(steps / typical)
-    # Where every step is a multiple of the usual one the slices are regular and some are missing.
+    # If every step is a multiple of the median step, the series is regular but lacks some slices.
     regular = np.abs(steps - gaps * typical).max() <= settings.max_spacing_deviation
     if regular and gaps.max() > 1:
         raise BadData(
             "missing-slices",
-            f"{int((gaps - 1).sum())} slices missing where {typical:.3g} mm is the usual distance",
+            f"{int((gaps - 1).sum())} missing slices; the usual slice distance is {typical:.3g} mm",
             "every slice of the series",
             "restore the missing files, or choose another series",
         )
@@ -225,7 +235,7 @@ def slice_spacing(along: np.ndarray, settings: "ImagesSettings") -> float:
             "variable-spacing",
             f"slice distances from {steps.min():.3g} to {steps.max():.3g} mm",
             f"distances within {settings.max_spacing_deviation:g} mm (images.max_spacing_deviation)",
-            "choose a series of regular slices, or raise images.max_spacing_deviation",
+            "choose a series with regular slices, or raise images.max_spacing_deviation",
         )
     spacing = float((along[-1] - along[0]) / (len(along) - 1))
     check_spacing(spacing, settings)
@@ -233,7 +243,7 @@ def slice_spacing(along: np.ndarray, settings: "ImagesSettings") -> float:
 
 
 def check_spacing(spacing: float, settings: "ImagesSettings") -> None:
-    """Check a slice distance (mm) against the largest accepted one."""
+    """Raise `BadData` (``slice-spacing-too-large``) if a slice distance (mm) exceeds the largest accepted one."""
     if spacing > settings.max_slice_spacing:
         raise BadData(
             "slice-spacing-too-large",

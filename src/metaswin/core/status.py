@@ -1,9 +1,9 @@
-"""Status of one patient at one stage: how a data problem is passed on without failing a job.
+"""Define the status of one patient at one stage, which passes a data problem on without failing a job.
 
-A per-patient job that meets bad *data* ends well. It writes ``status.json`` with the problem and an **empty
-(0-byte) file** under the name of every other declared output; the next stage's job of that patient reads the
-status first and passes it on. Rule close_cohort lists who is left. A crash (killed, out of memory, a bug)
-fails the job instead, so a 0-byte file always means "excluded, see status.json".
+A per-patient job that meets bad *data* ends normally. It writes ``status.json`` with the problem and an **empty
+(0-byte) file** under the name of every other declared output. The job of the next stage for that patient reads the
+status first and passes it on. The rule close_cohort lists the remaining patients. A crash (killed, out of memory, a
+bug) fails the job instead. Therefore a 0-byte file always means "excluded, see status.json".
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,16 +18,16 @@ from metaswin.core.problems import BadData, Findings, Problem, save_details
 
 @dataclass(frozen=True)
 class Status:
-    """What one stage says of one patient.
+    """Result of one stage for one patient.
 
     Attributes
     ----------
     patient, stage : str
         Study id and stage that wrote the status.
     problem : Problem or None
-        The problem that excludes the patient, found here or at an earlier stage; None when all is well.
+        The problem that excludes the patient, found at this or an earlier stage; None if there is none.
     warnings : tuple of Problem
-        What this stage noticed and survived.
+        Problems that this stage found and that do not exclude the patient.
     """
 
     patient: str
@@ -41,7 +41,7 @@ class Status:
 
 
 def write_status(path: str | Path, status: Status, details: str | Path) -> None:
-    """Write `status` to `path` and the private part of its problems below the folder `details`."""
+    """Write `status` to `path`, and the private part of its problems below the folder `details`."""
     problems = [*([status.problem] if status.problem else []), *status.warnings]
     save_details((p for p in problems if p.stage == status.stage), Path(details))
     write_json(
@@ -57,14 +57,14 @@ def write_status(path: str | Path, status: Status, details: str | Path) -> None:
 
 
 def read_status(path: str | Path) -> Status:
-    """Read a status written by `write_status`; private parts come back as a note of where they lie."""
+    """Read a status written by `write_status`; each private part is replaced by a note that names its file."""
     raw = read_json(path)
     problem = _private_note(raw["problem"]) if raw["problem"] else None
     return Status(raw["patient"], raw["stage"], problem, tuple(_private_note(w) for w in raw["warnings"]))
 
 
 def exclude(path: str | Path, status: Status, outputs: Iterable[str | Path], details: str | Path) -> None:
-    """Write an excluding `status` and an empty file under each of `outputs`."""
+    """Write an excluding `status` to `path`, and an empty file under each name in `outputs`."""
     if status.ok:
         raise ValueError("exclude() needs a status with a problem")
     for output in outputs:
@@ -76,7 +76,7 @@ def exclude(path: str | Path, status: Status, outputs: Iterable[str | Path], det
 def passed_on(
     upstream: str | Path, stage: str, path: str | Path, outputs: Iterable[str | Path], details: str | Path
 ) -> bool:
-    """Pass an exclusion of an earlier stage on; True when there was one and the job has nothing left to do."""
+    """Pass on the exclusion of an earlier stage; return True if there was one, so that the job has nothing to do."""
     earlier = read_status(upstream)
     if earlier.ok:
         return False
@@ -88,12 +88,15 @@ def passed_on(
 def patient_job(
     patient: str, stage: str, path: str | Path, outputs: Iterable[str | Path], details: str | Path
 ) -> Iterator[Findings]:
-    """Run one patient's stage: `BadData` raised inside excludes the patient, anything else leaves an ok status.
+    """Run one patient's stage; a `BadData` error raised inside excludes the patient.
+
+    If no error is raised, the status is ok. Any other error fails the job.
 
     Yields
     ------
     Findings
-        Takes the warnings of the job. The status is written last, so a status file means that the job is through.
+        Collects the warnings of the job. The status is written last, so an existing status file means that the job
+        has finished.
     """
     findings = Findings(patient, stage)
     try:

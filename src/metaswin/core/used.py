@@ -1,4 +1,4 @@
-"""Read which patients a run uses, and pick their files."""
+"""Read the list of patients that a run uses, and select their files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,19 +9,19 @@ ENDINGS = (".status.json", ".parquet", ".nii.gz", ".png")
 
 
 def used_patients(used: str | Path) -> list[str]:
-    """Study ids of ``cohort/used.parquet``, sorted."""
+    """Return the study ids in ``cohort/used.parquet``, sorted."""
     return sorted(read_table(used, columns=["patient"])["patient"])
 
 
 def of_used(paths: Iterable[str | Path], used: str | Path) -> dict[str, Path]:
-    """Patient → file of the used patients, out of the files of all planned ones.
+    """Return a dictionary from each used patient to the patient's file, selected from the files of all planned ones.
 
-    The files of patients that a stage has excluded are empty, or have no rows.
+    The files of patients that a stage has excluded are empty or have no rows.
 
     Parameters
     ----------
     paths : iterable of path
-        One file a patient, named ``<patient><one of ENDINGS>`` or in a folder ``<patient>``.
+        One file per patient, named ``<patient><one of ENDINGS>`` or in a folder ``<patient>``.
     used : path
         ``cohort/used.parquet``.
     """
@@ -30,7 +30,7 @@ def of_used(paths: Iterable[str | Path], used: str | Path) -> dict[str, Path]:
 
 
 def patient_of(path: str | Path) -> str:
-    """Study id of a patient's file."""
+    """Return the study id that a file belongs to."""
     path = Path(path)
     for ending in ENDINGS:
         if path.name.endswith(ending):

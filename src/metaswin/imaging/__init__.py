@@ -1,1 +1,1 @@
-"""What each patient looks like: CT and masks as volumes, organs, regions, patches, QC images, export."""
+"""Prepare the images of each patient: CT and masks as volumes, organs, regions, patches, QC images, DICOM export."""

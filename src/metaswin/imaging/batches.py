@@ -1,20 +1,20 @@
-"""Divide patients into batches so that a new patient leaves the others where they are."""
+"""Divide patients into batches so that a new patient changes as few batches as possible."""
 
 import hashlib
 from collections.abc import Iterable
 
 
 def batches(patients: Iterable[str], size: int) -> dict[str, list[str]]:
-    """Batches of at most `size` patients.
+    """Return batches of at most `size` patients.
 
-    Patients are sorted into a binary tree by the bits of the SHA-256 of their study id; a leaf that grows beyond
-    `size` is split (extendible hashing, Fagin et al. 1979, ACM TODS 4:315-344). A patient who is added or leaves
-    changes one batch, or splits one into two; all others keep their members.
+    Patients are sorted into a binary tree by the bits of the SHA-256 of their study id. A leaf that grows beyond
+    `size` is split (extendible hashing, Fagin et al. 1979, ACM TODS 4:315-344). Adding or removing a patient changes
+    one batch, or splits one batch into two. All other batches keep their members.
 
     Returns
     -------
     dict
-        Name of the batch (``b`` and the bits of its leaf) → patients, sorted. About 70 % full on average.
+        Name of the batch (``b`` and the bits of its leaf) → patients, sorted. A batch is about 70 % full on average.
     """
     bits = {patient: _bits(patient) for patient in patients}
     found: dict[str, list[str]] = {}

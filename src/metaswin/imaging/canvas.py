@@ -1,7 +1,8 @@
-"""Draw images: planes of a volume, panels, outlines and text, written as a small PNG.
+"""Draw images (planes of a volume, panels, outlines and text) and write them as a small PNG.
 
-Noise of a CT makes a PNG large. The greys are therefore written in as many steps as the size allows, smoothed where
-few steps are not enough, and what is drawn over them keeps its exact colours.
+The noise of a CT makes a PNG large. Therefore the number of grey levels is reduced until the file is small enough. If
+fewer levels are not enough, the greys are also smoothed. Everything that is drawn over the greys keeps its exact
+colours.
 """
 
 from collections.abc import Sequence
@@ -18,32 +19,32 @@ from metaswin.core.files import atomic
 
 Colour = tuple[int, int, int]
 MOST_BYTES = 60_000
-# Steps of grey and smoothing (standard deviation in pixels), the best first.
+# Number of grey levels and standard deviation of the smoothing (pixels), the best combination first.
 GREYS = [(steps, sigma) for sigma in (0.0, 0.7, 1.5, 3.0) for steps in (64, 48, 32, 24, 16)]
 TEXT_SIZE = 11
 
 
 class Canvas:
-    """Layers of one image.
+    """Layers of one image: greys, colour tints and lines.
 
     Parameters
     ----------
     width, height : int
-        Pixels.
+        Size in pixels.
     lines : sequence of (int, int, int)
-        Colours of the layer of lines.
+        Colours of the line layer.
     tints : sequence of (int, int, int), optional
         Colours that may be laid over the greys.
     opacity : sequence of float, optional
-        How much of each tint covers the grey (0…1).
+        Opacity of each tint (0…1).
 
     Attributes
     ----------
     grey : ndarray of uint8, shape (height, width)
     tint, line : ndarray of uint8, same shape
-        0 nothing, i the colour i - 1.
+        0 means nothing, i means colour number i - 1.
     sharp : ndarray of bool, same shape
-        Words and boxes, which are never smoothed.
+        Text and boxes, which are never smoothed.
     """
 
     def __init__(
@@ -61,7 +62,10 @@ class Canvas:
         self.lines, self.tints, self.opacity = list(lines), list(tints), list(opacity)
 
     def write_words(self, x: int, y: int, words: str, anchor: str = "lm", size: int = TEXT_SIZE) -> None:
-        """White words with a black rim at a point, over everything; `anchor` as in Pillow, ``lm``: left, middle."""
+        """Write white text with a black rim at a point, over all layers.
+
+        `anchor` has Pillow's meaning; ``lm`` is left, middle.
+        """
         image = Image.fromarray(self.grey)
         ImageDraw.Draw(image).text(
             (x, y), words, fill=255, font=_font(size), anchor=anchor, stroke_width=2, stroke_fill=0
@@ -69,7 +73,7 @@ class Canvas:
         self._put(np.array(image))
 
     def fill(self, rows: slice, columns: slice, grey: int) -> None:
-        """A box of one grey, over everything."""
+        """Fill a box with one grey, over all layers."""
         changed = self.grey.copy()
         changed[rows, columns] = grey
         self._put(changed)
@@ -81,7 +85,10 @@ class Canvas:
         self.grey = grey
 
     def save(self, path: str | Path, most: int = MOST_BYTES) -> None:
-        """Write a PNG of at most `most` bytes, as fine as that allows (the coarsest where nothing is small enough)."""
+        """Write a PNG of at most `most` bytes with the best quality that fits.
+
+        If no combination in `GREYS` is small enough, the coarsest one is written.
+        """
         for steps, sigma in GREYS:
             if steps * (len(self.tints) + 1) + len(self.lines) > 256:
                 continue
@@ -92,7 +99,7 @@ class Canvas:
             temporary.write_bytes(data)
 
     def png(self, steps: int, sigma: float = 0.0) -> bytes:
-        """Return the image as PNG with so many steps of grey, smoothed by a Gaussian of `sigma` pixels."""
+        """Return the image as PNG with `steps` grey levels, smoothed by a Gaussian of `sigma` pixels."""
         grey = self.grey.astype(float)
         if sigma:
             from scipy import ndimage
@@ -113,13 +120,13 @@ class Canvas:
 
 
 def text_width(words: str, size: int = TEXT_SIZE) -> int:
-    """Width of words in pixels."""
+    """Return the width of a text in pixels."""
     return round(_font(size).getlength(words))
 
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib: Pillow's own font has no ³ and no dash."""
+    """Return the font DejaVu Sans of matplotlib; Pillow's own font has no ³ and no dash."""
     import matplotlib
 
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
@@ -127,15 +134,15 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 PIXELS = 256  # edge of a panel
 GAP = 4
-HEAD = 20  # pixels above the panels
-ROW = 16  # height of a row of the legend
+HEAD = 20  # height of the strip above the panels
+ROW = 16  # height of a legend row
 WIDTH = 3 * PIXELS + 2 * GAP
 SCALES = (5, 10, 20, 50, 100)  # mm
 
 
 @dataclass(frozen=True)
 class Line:
-    """How a structure is drawn: its colour's number, its width in pixels, whether it is dotted."""
+    """Style of a structure's outline: colour number, width in pixels, and whether it is dotted."""
 
     colour: int
     width: int = 1
@@ -143,13 +150,16 @@ class Line:
 
 
 def panel_box(position: int) -> tuple[slice, slice]:
-    """Rows and columns of a panel on the canvas."""
+    """Return the rows and columns of a panel on the canvas."""
     left = position * (PIXELS + GAP)
     return slice(HEAD, HEAD + PIXELS), slice(left, left + PIXELS)
 
 
 def outline(mask: np.ndarray, line: Line) -> np.ndarray:
-    """Pixels of `mask` within `line.width` of its edge; none where the mask is merely cut off by the panel."""
+    """Return the pixels of `mask` within `line.width` of its edge.
+
+    The border of the panel does not count as an edge of the mask.
+    """
     inner = mask
     for _ in range(line.width):
         padded = np.pad(inner, 1, mode="edge")
@@ -162,13 +172,13 @@ def outline(mask: np.ndarray, line: Line) -> np.ndarray:
 
 
 def windowed(hu: np.ndarray, window: tuple[float, float]) -> np.ndarray:
-    """HU as greys 0…255 within a window."""
+    """Return HU as greys 0…255 within a window."""
     low, high = window
     return np.rint((np.clip(hu, low, high) - low) / (high - low) * 255).astype(np.uint8)
 
 
 def label_panel(canvas: Canvas, position: int, plane: str, mm_per_pixel: float) -> None:
-    """Name of the plane, letters of orientation at its edges, and a scale."""
+    """Write the name of the plane, the orientation letters at the panel's edges and a scale bar."""
     rows, columns = panel_box(position)
     top, bottom, left, right = rows.start, rows.stop, columns.start, columns.stop
     middle_x, middle_y = (left + right) // 2, (top + bottom) // 2
@@ -190,17 +200,17 @@ def label_panel(canvas: Canvas, position: int, plane: str, mm_per_pixel: float) 
 
 
 def scale_length(side: float) -> int:
-    """Length of the scale (mm): the longest of `SCALES` within a third of the panel."""
+    """Return the length of the scale bar (mm): the longest of `SCALES` within a third of the panel."""
     return max((length for length in SCALES if length <= side / 3), default=SCALES[0])
 
 
 def legend_rows(entries: Sequence[str]) -> int:
-    """Rows that a legend of these words takes."""
+    """Return the number of rows that a legend with these entries needs."""
     return 1 + max((row for row, _ in _places(entries)), default=-1)
 
 
 def draw_legend(canvas: Canvas, top: int, entries: Sequence[tuple[str, Line]]) -> None:
-    """Words with a piece of their line, in rows from `top` on."""
+    """Draw the legend from row `top` downwards: a sample of each line and its text."""
     for (words, line), (row, x) in zip(entries, _places([words for words, _ in entries]), strict=True):
         y = top + row * ROW + ROW // 2
         piece = np.ones((line.width, 18), dtype=bool)
@@ -211,7 +221,7 @@ def draw_legend(canvas: Canvas, top: int, entries: Sequence[tuple[str, Line]]) -
 
 
 def _places(entries: Sequence[str]) -> list[tuple[int, int]]:
-    """Row and left edge of each entry; a row that is full is followed by another."""
+    """Return the row and the left edge of each entry; an entry that does not fit starts a new row."""
     places, row, x = [], 0, 4
     for words in entries:
         width = 23 + text_width(words) + TEXT_SIZE
@@ -222,19 +232,20 @@ def _places(entries: Sequence[str]) -> list[tuple[int, int]]:
     return places
 
 
-# Axes of each plane in LPS: to the right, downwards. The axial plane is seen from the feet, as radiologists do.
+# Axes of each plane in LPS: to the right, downwards. The axial plane is viewed from the feet (radiological
+# convention).
 AXES = {
     "axial": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
     "coronal": ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0)),
     "sagittal": ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)),
 }
-# Letters at the left, right, upper and lower edge.
+# Orientation letters at the left, right, upper and lower edge.
 LETTERS = {"axial": "RLAP", "coronal": "RLSI", "sagittal": "APSI"}
 
 
 @dataclass(frozen=True)
 class Plane:
-    """A square of `pixels` × `pixels` around `centre` (LPS, mm).
+    """A square plane of `pixels` × `pixels` around `centre` (LPS, mm).
 
     Attributes
     ----------
@@ -252,10 +263,10 @@ class Plane:
     pixels: int
 
     def cut(self, image: sitk.Image, outside: float, linear: bool = False) -> np.ndarray:
-        """Values of `image` in the plane (rows, columns), `outside` beyond the image.
+        """Return the values of `image` in the plane (rows, columns); points beyond the image get `outside`.
 
-        A pixel has the same size in mm along both axes, whatever the voxels. `linear` interpolates; otherwise the
-        nearest voxel counts.
+        A pixel has the same size in mm along both axes, independent of the voxel size. With `linear` the values are
+        interpolated; otherwise each pixel gets the value of the nearest voxel.
         """
         right, down = np.array(AXES[self.name])
         pixel = self.side / self.pixels
@@ -275,5 +286,5 @@ class Plane:
 
 
 def planes_through(centre: tuple[float, float, float], side: float, pixels: int) -> list[Plane]:
-    """The three planes through a point."""
+    """Return the axial, coronal and sagittal plane through a point."""
     return [Plane(name, centre, side, pixels) for name in AXES]

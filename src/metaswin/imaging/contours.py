@@ -11,24 +11,24 @@ from metaswin.core.grid import Grid
 from metaswin.core.problems import Findings
 from metaswin.imaging.rtstruct import Roi
 
-# Voxel indices are rounded to this many decimals, so that a contour exactly on a pixel centre does not
-# fall on either side by the noise of the coordinate transform.
+# Voxel indices are rounded to this many decimals. Otherwise rounding errors of the coordinate transform would decide
+# on which side of a pixel centre a contour lies that runs exactly through it.
 DECIMALS = 8
 
 
 def rasterise(polygons: Sequence[tuple[int, np.ndarray]], shape: tuple[int, int, int]) -> np.ndarray:
-    """Voxels whose centre lies inside an odd number of the polygons of its slice.
+    """Return the voxels whose centre is inside an odd number of the polygons of its slice.
 
-    Even-odd over all polygons of a slice makes nested contours holes and lets the twice-drawn channel of a
-    keyhole contour cancel. A scan line runs through the pixel centres of each row; every edge that it crosses
-    flips all pixels from the crossing on. Rows and columns are half-open, so that two polygons that share an
+    The even-odd rule over all polygons of a slice turns nested contours into holes. It also cancels the channel of a
+    keyhole contour, which is drawn twice. A scan line runs through the pixel centres of each row. Every edge that it
+    crosses flips all pixels behind the crossing. Rows and columns are half-open, so that two polygons that share an
     edge never share a pixel.
 
     Parameters
     ----------
     polygons : sequence of (slice index, ndarray of shape (n, 2))
-        Corners as continuous (column, row) indices; pixel centres are whole numbers. Closed by themselves.
-        Parts outside the slice are clipped.
+        Corners as continuous (column, row) indices; pixel centres are whole numbers. Polygons are closed
+        automatically. Parts outside the slice are clipped.
     shape : tuple of int
         Slices, rows, columns.
 
@@ -52,7 +52,7 @@ def rasterise(polygons: Sequence[tuple[int, np.ndarray]], shape: tuple[int, int,
     column = np.clip(np.ceil(np.round(x, DECIMALS)), 0, columns).astype(int)
     plane = planes[edge].astype(int)
     box = tuple(slice(int(v.min()), int(v.max()) + 1) for v in (plane, row, column))
-    # One column to spare: crossings right of the last pixel flip nothing.
+    # One spare column: crossings to the right of the last pixel flip nothing.
     flips = np.zeros([s.stop - s.start for s in box], dtype=np.uint8)
     np.add.at(flips, tuple(v - s.start for v, s in zip((plane, row, column), box, strict=True)), 1)
     odd = np.bitwise_and(np.add.accumulate(flips, axis=2, dtype=np.uint8), 1).astype(bool)
@@ -62,13 +62,13 @@ def rasterise(polygons: Sequence[tuple[int, np.ndarray]], shape: tuple[int, int,
 
 
 def area(points: np.ndarray) -> float:
-    """Area enclosed by a polygon (shape (n, 2)) after the shoelace formula, in units of its coordinates squared."""
+    """Return the area of a polygon (shape (n, 2)) by the shoelace formula, in squared units of its coordinates."""
     x, y = points[:, 0], points[:, 1]
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
 def _edges(index: int, points: np.ndarray) -> np.ndarray:
-    """Edges that cross rows, upper end first: slice, x0, y0, x1, y1; shape (5, n)."""
+    """Return the edges that cross rows, upper end first: slice, x0, y0, x1, y1; shape (5, n)."""
     start, end = points, np.roll(points, -1, axis=0)
     up = start[:, 1] > end[:, 1]
     start, end = np.where(up[:, None], end, start), np.where(up[:, None], start, end)
@@ -77,27 +77,27 @@ def _edges(index: int, points: np.ndarray) -> np.ndarray:
     return np.stack([np.full(len(start), index, dtype=float), start[:, 0], start[:, 1], end[:, 0], end[:, 1]])
 
 
-OFF_SLICE = 0.05  # slices: a plane farther than this from its slice is counted
-SAME_PLANE = 0.1  # slices: contours within this distance are drawn on one plane
+OFF_SLICE = 0.05  # slices: a contour plane farther than this from its slice is counted
+SAME_PLANE = 0.1  # slices: contours within this distance belong to the same plane
 MAX_SLOPE = 0.5  # slices: a contour that spans more than this is not parallel to the slices
 MIN_AREA = 1e-6  # pixels
 
-# What is counted of the contours of a patient: code → found (with the count), expected, action.
+# Anomalies that are counted in the contours of a patient: code → found (with the count), expected, action.
 WARNINGS = {
     "contours-by-position": (
-        "{n} contours that name images outside this series",
+        "{n} contours that reference images outside this series",
         "references to the slices of this series",
         "check one case by eye: they are placed by their position",
     ),
     "contours-off-slices": (
-        "{n} contours beside a slice position",
+        "{n} contours whose plane lies between slice positions",
         "contours on the slices",
         "check one case by eye: each is drawn on the nearest slice",
     ),
     "contour-outside-image": (
-        "{n} contours wholly or partly outside the image",
+        "{n} contours completely or partly outside the image",
         "contours within the image",
-        "check that contour and CT belong together: the part outside is ignored",
+        "check that contours and CT belong together: the part outside is ignored",
     ),
     "contours-not-parallel": (
         "{n} contours that are not parallel to the slices",
@@ -107,45 +107,45 @@ WARNINGS = {
     "contours-not-closed": (
         "{n} open, point or unreadable contours",
         "closed planar contours",
-        "nothing, if they are markers: they are ignored",
+        "no action needed if they are markers: they are ignored",
     ),
     "contours-without-area": (
         "{n} contours without area",
         "closed contours of three points or more",
-        "nothing: they are ignored",
+        "no action needed: they are ignored",
     ),
     "contours-twice": (
         "{n} contours drawn twice",
         "each contour once",
-        "nothing: the copies are ignored (by even-odd they would cancel)",
+        "no action needed: the copies are ignored (the even-odd rule would make them cancel)",
     ),
     "contours-between-slices": (
         "{n} contours on planes closer than the slices",
-        "one contour plane a slice",
-        "nothing: of each slice the nearest plane is drawn",
+        "one contour plane per slice",
+        "no action needed: for each slice the nearest plane is drawn",
     ),
     "contours-skip-slices": (
         "{n} slices between contours were skipped regularly",
         "a contour on every slice of the lesion",
-        "nothing: they take the contour of the nearest slice",
+        "no action needed: each gets the contour of the nearest slice",
     ),
 }
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Draws the ROIs of one patient and counts their anomalies.
+    """Draw the ROIs of one patient and count their anomalies.
 
     Attributes
     ----------
     grid : Grid
         The CT's grid.
     instances : frozenset of str
-        SOP instance UIDs of its slices; empty where unknown, then references are not looked at.
+        SOP instance UIDs of the slices; if empty (unknown), the references of the contours are not checked.
     counts : Counter
-        How often each code of `WARNINGS` was met.
+        Number of anomalies of each code of `WARNINGS`.
     names : Counter
-        The same by code and ROI name (private).
+        The same numbers by code and ROI name (private).
     """
 
     grid: Grid
@@ -154,7 +154,7 @@ class Drawing:
     names: Counter = field(default_factory=Counter)
 
     def draw(self, roi: Roi) -> np.ndarray:
-        """Mask of one ROI: even-odd over its contours, slice by slice.
+        """Return the mask of one ROI, drawn slice by slice with the even-odd rule.
 
         Returns
         -------
@@ -184,16 +184,16 @@ class Drawing:
         return rasterise(self._polygons(planes, roi), self.grid.shape)
 
     def report(self, findings: Findings) -> None:
-        """One warning a code met, with its count; ROI names go into the private part."""
+        """Add one warning per code with its count; the ROI names go into the private part."""
         for code, (found, expected, action) in WARNINGS.items():
             if self.counts[code]:
                 names = "; ".join(f"{name}: {n}" for (other, name), n in sorted(self.names.items()) if other == code)
                 findings.warn(code, found.format(n=self.counts[code]), expected, action, names)
 
     def _overlap(self, height: float, corners: np.ndarray) -> tuple[bool, bool]:
-        """Whether a contour's box touches the image, and whether it lies within it.
+        """Return whether a contour's bounding box touches the image, and whether it is completely inside it.
 
-        The image's border is half a voxel outside the outermost voxel centres.
+        The border of the image is half a voxel outside the outermost voxel centres.
         """
         last = np.array(self.grid.size) - 0.5
         low, high = np.append(corners.min(axis=0), height), np.append(corners.max(axis=0), height)
@@ -220,10 +220,11 @@ class Drawing:
 
 
 def _skipped(drawn: list[int]) -> dict[int, int]:
-    """Find slices skipped by contours on every second (third, …) slice, and the nearest drawn slice of each.
+    """Return the slices skipped by an ROI that has contours on every second (third, …) slice only.
 
-    Only where that is the rule for the whole ROI (no contours on neighbouring slices, most steps alike): a gap
-    between two lesions stays a gap.
+    Each skipped slice is mapped to its nearest drawn slice. The result is empty unless the whole ROI follows this
+    rule: no contours on neighbouring slices, and most steps are equal. A gap between two lesions therefore stays a
+    gap.
     """
     steps = np.diff(drawn)
     if len(steps) < 2 or steps.min() < 2 or np.mean(steps == steps.min()) <= 0.5:
@@ -233,7 +234,7 @@ def _skipped(drawn: list[int]) -> dict[int, int]:
 
 
 def frame_mismatch(frames: Iterable[str], frame: str | None, findings: Findings) -> None:
-    """Warn where contours are drawn in other frames of reference than the CT's."""
+    """Warn if contours are drawn in another frame of reference than that of the CT."""
     known = sorted({other for other in frames if other})
     if frame and known and frame not in known:
         findings.warn(

@@ -1,4 +1,4 @@
-"""One patient's CT and tumour as NIfTI: the work of rule ``convert_images``."""
+"""Convert one patient's CT and tumour to NIfTI (rule ``convert_images``)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from metaswin.imaging.nifti import read_image, read_mask
 from metaswin.imaging.rtstruct import read_rtstruct
 
 LABELS = {"primary": 1, "nodes": 2}
-PLAUSIBLE_HU = (-300.0, 300.0)  # median of a soft-tissue lesion, contrast and partial lung included
+PLAUSIBLE_HU = (-300.0, 300.0)  # median of a soft-tissue lesion; includes contrast medium and partial lung
 
 
 def convert_patient(
@@ -32,13 +32,14 @@ def convert_patient(
 ) -> None:
     """Convert the patient of `source` (``private/sources/<patient>.json``, see `docs/artefacts.md`).
 
-    Writes the CT (HU), the tumour's label map on the CT's grid (1 primary, 2 nodes; primary wins where both are),
-    the facts of the image and the status. Bad data leave an excluding status. `threads` are those of the nnU-Net.
+    Writes the CT (HU), the label map of the tumour on the CT's grid (1 primary, 2 nodes; where both overlap, primary
+    is kept), the facts of the image and the status. Bad data produce a status that excludes the patient. `threads` is
+    the number of threads of the nnU-Net.
 
     Raises
     ------
     UserError
-        The nnU-Net model folder cannot be used.
+        If the nnU-Net model folder cannot be used.
     """
     record = read_json(source)
     with patient_job(record["patient"], "images", status, [ct, tumor, facts], details) as findings:
@@ -52,12 +53,12 @@ def convert_patient(
 
 
 def label_map(masks: dict[str, np.ndarray], grid: Grid, findings: Findings) -> np.ndarray:
-    """Label map (uint8; slices, rows, columns) of the masks of each role.
+    """Return the label map (uint8; slices, rows, columns) of the masks of both roles.
 
     Raises
     ------
     BadData
-        ``empty-mask``: no role has a voxel.
+        ``empty-mask`` or ``contour-outside-image``, if no role has a voxel.
     """
     labels = np.zeros(grid.shape, dtype=np.uint8)
     for role in ("nodes", "primary"):
@@ -95,7 +96,7 @@ def _read_image(record: dict[str, Any], settings: ImagesSettings, findings: Find
 def _masks(
     tumor: dict[str, Any], image: Ct, settings: ImagesSettings, findings: Findings, threads: int
 ) -> dict[str, np.ndarray]:
-    """Mask of each role that the source names."""
+    """Return the mask of each role that the source names."""
     kind = tumor["kind"]
     if kind == "rtstruct":
         return _contour_masks(tumor, image, findings)
@@ -111,7 +112,7 @@ def _masks(
 
 
 def _numbers(tumor: dict[str, Any]) -> dict[str, Sequence[int]]:
-    """ROI or segment numbers of each role that has any."""
+    """Return the ROI or segment numbers of each role that has any."""
     return {role: [int(roi["number"]) for roi in rois] for role, rois in tumor["rois"].items() if rois}
 
 
@@ -124,7 +125,7 @@ def _contour_masks(tumor: dict[str, Any], image: Ct, findings: Findings) -> dict
         raise BadData(
             "roi-missing",
             f"contours without {len(gone)} of the {len(wanted)} chosen ROIs",
-            "the ROIs that were indexed",
+            "the ROIs that were found when the data were indexed",
             "index the data again",
             f"{tumor['path']}: no ROI {sorted(gone)}",
         )

@@ -1,4 +1,4 @@
-"""Read a CT series as a volume in HU: sorted slices, multi-frame files and padding values."""
+"""Read a CT series as a volume in HU: sort the slices, split multi-frame files and replace padding values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-AIR = -1024  # HU that padding gets
+AIR = -1024  # HU of replaced padding
 HIGHEST = 3071  # end of the 12-bit CT scale
 
 
 def padding(header: "Dataset", stored: np.ndarray, slope: float, intercept: float) -> np.ndarray | None:
-    """Pixels that hold PixelPaddingValue, or a value up to PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2).
+    """Return the pixels with PixelPaddingValue or a value up to PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2).
 
-    A padding value within the CT scale (-1024 to 3070 HU) is not replaced: files name 0 or -1000 as
-    padding that tissue and air have too.
+    A padding value within the CT scale (-1024 to 3070 HU) is not replaced, because some files declare 0 or -1000 as
+    padding, and tissue and air have these values too.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def padding(header: "Dataset", stored: np.ndarray, slope: float, intercept: floa
     Returns
     -------
     ndarray of bool or None
-        None where the slice has no such pixel.
+        None if the slice has no such pixel.
     """
     ends = [_as_stored(header.get(name), stored.dtype) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     known = [end for end in ends if end is not None]
@@ -51,7 +51,7 @@ def padding(header: "Dataset", stored: np.ndarray, slope: float, intercept: floa
 
 
 def _as_stored(value: object, dtype: np.dtype) -> int | None:
-    """The value in the range of the pixels' type: some files write -2000 as 63536 and the other way round."""
+    """Return the value in the range of the pixel type; some files write -2000 as 63536 or the reverse."""
     try:
         number = int(str(value))
     except ValueError:
@@ -61,7 +61,7 @@ def _as_stored(value: object, dtype: np.dtype) -> int | None:
     return (number - int(limits.min)) % period + int(limits.min)
 
 
-# Functional group → its elements under the names that a classic slice has (PS3.3 C.7.6.16 and C.8.15.3).
+# Functional group → its elements with the names that they have in a classic slice (PS3.3 C.7.6.16 and C.8.15.3).
 GROUPS = {
     "PlanePositionSequence": {"ImagePositionPatient": "ImagePositionPatient"},
     "PlaneOrientationSequence": {"ImageOrientationPatient": "ImageOrientationPatient"},
@@ -80,14 +80,14 @@ FRAME_TAGS = [PER_FRAME, SHARED]
 
 
 def split_frames(image: "Dataset") -> "list[Dataset]":
-    """The frames of a multi-frame CT as slices with position, orientation, spacing and rescale of their own.
+    """Return the frames of a multi-frame CT as slices, each with its own position, orientation, spacing and rescale.
 
-    A classic slice, or an image without functional groups, comes back as it is.
+    A classic slice, or an image without functional groups, is returned unchanged.
 
     Raises
     ------
     BadData
-        ``file-unreadable``: the pixels cannot be decoded, or are not those of as many frames as are described.
+        ``file-unreadable``, if the pixels cannot be decoded or their number of frames differs from the description.
     """
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
@@ -115,7 +115,7 @@ def split_frames(image: "Dataset") -> "list[Dataset]":
 
 
 def _values(groups: "Dataset", shared: "Dataset") -> dict[str, Any]:
-    """Elements of one frame; its own groups go before the shared ones."""
+    """Return the elements of one frame; the frame's own groups override the shared ones."""
     values = {}
     for sequence, names in GROUPS.items():
         items = groups.get(sequence) or shared.get(sequence) or []
@@ -126,7 +126,7 @@ def _values(groups: "Dataset", shared: "Dataset") -> dict[str, Any]:
 
 
 def _frame_pixels(image: "Dataset", frames: int) -> np.ndarray:
-    """Stored values, shape (frames, rows, columns)."""
+    """Return the stored values, shape (frames, rows, columns)."""
     try:
         pixels = image.pixel_array
         return pixels.reshape(frames, *pixels.shape[-2:])
@@ -184,9 +184,9 @@ class Ct:
     Attributes
     ----------
     array : ndarray, int16 or float32, shape (slices, rows, columns)
-        HU; int16 where all values are whole.
+        HU; int16 if all values are whole numbers that fit.
     grid : Grid
-        Its voxel grid.
+        The voxel grid.
     facts : dict
         Acquisition facts, see `metaswin.core.acquisition`.
     frame : str or None
@@ -203,12 +203,12 @@ class Ct:
 
 
 def read_ct(paths: Sequence[str | Path], settings: ImagesSettings, findings: Findings) -> Ct:
-    """Read the DICOM files of one CT series in any order.
+    """Read the DICOM files of one CT series; the order of the files does not matter.
 
     Raises
     ------
     BadData
-        The series cannot be used: see the codes in `metaswin.core.slices` and `check_hu`.
+        If the series cannot be used; see the codes in `metaswin.core.slices` and `check_hu`.
     """
     slices = check_slices(
         [frame for path in paths for frame in split_frames(read_dicom(path, TAGS))], settings, findings
@@ -223,15 +223,15 @@ def read_ct(paths: Sequence[str | Path], settings: ImagesSettings, findings: Fin
 
 
 def check_hu(array: np.ndarray) -> None:
-    """Check that the values can be HU: some voxel lies below 0 HU (water), as air, fat and noise do.
+    """Check that the values can be HU: some voxels must be below 0 HU (water), as air, fat and noise are.
 
-    Voxels at and below the end of the scale (-1024 HU) do not count, they may be padding.
+    Voxels at or below the end of the scale (-1024 HU) are ignored, because they may be padding.
 
     Raises
     ------
     BadData
-        ``not-hu``: grey values of a window, an offset of 1000 never subtracted, one value everywhere, or values that
-        are not finite.
+        ``not-hu``, for grey values of a display window, an offset of 1000 that was not subtracted, a constant image,
+        or values that are not finite.
     """
     high = float(array.max())
     low = float(np.min(array, where=~(array <= AIR), initial=high))
@@ -245,7 +245,7 @@ def check_hu(array: np.ndarray) -> None:
 
 
 def whole_numbers(array: np.ndarray) -> np.ndarray:
-    """The array (slices, rows, columns) as int16 where all its values are whole and fit, else as float32."""
+    """Return the array (slices, rows, columns) as int16 if all values are whole and fit, else as float32."""
     if array.dtype == np.int16:
         return array
     if np.issubdtype(array.dtype, np.integer):
@@ -256,7 +256,10 @@ def whole_numbers(array: np.ndarray) -> np.ndarray:
 
 
 def _stack(slices: list[Any], grid: Grid) -> np.ndarray:
-    """HU of sorted slices; each slice's pixel data are let go once read, so that memory holds the volume once."""
+    """Return the HU of sorted slices.
+
+    The pixel data of each slice are released after reading, so that memory contains the volume only once.
+    """
     scales = [(float(s.RescaleSlope), float(s.RescaleIntercept)) for s in slices]
     whole = all(slope.is_integer() and intercept.is_integer() for slope, intercept in scales)
     volume = np.empty(grid.shape, dtype=np.int16 if whole else np.float32)

@@ -1,4 +1,4 @@
-"""Read one DICOM file; whatever is wrong with it becomes the patient's problem, with the path in the private part."""
+"""Read one DICOM file; an unreadable file becomes a problem of the patient, with the path in its private part."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from pydicom.config import IGNORE, settings
 
 from metaswin.core.problems import BadData
 
-# pydicom warns with the offending value in the text; logs are public, so odd values are read without a word.
+# pydicom quotes invalid values in its warnings. Logs are public, so the validation is switched off.
 settings.reading_validation_mode = IGNORE
 
 
@@ -30,10 +30,10 @@ def read_dicom(path: str | Path, tags: list[str]) -> pydicom.Dataset:
 
 
 def missing(path: str | Path) -> BadData:
-    """The problem of a file that was there when the data were indexed."""
+    """Return the problem of a file that existed when the data were indexed and is now missing."""
     return BadData(
         "file-missing",
-        "a file that is no longer there",
+        "a file that no longer exists",
         "every file of the chosen series",
         "restore the file, or index the data again",
         f"no file {path}",
@@ -41,7 +41,7 @@ def missing(path: str | Path) -> BadData:
 
 
 def unreadable(path: str | Path, error: Exception) -> BadData:
-    """The problem of a file that cannot be read."""
+    """Return the problem of a file that cannot be read."""
     return BadData(
         "file-unreadable",
         f"a file that cannot be read ({type(error).__name__})",

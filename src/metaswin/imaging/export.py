@@ -27,7 +27,7 @@ PREFIX, CODE = "SegmentedProperty", ("CodeValue", "CodingSchemeDesignator", "Cod
 
 @cache
 def _known() -> dict[str, tuple[Code, Code]]:
-    """TotalSegmentator's own table: structure → category and type."""
+    """Return TotalSegmentator's SNOMED table: structure → category and type."""
     text = (resources.files("totalsegmentator") / "resources/totalsegmentator_snomed_mapping.csv").read_text("utf-8")
     return {row["Structure"]: (_code(row, "Category"), _code(row, "Type")) for row in csv.DictReader(text.splitlines())}
 
@@ -37,23 +37,27 @@ def _code(row: dict[str, str], part: str) -> Code:
 
 
 def codes(name: str, kind: str) -> tuple[Code, Code]:
-    """Category and type of a structure: TotalSegmentator's where it has them, neoplasm for tumours, else tissue."""
+    """Return category and type of a structure.
+
+    Tumours are neoplasms. Other structures have the codes of TotalSegmentator's table; a structure that is not in the
+    table is coded as tissue.
+    """
     if kind == "tumor":
         return ABNORMAL, NEOPLASM
     return _known().get(name, (ANATOMY, TISSUE))
 
 
 def segmentation(slices: list[pydicom.Dataset], structures: list[Structure]) -> pydicom.Dataset:
-    """A binary SEG that references the CT's slices and carries its patient and study.
+    """Return a binary SEG that references the CT's slices and has the same patient and study.
 
-    Structures may overlap; slices without any segment are not written.
+    Structures may overlap. Slices without a segment are not written.
 
     Parameters
     ----------
     slices : list of Dataset
-        The CT's slices, in the order of the masks' first axis.
+        The slices of the CT, in the order of the first axis of the masks.
     structures : list of Structure
-        At least one.
+        At least one structure.
     """
     import highdicom
 
@@ -93,15 +97,15 @@ LESIONS = {"primary": 1, "nodes": 2}
 
 
 def export_patient(source: str, files: PatientFiles, seg: str, rtstruct: str) -> None:
-    """Write both files; they are empty where an earlier stage has excluded the patient.
+    """Write the SEG and the RTSTRUCT of one patient; both are empty if an earlier stage has excluded the patient.
 
     Parameters
     ----------
     source : str
-        The private record of the CT's files.
+        The private record that lists the CT's files.
     files : PatientFiles
     seg, rtstruct : str
-        Written, below ``private/``.
+        Output files, below ``private/``.
 
     Raises
     ------
@@ -126,12 +130,12 @@ def export_patient(source: str, files: PatientFiles, seg: str, rtstruct: str) ->
 
 
 def ordered_slices(paths: list[str], grid: Grid) -> list[pydicom.Dataset]:
-    """Datasets of the CT's slices (without pixels) in the order of the converted volume's slices.
+    """Return the headers of the CT's slices (without pixels) in the order of the converted volume's slices.
 
     Raises
     ------
     UserError
-        If a slice lies off the grid, or one is missing.
+        If a file cannot be read, or if the files do not cover all slices of the grid.
     """
     found: dict[int, pydicom.Dataset] = {}
     for number, path in enumerate(paths, start=1):
@@ -149,13 +153,13 @@ def ordered_slices(paths: list[str], grid: Grid) -> list[pydicom.Dataset]:
     if sorted(found) != list(range(grid.size[2])):
         raise UserError(
             f"export: {len(found)} of {grid.size[2]} slices of the converted CT found among {len(paths)} files; the "
-            "files have changed since: run the stage images again"
+            "files have changed since the conversion: run the stage images again"
         )
     return [found[index] for index in range(grid.size[2])]
 
 
 def read_structures(files: PatientFiles, grid: Grid) -> list[Structure]:
-    """Every structure with a voxel, on the CT's grid: lesions as drawn, rings (nearest voxel), organs."""
+    """Return all non-empty structures on the CT's grid: lesions as drawn, rings (nearest voxel) and organs."""
     tumor = sitk.GetArrayFromImage(read_volume(files.tumor))
     found = [Structure(name, "tumor", tumor == label) for name, label in LESIONS.items()]
     regions = read_volume(files.regions)

@@ -1,4 +1,4 @@
-"""Structures as an RT structure set."""
+"""Write structures as an RT structure set."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from metaswin import __version__
 from metaswin.core.grid import Grid
 
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
-# Copied from the CT, so that a viewer lays the contours over it.
+# These elements are copied from the CT, so that a viewer shows the contours on it.
 IDENTITY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyID", "StudyDate",
     "StudyTime", "AccessionNumber", "ReferringPhysicianName", "FrameOfReferenceUID", "PositionReferenceIndicator",
 )  # fmt: skip
-# Colours that stay apart for colour-blind readers (Okabe & Ito 2008).
+# Colours that colour-blind readers can distinguish (Okabe & Ito 2008).
 COLOURS = [(213, 94, 0), (0, 114, 178), (0, 158, 115), (230, 159, 0), (86, 180, 233), (204, 121, 167), (240, 228, 66)]
 TYPES = {"tumor": "GTV", "ring": "CONTROL", "organ": "ORGAN"}
 
@@ -32,18 +32,18 @@ class Structure:
 
 
 def structure_set(slices: list[Dataset], structures: list[Structure], grid: Grid) -> Dataset:
-    """An RTSTRUCT that references the CT's slices and carries its patient and study.
+    """Return an RTSTRUCT that references the CT's slices and has the same patient and study.
 
-    Contours run half way between the voxel centres inside and outside, holes are contours of their own: filled by the
-    even-odd rule, they give back exactly the mask's voxels.
+    Contours run half way between the voxel centres inside and outside the mask. Holes are separate contours. If the
+    contours are filled by the even-odd rule, the result is exactly the voxels of the mask.
 
     Parameters
     ----------
     slices : list of Dataset
-        The CT's slices, in the order of the masks' first axis.
+        The slices of the CT, in the order of the first axis of the masks.
     structures : list of Structure
     grid : Grid
-        The CT's grid.
+        The grid of the CT.
     """
     first = slices[0]
     data = Dataset()
@@ -125,7 +125,10 @@ def _contours(number: int, structure: Structure, slices: list[Dataset], grid: Gr
 
 
 def outlines(plane: np.ndarray) -> list[np.ndarray]:
-    """Polygons (column, row; shape (points, 2)) around the true pixels of a plane, half way to the false ones."""
+    """Return polygons (column, row; shape (points, 2)) around the true pixels of a plane.
+
+    The polygons run half way between true and false pixels.
+    """
     from skimage.measure import find_contours
 
     lines = find_contours(np.pad(plane, 1).astype(float), 0.5)

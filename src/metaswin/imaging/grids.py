@@ -1,29 +1,30 @@
-"""The isotropic grid of a patient and volumes on it."""
+"""Compute the isotropic grid of a patient and resample volumes onto it."""
 
 import numpy as np
 import SimpleITK as sitk
 
 from metaswin.core.grid import Grid
 
-PAD = 10  # voxels of the CT around the crop: the B-spline's prefilter has decayed to 1e-5 after that
+PAD = 10  # voxels of the CT kept around the crop: the B-spline's prefilter decays to 1e-5 over this distance
 INTERPOLATORS = {"bspline": sitk.sitkBSpline, "linear": sitk.sitkLinear}
 
 
 def isotropic(grid: Grid, low: np.ndarray, high: np.ndarray, spacing: float) -> Grid:
-    """Isotropic grid over a box of voxels of `grid`, within `grid`.
+    """Return an isotropic grid that covers a box of voxels of `grid` and stays within `grid`.
 
-    Its lattice goes through the first voxel centre of `grid` whatever the box, so that one patient's regions lie
-    on the same points whichever rings are asked for, and an image that already has this spacing is not interpolated.
+    The lattice always passes through the first voxel centre of `grid`, independent of the box. Therefore the regions
+    of one patient have the same voxel positions for every choice of rings. An image that already has this spacing is
+    not interpolated.
 
     Parameters
     ----------
     low, high : ndarray, shape (3,)
-        Corners of the box as continuous voxel indices (x, y, z); clipped to the outer faces of `grid`.
+        Corners of the box as continuous voxel indices (x, y, z); they are clipped to the outer faces of `grid`.
     spacing : float
-        Spacing of the result (mm).
+        Spacing of the returned grid (mm).
     """
     scale = np.array(grid.spacing) / spacing
-    # The tolerance keeps a point that rounding puts a hair outside the face.
+    # The tolerance keeps a point that rounding errors move slightly outside the face.
     first_inside = np.ceil(-0.5 * scale - 1e-6)
     last_inside = np.floor((np.array(grid.size) - 0.5) * scale + 1e-6)
     first = np.clip(np.floor(low * scale), first_inside, last_inside)
@@ -37,7 +38,7 @@ def isotropic(grid: Grid, low: np.ndarray, high: np.ndarray, spacing: float) -> 
 
 
 def sub_grid(grid: Grid, box: tuple[slice, ...]) -> Grid:
-    """The part of a grid that array slices (slices, rows, columns) cut out."""
+    """Return the part of a grid that array slices (slices, rows, columns) select."""
     first = [s.start for s in box[::-1]]
     return Grid(
         size=tuple(s.stop - s.start for s in box[::-1]),
@@ -48,9 +49,10 @@ def sub_grid(grid: Grid, box: tuple[slice, ...]) -> Grid:
 
 
 def resample(image: sitk.Image, target: Grid, interpolator: int) -> np.ndarray:
-    """Array (slices, rows, columns) of an image on another grid; only the part of the image that it needs is read.
+    """Return an image on another grid as an array (slices, rows, columns).
 
-    Labels keep their type; anything interpolated is float32.
+    Only the necessary part of the image is read. With nearest-neighbour interpolation (labels) the type is kept;
+    otherwise the result is float32.
     """
     grid = Grid.of(image)
     corners = np.array([[0, 0, 0], np.array(target.size) - 1], dtype=float)

@@ -1,4 +1,4 @@
-"""Look at a user's nnU-Net model folder before anything runs."""
+"""Check a user's nnU-Net model folder before the run starts."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,9 @@ FILES = ("plans.json", "dataset.json")
 
 
 def check_model_folder(settings: NnunetSettings) -> list[str]:
-    """What is wrong with ``images.nnunet``, as messages for the user; empty when the model can run.
+    """Return what is wrong with ``images.nnunet``, as messages for the user; empty if the model can run.
 
-    Reads the two JSON files of the folder, never the weights.
+    The function reads the two JSON files of the folder, never the weights.
     """
     if not settings.model_folder:
         return ["images.nnunet.model_folder: not set; name the nnU-Net v2 model folder that draws the tumour"]
@@ -19,7 +19,7 @@ def check_model_folder(settings: NnunetSettings) -> list[str]:
     if not folder.is_dir():
         return [f"images.nnunet.model_folder: found no folder {folder}; expected …/<trainer>__<plans>__<configuration>"]
     messages = [
-        f"images.nnunet.model_folder: {folder} holds no {file.relative_to(folder)}; expected a trained nnU-Net v2 model"
+        f"images.nnunet.model_folder: {folder} has no {file.relative_to(folder)}; expected a trained nnU-Net v2 model"
         for file in model_files(settings)
         if not file.is_file()
     ]
@@ -27,7 +27,7 @@ def check_model_folder(settings: NnunetSettings) -> list[str]:
 
 
 def model_files(settings: NnunetSettings) -> list[Path]:
-    """The files of the model that a prediction reads."""
+    """Return the files of the model that a prediction reads."""
     folder = Path(settings.model_folder or "")
     return [*(folder / name for name in FILES), *(folder / f"fold_{f}" / settings.checkpoint for f in settings.folds)]
 
@@ -40,7 +40,7 @@ def _check_dataset(path: Path, settings: NnunetSettings) -> list[str]:
         return [f"images.nnunet.model_folder: {path} cannot be read ({error}); expected nnU-Net v2's dataset.json"]
     messages = []
     if len(channels) != 1:
-        messages.append(f"images.nnunet.model_folder: the model wants {len(channels)} channels; expected one, the CT")
+        messages.append(f"images.nnunet.model_folder: the model has {len(channels)} channels; expected one, the CT")
     known = {value for entry in labels.values() for value in (entry if isinstance(entry, list) else [entry])}
     for key in ("primary_label", "nodes_label"):
         label = getattr(settings, key)

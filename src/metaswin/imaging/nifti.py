@@ -1,4 +1,4 @@
-"""Read image and masks of a NIfTI sheet (or any format SimpleITK reads)."""
+"""Read the image and the masks of a NIfTI sheet (or any format SimpleITK reads)."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def read_image(path: str | Path, settings: ImagesSettings) -> Ct:
 
 
 def read_mask(path: str | Path, grid: Grid, findings: Findings) -> np.ndarray:
-    """Read a mask on the CT's grid: values of 0.5 and more count.
+    """Read a mask on the CT's grid; values of 0.5 and more belong to the mask.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def read_mask(path: str | Path, grid: Grid, findings: Findings) -> np.ndarray:
             "geometry-mismatch",
             f"a mask of {own}",
             f"the image's grid of {grid}",
-            "resample the mask onto the image with nearest-neighbour interpolation, for instance "
+            "resample the mask onto the image with nearest-neighbour interpolation, for example "
             "SimpleITK.Resample(mask, image, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor)",
             str(path),
         )
@@ -64,14 +64,14 @@ def read_mask(path: str | Path, grid: Grid, findings: Findings) -> np.ndarray:
             "mask-not-binary",
             f"a mask with {len(values)} different values above 0",
             "0 and one value",
-            "give each role a mask of its own if the values mean different things: all of them count as lesion",
+            "give each role its own mask if the values have different meanings: all of them are treated as lesion",
             str(path),
         )
     return mask
 
 
 def read_array(path: str | Path) -> tuple[np.ndarray, Grid]:
-    """Array (slices, rows, columns) and grid of a three-dimensional image file.
+    """Return the array (slices, rows, columns) and the grid of a three-dimensional image file.
 
     Raises
     ------

@@ -15,10 +15,10 @@ from metaswin.imaging.nifti import read_array
 
 
 def predict_tumor(ct: Ct, settings: NnunetSettings, threads: int = 1) -> dict[str, np.ndarray]:
-    """Masks `primary` and `nodes` (where it has a label) that the model draws on a CT.
+    """Return the masks `primary` and `nodes` (if it has a label) that the model draws on a CT.
 
-    The model's own image reader loads the CT, so that axes and orientation are those it was trained with.
-    Runs on the GPU where there is one, in this process. The checkpoint is a pickle, as nnU-Net writes it; only its
+    The image reader of the model loads the CT, so that axes and orientation are those of the training. The prediction
+    runs in this process, on the GPU if there is one. The checkpoint is a pickle, as nnU-Net writes it; only its
     weights are read (`metaswin.core.checkpoints`).
 
     Returns
@@ -28,7 +28,7 @@ def predict_tumor(ct: Ct, settings: NnunetSettings, threads: int = 1) -> dict[st
     Raises
     ------
     UserError
-        The model folder cannot be used.
+        If the model folder cannot be used.
     """
     messages = check_model_folder(settings)
     if messages:

@@ -1,4 +1,4 @@
-"""Label maps of organs: what a backend gets of one patient and gives, and named groups of organs and tissues."""
+"""Define label maps of organs: the input and output of a backend, and named groups of organs and tissues."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from metaswin.core.problems import Findings
 
 @dataclass(frozen=True)
 class Request:
-    """What a backend may use.
+    """Input of an organ backend for one patient.
 
     Attributes
     ----------
@@ -23,19 +23,19 @@ class Request:
     ct : ndarray, shape (slices, rows, columns)
         CT in HU.
     tumor : ndarray of uint8, same shape
-        Label map of the tumour.
+        Label map of the tumour (1 primary, 2 nodes).
     grid : Grid
-        Grid of both.
+        Grid of both arrays.
     settings : OrgansSettings
         Settings of all backends.
     source : Path or None
         The patient's source record (private), for backends that read more of the user's data.
     batch : Path or None
-        What rule ``predict_organs`` wrote, for backend ``totalsegmentator``.
+        Output of rule ``predict_organs``, for backend ``totalsegmentator``.
     store : Path or None
-        Folder of the label maps it has drawn.
+        Folder with the label maps that this rule has drawn.
     findings : Findings
-        Takes warnings.
+        Collects the warnings.
     """
 
     patient: str
@@ -51,26 +51,26 @@ class Request:
 
 @dataclass(frozen=True)
 class Organs:
-    """A label map (uint8 or uint16; slices, rows, columns) and the label of each name; 0 is unlabelled."""
+    """A label map (uint8 or uint16; slices, rows, columns) and the label of each name; 0 means unlabelled."""
 
     array: np.ndarray
     labels: dict[str, int]
 
 
 def resolve(groups: Mapping[str, Iterable[str]], labels: Mapping[str, int]) -> dict[str, list[int]]:
-    """Labels of each group.
+    """Return the labels of each group.
 
     Parameters
     ----------
     groups : mapping
-        Group → names; ``*`` and ``?`` in a name stand for any letters and any letter.
+        Group → names. In a name, ``*`` matches any letters and ``?`` matches one letter.
     labels : mapping
         Name → label of the organ masks.
 
     Returns
     -------
     dict
-        Group → labels, ascending; groups without any are omitted.
+        Group → labels, ascending; groups without a label are omitted.
     """
     found = {
         group: sorted({labels[name] for name in labels for pattern in names if fnmatchcase(name, pattern)})
@@ -80,7 +80,7 @@ def resolve(groups: Mapping[str, Iterable[str]], labels: Mapping[str, int]) -> d
 
 
 def labels_of(name: str, facts: Mapping) -> list[int] | None:
-    """Labels of a group, an organ or a tissue in ``organs.json``; None where it has no such name."""
+    """Return the labels of a group, an organ or a tissue in ``organs.json``; None if the name does not occur there."""
     if name in facts.get("groups", {}):
         return facts["groups"][name]
     return [facts["labels"][name]] if name in facts["labels"] else None

@@ -1,4 +1,4 @@
-"""The user's own organ masks: NIfTI files, and ROIs of the RTSTRUCT that holds the tumour."""
+"""Read the user's own organ masks: NIfTI files, and ROIs of the RTSTRUCT that contains the tumour."""
 
 import re
 
@@ -16,9 +16,10 @@ FIRST_ORGAN = len(TISSUES) + 1
 
 
 def read_organs(request: Request) -> Organs:
-    """Label map of the user's organs on the CT's grid, tissues in the rest of the volume.
+    """Return the label map of the user's organs on the CT's grid; the rest of the volume may be labelled as tissues.
 
-    An organ that a patient does not have is a warning; an organ mask that does not fit the CT excludes.
+    An organ that a patient does not have causes a warning. An organ mask that does not fit the CT excludes the
+    patient.
 
     Raises
     ------
@@ -33,7 +34,7 @@ def read_organs(request: Request) -> Organs:
             "organ-missing",
             f"no mask of {', '.join(absent)}",
             "a mask of every organ of organs.masks",
-            "nothing, if the organ was not drawn: the patient is kept without it",
+            "no action needed if the organ was not drawn: the patient is kept without it",
         )
     labels = {name: FIRST_ORGAN + index for index, name in enumerate(settings.names)}
     array = np.zeros(request.ct.shape, dtype=np.uint8 if max(labels.values()) <= 255 else np.uint16)
@@ -51,7 +52,7 @@ def read_organs(request: Request) -> Organs:
 
 def _from_files(request: Request) -> dict[str, np.ndarray]:
     settings, drawn = request.settings.masks, {}
-    # The user's files bear the patient's own id, also where a pseudonym stands for it.
+    # The names of the user's files contain the patient's own id, even if the study id is a pseudonym.
     own = request.patient if request.source is None else read_json(request.source).get("id", request.patient)
     for organ in settings.organs:
         try:

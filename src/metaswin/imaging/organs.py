@@ -17,15 +17,15 @@ from metaswin.imaging.totalsegmentator import stored
 
 
 def read_drawn(request: Request) -> Organs:
-    """Label map of a patient out of the store of `metaswin.imaging.totalsegmentator`.
+    """Return the label map of a patient from the store of `metaswin.imaging.totalsegmentator`.
 
-    Every structure of the tasks keeps its id in `labels`, whether the patient has it or not. Nothing drawn at all is
-    a warning.
+    `labels` contains every structure of the tasks, even if the patient does not have it. An empty label map causes a
+    warning.
 
     Raises
     ------
     BadData
-        ``segmentation-failed``: TotalSegmentator could not draw this image.
+        ``segmentation-failed``, if TotalSegmentator failed on this image.
     """
     settings = request.settings.totalsegmentator
     if request.batch is None or request.store is None:
@@ -36,8 +36,8 @@ def read_drawn(request: Request) -> Organs:
             "segmentation-failed",
             f"an image on which TotalSegmentator failed ({found['error']})",
             "a CT of the head and neck",
-            "look at the image and at the end of the log of predict_organs; leave the patient out, or draw the organs "
-            "by another backend",
+            "look at the image and at the end of the log of predict_organs; exclude the patient, or draw the organs "
+            "with another backend",
         )
     array = sitk.GetArrayFromImage(read_volume(stored(request.store, found["key"])))
     ids = organ_ids()
@@ -95,17 +95,17 @@ def segment_patient(
     batch: str | Path | None = None,
     store: str | Path | None = None,
 ) -> None:
-    """Label the organs of one patient with the backend of the settings.
+    """Label the organs of one patient with the backend that the settings name.
 
     Parameters
     ----------
     ct, tumor, upstream : path
         CT, tumour and status of `metaswin.imaging.convert`.
     organs, names, status : path
-        Written: the label map on the CT's grid, ``{"backend", "labels": {name: id}, "groups": {name: [ids]}}`` and
-        the status.
+        Output files: the label map on the CT's grid, ``{"backend", "labels": {name: id}, "groups": {name: [ids]}}``
+        and the status.
     source : path, optional
-        The patient's source record, read by backend ``masks`` for ROIs of the RTSTRUCT.
+        The patient's source record; backend ``masks`` reads it for ROIs of the RTSTRUCT.
     batch, store : path, optional
         For backend ``totalsegmentator``: output and store of `metaswin.imaging.totalsegmentator.predict_batch`.
     """

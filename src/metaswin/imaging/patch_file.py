@@ -1,4 +1,4 @@
-"""Collect the patches of all used patients in one file, from which a network reads its rows."""
+"""Collect the patches of all used patients in one file, from which the network reads them."""
 
 import json
 import struct
@@ -14,16 +14,16 @@ from metaswin.core.used import of_used
 
 
 def channel_names(settings: PatchesSettings) -> list[str]:
-    """Names of the channels in their order."""
+    """Return the names of the channels in their order."""
     return ["ct", "tumor", "ring", *settings.organ_groups]
 
 
 def collect_patches(paths: Sequence[str | Path], used: str | Path, output: str | Path) -> None:
     """Write the patches of the used patients to one safetensors file: study id → float16 (channel, x, y, z).
 
-    Patients without a patch are absent. Half precision halves the memory of a cohort; on the windowed CT it rounds by
-    at most 0.1 HU at the default window. The file is written patient by patient, since a cohort may not fit in memory
-    (the format: https://github.com/huggingface/safetensors).
+    Patients without a patch do not appear in the file. Half precision halves the memory that a cohort needs; it
+    rounds the windowed CT by at most 0.1 HU at the default window. The file is written patient by patient, because a
+    cohort may not fit in memory (format: https://github.com/huggingface/safetensors).
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ def collect_patches(paths: Sequence[str | Path], used: str | Path, output: str |
         for path in files.values():
             values = read_patch(path).astype("<f2").tobytes()
             if len(values) != size:
-                raise ValueError(f"{path}: a patch of another size than the first one")
+                raise ValueError(f"{path}: the size of this patch differs from that of the first one")
             file.write(values)
 
 
 def read_patch(path: str | Path) -> np.ndarray:
-    """One patch as stored by make_patches: float32, shape (channel, x, y, z)."""
+    """Return one patch as make_patches stores it: float32, shape (channel, x, y, z)."""
     return np.ascontiguousarray(sitk.GetArrayFromImage(read_volume(path)).transpose(0, 3, 2, 1))

@@ -21,9 +21,9 @@ FWHM = 2.354820045
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """A cube of `size` voxels of `spacing` mm around `centre` (LPS, mm), its axes those of the patient.
+    """A cube of `size` voxels of `spacing` mm around `centre` (LPS, mm), aligned with the patient's axes.
 
-    Whatever the direction of the CT, x runs from right to left, y from front to back, z upwards.
+    For every direction of the CT, x runs from right to left, y from front to back and z upwards.
     """
 
     centre: tuple[float, float, float]
@@ -32,30 +32,30 @@ class PatchGrid:
 
     @property
     def side(self) -> float:
-        """Length of an edge in mm."""
+        """Length of an edge (mm)."""
         return self.size * self.spacing
 
     def image(self) -> sitk.Image:
-        """An empty image on the grid."""
+        """Return an empty image on the grid."""
         image = sitk.Image([self.size] * 3, sitk.sitkUInt8)
         image.SetSpacing([self.spacing] * 3)
         image.SetOrigin([value - (self.size - 1) / 2 * self.spacing for value in self.centre])
         return image
 
     def fraction_inside(self, points: np.ndarray) -> float:
-        """Fraction of `points` (n × 3, LPS mm) within the cube."""
+        """Return the fraction of `points` (n × 3, LPS mm) within the cube."""
         return float((np.abs(points - np.asarray(self.centre)) <= self.side / 2).all(axis=1).mean())
 
 
 def voxel_points(image: sitk.Image, mask: np.ndarray) -> np.ndarray:
-    """Centres (n × 3, LPS mm) of the voxels set in `mask` (z, y, x) on the grid of `image`."""
+    """Return the centres (n × 3, LPS mm) of the voxels set in `mask` (z, y, x) on the grid of `image`."""
     indices = np.argwhere(mask)[:, ::-1]
     direction = np.array(image.GetDirection()).reshape(3, 3)
     return np.array(image.GetOrigin()) + (indices * np.array(image.GetSpacing())) @ direction.T
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
-    """The largest face-connected part of `mask`; the first one where several are as large."""
+    """Return the largest face-connected component of `mask`; of several equal ones, the first."""
     from scipy import ndimage
 
     parts, count = ndimage.label(mask)
@@ -67,10 +67,11 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
 
 
 def choose_centre(main: np.ndarray, lesions: np.ndarray, voxel: np.ndarray, side: float) -> tuple[float, float, float]:
-    """Centre of the patch (LPS, mm).
+    """Return the centre of the patch (LPS, mm).
 
-    The middle of all lesions' bounding box where that box fits in the patch; otherwise the middle of the main
-    lesion's box where this one fits; otherwise the main lesion's centroid.
+    If the bounding box of all lesions fits into the patch, this is the middle of that box. Otherwise, if the bounding
+    box of the main lesion fits, it is the middle of the main lesion's box. Otherwise it is the centroid of the main
+    lesion.
 
     Parameters
     ----------
@@ -89,17 +90,17 @@ def choose_centre(main: np.ndarray, lesions: np.ndarray, voxel: np.ndarray, side
 
 
 def voxel_extent(image: sitk.Image) -> np.ndarray:
-    """Extent of one voxel along the patient's axes (mm); larger than the spacing where the grid is oblique."""
+    """Return the extent of one voxel along the patient's axes (mm); on an oblique grid it exceeds the spacing."""
     direction = np.array(image.GetDirection()).reshape(3, 3)
     return np.abs(direction) @ np.array(image.GetSpacing())
 
 
 def resample(image: sitk.Image, grid: PatchGrid, outside: float) -> np.ndarray:
-    """Values of `image` on `grid`, float32 (z, y, x): one linear interpolation, `outside` beyond the image.
+    """Return the values of `image` on `grid`, float32 (z, y, x), by one linear interpolation.
 
-    Along axes finer than the patch the image is smoothed first, with a variance of ((t/s)² - 1) / (8 ln 2)
-    voxels² for spacings s (image) and t (patch), so that nothing aliases (Cardoso et al., "Scale factor point
-    spread function matching", MICCAI 2015, eq. 6).
+    Points beyond the image get the value `outside`. Along axes on which the image is finer than the patch, the image
+    is smoothed first to avoid aliasing. The variance is ((t/s)² - 1) / (8 ln 2) voxels² for the spacings s (image)
+    and t (patch) (Cardoso et al., "Scale factor point spread function matching", MICCAI 2015, eq. 6).
     """
     from scipy import ndimage
 
@@ -116,7 +117,10 @@ def resample(image: sitk.Image, grid: PatchGrid, outside: float) -> np.ndarray:
 
 
 def _crop(image: sitk.Image, grid: PatchGrid, margin: np.ndarray) -> sitk.Image | None:
-    """The part of `image` the patch can see and `margin` voxels (x, y, z) more; None where they do not meet."""
+    """Return the part of `image` that the patch covers, extended by `margin` voxels (x, y, z).
+
+    The result is None if image and patch do not overlap.
+    """
     reach = grid.side / 2
     corners = np.array(
         [
@@ -136,12 +140,12 @@ def _crop(image: sitk.Image, grid: PatchGrid, margin: np.ndarray) -> sitk.Image 
 STAGE = "patches"
 PRIMARY, NODES = 1, 2
 AIR = -1024.0  # HU outside the CT
-WHOLE = 0.995  # below this fraction of a lesion within the patch there is a warning
+WHOLE = 0.995  # a warning is given if less than this fraction of a lesion is inside the patch
 
 
 @dataclass(frozen=True)
 class PatientFiles:
-    """Files of one patient: CT and tumour of the stage images, organs and their facts, files of the stage regions."""
+    """Files of one patient: CT and tumour (stage images), organs and their facts, and the files of stage regions."""
 
     ct: str
     tumor: str
@@ -166,14 +170,14 @@ def make_patch(
     ----------
     files : PatientFiles
     patch, status : str
-        Written: 4D NIfTI (x, y, z, channel; float32), which is empty for an excluded patient, and the status.
+        Output files: 4D NIfTI (x, y, z, channel; float32), which is empty for an excluded patient, and the status.
     settings, details, threads
-        Settings of patches, folder of private details, threads of the filters.
+        Settings of the patches, folder of the private details, number of threads of the filters.
 
     Raises
     ------
     UserError
-        If `settings.organ_groups` names an organ that the organs' backend does not give.
+        If `settings.organ_groups` names an organ that the organ backend does not provide.
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     if passed_on(files.status, STAGE, status, [patch], details):
@@ -196,12 +200,12 @@ def make_patch(
 
 
 def place(tumor: sitk.Image, settings: PatchesSettings, findings: Findings) -> PatchGrid:
-    """The patch's grid around the main lesion: the primary, or the largest node where there is no primary.
+    """Return the patch's grid around the main lesion: the primary, or without a primary the largest node.
 
     Raises
     ------
     BadData
-        Where `tumor` (1 primary, 2 nodes) is empty.
+        ``empty-mask``, if `tumor` (1 primary, 2 nodes) is empty.
     """
     labels = sitk.GetArrayViewFromImage(tumor)
     lesions = labels > 0
@@ -236,17 +240,17 @@ def place(tumor: sitk.Image, settings: PatchesSettings, findings: Findings) -> P
 
 
 def organ_labels(groups: Mapping[str, list[str]], facts: Mapping, findings: Findings) -> dict[str, list[int]]:
-    """Labels of each organ group. `facts` is ``organs.json``.
+    """Return the labels of each organ group; `facts` is the content of ``organs.json``.
 
-    With the backend `masks` a patient may lack an organ: that is a warning. Every other backend gives the same
-    names for everyone, so an unknown name is a mistake in the configuration.
+    With the backend `masks` a patient may lack an organ, which causes a warning. Every other backend provides the
+    same names for all patients, so an unknown name is an error in the configuration.
     """
     found = {organ: labels_of(organ, facts) for organs in groups.values() for organ in organs}
     unknown = sorted(organ for organ, labels in found.items() if labels is None)
     if unknown and facts["backend"] != "masks":
         raise UserError(
-            f"patches.organ_groups names {', '.join(unknown)}, but the organs' backend {facts['backend']} gives "
-            f"{', '.join(sorted({*facts['labels'], *facts.get('groups', {})}))}; name one of these"
+            f"patches.organ_groups names {', '.join(unknown)}, but the organ backend {facts['backend']} provides "
+            f"{', '.join(sorted({*facts['labels'], *facts.get('groups', {})}))}; use one of these names"
         )
     if unknown:
         findings.warn(
@@ -259,20 +263,20 @@ def organ_labels(groups: Mapping[str, list[str]], facts: Mapping, findings: Find
 
 
 def ring_labels(labels: Mapping[str, list[int]]) -> list[int]:
-    """Labels of all rings together, out of the `labels` of ``regions.json``."""
+    """Return the labels of all rings together, from the `labels` of ``regions.json``."""
     return sorted({label for name, values in labels.items() if name.startswith("ring_") for label in values})
 
 
 def windowed(hu: np.ndarray, window: tuple[float, float]) -> np.ndarray:
-    """HU clipped to the window and scaled to 0…1."""
+    """Return HU clipped to the window and scaled to 0…1."""
     low, high = window
     return (np.clip(hu, low, high) - low) / (high - low)
 
 
 def occupancy(labels: sitk.Image, wanted: list[int], grid: PatchGrid) -> np.ndarray:
-    """Fraction (0…1) of each patch voxel that lies in the `wanted` labels, float32 (z, y, x).
+    """Return the fraction (0…1) of each patch voxel that the `wanted` labels fill, float32 (z, y, x).
 
-    A fraction keeps what is thinner than a voxel of the patch, which the nearest label would drop.
+    A fraction keeps structures that are thinner than a voxel of the patch. Nearest-neighbour labels would lose them.
     """
     if not wanted:
         return np.zeros([grid.size] * 3, dtype=np.float32)
@@ -283,7 +287,7 @@ def occupancy(labels: sitk.Image, wanted: list[int], grid: PatchGrid) -> np.ndar
 
 
 def stack(channels: list[np.ndarray], grid: PatchGrid) -> sitk.Image:
-    """Channels (z, y, x) as one 4D image (x, y, z, channel) on the grid."""
+    """Return the channels (z, y, x) as one 4D image (x, y, z, channel) on the grid."""
     images = []
     for channel in channels:
         image = sitk.GetImageFromArray(channel.astype(np.float32))

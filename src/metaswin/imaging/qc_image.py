@@ -1,4 +1,4 @@
-"""Make one QC image of each patient with its contours, and flag unexpected masks."""
+"""Draw one QC image of each patient with its contours, and flag unexpected masks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -31,13 +31,13 @@ from metaswin.imaging.canvas import (
 )
 from metaswin.imaging.patches import PatientFiles, largest_component, voxel_extent, voxel_points
 
-OUTSIDE = 0.05  # this share of the tumour may lie outside the body: skin, and voxels half of air
-SIDES = 2.0  # the larger of a pair of organs may be so many times the smaller
+OUTSIDE = 0.05  # accepted fraction of the tumour outside the body: skin, and voxels half filled with air
+SIDES = 2.0  # accepted ratio of the larger to the smaller organ of a left-right pair
 SIDE = re.compile(r"(^|_)(left|right)(?=_|$)")
 
 
 def flag(tumor: np.ndarray, organs: np.ndarray, labels: Mapping[str, int], findings: Findings) -> None:
-    """Warn of unusual masks.
+    """Warn of unexpected masks.
 
     Parameters
     ----------
@@ -46,7 +46,8 @@ def flag(tumor: np.ndarray, organs: np.ndarray, labels: Mapping[str, int], findi
     labels : mapping
         Name → label of the organs.
     findings : Findings
-        Takes the warnings ``tumor-at-border, tumor-outside-body, organ-empty, organ-at-border, organ-sides-differ``.
+        Collects the warnings ``tumor-at-border, tumor-outside-body, organ-empty, organ-at-border,
+        organ-sides-differ``.
     """
     look = "look at the QC image and at the contours"
     if _border(tumor).any():
@@ -85,9 +86,9 @@ def flag(tumor: np.ndarray, organs: np.ndarray, labels: Mapping[str, int], findi
 
 
 def uneven_pairs(sizes: Mapping[str, int]) -> list[tuple[str, str, float]]:
-    """The larger, the smaller and the ratio of each left-right pair that differs by more than `SIDES`.
+    """Return the larger organ, the smaller organ and their ratio for each left-right pair that exceeds `SIDES`.
 
-    A pair is two names that differ by ``left`` and ``right`` alone, such as ``parotid_gland_left``.
+    A pair consists of two names that differ only in ``left`` and ``right``, such as ``parotid_gland_left``.
     """
     found = []
     for name, size in sizes.items():
@@ -104,7 +105,7 @@ def uneven_pairs(sizes: Mapping[str, int]) -> list[tuple[str, str, float]]:
 
 
 def _border(labels: np.ndarray) -> np.ndarray:
-    """Values on the six faces of a volume."""
+    """Return the values on the six faces of a volume."""
     faces = [np.take(labels, index, axis).ravel() for axis in range(3) for index in (0, -1)]
     return np.concatenate(faces)
 
@@ -114,7 +115,7 @@ LESIONS = {"primary": 1, "nodes": 2}
 AIR = -1024.0  # HU beyond the CT
 FIELD = (140.0, 320.0)  # mm, shortest and longest edge of a panel
 
-# Okabe and Ito's palette (Color Universal Design, 2008), its dark blue lightened to be seen on black.
+# Okabe and Ito's palette (Color Universal Design, 2008); its dark blue is lightened to be visible on black.
 PRIMARY: Colour = (213, 94, 0)
 NODES: Colour = (86, 180, 233)
 RINGS: list[Colour] = [(240, 228, 66), (250, 244, 170)]
@@ -124,7 +125,7 @@ OTHERS: Colour = (150, 150, 150)
 
 @dataclass(frozen=True)
 class Structure:
-    """Labels of one label map that are drawn as one."""
+    """Labels of one label map that are drawn as one structure."""
 
     words: str
     labels: tuple[int, ...]
@@ -134,15 +135,15 @@ class Structure:
 def draw_qc_image(
     files: PatientFiles, qc_image: str, status: str, settings: QcImagesSettings, details: str | Path
 ) -> None:
-    """Draw one patient and flag unusual masks.
+    """Draw the QC image of one patient and flag unexpected masks.
 
     Parameters
     ----------
     files : PatientFiles
     qc_image, status : str
-        Written: PNG, and the status, whose warnings are the flags.
+        Output files: the PNG, and the status, whose warnings are the flags.
     settings, details
-        Settings of QC images, folder of private details.
+        Settings of the QC images, folder of the private details.
     """
     if passed_on(files.status, STAGE, status, [qc_image], details):
         return
@@ -169,15 +170,15 @@ def draw(
     organs: Mapping[str, int],
     settings: QcImagesSettings,
 ) -> Canvas:
-    """Axial, coronal and sagittal plane through the middle of the primary, or of the largest node without one.
+    """Draw the axial, coronal and sagittal plane through the middle of the primary (without one, the largest node).
 
     Parameters
     ----------
     patient : str
     volumes : mapping
-        ``ct`` (HU), ``tumor`` and ``organs`` on the CT's grid, ``regions`` on its own.
+        ``ct`` (HU), ``tumor`` and ``organs`` on the CT's grid, ``regions`` on its own grid.
     rings, organs : mapping
-        Labels of the regions that are there; of the organs to draw.
+        Labels of the regions that exist; labels of the organs to draw.
     settings : QcImagesSettings
     """
     centre, side = _view(volumes["tumor"], settings.margin)
@@ -210,9 +211,10 @@ def draw(
 
 
 def _view(tumor: sitk.Image, margin: float) -> tuple[tuple[float, float, float], float]:
-    """A point of the main lesion, the one nearest to its middle, and the edge of the field around it (mm).
+    """Return the point of the main lesion nearest to its centroid, and the edge of the field around it (mm).
 
-    The field holds all lesions and the margin, or the main lesion where that is more than the longest edge.
+    The field contains all lesions and the margin. If that exceeds the longest edge, it contains the main lesion and
+    the margin, up to the longest edge.
     """
     labels = sitk.GetArrayViewFromImage(tumor)
     primary = labels == LESIONS["primary"]
@@ -229,7 +231,7 @@ def _view(tumor: sitk.Image, margin: float) -> tuple[tuple[float, float, float],
 
 
 def _lesions(tumor: sitk.Image) -> list[Structure]:
-    """Nodes, then the primary, which is drawn over all."""
+    """Return the nodes, then the primary, which is drawn last."""
     labels = sitk.GetArrayViewFromImage(tumor)
     cubic = float(np.prod(tumor.GetSpacing())) / 1000
     colours = {"nodes": 2, "primary": 1}
@@ -250,13 +252,13 @@ def _rings(labels: Mapping[str, Sequence[int]]) -> list[Structure]:
 
 
 def _ring_words(name: str) -> str:
-    """``ring 0–10 mm`` for ``ring_0_10mm``."""
+    """Return ``ring 0–10 mm`` for ``ring_0_10mm``."""
     low, high = name.removeprefix("ring_").removesuffix("mm").split("_")
     return f"ring {low}–{high} mm"
 
 
 def _organs(planes: Sequence[np.ndarray], labels: Mapping[str, int]) -> list[Structure]:
-    """The organs that the planes show: the largest ones in colours of their own, the others alike."""
+    """Return the organs that the planes show: the largest ones each with its own colour, the others with one colour."""
     areas = {name: sum(int(np.count_nonzero(plane == label)) for plane in planes) for name, label in labels.items()}
     seen = sorted((name for name, area in areas.items() if area), key=lambda name: (-areas[name], name))
     first = 3 + len(RINGS)

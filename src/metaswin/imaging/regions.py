@@ -22,25 +22,25 @@ Rings = Sequence[tuple[float, float]]
 
 
 def ring_labels(rings: Rings) -> dict[tuple[float, float], list[int]]:
-    """Labels of each ring in one label map.
+    """Return the labels of each ring in one label map.
 
-    Rings that do not overlap have one label each, 11, 12, … in their order. Rings that overlap are cut at all
-    their distances into shells, and share the labels of the shells they have in common.
+    Rings that do not overlap have one label each: 11, 12, … in their order. Overlapping rings are cut into shells at
+    all their distances. They share the labels of the shells that they have in common.
     """
     shells = _shells(rings)
     return {ring: [shells[shell] for shell in _shells_of(ring, rings)] for ring in rings}
 
 
 def draw_rings(lesions: np.ndarray, barred: np.ndarray, spacing: Sequence[float], rings: Rings) -> np.ndarray:
-    """Label map (uint8) of all rings: distance from the nearest lesion voxel by an exact Euclidean transform.
+    """Return a label map (uint8) of all rings, based on an exact Euclidean distance transform.
 
-    A voxel belongs to the ring from a to b where a < distance ≤ b (mm, between voxel centres); never where a
-    lesion is, however many there are, nor where `barred` is true.
+    A voxel belongs to the ring from a to b if a < d ≤ b, where d is the distance to the nearest lesion voxel (mm,
+    between voxel centres). Voxels of any lesion and voxels where `barred` is true never belong to a ring.
 
     Parameters
     ----------
     lesions, barred : ndarray of bool, shape (slices, rows, columns)
-        All lesions; tissue that no ring may hold.
+        All lesions; tissue that is excluded from all rings.
     spacing : sequence of float
         Spacing along the array's axes (mm).
     rings : sequence of (float, float)
@@ -57,22 +57,22 @@ def draw_rings(lesions: np.ndarray, barred: np.ndarray, spacing: Sequence[float]
 
 
 def barred_voxels(organs: sitk.Image, facts: Mapping, target: Grid, excludes: Sequence[str]) -> np.ndarray:
-    """Where the organ masks allow no ring: array of bool (slices, rows, columns) on the grid `target`.
+    """Return where the organ masks allow no ring: array of bool (slices, rows, columns) on the grid `target`.
 
     Parameters
     ----------
     organs : SimpleITK.Image
-        Label map of the organs, `facts` its ``organs.json``.
+        Label map of the organs; `facts` is the content of its ``organs.json``.
     target : Grid
     excludes : sequence of str
-        Organs, tissues or groups; those that the masks do not have bar nothing.
+        Organs, tissues or groups. Names that do not occur in the masks are ignored.
     """
     excluded = [label for name in excludes for label in labels_of(name, facts) or []]
     return np.isin(resample(organs, target, sitk.sitkNearestNeighbor), excluded)
 
 
 def _shells(rings: Rings) -> dict[tuple[float, float], int]:
-    """Label of each shell that some ring is made of, in the order of the rings."""
+    """Return the label of each shell that belongs to a ring, in the order of the rings."""
     shells: dict[tuple[float, float], int] = {}
     for ring in rings:
         for shell in _shells_of(ring, rings):
@@ -81,7 +81,7 @@ def _shells(rings: Rings) -> dict[tuple[float, float], int]:
 
 
 def _shells_of(ring: tuple[float, float], rings: Rings) -> list[tuple[float, float]]:
-    """The pieces of a ring, cut at the distances of all rings."""
+    """Return the shells of a ring, which is cut at the distances of all rings."""
     return list(pairwise(sorted({edge for other in rings for edge in other if ring[0] <= edge <= ring[1]})))
 
 
@@ -95,13 +95,13 @@ class Regions:
     Attributes
     ----------
     labels : ndarray of uint8, shape (slices, rows, columns)
-        Label map, cropped to all regions and the margin.
+        Label map, cropped to all regions and the margin around them.
     grid : Grid
-        Its isotropic grid.
+        Isotropic grid of the label map.
     names : dict of str to list of int
-        Labels of each region that is there.
+        Labels of each region that exists.
     missing : dict of str to str
-        Why each other region is not: ``absent``, ``too-small`` or ``ring-too-small``.
+        Reason why each other region does not exist: ``absent``, ``too-small`` or ``ring-too-small``.
     """
 
     labels: np.ndarray
@@ -110,7 +110,7 @@ class Regions:
     missing: dict[str, str]
 
     def facts(self) -> dict[str, object]:
-        """Contents of ``regions.json``."""
+        """Return the content of ``regions.json``."""
         counts = np.bincount(self.labels.ravel(), minlength=256)
         voxels = {name: int(counts[labels].sum()) for name, labels in self.names.items()}
         return {
@@ -135,7 +135,7 @@ def regions_of_patient(
     settings: RegionsSettings,
     details: str | Path,
 ) -> None:
-    """Resample one patient once and draw all regions.
+    """Resample the images of one patient once and draw all regions.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def regions_of_patient(
     organs, names, upstream : path
         Label map, names and status of `metaswin.imaging.organs`.
     cropped, regions, facts, status : path
-        Written: CT and label map on the isotropic crop, ``regions.json`` and the status.
+        Output files: CT and label map on the isotropic crop, ``regions.json`` and the status.
     """
     outputs = [cropped, regions, facts]
     if passed_on(upstream, "regions", status, outputs, details):
@@ -160,19 +160,19 @@ def regions_of_patient(
 def make_regions(
     tumor: sitk.Image, organs: sitk.Image, organ_facts: Mapping, settings: RegionsSettings, findings: Findings
 ) -> Regions:
-    """Lesions and rings of one patient on an isotropic grid.
+    """Return lesions and rings of one patient on an isotropic grid.
 
     Parameters
     ----------
     tumor : SimpleITK.Image
         Label map of the lesions (1 primary, 2 nodes) on the CT's grid.
     organs : SimpleITK.Image
-        Label map of the organs on the same grid, `organ_facts` its ``organs.json``.
+        Label map of the organs on the same grid; `organ_facts` is the content of its ``organs.json``.
 
     Raises
     ------
     BadData
-        ``tumor-too-small``: fewer than `min_tumor_voxels` voxels are left of the tumour.
+        ``tumor-too-small``, if fewer than `min_tumor_voxels` voxels of the tumour remain after resampling.
     """
     grid = Grid.of(tumor)
     drawn = sitk.GetArrayViewFromImage(tumor)
@@ -204,12 +204,12 @@ def make_regions(
 
 
 def _box(mask: np.ndarray) -> tuple[slice, ...]:
-    """Smallest box around all true voxels."""
+    """Return the smallest box around all true voxels."""
     return ndimage.find_objects(mask.view(np.uint8))[0]
 
 
 def _lesions(tumor: sitk.Image, target: Grid, settings: RegionsSettings) -> np.ndarray:
-    """Label map of the lesions on the isotropic grid; primary wins."""
+    """Return the label map of the lesions on the isotropic grid; where lesions overlap, primary is kept."""
     if settings.mask_interpolation == "nearest":
         return resample(tumor, target, sitk.sitkNearestNeighbor)
     lesions = np.zeros(target.shape, dtype=np.uint8)
@@ -221,7 +221,7 @@ def _lesions(tumor: sitk.Image, target: Grid, settings: RegionsSettings) -> np.n
 def _barred(
     organs: sitk.Image, facts: Mapping, target: Grid, settings: RegionsSettings, findings: Findings
 ) -> np.ndarray:
-    """Where the organ masks allow no ring."""
+    """Return where the organ masks allow no ring."""
     named = {name: labels_of(name, facts) for name in settings.ring_excludes}
     unknown = [name for name, labels in named.items() if labels is None]
     if unknown and settings.rings:
@@ -229,7 +229,7 @@ def _barred(
             "ring-exclude-unknown",
             f"no organs {', '.join(unknown)} (there are {', '.join(sorted(facts['labels'])) or 'none'})",
             "organs, tissues or groups of the organ masks in regions.ring_excludes",
-            "name those of the chosen backend, or take these out: rings are not cleaned of them",
+            "use names of the chosen backend, or remove these: they are not excluded from the rings",
         )
     return barred_voxels(organs, facts, target, settings.ring_excludes)
 
@@ -237,21 +237,24 @@ def _barred(
 def _check_border(
     before: np.ndarray, after: np.ndarray, grid: Grid, settings: RegionsSettings, findings: Findings
 ) -> None:
-    """Warn where the image ends within the reach of the rings; `before`, `after`: voxels from lesions to its faces."""
+    """Warn if the image ends within the reach of the rings.
+
+    `before` and `after` are the numbers of voxels from the lesions to the faces of the image.
+    """
     nearest = float((np.minimum(before, after) * np.array(grid.spacing)).min())
     if nearest < settings.reach:
         findings.warn(
             "ring-at-border",
             f"an image that ends {nearest:.1f} mm from the tumour",
             f"{settings.reach:g} mm of image around it (regions.rings)",
-            "nothing, if the lesion lies there: the ring is cut off at the image's border",
+            "no action needed if the lesion is at the image's border: the ring is cut off there",
         )
 
 
 def _named(
     labels: np.ndarray, present: set[str], settings: RegionsSettings, findings: Findings
 ) -> tuple[dict[str, list[int]], dict[str, str]]:
-    """Labels of each region that is there, and why each other one is not."""
+    """Return the labels of each region that exists, and the reason why each other one does not."""
     counts = np.bincount(labels.ravel(), minlength=256)
     names: dict[str, list[int]] = {}
     missing: dict[str, str] = {}
@@ -266,7 +269,7 @@ def _named(
                 f"{role}-too-small",
                 f"{counts[label]} voxels of {settings.spacing:g} mm left of {role}",
                 f"at least {settings.min_tumor_voxels} (regions.min_tumor_voxels)",
-                "nothing: the region is missing for this patient; what is left counts to the tumour",
+                "no action needed: the region is missing for this patient; its voxels still belong to the tumour",
             )
     names["tumor"] = [label for label in LESIONS.values() if counts[label]]
     for ring, parts in ring_labels(settings.rings).items():
@@ -279,6 +282,6 @@ def _named(
             "ring-too-small",
             f"{voxels} voxels of {ring_name(ring)} after cleaning",
             f"at least {settings.min_ring_voxels} (regions.min_ring_voxels)",
-            "nothing: the region is missing for this patient",
+            "no action needed: the region is missing for this patient",
         )
     return names, missing

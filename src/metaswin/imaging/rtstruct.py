@@ -18,7 +18,7 @@ TAGS = [
     "ROIContourSequence",
     "StructureSetROISequence",
 ]
-# CLOSEDPLANAR_XOR (PS3.3 C.8.8.6.3) says outright what is done with every closed contour here.
+# CLOSEDPLANAR_XOR (PS3.3 C.8.8.6.3) states the even-odd rule explicitly; here it applies to every closed contour.
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "")
 
 
@@ -33,9 +33,9 @@ class Roi:
     contours : list of ndarray, shape (n, 3)
         Closed contours, points in mm (LPS).
     images : list of str
-        SOP instance UID each contour names, empty where it names none (private).
+        SOP instance UID that each contour references; empty if it references none (private).
     skipped : int
-        Open contours, points and contours whose data cannot be read.
+        Number of open contours, points and contours whose data cannot be read.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Roi:
 
 @dataclass(frozen=True)
 class StructureSet:
-    """ROIs by number, and the frame of reference they are drawn in (private)."""
+    """ROIs by number, and the frames of reference in which they are drawn (private)."""
 
     rois: dict[int, Roi]
     frames: frozenset[str]
 
 
 def read_rtstruct(path: str | Path, numbers: set[int] | None = None) -> StructureSet:
-    """Read an RTSTRUCT: all ROIs, or those with `numbers`.
+    """Read an RTSTRUCT: all ROIs, or only those with `numbers`.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def read_rtstruct(path: str | Path, numbers: set[int] | None = None) -> Structur
                 rois[number] = _roi(names.get(number, ""), item)
     except (AttributeError, TypeError, ValueError) as error:
         raise unreadable(path, error) from error
-    # An ROI without any contour item is an empty one, not a missing one.
+    # An ROI without any contour item is empty, not missing.
     for number in names.keys() - rois.keys():
         if numbers is None or number in numbers:
             rois[number] = Roi(names[number], [], [], 0)
@@ -96,9 +96,9 @@ def _roi(name: str, item: "Dataset") -> Roi:
 
 
 def _points(contour: "Dataset") -> np.ndarray | None:
-    """Points (n, 3) of a contour, None if they are no whole number of finite triples.
+    """Return the points (n, 3) of a contour; None if its data are not a whole number of finite triples.
 
-    The text is parsed as one array: pydicom's own decimal strings cost a microsecond and an object a number.
+    The text is parsed as one array, because pydicom's own decimal strings need a microsecond and an object per number.
     """
     if "ContourData" not in contour:
         return None

@@ -1,4 +1,4 @@
-"""Tumour masks out of a DICOM segmentation (SEG)."""
+"""Read tumour masks from a DICOM segmentation (SEG)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +19,10 @@ def read_seg(
     threshold: float = 0.5,
     frame: str | None = None,
 ) -> dict[str, np.ndarray]:
-    """Masks of the segments of each role on `grid`: binary, fractional or label map.
+    """Return the masks of the segments of each role on `grid`; the SEG may be binary, fractional or a label map.
 
-    A SEG on the voxels of the CT (all of them or some slices, in any order) is copied; one on other voxels is
-    resampled to the nearest with a warning.
+    A SEG on the voxels of the CT (all slices or some, in any order) is copied. A SEG on other voxels is resampled to
+    the nearest voxel, with a warning.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ def read_seg(
     grid : Grid
         The CT's grid.
     threshold : float
-        Share of a fractional segmentation's maximum from which on a voxel counts.
+        Fraction of a fractional segmentation's maximum; voxels at or above it belong to the mask.
     frame : str or None
-        The CT's frame of reference; a different one of the segmentation is reported.
+        The CT's frame of reference; a warning is given if the segmentation has a different one.
 
     Returns
     -------
@@ -63,12 +63,12 @@ def read_seg(
         raise BadData(
             "roi-missing",
             "a segmentation without the chosen segments",
-            "the segments that were indexed",
+            "the segments that were found when the data were indexed",
             "index the data again",
             f"{path}: wanted {wanted}, there are {sorted(present)}",
         )
     frame_mismatch([str(segmentation.get("FrameOfReferenceUID") or "")], frame, findings)
-    # highdicom counts slice, row, column; the grid column, row, slice.
+    # highdicom orders axes as slice, row, column; `Grid` as column, row, slice.
     own = Grid(
         size=tuple(np.array(volume.spatial_shape[::-1], dtype=int).tolist()),
         spacing=tuple(np.array(volume.spacing[::-1], dtype=float).tolist()),
@@ -94,7 +94,7 @@ def read_seg(
 
 
 def _tell_outside(role: str, own: Grid, mask: np.ndarray, grid: Grid, findings: Findings) -> None:
-    """Warn of voxels whose centre lies outside the CT: resampling drops them without a word."""
+    """Warn of voxels whose centre is outside the CT, because resampling drops them silently."""
     indices = grid.indices(own.points(np.argwhere(mask)[:, ::-1]))
     outside = int(((indices < -0.5) | (indices > np.array(grid.size) - 0.5)).any(axis=1).sum())
     if outside:
@@ -107,7 +107,7 @@ def _tell_outside(role: str, own: Grid, mask: np.ndarray, grid: Grid, findings: 
 
 
 def _same_voxels(own: Grid, grid: Grid) -> bool:
-    """Whether every voxel of `own` is a voxel of `grid`'s lattice (which may be larger, or flipped)."""
+    """Return whether every voxel of `own` is on the lattice of `grid` (which may be larger, or flipped)."""
     steps = np.vstack([np.zeros(3), np.eye(3)])
     indices = grid.indices(own.points(steps))
     steps = np.abs(indices[1:] - indices[0])

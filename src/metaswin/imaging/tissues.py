@@ -1,4 +1,4 @@
-"""Tissues by HU and connected components: no weights, no training."""
+"""Segment tissues by HU and connected components, without weights or training."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,19 +12,19 @@ from metaswin.core.grid import Grid
 from metaswin.imaging.organ_labels import Organs
 
 LABELS = {name: index for index, name in enumerate(TISSUES, start=1)}
-COARSE = 4.0  # mm: the body is found on a grid of at most this spacing
-TABLE = 4.0  # mm: half the thickness up to which tables and straps are taken off the body
-SEAL = 9.0  # mm: half the width up to which openings of airways (nostrils, mouth) are sealed
-PAD = 8  # coarse voxels around the volume, so that sealing has room at its border
-REACH = 6.0  # mm: skin this far from the coarse body still belongs to it
+COARSE = 4.0  # mm: the body is searched on a grid of at most this spacing
+TABLE = 4.0  # mm: tables and straps up to twice this thickness are removed from the body
+SEAL = 9.0  # mm: openings of airways (nostrils, mouth) up to twice this width are closed
+PAD = 8  # coarse voxels added around the volume, so that closing also works at its border
+REACH = 6.0  # mm: skin within this distance of the coarse body belongs to the body
 
 
 def segment_tissues(ct: np.ndarray, lesion: np.ndarray, grid: Grid, settings: ThresholdSettings) -> Organs:
-    """Label air (within the body), fat, soft tissue, bone and outside (not body).
+    """Label air (within the body), fat, soft tissue, bone and outside (everything that is not body).
 
-    The body is the largest connected part above ``air_below`` once what is as thin as a table is taken off, and
-    every other part that holds a lesion (a limb). Holes of its axial slices, and cavities whose opening is as
-    narrow as a nostril, belong to it: the air in them is airway, sinus or lung.
+    The body is the largest connected component above ``air_below`` after structures as thin as a table are removed,
+    and every other component that contains a lesion (a limb). Holes of its axial slices, and cavities with an opening
+    as narrow as a nostril, belong to the body. The air in them is airway, sinus or lung.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def segment_tissues(ct: np.ndarray, lesion: np.ndarray, grid: Grid, settings: Th
     lesion : ndarray of bool, same shape
         The tumour.
     grid : Grid
-        Grid of both, in any orthogonal orientation.
+        Grid of both arrays, in any orthogonal orientation.
 
     Returns
     -------
     Organs
         uint8 label map with every voxel labelled.
     """
-    # Axial slices first, whatever the series' orientation.
+    # Move the axial axis to the front, independent of the orientation of the series.
     axial = 2 - int(np.argmax(np.abs(grid.axes[2])))
     ct, lesion = np.moveaxis(ct, axial, 0), np.moveaxis(lesion, axial, 0)
     spacing = np.array([grid.spacing[2 - axial], *(grid.spacing[2 - a] for a in range(3) if a != axial)])
@@ -60,7 +60,7 @@ def segment_tissues(ct: np.ndarray, lesion: np.ndarray, grid: Grid, settings: Th
 
 
 def find_body(solid: np.ndarray, lesion: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """The body, its cavities included.
+    """Return the body including its cavities.
 
     Parameters
     ----------
@@ -83,7 +83,8 @@ def find_body(solid: np.ndarray, lesion: np.ndarray, spacing: np.ndarray) -> np.
     near = grow(core, REACH)
     trunk = np.pad(coarse & near, PAD)
     sealed = _filled(shrink(grow(trunk, SEAL), SEAL)[PAD:-PAD, PAD:-PAD, PAD:-PAD])
-    # What sealing adds along creases of the skin is thin and goes; a cavity is not, and gets its corners back.
+    # Closing also fills creases of the skin. This filling is thin, so the erosion removes it. Cavities remain, and
+    # the dilation restores their corners.
     cavity = grow(shrink(sealed & ~coarse, COARSE), 2 * COARSE) & sealed
     box = next(iter(ndimage.find_objects((near | cavity).view(np.uint8))), None)
     body = np.zeros_like(solid)
@@ -100,7 +101,7 @@ def _dilate(mask: np.ndarray, distance: float, spacing: np.ndarray) -> np.ndarra
 
 
 def _erode(mask: np.ndarray, distance: float, spacing: np.ndarray) -> np.ndarray:
-    """Erosion that leaves the border of the volume alone: a body cut off by the field of view is whole there."""
+    """Erode a mask without eroding it at the border of the volume, where the field of view may cut off the body."""
     return _morph(sitk.BinaryErode, mask, distance, spacing, boundaryToForeground=True)
 
 
@@ -111,7 +112,7 @@ def _morph(
     spacing: np.ndarray,
     boundaryToForeground: bool,
 ) -> np.ndarray:
-    """A morphological operation by a ball of `distance` (mm), one voxel at least."""
+    """Apply a morphological operation with a ball of radius `distance` (mm; at least one voxel)."""
     radius = [max(1, round(distance / s)) for s in spacing[::-1]]
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
     image = operation(image, radius, sitk.sitkBall, boundaryToForeground=boundaryToForeground)
@@ -119,14 +120,14 @@ def _morph(
 
 
 def _fine(mask: np.ndarray, step: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A coarse mask on the full grid it was thinned out from."""
+    """Return a coarse mask on the full grid from which it was subsampled."""
     for axis, n in enumerate(step):
         mask = np.repeat(mask, n, axis=axis)
     return mask[tuple(slice(n) for n in shape)]
 
 
 def _parts_of_body(mask: np.ndarray, marked: np.ndarray) -> np.ndarray:
-    """The largest connected part, and every part that holds a marked voxel."""
+    """Return the largest connected component and every component that contains a marked voxel."""
     parts, count = ndimage.label(mask)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     largest = 1 + int(np.argmax(sizes[1:])) if count else 0
@@ -134,7 +135,7 @@ def _parts_of_body(mask: np.ndarray, marked: np.ndarray) -> np.ndarray:
 
 
 def _parts_with(mask: np.ndarray, seed: np.ndarray) -> np.ndarray:
-    """The connected parts that touch `seed`."""
+    """Return the connected components that touch `seed`."""
     parts, count = ndimage.label(mask)
     keep = np.zeros(count + 1, dtype=bool)
     keep[np.unique(parts[seed])] = True
@@ -142,7 +143,7 @@ def _parts_with(mask: np.ndarray, seed: np.ndarray) -> np.ndarray:
 
 
 def _filled(mask: np.ndarray) -> np.ndarray:
-    """The mask with the holes of each slice (first axis) filled."""
+    """Return the mask with the holes of each slice (first axis) filled."""
     in_plane = np.zeros((3, 3, 3), dtype=bool)
     in_plane[1] = ndimage.generate_binary_structure(2, 1)
     parts, count = ndimage.label(~mask, structure=in_plane)
@@ -154,7 +155,7 @@ def _filled(mask: np.ndarray) -> np.ndarray:
 
 
 def _large_parts(mask: np.ndarray, least: float) -> np.ndarray:
-    """Connected parts of at least `least` voxels."""
+    """Return the connected components of at least `least` voxels."""
     parts, count = ndimage.label(mask)
     keep = np.bincount(parts.ravel(), minlength=count + 1) >= least
     keep[0] = False

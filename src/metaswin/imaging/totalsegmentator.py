@@ -1,11 +1,12 @@
 """Run TotalSegmentator on batches of patients without telemetry, downloads or repeated loading of models.
 
-TotalSegmentator's Python API loads its models and starts worker processes anew for every image and model, which on
-small images takes most of the time. Within `segmenter` it is given a predictor that keeps loaded models and works in
-this process.
+TotalSegmentator's Python API loads its models and starts worker processes again for every image and model. On small
+images this takes most of the time. Within `segmenter`, TotalSegmentator uses a predictor that keeps loaded models and
+works in this process.
 
-Every finished label map is kept at once in a store that Snakemake does not know, keyed by the image and the settings:
-what a killed job has finished is not drawn again, nor is a patient whose batch has changed.
+Every finished label map is saved immediately in a store that Snakemake does not know. Its key is a hash of the image
+and the settings. Therefore label maps that a killed job has finished are not drawn again, and a patient whose batch
+has changed is not drawn again either.
 """
 
 import hashlib
@@ -38,18 +39,18 @@ Segment = Callable[[sitk.Image], np.ndarray]
 
 @contextmanager
 def segmenter(settings: TotalSegmentatorSettings) -> Iterator[Segment]:
-    """A function that draws the organs of a CT; models stay loaded between calls.
+    """Yield a function that draws the organs of a CT; models stay loaded between calls.
 
     Yields
     ------
     callable
-        Takes a CT (HU) and gives the label map (uint16; slices, rows, columns) with the ids of
+        Takes a CT (HU) and returns the label map (uint16; slices, rows, columns) with the ids of
         `metaswin.config.structures.organ_ids`.
 
     Raises
     ------
     UserError
-        If weights are missing, or a GPU is asked for where there is none.
+        If weights are missing, or if the settings ask for a GPU and there is none.
     """
     if messages := missing_weights(settings):
         raise several("The organs cannot be drawn:", messages)
@@ -70,7 +71,7 @@ def segmenter(settings: TotalSegmentatorSettings) -> Iterator[Segment]:
 
 @contextmanager
 def _device(wanted: str) -> Iterator[str]:
-    """TotalSegmentator's word for the device: of several GPUs one that no other job holds."""
+    """Yield TotalSegmentator's name of the device; of several GPUs, one that no other job uses."""
     import torch
 
     if wanted == "cuda" and not torch.cuda.is_available():
@@ -80,7 +81,7 @@ def _device(wanted: str) -> Iterator[str]:
 
 
 def _keeping_predictor(threads: int) -> type:
-    """nnU-Net's predictor, but it keeps loaded models, and predicts without worker processes."""
+    """Return a class like nnU-Net's predictor that keeps loaded models and predicts without worker processes."""
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
@@ -115,7 +116,7 @@ def _keeping_predictor(threads: int) -> type:
 def _segment(
     ct: sitk.Image, settings: TotalSegmentatorSettings, device: str, totalsegmentator: Callable[..., Any]
 ) -> np.ndarray:
-    """Label map of all tasks; where tasks overlap, the later one wins."""
+    """Return the label map of all tasks; where tasks overlap, the later task overwrites the earlier one."""
     import nibabel as nib
 
     ids = organ_ids()
@@ -151,7 +152,7 @@ def _segment(
 
 
 def crop(grid: Grid, tumor: np.ndarray, margin: float) -> tuple[slice, ...]:
-    """The box of the tumour and `margin` (mm) around it, as slices of an array on `grid`."""
+    """Return the box around the tumour, extended by `margin` (mm), as slices of an array on `grid`."""
     from scipy import ndimage
 
     box = ndimage.find_objects((tumor > 0).astype(np.uint8))[0]
@@ -159,13 +160,13 @@ def crop(grid: Grid, tumor: np.ndarray, margin: float) -> tuple[slice, ...]:
     return tuple(slice(max(0, s.start - r), s.stop + r) for s, r in zip(box, reach, strict=True))
 
 
-# What does not change the labels.
+# Settings that do not change the labels.
 WITHOUT_EFFECT = {"weights", "license", "batch_size", "threads", "device", "tissues"}
 
 
 @dataclass(frozen=True)
 class BatchInputs:
-    """Files of the stage images, one entry for each patient of a batch: CTs, tumour masks and statuses."""
+    """Files of stage images, one entry for each patient of a batch: CTs, tumour masks and statuses."""
 
     ct: list[str]
     tumor: list[str]
@@ -175,17 +176,17 @@ class BatchInputs:
 def predict_batch(
     inputs: BatchInputs, output: str | Path, store: str | Path, settings: TotalSegmentatorSettings
 ) -> None:
-    """Draw the organs of each patient that the store does not have.
+    """Draw the organs of each patient whose label map is not yet in the store.
 
-    An image on which TotalSegmentator fails is that patient's problem (the organs job excludes it); the others
-    continue. A job that is killed or runs out of memory fails, and the next attempt continues after the finished
-    patients.
+    If TotalSegmentator fails on an image, this is a problem of that patient: the organs job excludes the patient, and
+    the other patients continue. A job that is killed or runs out of memory fails. The next attempt then continues
+    after the finished patients.
 
     Parameters
     ----------
     inputs : BatchInputs
     output : path
-        JSON: study id → ``key`` of its label map in the store, or ``error``; null for patients excluded before.
+        JSON: study id → ``key`` of its label map in the store, or ``error``; null for patients excluded earlier.
     store : path
         Folder of the store.
     settings : TotalSegmentatorSettings
@@ -200,7 +201,7 @@ def predict_batch(
                 start = time.perf_counter()
                 if segment is None:
                     segment = stack.enter_context(segmenter(settings))
-                    logger.info("TotalSegmentator is loaded after %.1f s", time.perf_counter() - start)
+                    logger.info("TotalSegmentator was loaded in %.1f s", time.perf_counter() - start)
                     start = time.perf_counter()
                 try:
                     _draw(ct, tumor, path, segment, settings)
@@ -216,7 +217,7 @@ def predict_batch(
 
 
 def _patients(inputs: BatchInputs, done: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Patients with images; those excluded before are marked in `done`."""
+    """Yield the patients with images; patients excluded earlier are marked in `done`."""
     for ct, tumor, status in zip(inputs.ct, inputs.tumor, inputs.status, strict=True):
         earlier = read_status(status)
         if earlier.ok:
@@ -241,14 +242,14 @@ def _draw(ct: str, tumor: str, path: Path, segment: Segment, settings: TotalSegm
 
 
 def stored(store: str | Path, key: str) -> Path:
-    """Where the store keeps a label map."""
+    """Return the path of a label map in the store."""
     return Path(store) / f"{key}.nii.gz"
 
 
 def store_key(ct: str | Path, tumor: str | Path, settings: TotalSegmentatorSettings) -> str:
-    """Hash (24 hex digits) of the image, the settings that matter, the version and the size of the weights.
+    """Return a hash (24 hex digits) of the image, the relevant settings, the version and the size of the weights.
 
-    With `crop_margin` the tumour matters too.
+    With `crop_margin` the hash also covers the tumour.
     """
     digest = hashlib.sha256(settings.model_dump_json(exclude=WITHOUT_EFFECT).encode())
     digest.update(version("TotalSegmentator").encode())

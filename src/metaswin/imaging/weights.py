@@ -1,4 +1,4 @@
-"""Locate, verify and fetch the weights of TotalSegmentator."""
+"""Locate, verify and download the weights of TotalSegmentator."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from metaswin.config.structures import Model, model, needed_models
 from metaswin.core.errors import UserError, several
 from metaswin.core.files import file_hash, write_json
 
-# With these settings TotalSegmentator sends nothing; there is no flag for it.
+# With these settings TotalSegmentator sends no statistics; it has no option for this.
 SILENT = {"totalseg_id": "metaswin", "send_usage_stats": False, "statistics_disclaimer_shown": True}
 
 NNUNET_FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
@@ -23,17 +23,19 @@ NNUNET_FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
 @contextmanager
 def home(weights: Path, license_number: str | None = None) -> Iterator[Path]:
-    """A home folder of TotalSegmentator's own for this process; it rewrites the files there without a lock.
+    """Create a separate home folder of TotalSegmentator for this process.
+
+    TotalSegmentator rewrites the files of its home folder without a lock.
 
     Parameters
     ----------
     weights : Path
         Folder of the weights.
     license_number : str, optional
-        For tasks that are not openly licensed.
+        Licence number for tasks that are not openly licensed.
     """
     folder = Path(tempfile.mkdtemp(prefix="metaswin-totalsegmentator-"))
-    # nnU-Net reads its three once, when it is imported; TotalSegmentator sets them too late for a plain import.
+    # nnU-Net reads its three variables once, at import. TotalSegmentator sets them too late for a plain import.
     places = {
         "TOTALSEG_HOME_DIR": str(folder),
         **dict.fromkeys(("TOTALSEG_WEIGHTS_PATH", *NNUNET_FOLDERS), str(weights.absolute())),
@@ -61,7 +63,7 @@ FILES = ("plans.json", "dataset.json", CHECKPOINT)
 
 @dataclass(frozen=True)
 class Weights:
-    """One model's weights on this machine; `problem` says what is wrong with them, empty where nothing is."""
+    """The weights of one model on this machine; `problem` states what is wrong with them and is otherwise empty."""
 
     model: Model
     folder: Path
@@ -73,14 +75,14 @@ class Weights:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Size on disk (bytes)."""
         return sum(path.stat().st_size for path in self.files if path.is_file())
 
 
 def required(settings: TotalSegmentatorSettings) -> list[Weights]:
-    """Weights that the settings need, with what is wrong with each.
+    """Return the weights that the settings need, each with its problem if there is one.
 
-    Reads the two JSON files of a model, never its checkpoint.
+    The function reads the two JSON files of a model, never its checkpoint.
     """
     numbers = needed_models(settings.tasks, settings.fast, settings.structures)
     return [_look(model(number), Path(settings.weights)) for number in numbers]
@@ -90,7 +92,7 @@ def _look(wanted: Model, root: Path) -> Weights:
     folder = root / wanted.folder / wanted.trained
     absent = [name for name in FILES if not (folder / name).is_file()]
     if len(absent) == len(FILES):
-        return Weights(wanted, folder, "not there")
+        return Weights(wanted, folder, "not found")
     if absent:
         return Weights(wanted, folder, f"incomplete: no {', '.join(absent)}")
     try:
@@ -104,15 +106,15 @@ def _look(wanted: Model, root: Path) -> Weights:
 
 
 def missing_weights(settings: TotalSegmentatorSettings) -> list[str]:
-    """One message for the user where weights are missing or damaged; empty where all are there."""
+    """Return one message for the user if weights are missing or damaged; an empty list if all can be used."""
     wrong = [weights for weights in required(settings) if weights.problem]
     if not wrong:
         return []
     lines = "".join(f"\n      {weights.model.folder}: {weights.problem}" for weights in wrong)
     return [
         f"organs.backend: totalsegmentator needs weights for the tasks {', '.join(settings.tasks)}"
-        f"{' (fast)' if settings.fast else ''}; of {len(required(settings))} models {len(wrong)} cannot be used "
-        f"(looked in {Path(settings.weights).absolute()}):{lines}\n"
+        f"{' (fast)' if settings.fast else ''}; {len(wrong)} of {len(required(settings))} models cannot be used "
+        f"(searched in {Path(settings.weights).absolute()}):{lines}\n"
         "    With network:    metaswin weights fetch --configfile <your config>\n"
         "    Without network: run that on another machine and copy its weights folder to this one "
         "(organs.totalsegmentator.weights names it)\n"
@@ -121,12 +123,12 @@ def missing_weights(settings: TotalSegmentatorSettings) -> list[str]:
 
 
 def fetch(settings: TotalSegmentatorSettings) -> None:
-    """Download what is missing by TotalSegmentator's own code.
+    """Download missing weights with TotalSegmentator's own code.
 
     Raises
     ------
     UserError
-        If a download fails, with what is missing still.
+        If a download fails; the message lists what is still missing.
     """
     root = Path(settings.weights)
     root.mkdir(parents=True, exist_ok=True)
@@ -145,11 +147,11 @@ def fetch(settings: TotalSegmentatorSettings) -> None:
             except Exception as error:
                 failed.append(f"{weights.model.folder}: {type(error).__name__}: {str(error).splitlines()[0]}")
     if failed:
-        raise several("Some weights could not be fetched:", failed)
+        raise several("Some weights could not be downloaded:", failed)
 
 
 def prepare_weights(output: str | Path, settings: TotalSegmentatorSettings) -> None:
-    """Open every checkpoint that the settings need, before batches of patients ask for them.
+    """Open every checkpoint that the settings need, before the batches of patients start.
 
     Parameters
     ----------
@@ -160,7 +162,7 @@ def prepare_weights(output: str | Path, settings: TotalSegmentatorSettings) -> N
     Raises
     ------
     UserError
-        If some cannot be used: all of them, and what to do.
+        If some cannot be used; the message lists all of them and what to do.
     """
     found = required(settings)
     wrong = [(weights, problem) for weights in found if (problem := weights.problem or verify(weights))]
@@ -177,12 +179,12 @@ def prepare_weights(output: str | Path, settings: TotalSegmentatorSettings) -> N
 
 
 def verify(weights: Weights) -> str:
-    """Open the checkpoint; what is wrong with it."""
+    """Open the checkpoint and return what is wrong with it; empty if it can be used."""
     from metaswin.core.checkpoints import read_checkpoint
 
     try:
         checkpoint = read_checkpoint(weights.folder / CHECKPOINT)
-        return "" if checkpoint["network_weights"] else "the checkpoint holds no weights"
+        return "" if checkpoint["network_weights"] else "the checkpoint contains no weights"
     except UserError as error:
         return str(error)
     except Exception as error:

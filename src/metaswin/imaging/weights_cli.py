@@ -1,4 +1,4 @@
-"""The command ``metaswin weights``: list, fetch, verify and check the weights of TotalSegmentator."""
+"""Define the command ``metaswin weights``: list, fetch, verify and check the weights of TotalSegmentator."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from metaswin.imaging.weights import fetch, required, verify
 
 @dataclass(frozen=True)
 class Range:
-    """Volume (cm³) of a structure in adults, and where the numbers come from."""
+    """Normal volume (cm³) of a structure in adults, and the source of the numbers."""
 
     low: float
     high: float
@@ -39,7 +39,7 @@ RANGES = {
 
 
 def check(ct: str | Path, settings: TotalSegmentatorSettings) -> list[str]:
-    """Draw the organs of a CT; one line a structure: volume (cm³), and the published range where there is one.
+    """Draw the organs of a CT and return one line per structure: its volume (cm³) and the published range, if any.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.action == "fetch":
         fetch(settings)
     if ct is not None:
-        print("Volumes (wrong ones: look at the image's units and orientation, then at the weights)")
+        print("Volumes (if one is wrong, check the image's units and orientation, then the weights)")
         print("\n".join(check(ct, settings)))
         return 0
     found = required(settings)

@@ -13,11 +13,11 @@ from metaswin.radiomics.names import FEATURES, IMAGE_TYPES
 from metaswin.radiomics.regions import cut_region
 from metaswin.radiomics.settings import RadiomicsSettings
 
-SHAPE = (20, 22, 24)  # voxels (z, y, x) of the image that the kernels are compiled for
+SHAPE = (20, 22, 24)  # voxels (z, y, x) of the image that is used for compiling the kernels
 
 
 def call_all() -> None:
-    """Call every kernel for the types that the jobs use, on a ball of noise."""
+    """Call every kernel with the types that the jobs use, on a sphere of noise."""
     grid = np.indices(SHAPE) - np.array(SHAPE).reshape(3, 1, 1, 1) / 2
     labels = (np.square(grid).sum(0) < 49).astype(np.uint8)
     voxels = np.random.default_rng(1).normal(0, 100, SHAPE)

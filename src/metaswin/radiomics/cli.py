@@ -1,4 +1,4 @@
-"""``metaswin radiomics``: features of one image and one mask into a table."""
+"""Define the command ``metaswin radiomics``, which writes the features of one image and one mask to a table."""
 
 import argparse
 import hashlib
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command to those of ``metaswin``."""
+    """Add the command to the subcommands of ``metaswin``."""
     parser = commands.add_parser("radiomics", help="compute the radiomic features of one image and one mask")
     parser.add_argument("image", type=Path, help="volume in any format SimpleITK reads")
-    parser.add_argument("mask", type=Path, help="label map; its grid is the image's")
+    parser.add_argument("mask", type=Path, help="label map on the grid of the image")
     parser.add_argument("-o", "--output", type=Path, required=True, help="table to write: .parquet or .csv, one row")
     parser.add_argument("-p", "--parameters", type=Path, help="PyRadiomics parameter file (default: its defaults)")
     parser.add_argument("-l", "--label", type=int, help="label of the mask (default: that of the parameters, or 1)")
@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compute and write the table."""
+    """Compute the features and write the table."""
     import pandas as pd
 
     from metaswin import __version__
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     from metaswin.radiomics.parameters import read_parameters
 
     if arguments.output.suffix not in (".parquet", ".csv"):
-        raise UserError(f"{arguments.output} ends neither in .parquet nor in .csv; name such a file")
+        raise UserError(f"{arguments.output} ends neither in .parquet nor in .csv; choose one of these endings")
     settings = {} if arguments.label is None else {"label": arguments.label}
     parameters = read_parameters(arguments.parameters, settings)
     values = extract_features(arguments.image, arguments.mask, arguments.parameters, **settings)

@@ -1,8 +1,8 @@
 """Extract the features of every region of a patient from one set of filtered images.
 
-A bare ``execute()`` of PyRadiomics crops to each mask before it filters, so that the borders of LoG and the
-scaling of Square … Exponential depend on the region. Here every filter runs once on the patient's whole crop,
-unless `crop` says ``per-region``. Without filter (image type Original) both ways give the same values.
+A bare ``execute()`` of PyRadiomics crops to each mask before it filters. Therefore the borders of LoG and the scaling
+of Square … Exponential depend on the region. In metaswin every filter runs once on the patient's whole crop, unless
+the setting `crop` is ``per-region``. Without a filter (image type Original) both ways give the same values.
 """
 
 import logging
@@ -25,7 +25,7 @@ Box = tuple[slice, ...]
 
 
 def run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings) -> Iterator[str]:
-    """Add the features of all regions image by image; yields the name of each filtered image when it is done."""
+    """Add the features of all regions image by image, and yield the name of each filtered image when it is done."""
     if not regions:
         return
     voxels = sitk.GetArrayFromImage(image)
@@ -64,7 +64,7 @@ def run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings) -
 def filtered_images(
     voxels: np.ndarray, spacing: np.ndarray, settings: RadiomicsSettings, box: Box
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and image of each filter, one at a time: made on the whole crop, given within the box."""
+    """Yield name and image of each filter, one at a time; a filter runs on the whole crop, and its box is returned."""
     for kind in ordered(settings.image_types, IMAGE_TYPES):
         if kind == "Original":
             yield "original", voxels[box]
@@ -79,7 +79,7 @@ def filtered_images(
 
 
 def _around(boxes: list[Box]) -> Box:
-    """Smallest box that holds all boxes."""
+    """Return the smallest box that contains all boxes."""
     return tuple(
         slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)) for axis in range(3)
     )
@@ -91,7 +91,7 @@ def _within(box: Box, whole: Box) -> Box:
     )
 
 
-MARGIN = 5  # voxels around a region's box in crop: per-region, PyRadiomics' padDistance
+MARGIN = 5  # voxels around a region's box with crop: per-region (PyRadiomics' padDistance)
 
 
 def extract(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings) -> list[str]:
@@ -100,16 +100,16 @@ def extract(image: sitk.Image, regions: list[Region], settings: RadiomicsSetting
     Parameters
     ----------
     image : Image
-        The patient's CT (HU) on the isotropic grid: all regions and the margin that the filters need.
+        The patient's CT (HU) on the isotropic grid; it contains all regions and the margin that the filters need.
     regions : list of Region
         See `cut_region`.
     settings
-        Engine, image types, classes, bins.
+        Engine, image types, classes and bins.
 
     Returns
     -------
     list of str
-        Names of the filtered images that could not be made: the crop is too small for the filter.
+        Names of the filtered images that could not be made because the crop is too small for the filter.
     """
     expected = [name for kind in ordered(settings.image_types, IMAGE_TYPES) for name in images_of(kind, settings)]
     if settings.crop == "patient":
@@ -125,7 +125,7 @@ def extract(image: sitk.Image, regions: list[Region], settings: RadiomicsSetting
             slice(part.start - outer.start, part.stop - outer.start)
             for part, outer in zip(region.box, crop, strict=True)
         )
-        # The same dictionary of values, on a smaller grid.
+        # This region has the same dictionary of values, but a smaller grid.
         alone = Region(region.mask, box, region.voxels, region.values, region.failures)
         made = _run(image[crop], [alone], settings, expected)
         unmade |= {name for name in expected if name not in made}
@@ -134,7 +134,7 @@ def extract(image: sitk.Image, regions: list[Region], settings: RadiomicsSetting
 
 
 def _run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings, expected: list[str]) -> list[str]:
-    """Run the engine; the names of the images made."""
+    """Run the engine and return the names of the images that were made."""
     if settings.engine == "metaswin":
         from metaswin.radiomics.kernels import load_kernels
 

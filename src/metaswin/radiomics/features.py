@@ -1,4 +1,4 @@
-"""Features of one image and one mask: for people who want features and no workflow."""
+"""Compute the features of one image and one mask without the workflow."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,26 +24,26 @@ Box = tuple[slice, ...]
 def extract_features(
     image: prepare.Source, mask: prepare.Source, parameters: str | Path | Mapping | None = None, **settings: Any
 ) -> dict[str, float]:
-    """Features of the label of a mask, the values PyRadiomics' ``execute()`` gives.
+    """Return the features of one label of a mask, with the values of PyRadiomics' ``execute()``.
 
     Parameters
     ----------
     image, mask : path or SimpleITK image
-        Volumes; grey values in HU or whatever the image holds.
+        Volumes; the grey values may be HU or have any other unit.
     parameters : path or mapping, optional
-        PyRadiomics parameter file or its content; without it PyRadiomics' defaults (Original, all features).
+        PyRadiomics parameter file or its content. The default is PyRadiomics' default (Original, all features).
     **settings
         Settings that take precedence, for example ``label=2`` or ``binWidth=10``.
 
     Returns
     -------
     dict
-        Feature name → value; NaN where PyRadiomics has none either.
+        Feature name → value; NaN where PyRadiomics has no value either.
 
     Raises
     ------
     UserError
-        If image, mask or settings cannot be used: says which file and what to do.
+        If image, mask or settings cannot be used. The message names the file and says what to do.
     """
     load_kernels()
     wanted = read_parameters(parameters, settings)
@@ -51,7 +51,7 @@ def extract_features(
     image, image_name = prepare.read_image(image, "image")
     mask, mask_name = prepare.read_image(mask, "mask")
     if image.GetNumberOfComponentsPerPixel() != 1:
-        raise UserError(f"{image_name} has several values a voxel; features are computed of grey values")
+        raise UserError(f"{image_name} has several values per voxel; features need one grey value per voxel")
     mask = prepare.pick_label(mask, mask_name, how["label"], how["label_channel"])
     if how["normalize"]:
         image = prepare.normalise(image, how)
@@ -62,8 +62,8 @@ def extract_features(
     inside = sitk.GetArrayViewFromImage(mask) == how["label"]
     if not np.isfinite(voxels).all():
         raise UserError(
-            f"{image_name} holds {np.count_nonzero(~np.isfinite(voxels))} voxels that are NaN or infinite; "
-            "replace them, for example by the value of air, since filters spread them"
+            f"{image_name} has {np.count_nonzero(~np.isfinite(voxels))} voxels that are NaN or infinite; "
+            "replace them, for example by the value of air, because filters spread them"
         )
     if how["preCrop"] and how["resampledPixelSpacing"] is None:
         wide = _widened(_box(inside, how, mask_name), how["padDistance"], inside.shape)
@@ -87,16 +87,16 @@ def _features(
     wanted: Parameters,
     source: str,
 ) -> Iterator[tuple[str, float]]:
-    """All features, shape first; `whole` is the mask before re-segmentation.
+    """Yield all features, shape first; `whole` is the mask before re-segmentation.
 
     Raises
     ------
     UserError
-        If an image has no features: says which of the `source`, and why.
+        If an image has no features. The message names the `source`, the image and the reason.
     """
     how = wanted.settings
     if "shape" in wanted.features:
-        # As PyRadiomics has it: the whole mask, but within the box of what re-segmentation left.
+        # As in PyRadiomics: the whole mask, but within the bounding box of the voxels that re-segmentation kept.
         values = with_deprecated("shape", shape_features((inside if how["resegmentShape"] else whole)[box], spacing))
         for feature in wanted.features["shape"]:
             yield f"original_shape_{feature}", values[feature]
@@ -123,7 +123,7 @@ def _features(
                 lost = np.count_nonzero(~np.isfinite(values))
                 raise UserError(
                     f"{source}: {name} has {lost} of {len(values)} voxels without a finite value; "
-                    "leave this image type out"
+                    "remove this image type"
                 )
             try:
                 found = region_features(values, place, classes, discretisation, mcc)
@@ -143,7 +143,7 @@ def _filtered(
     settings: Mapping[str, Any],
     box: Box,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and image of each filter within the box; LBP3D is made of the voxels inside only."""
+    """Yield name and image of each filter within the box; LBP3D is computed for the voxels inside the mask only."""
     flat = settings["force2Ddimension"] if settings["force2D"] else None
     if image_type == "Original":
         yield "original", voxels[box]
@@ -169,12 +169,13 @@ def _filtered(
 
 
 def _box(inside: np.ndarray, how: Mapping[str, Any], name: str) -> Box:
-    """Bounding box of the mask.
+    """Return the bounding box of the mask.
 
     Raises
     ------
     UserError
-        If the region is empty, smaller than `minimumROISize` or of fewer than `minimumROIDimensions`.
+        If the region is empty, has at most `minimumROISize` voxels or extends along too few axes
+        (`minimumROIDimensions`).
     """
     box = bounding_box(inside)
     if box is None:
@@ -182,13 +183,13 @@ def _box(inside: np.ndarray, how: Mapping[str, Any], name: str) -> Box:
     dimensions = sum(part.stop - part.start > 1 for part in box)
     if dimensions < max(how["minimumROIDimensions"], 1):
         raise UserError(
-            f"{name}: label {how['label']} extends along {dimensions} axes, setting minimumROIDimensions asks for "
+            f"{name}: label {how['label']} extends along {dimensions} axes, setting minimumROIDimensions requires "
             f"{max(how['minimumROIDimensions'], 1)}"
         )
     smallest = how["minimumROISize"]
     if smallest is not None and np.count_nonzero(inside) <= smallest:
         raise UserError(
-            f"{name}: label {how['label']} has {np.count_nonzero(inside)} voxels, setting minimumROISize asks for "
+            f"{name}: label {how['label']} has {np.count_nonzero(inside)} voxels, setting minimumROISize requires "
             f"more than {smallest}"
         )
     return box

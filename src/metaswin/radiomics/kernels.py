@@ -1,9 +1,10 @@
-"""Machine code of the radiomics kernels: compiled once for each kind of processor, then read from disk by every job.
+"""Cache the machine code of the radiomics kernels: compiled once per kind of processor, then read by every job.
 
-numba's own cache is a folder that all processes write to: two that compile the same kernel for different types at the
-same time may take the same file name, and the loser's code is then run for the other's types. On a shared disk it
-mixes processors too. Here the first process compiles into its own folder and renames it; the others read. Only
-images of other types than the workflow's (`extract_features` takes any) add theirs to it later.
+numba's own cache is a folder to which all processes write. Two processes that compile the same kernel for different
+types at the same time may choose the same file name. The code of one is then run for the types of the other. On a
+shared disk, the cache also mixes kinds of processors. In metaswin the first process compiles into a folder of its own
+and renames it, and the other processes read it. Only images of types that the workflow does not use
+(`extract_features` accepts any type) add their code to it later.
 """
 
 import hashlib
@@ -29,18 +30,18 @@ from metaswin.radiomics.engine.compiled import cache_kernels
 logger = logging.getLogger("metaswin.radiomics")
 
 ENGINE = Path(__file__).parent / "engine"
-PART = ".compiling-"  # a folder that is not finished
-LONG = 3600  # seconds: no compilation takes so long
+PART = ".compiling-"  # prefix of an unfinished folder
+LONG = 3600  # seconds: every compilation is shorter
 
 
 @cache
 def load_kernels() -> None:
-    """Let this process take the kernels from disk; compile them first if they are missing for this kind of processor.
+    """Make this process read the kernels from disk; compile them first if they are missing for this kind of processor.
 
     Raises
     ------
     UserError
-        If they cannot be compiled, or not be written.
+        If they cannot be compiled or written.
     """
     if numba.config.DISABLE_JIT:
         return
@@ -51,19 +52,20 @@ def load_kernels() -> None:
 
 
 def prepare_kernels(output: str | Path) -> None:
-    """Have the kernels compiled before the patients' jobs start; `output` (JSON) says for what.
+    """Compile the kernels before the jobs of the patients start; `output` (JSON) describes the processor.
 
-    A job on another kind of processor compiles its own.
+    A job on another kind of processor compiles its own kernels.
     """
     load_kernels()
     write_json(output, {"kernels": _kind(), "processor": llvmlite.binding.get_host_cpu_name()})
 
 
 def kernels_folder() -> Path:
-    """Where the kernels of this processor, this numba and these sources lie.
+    """Return the folder of the kernels for this processor, this version of numba and these sources.
 
-    Below ``NUMBA_CACHE_DIR`` if that is set; else beside the sources, in the user's cache folder or in a folder of the
-    user's own below the temporary one: the first that may be written to, since numba tries that before it reads.
+    If ``NUMBA_CACHE_DIR`` is set, the folder is below it. Otherwise it is beside the sources, in the user's cache
+    folder or in a new temporary folder of the user: the first of these that is writable, because numba tests this
+    before it reads.
     """
     name = f"kernels-{_kind()}"
     for place in _places():
@@ -74,19 +76,19 @@ def kernels_folder() -> Path:
         folder = place / name
         if os.access(folder if folder.is_dir() else place, os.W_OK):
             return folder
-    # Only this user may have written there: numba runs what it reads.
+    # A new folder, so that no other user can have written there: numba runs the code that it reads.
     return Path(tempfile.mkdtemp(prefix="metaswin-kernels-")) / name
 
 
 def compile_kernels(folder: Path) -> None:
-    """Compile all kernels into `folder`: whole, or not there; who comes second leaves what is there.
+    """Compile all kernels into `folder`, which then exists completely or not at all; an existing folder is kept.
 
-    A process of its own does it: what this one has compiled already would not be written.
+    A separate process compiles them, because numba would not write kernels that this process has already compiled.
 
     Raises
     ------
     UserError
-        If that fails: says where, and what to do.
+        If the compilation fails. The message says where and what to do.
     """
     try:
         _remove_left(folder.parent)
@@ -95,16 +97,16 @@ def compile_kernels(folder: Path) -> None:
             own.mkdir()
             subprocess.run([sys.executable, "-m", "metaswin.radiomics.call_kernels", str(own)], check=True)
             for file in own.rglob("*.nb?"):
-                flush(file)  # numba takes what a power cut left short for a whole file
+                flush(file)  # after a power cut, numba would read an incomplete file as a complete one
             try:
                 own.rename(folder)
             except OSError:
                 if not folder.is_dir():
                     raise
-                logger.info("another job has compiled the kernels meanwhile")
+                logger.info("another job has compiled the kernels in the meantime")
     except (OSError, subprocess.CalledProcessError) as error:
         raise UserError(
-            f"the radiomics kernels could not be compiled into {folder.parent} ({error}): see what stands above, free "
+            f"the radiomics kernels could not be compiled into {folder.parent} ({error}): see the messages above, free "
             "space or memory, or set NUMBA_CACHE_DIR to a folder that can be written to"
         ) from error
 
@@ -118,14 +120,17 @@ def _places() -> Iterator[Path]:
 
 
 def _remove_left(place: Path) -> None:
-    """Remove what killed compilations left."""
+    """Remove the folders of killed compilations."""
     for left in place.glob(f"{PART}*"):
         if time.time() - left.stat().st_mtime > LONG:
             shutil.rmtree(left, ignore_errors=True)
 
 
 def _kind() -> str:
-    """Hash (12 hex digits) of what the machine code depends on, and numba's name for it: the sources' own place."""
+    """Return a hash (12 hex digits) of everything that the machine code depends on.
+
+    The location of the sources is part of it, because numba identifies the code by it.
+    """
     digest = hashlib.sha256()
     target = (llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten())
     asked = (numba.config.CPU_NAME, numba.config.CPU_FEATURES, numba.config.ENABLE_AVX)

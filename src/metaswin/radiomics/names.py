@@ -1,6 +1,6 @@
-"""Names of image types, feature classes and features, without loading PyRadiomics.
+"""List the names of image types, feature classes and features without loading PyRadiomics.
 
-A test compares them with what PyRadiomics offers and with what an extraction gives.
+A test compares them with the names that PyRadiomics offers and with those of an extraction.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 IMAGE_TYPES = ("Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient")
 
-# What PyRadiomics offers beside these, and why it is refused.
+# Further image types of PyRadiomics, and the reasons why they are refused.
 REFUSED_IMAGE_TYPES = {
     "LBP2D": "its ten grey levels all fall into one bin of the usual widths",
     "LBP3D": "its maps depend on the region, and a dozen grey levels fall into one or two bins of the usual widths",
@@ -18,7 +18,7 @@ REFUSED_IMAGE_TYPES = {
 
 WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
 
-# Per class, in PyRadiomics' order; features it calls deprecated are omitted, as in PyRadiomics.
+# Features of each class in PyRadiomics' order. Features that it marks as deprecated are omitted, as in PyRadiomics.
 FEATURES: dict[str, tuple[str, ...]] = {
     "shape": (
         "Elongation",
@@ -139,7 +139,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
 
 
 def images_of(image_type: str, settings: "RadiomicsSettings") -> list[str]:
-    """Names, in PyRadiomics' spelling and order, of the filtered images of one image type."""
+    """Return the names of the filtered images of one image type, in PyRadiomics' spelling and order."""
     if image_type == "LoG":
         return [f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D" for sigma in settings.log_sigma]
     if image_type == "Wavelet":
@@ -148,17 +148,17 @@ def images_of(image_type: str, settings: "RadiomicsSettings") -> list[str]:
 
 
 def enabled_features(feature_class: str, settings: "RadiomicsSettings") -> list[str]:
-    """Names of the features of a class that are not omitted."""
+    """Return the names of the features of a class that are not omitted."""
     return [name for name in FEATURES[feature_class] if f"{feature_class}_{name}" not in settings.omit_features]
 
 
 def ordered(chosen: list[str], known: tuple[str, ...]) -> list[str]:
-    """The chosen names in the order of `known`, whatever order the user gave."""
+    """Return the chosen names in the order of `known`; the user's order is ignored."""
     return [name for name in known if name in chosen]
 
 
 def expected_features(settings: "RadiomicsSettings") -> list[str]:
-    """Names and order of the features of one region; shape comes once, the other classes once an image."""
+    """Return the feature names of one region in order; shape occurs once, the other classes once per image."""
     classes = ordered(settings.feature_classes, tuple(FEATURES))
     names = [f"original_shape_{name}" for name in enabled_features("shape", settings)] if "shape" in classes else []
     for image_type in ordered(settings.image_types, IMAGE_TYPES):

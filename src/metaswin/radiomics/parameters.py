@@ -1,4 +1,4 @@
-"""PyRadiomics parameter files: which image types, which features, which settings."""
+"""Read PyRadiomics parameter files: image types, features and settings."""
 
 import difflib
 import logging
@@ -15,7 +15,7 @@ from metaswin.radiomics.names import FEATURES
 
 logger = logging.getLogger("metaswin.radiomics")
 
-# Settings and their defaults where an extraction is not voxel-based; None: not asked for.
+# Settings and their defaults for an extraction that is not voxel-based; None means not set.
 DEFAULTS: dict[str, Any] = {
     "minimumROIDimensions": 2,
     "minimumROISize": None,
@@ -57,7 +57,7 @@ DEFAULTS: dict[str, Any] = {
 }
 TYPES = ("Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient", "LBP2D", "LBP3D")
 SECTIONS = ("setting", "imageType", "featureClass", "voxelSetting")
-# Numbers: kind, lowest value, whether that is allowed. In a list each number is held against it.
+# Numeric settings: kind, lowest value, and whether the lowest value is allowed. In a list, each number is checked.
 NUMBERS: dict[str, tuple[type, float, bool]] = {
     "minimumROIDimensions": (int, 1, True),
     "minimumROISize": (int, 0, False),
@@ -78,7 +78,7 @@ NUMBERS: dict[str, tuple[type, float, bool]] = {
     "level": (int, 0, False),
     "lbp2DRadius": (float, 0, False),
     "lbp2DSamples": (int, 0, False),
-    "lbp3DLevels": (int, 2, True),  # with one level PyRadiomics fails too
+    "lbp3DLevels": (int, 2, True),  # PyRadiomics fails with one level, too
     "lbp3DIcosphereRadius": (float, 0, False),
     "lbp3DIcosphereSubdivision": (int, 0, True),
     "voxelArrayShift": (float, -math.inf, True),
@@ -92,20 +92,20 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "force2Ddimension": (0, 1, 2),
     **{name: (True, False) for name, value in DEFAULTS.items() if isinstance(value, bool)},
 }
-# Read and without effect: they are for feature maps, or for texts beside the features.
+# Accepted without effect, because they concern feature maps or texts beside the features.
 WITHOUT_EFFECT = ("shape2D",)
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a parameter file asks for.
+    """Content of a parameter file.
 
     Attributes
     ----------
     settings : dict
-        All of `DEFAULTS`, with the file's values.
+        All settings of `DEFAULTS`, with the values of the file.
     image_types : dict
-        Image type → settings of its own.
+        Image type → its own settings.
     features : dict
         Class → features.
     """
@@ -121,14 +121,14 @@ def read_parameters(source: str | Path | Mapping | None, overrides: Mapping[str,
     Parameters
     ----------
     source : path, mapping or None
-        YAML or JSON file as PyRadiomics reads it, or its content. None: PyRadiomics' defaults.
+        YAML or JSON file in PyRadiomics' format, or its content. None means PyRadiomics' defaults.
     overrides : mapping, optional
         Settings that take precedence.
 
     Raises
     ------
     UserError
-        All that is unknown in the file, with what is near, and values that cannot be.
+        If the file contains unknown names or invalid values. The message lists all of them, with similar known names.
     """
     content, where = _load(source)
     wrong = _unknown("section", content, SECTIONS)
@@ -164,11 +164,11 @@ def read_parameters(source: str | Path | Mapping | None, overrides: Mapping[str,
 
 
 def _wrong_values(settings: Mapping[str, Any]) -> list[str]:
-    """Settings whose value cannot be."""
+    """Return messages for all settings that have an invalid value."""
     wrong = []
     for name, value in settings.items():
         if name in CHOICES and value not in CHOICES[name]:
-            wrong.append(f"setting {name}: {value!r} is none of {', '.join(map(str, CHOICES[name]))}")
+            wrong.append(f"setting {name}: {value!r} is not one of {', '.join(map(str, CHOICES[name]))}")
         elif name in NUMBERS and not (value is None and DEFAULTS[name] is None):
             kind, lowest, allowed = NUMBERS[name]
             numbers = value if name in LISTS and isinstance(value, list | tuple) else [value]
@@ -176,7 +176,7 @@ def _wrong_values(settings: Mapping[str, Any]) -> list[str]:
             if not good or (name in LISTS and numbers is not value):
                 wanted = "whole number" if kind is int else "number"
                 wanted = f"a list of {wanted}s" if name in LISTS else f"a {wanted}"
-                limit = "" if lowest == -math.inf else f" from {lowest} on" if allowed else f" above {lowest}"
+                limit = "" if lowest == -math.inf else f" of at least {lowest}" if allowed else f" above {lowest}"
                 wrong.append(f"setting {name}: {value!r}; it takes {wanted}{limit}")
     return wrong
 
@@ -186,7 +186,7 @@ def _is_number(value: Any, kind: type) -> bool:
 
 
 def _known_features(kind: str, names: list[str]) -> list[str]:
-    """The named features without those for which PyRadiomics gives nothing; all of the class without a name."""
+    """Return the named features except those that PyRadiomics no longer computes; without names, all of the class."""
     equal = EQUAL.get(kind, {})
     for name in names:
         if name in equal:
@@ -203,13 +203,13 @@ def _load(source: str | Path | Mapping | None) -> tuple[dict, str]:
 
     path = Path(source)
     if not path.is_file():
-        raise UserError(f"There is no parameter file {path}; name a YAML or JSON file as PyRadiomics reads it")
+        raise UserError(f"There is no parameter file {path}; give a YAML or JSON file in PyRadiomics' format")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is neither YAML nor JSON: {error}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no sections; a parameter file has some of {', '.join(SECTIONS)}")
+        raise UserError(f"{path} has no sections; expected one or more of {', '.join(SECTIONS)}")
     return content, str(path)
 
 

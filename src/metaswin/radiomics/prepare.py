@@ -1,4 +1,4 @@
-"""From files to an image and a mask that features can be computed of: PyRadiomics' steps before its filters."""
+"""Prepare an image and a mask for the computation of features: PyRadiomics' steps before its filters."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +13,12 @@ Source = str | Path | sitk.Image
 
 
 def read_image(source: Source, what: str) -> tuple[sitk.Image, str]:
-    """Read a volume; returns it and its name for messages.
+    """Read a volume, and return it with its name for messages.
 
     Raises
     ------
     UserError
-        If there is none, or it is no volume.
+        If the file does not exist or is not a volume.
     """
     if isinstance(source, sitk.Image):
         image, name = source, f"the {what}"
@@ -31,12 +31,12 @@ def read_image(source: Source, what: str) -> tuple[sitk.Image, str]:
         except RuntimeError as error:
             raise UserError(f"{name} cannot be read as an image: {str(error).splitlines()[-1]}") from error
     if image.GetDimension() != 3:
-        raise UserError(f"{name} has {image.GetDimension()} dimensions; features are computed of volumes (3)")
+        raise UserError(f"{name} has {image.GetDimension()} dimensions; features need a volume (3 dimensions)")
     return image, name
 
 
 def pick_label(mask: sitk.Image, name: str, label: int, channel: int) -> sitk.Image:
-    """The mask as uint32, of one channel.
+    """Return one channel of the mask as uint32.
 
     Raises
     ------
@@ -47,19 +47,19 @@ def pick_label(mask: sitk.Image, name: str, label: int, channel: int) -> sitk.Im
     if channels > 1:
         if channel >= channels:
             raise UserError(
-                f"{name} has {channels} channels; setting label_channel: {channel} is none of 0 … {channels - 1}"
+                f"{name} has {channels} channels; setting label_channel: {channel} is not one of 0 … {channels - 1}"
             )
         mask = sitk.VectorIndexSelectionCast(mask, channel)
     mask = sitk.Cast(mask, sitk.sitkUInt32)
     present = np.unique(sitk.GetArrayViewFromImage(mask))
     if label not in present:
         others = ", ".join(str(value) for value in present[present != 0]) or "none: the mask is empty"
-        raise UserError(f"{name} has no label {label}; labels there: {others}")
+        raise UserError(f"{name} has no label {label}; its labels: {others}")
     return mask
 
 
 def normalise(image: sitk.Image, settings: Mapping[str, Any]) -> sitk.Image:
-    """Mean 0 and standard deviation 1 over all voxels, outliers clipped, times a scale."""
+    """Scale the image to mean 0 and standard deviation 1 over all voxels, clip outliers and multiply by a factor."""
     image = sitk.Normalize(image)
     limit = settings["removeOutliers"]
     if limit is not None:
@@ -72,14 +72,15 @@ def normalise(image: sitk.Image, settings: Mapping[str, Any]) -> sitk.Image:
 def resample(
     image: sitk.Image, mask: sitk.Image, names: tuple[str, str], settings: Mapping[str, Any]
 ) -> tuple[sitk.Image, sitk.Image]:
-    """Resample the label's box and `padDistance` voxels around it onto the wanted spacing.
+    """Resample the bounding box of the label and `padDistance` voxels around it to the wanted spacing.
 
-    The grid begins at the corner of the mask's first voxel; axes of one slice, or with spacing 0, keep their spacing.
+    The grid begins at the corner of the mask's first voxel. Axes with one slice, or with the wanted spacing 0, keep
+    their spacing.
 
     Raises
     ------
     UserError
-        If the label reaches out of the image, or the interpolator is none of SimpleITK's.
+        If the label extends beyond the image, or if SimpleITK does not have the interpolator.
     """
     own = np.array(mask.GetSpacing())
     spacing = np.array(settings["resampledPixelSpacing"], float)
@@ -100,7 +101,7 @@ def resample(
     interpolator = getattr(sitk, str(settings["interpolator"]), None)
     if interpolator is None:
         raise UserError(
-            f"setting interpolator: {settings['interpolator']!r} is none of SimpleITK's, such as sitkBSpline"
+            f"setting interpolator: {settings['interpolator']!r} is not a SimpleITK interpolator, such as sitkBSpline"
         )
     grid = sitk.ResampleImageFilter()
     grid.SetOutputSpacing(spacing.tolist())
@@ -118,7 +119,7 @@ def resample(
 def crop(
     image: sitk.Image, mask: sitk.Image, first: np.ndarray, size: np.ndarray, pad: int
 ) -> tuple[sitk.Image, sitk.Image]:
-    """Both cut to a box and `pad` voxels around it."""
+    """Crop image and mask to a box and `pad` voxels around it."""
     begin = np.maximum(first - pad, 0)
     end = np.minimum(first + size + pad, mask.GetSize())
     part = tuple(slice(int(a), int(b)) for a, b in zip(begin, end, strict=True))
@@ -126,12 +127,12 @@ def crop(
 
 
 def same_grid(image: sitk.Image, mask: sitk.Image, names: tuple[str, str], settings: Mapping[str, Any]) -> sitk.Image:
-    """The mask, on the image's grid: checked, or resampled there if `correctMask` asks for it.
+    """Return the mask on the image's grid: check it, or resample it if `correctMask` is set.
 
     Raises
     ------
     UserError
-        If the grids differ, with both geometries.
+        If the grids differ. The message describes both geometries.
     """
     tolerance = settings["geometryTolerance"] or sitk.ProcessObject.GetGlobalDefaultCoordinateTolerance()
     step = tolerance * image.GetSpacing()[0]
@@ -145,23 +146,23 @@ def same_grid(image: sitk.Image, mask: sitk.Image, names: tuple[str, str], setti
         return mask
     if not settings["correctMask"]:
         raise UserError(
-            "image and mask lie on different grids:\n"
+            "image and mask have different grids:\n"
             f"  - {names[0]}: {_geometry(image)}\n"
             f"  - {names[1]}: {_geometry(mask)}\n"
             "Set correctMask: true to resample the mask onto the image, resampledPixelSpacing to resample both, or "
-            "geometryTolerance if the difference is rounding"
+            "geometryTolerance if the difference is due to rounding"
         )
     _check_reach(image, mask, names, *_box(mask, names[1], settings["label"]))
     return sitk.Resample(mask, image, sitk.Transform(), sitk.sitkNearestNeighbor)
 
 
 def resegment(voxels: np.ndarray, mask: np.ndarray, settings: Mapping[str, Any], name: str) -> np.ndarray:
-    """The mask's voxels within `resegmentRange`, both ends included.
+    """Return the voxels of the mask whose values are within `resegmentRange`, both ends included.
 
     Raises
     ------
     UserError
-        If one voxel or none is left, or the range or mode is none.
+        If fewer than two voxels remain, or if the range or the mode is invalid.
     """
     limits = sorted(settings["resegmentRange"])
     inside = voxels[mask]
@@ -171,7 +172,7 @@ def resegment(voxels: np.ndarray, mask: np.ndarray, settings: Mapping[str, Any],
     elif mode == "sigma":
         limits = [inside.mean() + inside.std() * limit for limit in limits]
     elif mode != "absolute":
-        raise UserError(f"setting resegmentMode: {mode!r} is none of absolute, relative, sigma")
+        raise UserError(f"setting resegmentMode: {mode!r} is not one of absolute, relative, sigma")
     if len(limits) not in (1, 2):
         raise UserError(f"setting resegmentRange: {limits} has {len(limits)} numbers; it takes one (lowest) or two")
     kept = inside >= limits[0]
@@ -180,7 +181,7 @@ def resegment(voxels: np.ndarray, mask: np.ndarray, settings: Mapping[str, Any],
     if kept.sum() <= 1:
         raise UserError(
             f"{name}: {kept.sum()} of {len(kept)} voxels within resegmentRange {limits} (values "
-            f"{inside.min():g} … {inside.max():g}); features need two, widen the range"
+            f"{inside.min():g} … {inside.max():g}); features need two voxels, widen the range"
         )
     new = mask.copy()
     new[mask] = kept
@@ -188,10 +189,10 @@ def resegment(voxels: np.ndarray, mask: np.ndarray, settings: Mapping[str, Any],
 
 
 def _box(mask: sitk.Image, name: str, label: int) -> tuple[np.ndarray, np.ndarray]:
-    """First voxel and size of a label's box, (x, y, z)."""
+    """Return the first voxel and the size of a label's bounding box, (x, y, z)."""
     places = np.nonzero(sitk.GetArrayViewFromImage(mask) == label)[::-1]
     if not len(places[0]):
-        raise UserError(f"{name}: no voxel of label {label} lies on the image's grid")
+        raise UserError(f"{name}: no voxel of label {label} is on the image's grid")
     first = np.array([axis.min() for axis in places])
     return first, np.array([axis.max() for axis in places]) - first + 1
 
@@ -206,9 +207,9 @@ def _check_reach(
     outer = np.array(image.GetSize()) - 0.5
     if (ends.min(axis=0) < -0.5 - 1e-3).any() or (ends.max(axis=0) > outer + 1e-3).any():
         raise UserError(
-            "the label reaches out of the image:\n"
+            "the label extends beyond the image:\n"
             f"  - {names[0]}: {_geometry(image)}\n  - {names[1]}: {_geometry(mask)}\n"
-            f"Its box is {np.round(ends, 2).tolist()} in voxels of the image; cut the mask or take the whole image"
+            f"Its box is {np.round(ends, 2).tolist()} in voxels of the image; crop the mask or use the whole image"
         )
 
 

@@ -1,4 +1,4 @@
-"""One region of a patient: its mask, what was computed of it and what failed."""
+"""Define one region of a patient: its mask, its computed features and its failures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from metaswin.radiomics.settings import RadiomicsSettings
 
 @dataclass
 class Region:
-    """One region on the patient's grid and what was computed of it.
+    """One region on the patient's grid with its features.
 
     Attributes
     ----------
     mask : Image
         uint8, 1 inside, cropped to the region.
     box : tuple of slice
-        Where `mask` lies on the grid, as slices (x, y, z).
+        Position of `mask` on the grid, as slices (x, y, z).
     voxels : int
-        Voxels inside.
+        Number of voxels inside.
     values : dict
         Feature name → value; a feature that could not be computed is missing.
     failures : list of str
-        What could not be computed, and why.
+        Features that could not be computed, and the reasons.
     """
 
     mask: sitk.Image
@@ -34,7 +34,7 @@ class Region:
     failures: list[str] = field(default_factory=list)
 
     def add(self, image: str, feature_class: str, values: Mapping[str, float]) -> None:
-        """Keep the values of a class on an image; note those that are undefined."""
+        """Store the values of a class on an image, and record undefined ones as failures."""
         undefined = [feature for feature, value in values.items() if not np.isfinite(value)]
         if undefined:
             self.failures.append(f"{image} {feature_class}: {', '.join(undefined)} undefined")
@@ -44,7 +44,7 @@ class Region:
 
 
 def cut_region(image: sitk.Image, labels: np.ndarray, wanted: list[int], settings: RadiomicsSettings) -> Region:
-    """Mask of the union of some labels, cropped to its bounding box.
+    """Return the region of the union of some labels, with a mask cropped to its bounding box.
 
     Parameters
     ----------
@@ -55,19 +55,19 @@ def cut_region(image: sitk.Image, labels: np.ndarray, wanted: list[int], setting
     wanted : list of int
         Labels of the region.
     settings
-        `min_voxels` is asked for.
+        Only `min_voxels` is used.
 
     Raises
     ------
     ValueError
-        If the region is empty, too small, or a single line of voxels.
+        If the region is empty, too small or a single line of voxels.
     """
     inside = np.isin(labels, wanted)
     voxels = int(np.count_nonzero(inside))
     if voxels < settings.min_voxels:
         raise ValueError(f"{voxels} voxels, fewer than radiomics.min_voxels = {settings.min_voxels}")
     found = bounding_box(inside)
-    assert found is not None  # it holds voxels
+    assert found is not None  # the region has voxels
     if sum(part.stop - part.start > 1 for part in found) < 2:
         raise ValueError(f"{voxels} voxels in a single line; features need a region of at least two dimensions")
     mask = sitk.GetImageFromArray(inside[found].astype(np.uint8))
@@ -77,7 +77,7 @@ def cut_region(image: sitk.Image, labels: np.ndarray, wanted: list[int], setting
 
 
 def levels_fit(name: str, inside: np.ndarray, region: Region, settings: RadiomicsSettings) -> bool:
-    """Whether texture matrices of a region's grey values fit into memory; else the failure is noted."""
+    """Return whether texture matrices of a region's grey values fit into memory; record a failure if they do not."""
     if not np.isfinite(inside).all():
         region.failures.append(f"{name}: voxels without a finite value")
         return False
@@ -91,7 +91,7 @@ def levels_fit(name: str, inside: np.ndarray, region: Region, settings: Radiomic
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
-    """The smallest box that holds all voxels of a mask; None where it has none."""
+    """Return the smallest box that contains all voxels of a mask; None if the mask is empty."""
     box = []
     for axis in range(mask.ndim):
         inside = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))

@@ -1,4 +1,4 @@
-"""Settings of radiomics."""
+"""Define the settings of radiomics."""
 
 import difflib
 import re
@@ -71,7 +71,7 @@ class RadiomicsSettings(Settings):
     def _known_image_types(cls, value: list[str]) -> list[str]:
         for name in value:
             if name in REFUSED_IMAGE_TYPES:
-                raise ValueError(f"image type {name!r} is not offered: {REFUSED_IMAGE_TYPES[name]}; leave it out")
+                raise ValueError(f"image type {name!r} is not offered: {REFUSED_IMAGE_TYPES[name]}; remove it")
         return _known("image type", value, IMAGE_TYPES, value)
 
     @field_validator("feature_classes")
@@ -102,7 +102,7 @@ class RadiomicsSettings(Settings):
 
 
 def _known(what: str, names: list[str], allowed: Iterable[str], value: list[str]) -> list[str]:
-    """`value` unless one of `names` is not allowed or `value` holds a name twice."""
+    """Return `value`; raise ValueError if one of `names` is not allowed or if `value` contains a name twice."""
     allowed = list(allowed)
     for name in names:
         if name not in allowed:

@@ -1,4 +1,4 @@
-"""Features by PyRadiomics: its filters on a crop, its feature classes on the filtered images and masks."""
+"""Compute features with PyRadiomics: its filters on a crop, its feature classes on the filtered images and masks."""
 
 import logging
 import warnings
@@ -13,12 +13,13 @@ from metaswin.radiomics.names import FEATURES, IMAGE_TYPES, enabled_features, or
 from metaswin.radiomics.regions import Region, levels_fit
 from metaswin.radiomics.settings import RadiomicsSettings
 
-# What PyRadiomics raises on masks and values it cannot work with; anything else is a bug and ends the job.
+# Exceptions that PyRadiomics raises for masks and values that it cannot process. Any other one is a bug and ends the
+# job.
 DATA_ERRORS = (ValueError, IndexError, ZeroDivisionError, RuntimeError)
 
 
 def run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings) -> Iterator[str]:
-    """Add the features of all regions image by image; yields the name of each filtered image when it is done."""
+    """Add the features of all regions image by image, and yield the name of each filtered image when it is done."""
     _quiet()
     classes = ordered(settings.feature_classes, tuple(FEATURES))
     if "shape" in classes:
@@ -36,9 +37,9 @@ def run(image: sitk.Image, regions: list[Region], settings: RadiomicsSettings) -
 
 
 def filtered_images(image: sitk.Image, settings: RadiomicsSettings) -> Iterator[tuple[str, sitk.Image]]:
-    """Name and image of each filter, one at a time, as PyRadiomics makes them on the whole crop."""
+    """Yield name and image of each filter, one at a time, as PyRadiomics makes them on the whole crop."""
     for image_type in ordered(settings.image_types, IMAGE_TYPES):
-        # None of the offered filters reads the mask; where they run is the crop alone.
+        # None of the offered filters reads the mask, so they run on the whole crop.
         make = getattr(imageoperations, f"get{image_type}Image")
         for filtered, name, _ in make(image, None, sigma=settings.log_sigma, wavelet=settings.wavelet):
             yield name, filtered
@@ -54,7 +55,8 @@ def _run_class(feature_class: str, name: str, part: sitk.Image, region: Region, 
         how["binCount"] = settings.bin_count
     try:
         with warnings.catch_warnings():
-            # A flat region divides by zero; what is then no number is noted as undefined.
+            # A region with one grey level causes divisions by zero; `Region.add` records the resulting NaN as
+            # undefined.
             warnings.simplefilter("ignore", RuntimeWarning)
             calculator = radiomics.getFeatureClasses()[feature_class](part, region.mask, label=1, **how)
             for feature in wanted:
@@ -67,7 +69,7 @@ def _run_class(feature_class: str, name: str, part: sitk.Image, region: Region, 
 
 
 def _quiet() -> None:
-    """Let PyRadiomics' warnings into the job's log and nothing onto the screen."""
+    """Send PyRadiomics' warnings to the job's log and print nothing on the screen."""
     pyradiomics = logging.getLogger("radiomics")
     pyradiomics.setLevel(logging.WARNING)
     for handler in list(pyradiomics.handlers):

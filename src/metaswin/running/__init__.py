@@ -1,1 +1,1 @@
-"""Run the workflow from any folder: who owns it, what a killed run left, whether this machine can run it."""
+"""Run the workflow from any folder: lock the folder, find the leftovers of a killed run and check the machine."""

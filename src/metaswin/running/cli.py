@@ -1,4 +1,4 @@
-"""The commands ``metaswin run``, ``init``, ``doctor`` and ``status``."""
+"""Define the commands ``metaswin run``, ``init``, ``doctor`` and ``status``."""
 
 import argparse
 from pathlib import Path
@@ -8,19 +8,19 @@ from metaswin.core.files import write_text
 from metaswin.running.places import CONFIG, workflow_root
 
 HEAD = """\
-# The configuration of this folder; `metaswin run` reads it by itself, plain Snakemake with `--configfile {name}`.
-# It changes the defaults, which `metaswin init --example all-settings` writes down with what each means.
-# Relative paths start in this folder. Unknown keys are errors: `metaswin doctor` names them with their line.
+# Configuration of this folder. `metaswin run` reads it automatically; plain Snakemake needs `--configfile {name}`.
+# It changes the defaults. `metaswin init --example all-settings` writes all of them, with an explanation of each.
+# Relative paths start in this folder. Unknown keys are errors: `metaswin doctor` reports them with their line.
 """
 
 
 def write_config(folder: Path, example: str) -> Path:
-    """Write ``metaswin.yaml`` into `folder`, from an example of ``config/examples`` or from all settings.
+    """Write ``metaswin.yaml`` into `folder`, from an example of ``config/examples`` or with all settings.
 
     Raises
     ------
     UserError
-        If there is one already, or no such example.
+        If the file already exists, or if there is no such example.
     """
     root = workflow_root() / "config"
     texts = {path.stem: path for path in sorted((root / "examples").glob("*.yaml"))} | {
@@ -30,14 +30,14 @@ def write_config(folder: Path, example: str) -> Path:
         raise UserError(f"--example: there is no {example!r}{suggestion(example, texts)}")
     path = folder / CONFIG
     if path.exists():
-        raise UserError(f"{path} is there already; edit it, or name another folder")
+        raise UserError(f"{path} already exists; edit it, or choose another folder")
     text = texts[example].read_text(encoding="utf-8")
     write_text(path, text if example == "all-settings" else HEAD.format(name=CONFIG) + text)
     return path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the commands to those of ``metaswin``."""
+    """Add the commands to the subcommands of ``metaswin``."""
     _add_run(commands)
     _add_init(commands)
     _add_doctor(commands)
@@ -47,8 +47,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _add_run(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "run",
-        help="run the workflow from any folder: `snakemake` with its Snakefile, after whatever ended the last run",
-        prefix_chars="+",  # everything that begins with - goes to Snakemake
+        help="run the workflow from any folder: `snakemake` with its Snakefile; also continues an interrupted run",
+        prefix_chars="+",  # every argument that begins with - is passed on to Snakemake
         add_help=False,
     )
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
@@ -81,7 +81,7 @@ def _add_init(commands: argparse._SubParsersAction) -> None:
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
-        "doctor", help="check this machine, the configuration and the run; each line says ok, warning or error"
+        "doctor", help="check this machine, the configuration and the run; each line is ok, warning or error"
     )
     _add_places(parser)
     parser.add_argument("--profile", help="a Snakemake profile, such as that of a cluster")
@@ -98,11 +98,13 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
 
 def _add_status(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
-        "status", help="how far the run is: patients through each stage, time left, failed jobs, models to refit"
+        "status", help="show the progress: patients in each stage, time left, failed jobs, models to refit"
     )
     _add_places(parser)
     parser.add_argument(
-        "--plan", action="store_true", help="also what a run would do now and why (a dry-run: seconds to half a minute)"
+        "--plan",
+        action="store_true",
+        help="also show what a run would do now and why (a dry-run, up to half a minute)",
     )
 
     def run(arguments: argparse.Namespace) -> int:
@@ -132,6 +134,6 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 
 def _configs(arguments: argparse.Namespace) -> list[Path]:
-    """The configuration files named, or the directory's own."""
+    """Return the configuration files that the arguments name, or that of the directory."""
     own = arguments.directory / CONFIG
     return [path.absolute() for path in arguments.configfile or [own] * own.is_file()]

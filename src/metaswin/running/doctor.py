@@ -1,4 +1,4 @@
-"""``metaswin doctor``: everything a run needs, one line each: ok, warning or error."""
+"""Check everything that a run needs (``metaswin doctor``) and report one line per check: ok, warning or error."""
 
 import importlib.util
 import re
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 OLDEST = (3, 11)
 LEAST_DISK = 5e9  # bytes
-LEAST_MEMORY = {"totalsegmentator": 12e9, "": 4e9}  # bytes: what the largest rule asks for
+LEAST_MEMORY = {"totalsegmentator": 12e9, "": 4e9}  # bytes: memory that the largest rule requests
 
 
 @dataclass(frozen=True)
 class Line:
-    """One finding; `state` is ``ok``, ``warning`` or ``error``."""
+    """Result of one check; `state` is ``ok``, ``warning`` or ``error``."""
 
     state: str
     what: str
@@ -37,16 +37,16 @@ class Line:
 
 
 def examine(directory: Path, configs: Sequence[Path], profile: str | None = None) -> list[Line]:
-    """Look at the machine, the configuration and the run in `directory`; nothing is changed.
+    """Check the machine, the configuration and the run in `directory` without changing anything.
 
     Parameters
     ----------
     directory : Path
-        Working directory of the run; it may not be there yet.
+        Working directory of the run; it need not exist yet.
     configs : sequence of Path
-        The user's configuration files, later ones on top.
+        The user's configuration files; later ones override earlier ones.
     profile : str, optional
-        A Snakemake profile: its folder.
+        Folder of a Snakemake profile.
     """
     config, problems = _config(directory, configs)
     cache = [Line("error", "cache", problem)] if (problem := cache_problem()) else []
@@ -110,13 +110,13 @@ def _gpu(config: "Config | None") -> Line:
         asked = [name for name, device in settings.items() if device == "cuda"]
     if asked:
         return Line(
-            "error", "gpu", f"{' and '.join(asked)} ask for cuda, but torch sees no GPU: set them to auto or cpu"
+            "error", "gpu", f"{' and '.join(asked)} require cuda, but torch finds no GPU: set them to auto or cpu"
         )
     if shutil.which("nvidia-smi"):
         return Line(
-            "warning", "gpu", f"nvidia-smi is here, but torch {torch.__version__} sees no GPU: install its CUDA build"
+            "warning", "gpu", f"nvidia-smi exists, but torch {torch.__version__} finds no GPU: install its CUDA build"
         )
-    return Line("ok", "gpu", "none: networks run on the CPU")
+    return Line("ok", "gpu", "none found: networks run on the CPU")
 
 
 def _disk(directory: Path) -> Line:
@@ -124,7 +124,7 @@ def _disk(directory: Path) -> Line:
     free = shutil.disk_usage(there).free
     text = f"{free / 1e9:.1f} GB free in {there}"
     if free < LEAST_DISK:
-        return Line("error", "disk", f"{text}, less than {LEAST_DISK / 1e9:.0f} GB: free some space")
+        return Line("error", "disk", f"{text}; a run needs at least {LEAST_DISK / 1e9:.0f} GB: free some space")
     return Line("ok", "disk", text)
 
 
@@ -136,18 +136,22 @@ def _memory(config: "Config | None") -> Line:
     least = LEAST_MEMORY.get(backend, LEAST_MEMORY[""])
     text = f"{free / 1e9:.1f} GB available"
     if free < least:
-        return Line("error", "memory", f"{text}; the largest job asks for {least / 1e9:.0f} GB: end other programs")
+        return Line("error", "memory", f"{text}; the largest job needs {least / 1e9:.0f} GB: end other programs")
     return Line("ok", "memory", text)
 
 
 def _config(directory: Path, paths: Sequence[Path]) -> tuple["Config | None", list[Line]]:
-    """The configuration without its data, None where it has mistakes."""
+    """Return the configuration without checking its data, and the lines about it; None if it has errors."""
     from metaswin.config.load import load
     from metaswin.config.read import read_configs, with_lines
 
     if not paths:
         return None, [
-            Line("error", "config", f"none in {directory}: `metaswin init {directory}` writes one, or --configfile")
+            Line(
+                "error",
+                "config",
+                f"none in {directory}: write one with `metaswin init {directory}`, or name one with --configfile",
+            )
         ]
     names = " ".join(map(str, paths))
     try:
@@ -160,7 +164,7 @@ def _config(directory: Path, paths: Sequence[Path]) -> tuple["Config | None", li
 
 
 def _data(config: "Config", directory: Path) -> list[Line]:
-    """What the configuration names: data and clinical table, then organ weights."""
+    """Check what the configuration names: data and clinical table, then organ weights."""
     from metaswin.imaging.weights import missing_weights, required
     from metaswin.running.input_files import check_files
 
@@ -183,7 +187,7 @@ def _profile(profile: Path) -> Iterator[Line]:
 
     files = [path for path in (profile / "profile.yaml", profile / "config.yaml", profile) if path.is_file()]
     if not files:
-        yield Line("error", "profile", f"no profile.yaml in {profile}; name the folder that holds it")
+        yield Line("error", "profile", f"no profile.yaml in {profile}; give the folder that contains it")
         return
     try:
         executor = read_config(files[0]).get("executor", "local")
@@ -195,14 +199,14 @@ def _profile(profile: Path) -> Iterator[Line]:
         yield Line("error", "profile", f"{files[0]}: executor {executor} needs pip install {module.replace('_', '-')}")
     elif executor == "slurm" and shutil.which("sbatch") is None:
         yield Line(
-            "error", "profile", f"{files[0]}: executor slurm, but there is no sbatch: run on a node that submits jobs"
+            "error", "profile", f"{files[0]}: executor slurm, but the command sbatch is missing: run on a submit node"
         )
     else:
         yield Line("ok", "profile", f"{files[0]}: executor {executor}")
 
 
 def _run(directory: Path) -> Iterator[Line]:
-    """Who runs in the folder, and what a killed run left there."""
+    """Report an active run in the folder, or the leftovers of a killed one."""
     owner = live_snakemake(directory)
     if owner is not None:
         yield Line("ok", "run", f"in use: {owner} runs the workflow here")
@@ -217,6 +221,6 @@ def _run(directory: Path) -> Iterator[Line]:
     parts += [f"cluster jobs {' '.join(left.cluster_jobs)}"] if left.cluster_jobs else []
     who = last_owner(directory) or "without a record of its owner"
     yield Line(
-        "error", "run", f"a killed run ({who}) left {', '.join(parts)}: `metaswin run` continues by itself; with plain "
-        "snakemake end these jobs first, then --unlock, then --rerun-incomplete",
+        "error", "run", f"a killed run ({who}) left {', '.join(parts)}: `metaswin run` removes them and continues; "
+        "with plain snakemake, end these jobs first, then use --unlock, then --rerun-incomplete",
     )  # fmt: skip

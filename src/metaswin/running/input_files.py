@@ -1,4 +1,4 @@
-"""Check the files that a configuration names, before anything runs."""
+"""Check the files that a configuration names before the run starts."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from metaswin.running.places import workflow_root
 
 
 def check_files(config: Config) -> list[str]:
-    """Messages on paths that do not exist and columns that the clinical table does not have."""
+    """Return messages about paths that do not exist and columns that the clinical table does not have."""
     messages = []
     for key in needed_paths(config):
         path = getattr(config.data, key)
@@ -37,7 +37,8 @@ def check_files(config: Config) -> list[str]:
     if config.signatures:
         messages += find_signatures(config.signatures, workflow_root() / FOLDER)[1]
     if config.predict.bundle is not None:
-        # The clinical table is made during the run; `metaswin predict` has looked at the one that it is made of.
+        # The clinical table is made during the run; `metaswin predict` has already checked the table from which it is
+        # made.
         return messages + tampering(Path(config.predict.bundle))
     if config.clinical.table is None:
         return messages

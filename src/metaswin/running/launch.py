@@ -1,4 +1,4 @@
-"""``metaswin run``: lock the folder, repair what an interrupted run left, then start Snakemake."""
+"""Run ``metaswin run``: lock the folder, remove the leftovers of an interrupted run, then start Snakemake."""
 
 import argparse
 import subprocess
@@ -15,17 +15,17 @@ from metaswin.running.places import CONFIG, cache_problem, workflow_root
 
 ENDED = "--jobs-ended"
 PROBE = 1 << 18  # bytes
-HELP = f"""usage: metaswin run [{ENDED}] [anything for snakemake]
+HELP = f"""usage: metaswin run [{ENDED}] [arguments of snakemake]
 
-Runs `snakemake` with the Snakefile of metaswin. Added where you do not give them: --snakefile, --cores all,
---configfile {CONFIG} (where the working directory has one), --rerun-incomplete. It holds the working directory: a
-second run reports the owner. The leftovers of a killed run are removed first: its jobs on this machine, Snakemake's
-lock, outputs of interrupted jobs.
+Runs `snakemake` with the Snakefile of metaswin. These arguments are added if you do not give them: --snakefile,
+--cores all, --configfile {CONFIG} (if the working directory contains one), --rerun-incomplete. The command locks the
+working directory; a second run in it stops and reports the process that holds the lock. The leftovers of a killed run
+are removed first: its jobs on this machine, Snakemake's lock, outputs of interrupted jobs.
 
   --directory DIR, -d DIR   the working directory (default: here)
-  {ENDED}              jobs of a killed run on another machine or a cluster have ended: you have looked
-Everything else is Snakemake's own: see `snakemake --help`. Such as: -n, --cores 8, -- all."""
-# They run no job, and need no lock.
+  {ENDED}              confirm that the jobs of a killed run on another machine or a cluster have ended
+All other arguments are Snakemake's own, for example -n, --cores 8, -- all: see `snakemake --help`."""
+# These commands run no job and need no lock.
 LOOKING = [
     "--unlock", "--list-rules", "--list-target-rules", "--dag", "--rulegraph", "--filegraph", "--summary",
     "--detailed-summary", "--report", "--lint", "--version",
@@ -33,13 +33,13 @@ LOOKING = [
 
 
 def launch(arguments: list[str]) -> int:
-    """Run Snakemake with `arguments`; comes back only where nothing is run.
+    """Run Snakemake with `arguments`; the function returns only if no job is run.
 
     Raises
     ------
     UserError
-        If somebody else runs in the folder, jobs of a killed run may still run elsewhere, a file has a slip, or the
-        disk or the user's cache folder takes nothing.
+        If another process runs the workflow in the folder, if jobs of a killed run may still run elsewhere, if a
+        configuration file cannot be read or parsed, or if the disk or the user's cache folder cannot be written to.
     """
     if {"--help", "-h"} & set(arguments):
         print(HELP)
@@ -57,7 +57,7 @@ def launch(arguments: list[str]) -> int:
     owner = live_snakemake(directory)
     left = find_leftovers(directory) if owner is None else None
     if left and not ended:
-        _look_elsewhere(left, before)  # before the lock is taken, which forgets the last owner
+        _look_elsewhere(left, before)  # before the lock is taken, because that overwrites the last owner
     if owner is not None or not hold(directory):
         raise UserError(
             f"{directory} is in use: {owner or live_owner(directory)} runs the workflow there. Wait for it, or end it "
@@ -71,19 +71,19 @@ def launch(arguments: list[str]) -> int:
 
 
 def snakemake_command(arguments: list[str]) -> list[str]:
-    """`snakemake` with `arguments` and the defaults for missing ones.
+    """Return the command line of `snakemake` with `arguments` and the defaults for missing ones.
 
     Raises
     ------
     UserError
-        If a configuration file has a slip.
+        If a configuration file cannot be read or parsed.
     """
     known = _known(arguments)
     return [sys.executable, "-m", "snakemake", *_added(known, known.directory.resolve()), *arguments]
 
 
 def _known(arguments: Sequence[str]) -> argparse.Namespace:
-    """What has to be known of Snakemake's arguments: those that are added where they are absent, and the dry run."""
+    """Return those of Snakemake's arguments that matter here: those with a default, and the dry run."""
     parser = argparse.ArgumentParser(prog="metaswin run", add_help=False, allow_abbrev=False)
     parser.add_argument("--directory", "-d", type=Path, default=Path())
     parser.add_argument("--snakefile", "-s")
@@ -92,7 +92,7 @@ def _known(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", "-j", nargs="?", const="all")
     parser.add_argument("--profile", nargs="+")
     parser.add_argument("--dry-run", "--dryrun", "-n", dest="dryrun", action="store_true")
-    for flag in "pkfFtr":  # so that they can be joined, as in -np
+    for flag in "pkfFtr":  # declared so that they can be joined, as in -np
         parser.add_argument(f"-{flag}", action="store_true")
     parser.add_argument("-q", nargs="*")
     before_targets = arguments[: arguments.index("--")] if "--" in arguments else arguments
@@ -100,13 +100,13 @@ def _known(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _added(known: argparse.Namespace, directory: Path) -> list[str]:
-    """Arguments before the user's; every configuration file is looked at on the way."""
+    """Return the arguments to insert before the user's; every configuration file is read to find errors in it."""
     added = []
     own = directory / CONFIG
     if not known.configfile and own.is_file():
         added += ["--configfile", str(own)]
     for path in known.configfile or [own] * own.is_file():
-        if Path(path).is_file():  # the targets behind --configfile are taken for files, here as by Snakemake
+        if Path(path).is_file():  # like Snakemake, the parser takes targets behind --configfile for files
             read_config(path)
     if known.snakefile is None:
         added += ["--snakefile", str(workflow_root() / "Snakefile")]
@@ -116,20 +116,20 @@ def _added(known: argparse.Namespace, directory: Path) -> list[str]:
 
 
 def _try_disk(directory: Path) -> None:
-    """Check for free disk space before the run starts; Snakemake would end with a traceback."""
+    """Check that the disk can be written to before the run starts; Snakemake would end with a traceback."""
     probe = directory / ".snakemake/metaswin.probe"
     write_text(probe, " " * PROBE)
     probe.unlink()
 
 
 def _look_elsewhere(left: Leftovers, before: Owner | None) -> None:
-    """Stop where jobs of a killed run may still run on a cluster or another machine."""
+    """Raise an error if jobs of a killed run may still run on a cluster or on another machine."""
     there = f"a cluster ({' '.join(left.cluster_jobs)})" if left.cluster_jobs else ""
     if before is not None and is_elsewhere(before):
         there = there or before.host
     if there:
         raise UserError(
-            f"{_run_of(before)} was killed, and jobs of it may still run on {there}, which cannot be seen from here. "
+            f"{_run_of(before)} was killed, and its jobs may still run on {there}, which cannot be checked from here. "
             f"End them there (on Slurm: scancel), then run again with {ENDED}"
         )
 
@@ -139,13 +139,13 @@ def _run_of(owner: Owner | None) -> str:
 
 
 def _remove_leftovers(directory: Path, left: Leftovers, before: Owner | None) -> None:
-    """Remove what a killed run left in `directory`."""
-    print(f"{_run_of(before)} did not end well.", file=sys.stderr)
+    """Remove the leftovers of a killed run in `directory`."""
+    print(f"{_run_of(before)} was interrupted.", file=sys.stderr)
     if left.jobs:
-        print(f"  {len(left.jobs)} processes of its jobs still run: ended", file=sys.stderr)
+        print(f"  {len(left.jobs)} processes of its jobs were still running: ended", file=sys.stderr)
         end_jobs(left.jobs)
     if left.locked:
-        print("  Snakemake's lock is there: removed, as by --unlock", file=sys.stderr)
+        print("  Snakemake's lock was left: removed, as by --unlock", file=sys.stderr)
         unlock(directory)
     removed = remove_interrupted(directory)
     if removed:

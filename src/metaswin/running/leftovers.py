@@ -1,8 +1,9 @@
-"""What a killed run leaves in its folder: Snakemake's lock, outputs that are not known to be whole, running jobs.
+"""Find and remove the leftovers of a killed run: Snakemake's lock, possibly incomplete outputs, running jobs.
 
-It is read from Snakemake's own folder ``.snakemake`` (9.27): ``locks``, ``incomplete`` (a file an output of every job
-that has begun and not ended), ``metadata`` (a file an output: of which settings and inputs it is) and ``scripts`` (what
-a running job executes). Snakemake writes these files in place, so that one may be cut short.
+The information comes from Snakemake's own folder ``.snakemake`` (9.27): ``locks``; ``incomplete`` (one file per
+output of every job that has begun and not ended); ``metadata`` (one file per output with the settings and inputs that
+it was made from); and ``scripts`` (the files that running jobs execute). Snakemake writes these files in place, so a
+file may be truncated.
 """
 
 import base64
@@ -21,23 +22,23 @@ if TYPE_CHECKING:
     import psutil
 
 SCRIPTS = ".snakemake/scripts/"
-PATIENCE = 10.0  # seconds that a job has to end by itself
+PATIENCE = 10.0  # seconds to wait for a job to end by itself
 
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What is left.
+    """The leftovers of a killed run.
 
     Attributes
     ----------
     locked : bool
-        Whether Snakemake's lock is there.
+        Whether Snakemake's lock exists.
     outputs : list of Path
-        Outputs that are there, of jobs that have begun and not ended, or with a record that is cut short.
+        Existing outputs of jobs that have begun and not ended, or with a truncated record.
     jobs : list of psutil.Process
-        Jobs that still run on this machine.
+        Jobs that are still running on this machine.
     cluster_jobs : list of str
-        Ids of jobs that were given to a cluster and are not known to have ended.
+        Ids of jobs that were submitted to a cluster and are not known to have ended.
     """
 
     locked: bool
@@ -50,7 +51,7 @@ class Leftovers:
 
 
 def find_leftovers(directory: str | Path) -> Leftovers:
-    """List the leftovers of a folder without a running workflow; during a run these files are normal."""
+    """List the leftovers in a folder in which no workflow is running; during a run these files are normal."""
     folder = Path(directory).resolve()
     locks = folder / ".snakemake/locks"
     markers = _markers(folder / ".snakemake/incomplete")
@@ -61,7 +62,7 @@ def find_leftovers(directory: str | Path) -> Leftovers:
 
 
 def _markers(folder: Path) -> dict[str, str]:
-    """Output → id of its cluster job, or an empty text; empty, too, where the marker is cut short."""
+    """Return a dictionary from output to the id of its cluster job; the id is empty if it is absent or unreadable."""
     found = {}
     for path, output in _records(folder):
         try:
@@ -72,7 +73,7 @@ def _markers(folder: Path) -> dict[str, str]:
 
 
 def _cut_short(folder: Path) -> dict[Path, str]:
-    """Records in `folder` that are no JSON → their outputs. A power cut leaves them, too."""
+    """Return the records in `folder` that are not JSON, with their outputs; a power cut can also truncate records."""
     found = {}
     for path, output in _records(folder):
         try:
@@ -83,16 +84,19 @@ def _cut_short(folder: Path) -> dict[Path, str]:
 
 
 def _records(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Files of `folder` with their outputs. Names are base64, cut into folders where they are long."""
+    """Yield the files of `folder` with their outputs; file names are base64, and long ones are split into folders."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             name = "".join(part.removeprefix("@") for part in path.relative_to(folder).parts)
-            with suppress(ValueError):  # another file
+            with suppress(ValueError):  # not a record of an output
                 yield path, base64.urlsafe_b64decode(name).decode()
 
 
 def live_snakemake(directory: str | Path) -> Owner | None:
-    """Who runs Snakemake in a folder: the owner of its lock, else a Snakemake of this machine that works there."""
+    """Return the process that runs Snakemake in a folder; None if there is none.
+
+    This is the owner of the folder's lock, or else a Snakemake on this machine with this working directory.
+    """
     owner = live_owner(directory)
     if owner is not None:
         return owner
@@ -107,7 +111,7 @@ def live_snakemake(directory: str | Path) -> Owner | None:
 
 
 def _jobs(folder: Path) -> list["psutil.Process"]:
-    """Scripts, the shells around them, and Snakemakes that another one has started for a job (``--mode``)."""
+    """Return scripts, the shells around them, and Snakemake processes started for a job (``--mode``)."""
     found = []
     for process, words in _working_in(folder):
         is_script = Path(words[0]).name.startswith(("python", "bash", "sh")) and any(SCRIPTS in word for word in words)
@@ -117,12 +121,12 @@ def _jobs(folder: Path) -> list["psutil.Process"]:
 
 
 def _is_snakemake(words: list[str]) -> bool:
-    """Whether a command line is that of Snakemake: its own script, or ``python -m snakemake``."""
+    """Return whether a command line is that of Snakemake: its own script, or ``python -m snakemake``."""
     return words[1:3] == ["-m", "snakemake"] or any(Path(word).name == "snakemake" for word in words[:2])
 
 
 def _working_in(folder: Path) -> list[tuple["psutil.Process", list[str]]]:
-    """Processes of this machine whose working directory is `folder`, with their command lines."""
+    """Return the processes on this machine whose working directory is `folder`, with their command lines."""
     import psutil
 
     found = []
@@ -134,7 +138,7 @@ def _working_in(folder: Path) -> list[tuple["psutil.Process", list[str]]]:
 
 
 def end_jobs(jobs: list["psutil.Process"]) -> None:
-    """End jobs and what they have started; those that do not end by themselves are killed."""
+    """End jobs and their child processes; those that do not end by themselves are killed."""
     import psutil
 
     everything = set(jobs)
@@ -153,21 +157,21 @@ def end_jobs(jobs: list["psutil.Process"]) -> None:
 
 
 def unlock(directory: str | Path) -> None:
-    """Remove Snakemake's lock, as ``snakemake --unlock`` does it (9.27), which plans the whole workflow before."""
+    """Remove Snakemake's lock; ``snakemake --unlock`` (9.27) would plan the whole workflow before it does the same."""
     shutil.rmtree(Path(directory) / ".snakemake/locks", ignore_errors=True)
 
 
 def remove_interrupted(directory: str | Path) -> int:
-    """Remove the outputs of interrupted jobs, so that they are made anew, and the markers of these jobs.
+    """Remove the outputs of interrupted jobs and the markers of these jobs, so that the outputs are made again.
 
-    ``--rerun-incomplete`` does not see outputs behind a checkpoint (9.27): Snakemake looks for them before it knows
-    these jobs. It would keep such outputs without knowing of which settings and inputs they are, and so it does with
-    those whose record is cut short.
+    ``--rerun-incomplete`` does not see outputs behind a checkpoint (9.27), because Snakemake looks for incomplete
+    outputs before it knows these jobs. Snakemake would keep such outputs without knowing from which settings and
+    inputs they were made. The same is true for outputs whose record is truncated.
 
     Returns
     -------
     int
-        How many outputs there were.
+        Number of outputs that were removed.
     """
     outputs = find_leftovers(directory).outputs
     for output in outputs:

@@ -1,6 +1,7 @@
-"""Who runs the workflow in a folder: an OS file lock that ends with its process, however that ends.
+"""Lock a folder by an OS file lock and identify the process that runs the workflow in it.
 
-Snakemake's own lock is a file that a killed run leaves behind, and does not name its owner.
+The operating system releases the lock when the process ends, for whatever reason. Snakemake's own lock is a file that
+remains after a killed run and does not name its owner.
 """
 
 import errno
@@ -17,7 +18,7 @@ from metaswin.core.errors import UserError
 from metaswin.core.files import WRITE_ERRORS
 
 LOCK = Path(".snakemake/metaswin.lock")
-# Some network file systems know no such locks.
+# Some network file systems do not support such locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -25,7 +26,7 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 class Owner:
     """A process that runs, or ran, the workflow in a folder; `since` is ISO 8601, local time.
 
-    `machine` is where its process number means something: see `this_machine`.
+    `machine` identifies the machine on which its process number is valid: see `this_machine`.
     """
 
     host: str
@@ -38,12 +39,12 @@ class Owner:
 
 
 def hold(directory: str | Path) -> bool:
-    """Take the lock of `directory` for the life of this process, and of a program it becomes by `os.exec`.
+    """Take the lock of `directory` for the life of this process, also after `os.exec` replaces its program.
 
     Returns
     -------
     bool
-        False where another process has it. True, too, where the file system knows no locks.
+        False if another process holds the lock. True also if the file system does not support locks.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def hold(directory: str | Path) -> bool:
 
 def _hold(path: Path) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # No `with`: the descriptor stays open as long as the process lives. Its children do not inherit it.
+    # No `with`: the descriptor must stay open as long as the process lives. Child processes do not inherit it.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,7 +81,7 @@ _HELD: dict[Path, int] = {}
 
 
 def become(directory: str | Path, command: list[str]) -> None:
-    """Replace this process by `command`, which keeps the lock that `hold` took."""
+    """Replace this process by `command`, which keeps the lock that `hold` has taken."""
     os.set_inheritable(_HELD[(Path(directory) / LOCK).resolve()], True)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -88,10 +89,11 @@ def become(directory: str | Path, command: list[str]) -> None:
 
 
 def this_machine() -> str:
-    """The kernel since its start and the process numbers seen from here (Linux); empty where neither is known.
+    """Return an id of the running kernel and of the process-number namespace (Linux); empty if it cannot be read.
 
-    It stays when the machine changes its name. Another container on the machine is another one: its processes cannot be
-    seen. The id of /etc/machine-id is not used, since containers of one image may share it on many machines.
+    The id does not change when the machine is renamed. Another container on the machine has another id, because its
+    processes cannot be seen from here. The id in /etc/machine-id is not used, because containers of one image may
+    share it on many machines.
     """
     try:
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
@@ -100,13 +102,13 @@ def this_machine() -> str:
 
 
 def is_elsewhere(owner: Owner) -> bool:
-    """Whether the jobs of `owner` may run where they cannot be seen from here."""
+    """Return whether the jobs of `owner` may run where they cannot be seen from here."""
     here = this_machine()
     return owner.host != socket.gethostname() and not (here and owner.machine == here)
 
 
 def last_owner(directory: str | Path) -> Owner | None:
-    """Who held the lock last, alive or not; None if there was none."""
+    """Return the process that held the lock last, whether it still runs or not; None if there was none."""
     try:
         return Owner(**json.loads((Path(directory) / LOCK).read_text()))
     except (OSError, ValueError, TypeError):
@@ -114,7 +116,7 @@ def last_owner(directory: str | Path) -> Owner | None:
 
 
 def live_owner(directory: str | Path) -> Owner | None:
-    """Who holds the lock now; None where it is free."""
+    """Return the process that holds the lock now; None if the lock is free."""
     try:
         descriptor = os.open(Path(directory) / LOCK, os.O_RDONLY)
     except OSError:
@@ -131,6 +133,6 @@ def live_owner(directory: str | Path) -> Owner | None:
 
 
 def is_mine(directory: str | Path) -> bool:
-    """Whether this process holds the lock, by `hold` or by what it was before `os.exec`."""
+    """Return whether this process holds the lock, including a lock taken before `os.exec`."""
     owner = live_owner(directory)
     return owner is not None and (owner.pid, owner.host) == (os.getpid(), socket.gethostname())

@@ -1,4 +1,4 @@
-"""What a run would do now, and why: Snakemake's dry-run in a few lines."""
+"""Summarise what a run would do now, and why, from a dry-run of Snakemake."""
 
 import re
 import subprocess
@@ -15,19 +15,19 @@ FITS = ("train_fusion", "train_hazard", "train_deep", "select_features")
 
 
 def plan(directory: Path, arguments: Sequence[str]) -> list[str]:
-    """Lines for the terminal: every rule that would run, how often, and the reasons that begin it.
+    """Return lines for the terminal: every rule that would run, how often, and the reasons for it.
 
     Parameters
     ----------
     directory : Path
         The working directory.
     arguments : sequence of str
-        For Snakemake, such as ``--configfile``.
+        Arguments for Snakemake, such as ``--configfile``.
 
     Raises
     ------
     UserError
-        If Snakemake cannot plan; its own words.
+        If Snakemake cannot plan the run. The message contains Snakemake's own output.
     """
     command = snakemake_command([*arguments, "--directory", str(directory), "--dry-run", "--quiet", "rules"])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -38,26 +38,26 @@ def plan(directory: Path, arguments: Sequence[str]) -> list[str]:
 
 
 def read_plan(text: str) -> list[str]:
-    """The lines of `plan` from what a dry-run says."""
+    """Return the lines of `plan` from the output of a dry-run."""
     tables = JOBS.findall(text)
     if not tables:
-        return ["Nothing to be done: every result is there and up to date."]
+        return ["Nothing to be done: all results exist and are up to date."]
     counts = {rule: int(count) for rule, count in (line.split() for line in tables[-1].splitlines())}
     counts.pop("total", None)
-    lines = ["A run would do now (more, where a checkpoint finds more patients):"]
+    lines = ["A run would do the following now (more if a checkpoint finds more patients):"]
     lines += [f"  {rule:24}{count:>7}" for rule, count in counts.items() if rule != "all"]
-    lines += ["Because:", *_reasons(text)]
+    lines += ["Reasons:", *_reasons(text)]
     refitted = [f"{counts[rule]} × {rule}" for rule in FITS if rule in counts]
     if refitted:
         lines.append(
-            f"Models: {', '.join(refitted)}. What learns is fitted on the training rows of its fold; where a patient "
-            "joins or leaves, or a value changes, the training rows of every fold do, and all models are refitted."
+            f"Models: {', '.join(refitted)}. Models are fitted on the training rows of their fold. If a patient is "
+            "added or removed, or a value changes, the training rows of every fold change, and all models are refitted."
         )
     return lines
 
 
 def _reasons(text: str) -> list[str]:
-    """Reason: rules; rules that only follow others are counted."""
+    """Return one line per reason with its rules; rules that only follow others are counted."""
     found = REASONS.search(text)
     lines = []
     reason = ""
@@ -65,7 +65,7 @@ def _reasons(text: str) -> list[str]:
         if not line.startswith(" " * 8):
             reason = line.strip().rstrip(":")
         elif reason == PASSED_ON:
-            lines.append(f"  these, or others above, come before: {len(line.split(','))} rules")
+            lines.append(f"  these or other rules in this list run before: {len(line.split(','))} rules")
         else:
             lines.append(f"  {reason}: {line.strip()}")
     return lines

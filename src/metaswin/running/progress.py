@@ -1,7 +1,7 @@
-"""The command ``metaswin status``: progress, failed jobs, and models that will be fitted again.
+"""Show the progress of a run (``metaswin status``): stages, failed jobs, and models that will be fitted again.
 
-Everything but the plan is read from files, so that it answers at once, during a run or after it, on any machine
-that sees the folder.
+Everything except the plan is read from files. Therefore the command answers immediately, during a run or after it, on
+any machine that can read the folder.
 """
 
 import json
@@ -27,7 +27,7 @@ RETRIED = re.compile(r"^Trying to restart job (\d+)\.", re.MULTILINE)
 
 @dataclass(frozen=True)
 class FailedJob:
-    """A job that failed: its rule, and its log relative to the working directory (empty where it has none)."""
+    """A failed job: its rule, and its log relative to the working directory (empty if it has no log)."""
 
     rule: str
     log: str
@@ -35,18 +35,18 @@ class FailedJob:
 
 @dataclass(frozen=True)
 class RunLog:
-    """One run, as far as it has come.
+    """State of one run, read from Snakemake's log.
 
     Attributes
     ----------
     path : Path
-        The log.
+        File of the log.
     done, steps : int
-        Jobs that have ended, and jobs of the run as far as it is planned: more come behind a checkpoint.
+        Number of finished jobs, and of all jobs planned so far; a checkpoint can add more.
     cores : int
-        Cores that it was given; 1 where it does not say.
+        Number of cores of the run; 1 if the log does not state it.
     failed : list of FailedJob
-        Jobs that failed, once each; those that were tried again and have not failed again are not among them.
+        Failed jobs, each listed once. Jobs that were tried again and did not fail again are not listed.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class RunLog:
 
 
 def last_run(directory: str | Path) -> RunLog | None:
-    """The newest run of a working directory whose log tells of jobs; dry-runs and silent runs are passed over."""
+    """Return the newest run of a working directory whose log contains jobs; dry-runs and silent runs are skipped."""
     logs = sorted((Path(directory) / ".snakemake/log").glob("*.snakemake.log"), reverse=True)
     for path in logs:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -74,7 +74,7 @@ def _parse(path: Path, text: str) -> RunLog:
 
 
 def _failed(text: str) -> list[FailedJob]:
-    """Failed jobs, less those that ended well, or run again, after their last failure."""
+    """Return the failed jobs except those that succeeded, or were started again, after their last failure."""
     found: dict[str, tuple[FailedJob, int]] = {}
     for match in FAILED.finditer(text):
         facts = dict(line.strip().split(": ", 1) for line in match[2].splitlines() if ": " in line)
@@ -85,7 +85,7 @@ def _failed(text: str) -> list[FailedJob]:
 
 
 PLANNED = "cohort/patients.parquet"
-# Stage → (file of each patient, rule).
+# Stage → (path of the file that each patient has after it, rule).
 STAGES = {
     "images": ("images/{}/status.json", "convert_images"),
     "organs": ("organs/{}/status.json", "segment_organs"),
@@ -95,21 +95,22 @@ STAGES = {
     "radiomics": ("radiomics/{}.status.json", "extract_radiomics"),
     "patches": ("patches/{}.status.json", "make_patches"),
 }
-TAIL = 5  # last lines of a failed job's log
-SHOWN = 10  # failed jobs
+TAIL = 5  # number of last lines shown from a failed job's log
+SHOWN = 10  # number of failed jobs shown
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How far one stage is.
+    """Progress of one stage.
 
     Attributes
     ----------
     name : str
     done, excluded, patients : int
-        Patients that are through, those of them that left here or before, and all that shall go through.
+        Number of patients that have finished the stage, of those among them that were excluded in this or an earlier
+        stage, and of all patients of the stage.
     seconds : float or None
-        Mean of its jobs so far; None where none has ended.
+        Mean duration of the stage's jobs so far; None if none has ended.
     """
 
     name: str
@@ -120,14 +121,14 @@ class Stage:
 
 
 def describe(directory: Path, results: Path) -> list[str]:
-    """Lines for the terminal: who runs, stages, time left, failures, models.
+    """Return lines for the terminal: active run, stages, time left, failures and models.
 
     Parameters
     ----------
     directory : Path
         The working directory.
     results : Path
-        Its folder of results.
+        The folder of its results.
     """
     run = last_run(directory)
     lines = [_who(directory, run)]
@@ -140,7 +141,7 @@ def describe(directory: Path, results: Path) -> list[str]:
         ]
         lines += time_left(found, run.cores if run else 1)
     elif not (results / PLANNED).is_file():
-        lines.append("No cohort yet: the folder is not indexed, or the run does not begin with images.")
+        lines.append("No cohort yet: the data have not been indexed, or the run does not start from images.")
     lines += ["", *models] if (models := list(_models(results))) else []
     if run and run.failed:
         lines += ["", *failures(directory, run)]
@@ -148,12 +149,12 @@ def describe(directory: Path, results: Path) -> list[str]:
 
 
 def results_of(directory: Path, configs: Sequence[Path]) -> Path:
-    """Folder of the results, as the configuration files say.
+    """Return the folder of the results that the configuration files name.
 
     Raises
     ------
     UserError
-        If a file has a slip.
+        If a file cannot be read or parsed.
     """
     from metaswin.config.read import read_configs
 
@@ -165,14 +166,14 @@ def _who(directory: Path, run: RunLog | None) -> str:
     owner = live_snakemake(directory)
     steps = f"; {run.done} of {run.steps} steps of the run done, as far as it is planned" if run and run.steps else ""
     if owner is not None:
-        return f"{directory}: {owner} runs here{steps}"
+        return f"{directory}: {owner} runs the workflow here{steps}"
     before = last_owner(directory)
-    ended = f"the last run was that of {before}" if before else "no run is on record"
+    ended = f"the last run was {before}" if before else "no run is on record"
     return f"{directory}: no active run; {ended}{steps if before else ''}"
 
 
 def stages(results: Path) -> list[Stage]:
-    """The stages that have begun, in the order of the workflow."""
+    """Return the stages that have begun, in the order of the workflow."""
     found = []
     patients = _patients(results / PLANNED) if (results / PLANNED).is_file() else []
     for name, (path, rule) in STAGES.items():
@@ -191,24 +192,27 @@ def _patients(table: Path) -> list[str]:
 
 
 def _mean_seconds(folder: Path) -> float | None:
-    """Mean seconds of Snakemake's benchmark files."""
+    """Return the mean duration (seconds) from Snakemake's benchmark files."""
     seconds = []
     for path in folder.glob("*.tsv"):
         lines = path.read_text().splitlines()
-        if len(lines) > 1:  # else it is being written
+        if len(lines) > 1:  # otherwise the file is being written
             seconds.append(float(lines[1].split("\t")[0]))
     return sum(seconds) / len(seconds) if seconds else None
 
 
 def time_left(found: list[Stage], cores: int) -> list[str]:
-    """One line on the patients' stages, from the mean of each so far; what cannot be estimated is named."""
+    """Return one line with the time left for the patients' stages, from the mean duration of each stage so far.
+
+    Stages whose duration cannot be estimated are listed in it.
+    """
     rest = {stage.name: stage for stage in found if stage.done < stage.patients}
     if not rest:
         return []
     known = sum((s.patients - s.done) * s.seconds for s in rest.values() if s.seconds is not None)
     unknown = [name for name, s in rest.items() if s.seconds is None]
     line = f"about {_duration(known / cores)} left for these stages on {count(cores, 'core')}"
-    return [f"{line}, {', '.join(unknown)} not counted: no job of it has ended" if unknown else line]
+    return [f"{line}, without {', '.join(unknown)}: none of their jobs has ended" if unknown else line]
 
 
 def _duration(seconds: float) -> str:
@@ -218,7 +222,7 @@ def _duration(seconds: float) -> str:
 
 
 def _models(results: Path) -> Iterator[str]:
-    """What stands behind the models of each endpoint, and whether they have to be refitted."""
+    """Yield how many models of each endpoint are up to date, and whether models have to be refitted."""
     import pandas as pd
 
     if not (results / "cohort/used.parquet").is_file():
@@ -229,15 +233,15 @@ def _models(results: Path) -> Iterator[str]:
         folders = [results / f"models/{table.stem}/as-is/r{r}/fold-{f}" for r, f in _folds(folds)]
         made = [path for folder in folders if (path := folder / "fusion/predictions.parquet").is_file()]
         current = sum(path.stat().st_mtime_ns >= table.stat().st_mtime_ns for path in made)
-        yield f"{table.stem}: {current} of {len(folders)} fold models are fitted on the present folds"
+        yield f"{table.stem}: {current} of {len(folders)} fold models are fitted on the current folds"
         joined, left = len(used - set(folds["patient"])), len(set(folds["patient"]) - used)
         if joined or left:
             yield (
-                f"  {joined} joined and {left} left since the folds were made: the folds will be made again, and all "
-                f"{len(folders)} models will be refitted"
+                f"  since the folds were made, patients joined: {joined}, left: {left}; the folds will be made again, "
+                f"and all {len(folders)} models will be refitted"
             )
         elif current < len(made):
-            yield f"  the folds were made again: {count(len(made) - current, 'model')} of before will be refitted"
+            yield f"  the folds were made again: {count(len(made) - current, 'model')} fitted before will be refitted"
 
 
 def _folds(folds: "pd.DataFrame") -> list[tuple[int, int]]:
@@ -246,7 +250,7 @@ def _folds(folds: "pd.DataFrame") -> list[tuple[int, int]]:
 
 
 def failures(directory: Path, run: RunLog) -> list[str]:
-    """The failed jobs of a run, with the last lines of their logs."""
+    """Return lines with the failed jobs of a run and the last lines of their logs."""
     lines = [f"{count(len(run.failed), 'job')} failed in the last run ({run.path}):"]
     for job in run.failed[:SHOWN]:
         lines.append(f"  {job.rule}: {job.log or 'no log'}")

@@ -1,5 +1,5 @@
-"""A synthetic head-and-neck cohort with a known risk of metastasis.
+"""Simulate a synthetic head-and-neck cohort with a known risk of metastasis.
 
-A phantom to test pipelines on. It is neither anatomy nor evidence: what a model reaches on it says whether the pipeline
-finds what was put in, nothing about patients.
+The cohort is a phantom for testing pipelines. It is neither anatomy nor evidence: the performance of a model on it
+shows whether the pipeline finds the simulated effects, and nothing about patients.
 """

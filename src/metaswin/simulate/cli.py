@@ -1,4 +1,4 @@
-"""``metaswin simulate``: write a synthetic cohort and print how well its outcome can be predicted at all."""
+"""Define ``metaswin simulate``: write a synthetic cohort and print how well its outcome can be predicted at best."""
 
 import argparse
 from pathlib import Path
@@ -11,8 +11,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "simulate",
         help="write a synthetic cohort (DICOM + RTSTRUCT + clinical table, or a table of features)",
-        description="Write a synthetic head-and-neck cohort whose risk of distant metastasis is known. A phantom to "
-        "test pipelines on: it says nothing about patients.",
+        description="Write a synthetic head-and-neck cohort whose risk of distant metastasis is known. It is a "
+        "phantom for testing pipelines and says nothing about patients.",
     )
     parser.add_argument("--out", required=True, type=Path, help="new or empty folder, or one with a simulation")
     parser.add_argument("-n", type=int, help="number of patients (40)")
@@ -27,19 +27,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--subtype-effect", type=float, help="log hazard ratio between tumour sites (0)")
     parser.add_argument("--scanner-shift", type=float, help="strength of the scanners' differences, 0 to 1 (0.3)")
     parser.add_argument("--centre-effect", type=float, help="log hazard ratio between centres (0; batch 0.6)")
-    parser.add_argument("--missing", type=float, help="share of missing cells (0)")
-    parser.add_argument("--unknown-primary", type=float, help="share of patients with nodes only (0.03)")
+    parser.add_argument("--missing", type=float, help="fraction of missing cells (0)")
+    parser.add_argument("--unknown-primary", type=float, help="fraction of patients with nodes only (0.03)")
     parser.add_argument("--texture-volume-correlation", type=float, help="correlation of texture and log volume (0.3)")
     parser.add_argument("--features", type=int, help="features at table level (300)")
     parser.add_argument("--draws", type=int, help="draws for the population AUCs (1000000)")
     parser.add_argument(
-        "--data-faults", action="store_true", help="instead: one small patient for each fault of docs/data-faults.md"
+        "--data-faults", action="store_true", help="instead: one small patient for each fault in docs/data-faults.md"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Simulate and print the population AUCs; with ``--data-faults`` write the patients with faults."""
+    """Simulate and print the population AUCs; with ``--data-faults``, write the patients with faults instead."""
     if arguments.data_faults:
         return _data_faults(arguments.out)
     from metaswin.core.files import read_json
@@ -67,7 +67,13 @@ def _data_faults(out: Path) -> int:
 
 
 def options_from(arguments: argparse.Namespace):
-    """`SimulationOptions` of the preset with what the command line changes; raises `UserError`."""
+    """Return the `SimulationOptions` of the preset with the changes of the command line.
+
+    Raises
+    ------
+    UserError
+        If an option has an invalid value.
+    """
     from pydantic import ValidationError
 
     from metaswin.core.errors import several

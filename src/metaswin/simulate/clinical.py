@@ -1,4 +1,4 @@
-"""The clinical table of a simulated cohort and the truth behind it."""
+"""Make the clinical table of a simulated cohort and the table of its true risks."""
 
 from datetime import date, timedelta
 
@@ -20,42 +20,45 @@ from metaswin.simulate.scanners import SCANNERS
 
 FIRST_DAY, ENROLMENT_DAYS = date(2008, 1, 1), 4000
 SCAN_DAYS = (7, 28)
-"""The planning CT lies this many days before treatment."""
+"""The planning CT is this many days before the start of treatment (first, last)."""
 
 INCOMPLETE = ("smoking_status", "pack_years", "alcohol", "t_stage", "hpv", "age")
 """Columns with missing cells."""
 
 
 def study_id(index: int) -> str:
-    """Study id of patient `index` (from 0)."""
+    """Return the study id of patient `index` (from 0)."""
     return f"SIM-{index + 1:04d}"
 
 
 def site_name(site: int) -> str:
-    """Name of a site index of `population.Patients`."""
+    """Return the name of a site index of `population.Patients`."""
     return (*SITES, UNKNOWN_PRIMARY)[site]
 
 
 def treatment_start(uniform: float) -> date:
-    """Day treatment starts."""
+    """Return the day on which treatment starts."""
     return FIRST_DAY + timedelta(days=int(ENROLMENT_DAYS * uniform))
 
 
 def scan_day(start: date, uniform: float) -> date:
-    """Day of the planning CT."""
+    """Return the day of the planning CT."""
     first, last = SCAN_DAYS
     return start - timedelta(days=first + int((last - first + 1) * uniform))
 
 
 def birthday(start: date, age: float) -> date:
-    """Day of birth of who is `age` years old on `start`."""
+    """Return the day of birth of a patient whose age on `start` is `age` (years)."""
     return start - timedelta(days=round(age * 365.25))
 
 
 def clinical_table(
     patients: Patients, outcome: Outcome, uniforms: dict[str, np.ndarray], options: SimulationOptions
 ) -> pd.DataFrame:
-    """One row a patient; missing cells are missing completely at random, each with probability `options.missing`."""
+    """Return the clinical table, one row per patient.
+
+    Cells are missing completely at random, each with probability `options.missing`.
+    """
     sites = np.array([*SITES, UNKNOWN_PRIMARY])
     tested = patients.site == SITES.index("oropharynx")
     table = pd.DataFrame(
@@ -86,7 +89,7 @@ def clinical_table(
 
 
 def truth_table(patients: Patients, options: SimulationOptions, base: float) -> pd.DataFrame:
-    """Latent variables, linear predictor and true two-year risk, one row a patient."""
+    """Return latent variables, linear predictor and true two-year risk, one row per patient."""
     return pd.DataFrame(
         {
             "patient_id": [study_id(index) for index in range(len(patients))],

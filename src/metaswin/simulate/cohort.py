@@ -1,8 +1,9 @@
-"""Write a whole simulated cohort: a phantom to test pipelines on, never data to learn about patients from.
+"""Write a whole simulated cohort: a phantom for testing pipelines, never data from which to learn about patients.
 
 Files below the output folder: ``clinical.csv``; ``dicom/`` (level dicom) or ``features.csv`` (level table);
-``truth.csv`` with the latents and the true risk, which no workflow reads; ``simulation.json`` with the options, the
-population AUCs and the versions. The bytes depend on the options only, not on the number of processes.
+``truth.csv`` with the latent variables and the true risk, which the workflow never reads; ``simulation.json`` with
+the options, the population AUCs and the versions. The bytes depend on the options only, not on the number of
+processes.
 """
 
 import platform
@@ -32,16 +33,16 @@ OWN_FILES = ("clinical.csv", "features.csv", "truth.csv", "simulation.json")
 
 
 def simulate_cohort(out: Path, options: SimulationOptions, jobs: int = 1) -> Path:
-    """Write the cohort of `options` into the folder `out`, replacing an earlier simulation there.
+    """Write the cohort of `options` into the folder `out`, and replace an earlier simulation there.
 
     Parameters
     ----------
     out : Path
-        A new or empty folder, or one that holds a simulation.
+        A new or empty folder, or one that contains a simulation.
     options : SimulationOptions
-        What to simulate.
+        Options of the simulation.
     jobs : int
-        Processes that write patients at the same time.
+        Number of processes that write patients at the same time.
 
     Returns
     -------
@@ -51,7 +52,7 @@ def simulate_cohort(out: Path, options: SimulationOptions, jobs: int = 1) -> Pat
     Raises
     ------
     UserError
-        If `out` holds anything that is not a simulation.
+        If `out` contains anything other than a simulation.
     """
     out = Path(out)
     _clear(out)
@@ -77,12 +78,12 @@ def simulate_cohort(out: Path, options: SimulationOptions, jobs: int = 1) -> Pat
 
 
 def _clear(out: Path) -> None:
-    """Make `out` an empty folder if it is new, empty or a simulation; refuse otherwise."""
+    """Remove an earlier simulation from `out`, or create `out`; raise `UserError` if it contains anything else."""
     if out.exists() and not out.is_dir():
         raise UserError(f"cannot simulate into {out}: it is a file; give a new folder with --out")
     if out.is_dir() and any(out.iterdir()) and not _is_simulation(out):
         raise UserError(
-            f"cannot simulate into {out}: the folder is not empty and holds no simulation of metaswin; "
+            f"cannot simulate into {out}: the folder is not empty and does not contain a simulation of metaswin; "
             "give a new or empty folder with --out"
         )
     out.mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,7 @@ def _image_plans(patients: Patients, uniforms: dict[str, np.ndarray], options: S
 
 
 def _write_images(root: Path, plans: list[Any], jobs: int) -> pd.DataFrame:
-    """Write every patient's images; the true volumes in mm³."""
+    """Write every patient's images and return the true volumes (mm³)."""
     from metaswin.simulate.patient import write_patient
 
     write = partial(write_patient, root)
@@ -163,7 +164,7 @@ def _versions() -> dict[str, str]:
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    """CSV by Arrow: missing cells are empty, float32 keeps its few digits, wide tables take seconds."""
+    """Write a CSV file with Arrow: missing cells are empty, float32 keeps its few digits, wide tables take seconds."""
     import pyarrow as pa
     import pyarrow.csv
 

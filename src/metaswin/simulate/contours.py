@@ -1,4 +1,4 @@
-"""Contours of the simulated structures, plane by plane, in millimetres."""
+"""Trace the contours of the simulated structures, plane by plane, in millimetres."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from metaswin.simulate.phantom import Grid
 
 @dataclass(frozen=True)
 class Contour:
-    """A closed planar polygon: index of its slice and its points (k, 2) as x, y in mm of the phantom."""
+    """A closed planar polygon: index of its slice, and its points (k, 2) as x, y in mm of the phantom."""
 
     slice_index: int
     points: np.ndarray
@@ -26,21 +26,21 @@ class Roi:
 
 
 def trace(level: np.ndarray, threshold: float, grid: Grid, tolerance: float = 0.0) -> tuple[Contour, ...]:
-    """Polygons around the voxels with ``level < threshold``.
+    """Return polygons around the voxels with ``level < threshold``.
 
-    Their even-odd rasterisation at the voxel centres gives back exactly those voxels, as the polygons are linear
-    iso-lines between voxel centres; with a `tolerance` (pixels) they are simplified and it no longer does.
+    The polygons are linear iso-lines between voxel centres. Therefore their even-odd rasterisation at the voxel
+    centres gives exactly these voxels. With a `tolerance` (pixels) they are simplified, and this is no longer true.
 
     Parameters
     ----------
     level : ndarray, shape (z, y, x)
-        Scalar field, finite.
+        Scalar field with finite values.
     threshold : float
         Iso-value.
     grid : Grid
         Grid of `level`.
     tolerance : float
-        Largest distance in pixels a point may be off after simplification; 0 keeps all points.
+        Largest distance (pixels) by which a point may be off after simplification; 0 keeps all points.
     """
     contours = []
     for index in np.flatnonzero((level < threshold).any(axis=(1, 2))):

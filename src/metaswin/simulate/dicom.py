@@ -1,4 +1,4 @@
-"""Write simulated CT series and contours as DICOM, each scanner after its own habits."""
+"""Write simulated CT series and contours as DICOM, in the style of each scanner."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from metaswin.simulate.phantom import Grid
 from metaswin.simulate.scanners import Scanner
 
 DETACHED_STUDY = UID("1.2.840.10008.3.1.2.3.1")
-"""SOP class that RTSTRUCTs name for the referenced study."""
+"""SOP class with which RTSTRUCTs reference the study."""
 
 COLOURS = ((255, 0, 0), (255, 160, 0), (0, 160, 255), (0, 200, 90), (160, 90, 220), (120, 120, 120))
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Who was scanned: `key` = (seed, index) makes the UIDs; dates of birth and scan."""
+    """The scanned person: `key` = (seed, index) determines the UIDs; `born` and `scanned` are dates."""
 
     patient: str
     key: tuple[int, int]
@@ -31,18 +31,18 @@ class Subject:
     scanned: date
 
     def uid(self, *role: str | int) -> UID:
-        """UID under the root 2.25 that depends on the seed, the index and the role only."""
+        """Return a UID under the root 2.25 that depends on the seed, the index and the role only."""
         text = "|".join(map(str, ("metaswin", *self.key, *role)))
         return UID(f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])}")
 
     def token(self, *role: str | int) -> str:
-        """Meaningless name of ten hex digits for files and folders."""
+        """Return a meaningless name of ten hex digits for files and folders."""
         return hashlib.sha256("|".join(map(str, ("name", *self.key, *role))).encode()).hexdigest()[:10]
 
 
 @dataclass(frozen=True)
 class Series:
-    """A written CT series: its number and UIDs, the SOPInstanceUIDs in slice order (feet first)."""
+    """A written CT series: its number, its UID and the SOPInstanceUIDs in slice order (feet first)."""
 
     number: int
     uid: UID
@@ -57,13 +57,13 @@ def write_ct(
     Parameters
     ----------
     root : Path
-        Folder of the whole cohort; the scanner's habit names the folders and files below it.
+        Folder of the whole cohort; the style of the scanner determines the folders and files below it.
     subject, scanner : Subject, Scanner
-        Who and how.
+        The scanned person and the scanner.
     grid : Grid
         Voxel grid in the phantom's coordinates.
     hu : ndarray of int, shape (z, y, x)
-        HU, slices from the feet up.
+        HU; the slices run from the feet to the head.
     number : int
         SeriesNumber.
     contrast : bool
@@ -125,7 +125,7 @@ def write_rtstruct(root: Path, subject: Subject, scanner: Scanner, grid: Grid, s
 
 
 def position(grid: Grid, scanner: Scanner, index: int) -> tuple[float, float, float]:
-    """Centre of the first voxel of slice `index` in the scanner's coordinates, mm."""
+    """Return the centre of the first voxel of slice `index` in the scanner's coordinates (mm)."""
     x, y, z = grid.origin
     return scanner.corner[0] + x, scanner.corner[1] + y, scanner.corner[2] + z + index * grid.spacing[2]
 
@@ -137,7 +137,7 @@ def _new_file(uid: UID, sop_class: UID, scanner: Scanner) -> FileDataset:
     meta.TransferSyntaxUID = ImplicitVRLittleEndian if scanner.implicit_vr else ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID("2.25.331117264213518093466317128934028133257")
     meta.ImplementationVersionName = "METASWIN_SIM"
-    # pydicom's annotation has no None, which stands for a data set without a file.
+    # pydicom's annotation lacks None, which means a data set without a file.
     return FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)  # type: ignore[arg-type]
 
 
@@ -199,7 +199,7 @@ def _series_header(subject: Subject, scanner: Scanner, grid: Grid, series: Serie
 
 
 def _stored_values(hu: np.ndarray, grid: Grid, scanner: Scanner) -> np.ndarray:
-    """Pixel values as the scanner stores them, little endian, shape (z, y, x)."""
+    """Return the pixel values as the scanner stores them, little endian, shape (z, y, x)."""
     values = hu.astype(np.int32) - scanner.intercept
     if scanner.padding is not None:
         x, y, _ = grid.coordinates()

@@ -1,14 +1,14 @@
-"""Tumour and lymph nodes, and how they carry the latent variables of the risk.
+"""Draw tumour and lymph nodes, which carry the latent variables of the risk.
 
-- **Volume.** Primary and nodes together measure `total_volume(volume)` mm³, log-linear in the latent; involved
-  nodes take a share of it that grows with the N stage. An unknown primary leaves all of it to the nodes.
-- **Texture.** Every lesion is `TUMOUR_HU` plus a smooth Gaussian field (3 mm) of standard deviation
-  `heterogeneity(texture)` HU, log-linear in the latent: the variance within the tumour rises with it.
-- **Peritumoral density.** Within 10 mm of any lesion soft tissue is fat with strands; the share of strands rises
-  with the latent (`stranding`), and so does the mean HU of the ring. It fades out until 14 mm.
+- **Volume.** Primary and nodes together have `total_volume(volume)` mm³, log-linear in the latent variable. The nodes
+  have a fraction of it that increases with the N stage. With an unknown primary, the nodes have all of it.
+- **Texture.** Every lesion is `TUMOUR_HU` plus a smooth Gaussian field (3 mm) with a standard deviation of
+  `heterogeneity(texture)` HU, log-linear in the latent variable. The variance within the tumour increases with it.
+- **Peritumoral density.** Within 10 mm of any lesion, soft tissue is fat with strands. The fraction of strands
+  increases with the latent variable (`stranding`), and so does the mean HU of the ring. The effect fades out at 14 mm.
 
-Blur and resampling carry some of the ring's density into the lesion's edge, as they do in real images: features of
-the tumour alone know a little of the peritumoral latent.
+Blur and resampling carry some of the ring's density into the lesion's edge, as in real images. Therefore features of
+the tumour alone contain some information about the peritumoral latent variable.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ NODE_SHARE = (0.0, 0.15, 0.30, 0.45)
 NODE_COUNT = (0, 1, 2, 3)
 RING_MM, FADE_MM = 10.0, 14.0
 SKIN_MM = 5.0
-"""Lesions keep this distance from the skin's surface."""
+"""Distance (mm) that lesions keep from the surface of the skin."""
 
 SITE_CENTRES = {
     "oropharynx": (17.0, 4.0, 10.0),
@@ -36,14 +36,14 @@ SITE_CENTRES = {
     "hypopharynx": (12.0, 8.0, -20.0),
     "nasopharynx": (9.0, 8.0, 26.0),
 }
-"""Centre of the primary in mm, on the left side."""
+"""Centre of the primary (mm), on the left side."""
 
 NODE_LEVELS = ((38.0, 4.0, -2.0), (40.0, 14.0, -20.0), (37.0, 8.0, -36.0))
 
 
 @dataclass(frozen=True)
 class LesionPlan:
-    """What the images of a patient must show: latents (standard normal), site name or 'unknown primary', N stage."""
+    """Content of a patient's images: latents (standard normal), name of the site or 'unknown primary', N stage."""
 
     texture: float
     volume: float
@@ -55,7 +55,7 @@ class LesionPlan:
 
 @dataclass(frozen=True)
 class Lesion:
-    """One lesion: `role` 'primary' or 'nodes'; it is where `level` (z, y, x) is below `threshold`."""
+    """One lesion with the `role` 'primary' or 'nodes': the voxels at which `level` (z, y, x) is below `threshold`."""
 
     role: str
     level: np.ndarray
@@ -67,17 +67,17 @@ class Lesion:
 
 
 def total_volume(latent: float) -> float:
-    """Volume of all lesions together in mm³."""
+    """Return the volume of all lesions together (mm³)."""
     return float(np.clip(MEDIAN_VOLUME * np.exp(LOG_VOLUME_SD * latent), *VOLUME_RANGE))
 
 
 def heterogeneity(latent: float) -> float:
-    """Standard deviation in HU of the field within a lesion."""
+    """Return the standard deviation (HU) of the field within a lesion."""
     return float(MEDIAN_HETEROGENEITY * np.exp(LOG_HETEROGENEITY_SD * latent))
 
 
 def stranding(latent: float) -> float:
-    """Mean share 0…1 of soft tissue in the peritumoral fat."""
+    """Return the mean fraction (0…1) of soft tissue in the peritumoral fat."""
     return float(1 / (1 + np.exp(-0.9 * latent)))
 
 
@@ -118,7 +118,10 @@ def _shares(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _free_spot(lesions: list[Lesion], side: float, grid: Grid, rng: np.random.Generator) -> np.ndarray:
-    """The node level, same side first, that is farthest from what is there already (25 mm are far enough)."""
+    """Return the node level that is farthest from existing lesions; distances above 25 mm count as equal.
+
+    Of equal levels, those on the same side as the primary come first.
+    """
     spots = np.array([(s * x, y, z) for s in (side, -side) for x, y, z in NODE_LEVELS]) + rng.uniform(-2, 2, (6, 3))
     if not lesions:
         return spots[0]
@@ -131,7 +134,7 @@ def _free_spot(lesions: list[Lesion], side: float, grid: Grid, rng: np.random.Ge
 def _lesion(
     role: str, centre: np.ndarray, volume: float, anatomy: Anatomy, grid: Grid, rng: np.random.Generator
 ) -> Lesion:
-    """A bumpy ellipsoid of exactly `volume` mm³ (to a voxel), below the skin and whole within the scan."""
+    """Return an irregular ellipsoid of `volume` mm³ (exact to one voxel), below the skin and completely in the scan."""
     radius = (0.75 * volume / np.pi) ** (1 / 3)
     low, high = grid.axis(2)[[0, -1]]
     reach = 1.3 * radius + 2 * grid.spacing[2]
@@ -146,7 +149,7 @@ def _lesion(
 
 
 def _box(mask: np.ndarray, grid: Grid, margin: float) -> tuple[slice, ...]:
-    """Bounding box of `mask` widened by `margin` mm."""
+    """Return the bounding box of `mask`, extended by `margin` mm."""
     widths = [int(np.ceil(margin / spacing)) for spacing in grid.spacing[::-1]]
     return tuple(
         slice(max(0, found.start - width), found.stop + width)

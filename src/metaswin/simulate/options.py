@@ -1,4 +1,4 @@
-"""Options and presets of the simulator."""
+"""Define the options and presets of the simulator."""
 
 from typing import Literal
 
@@ -42,7 +42,7 @@ class DeathCoefficients(Settings):
 
 
 class SimulationOptions(Settings):
-    """What to simulate.
+    """Options of a simulation.
 
     Attributes
     ----------
@@ -51,35 +51,35 @@ class SimulationOptions(Settings):
     seed : int
         All random numbers derive from it.
     preset : str
-        Name of the preset the options started from; for the record only.
+        Name of the preset from which the options were made; it is only recorded.
     level : {"dicom", "table"}
-        Write CT series and contours, or draw features directly.
+        Whether to write CT series and contours, or to draw features directly.
     matrix : int
-        Rows and columns of a slice; the field of view (about 210 mm) stays.
+        Rows and columns of a slice; the field of view (about 210 mm) does not change.
     coverage : float
-        Length of the scan in mm; the number of slices follows from the scanner's slice distance.
+        Length of the scan (mm); the number of slices follows from the slice distance of the scanner.
     prevalence : float
-        Population cumulative incidence of metastasis at two years, deaths as non-events.
+        Cumulative incidence of metastasis at two years in the population; deaths are non-events.
     coefficients, death : Coefficients, DeathCoefficients
         Cause-specific hazards.
     texture_volume_correlation : float
         Correlation of the texture latent with the log-volume latent.
     subtypes : tuple of str
-        Tumour sites that occur; empty = all. Restricted cohorts hold no unknown primaries.
+        Tumour sites that occur; empty means all. Cohorts with restricted sites have no unknown primaries.
     unknown_primary : float
-        Share of patients with involved nodes only.
+        Fraction of patients with involved nodes only.
     scanner_shift : float
-        Strength of the scanners' differences in blur, noise and HU: 0 none, 1 as their kernels have it.
+        Strength of the scanners' differences in blur, noise and HU; 0 means none, 1 means those of their kernels.
     missing : float
-        Share of missing cells in the incomplete clinical columns, and of missing rings at table level.
+        Fraction of missing cells in the incomplete clinical columns, and of missing rings at table level.
     loss_rate : float
         Hazard of loss to follow-up per year.
     extra_series : float
-        Share of patients with a second, sharp reconstruction that no contour refers to.
+        Fraction of patients with a second, sharp reconstruction that no contour references.
     features : int
         Number of features at table level.
     draws : int
-        Draws for the population AUCs.
+        Number of draws for the population AUCs.
     """
 
     n: int = Field(default=40, ge=1)
@@ -106,12 +106,12 @@ _NO_EFFECT = dict.fromkeys(Coefficients.model_fields, 0.0)
 
 PRESETS: dict[str, dict] = {
     "reference": {},
-    # Texture is correlated with volume but carries nothing beyond it: a model with radiomics should gain nothing.
+    # Texture is correlated with volume but adds no information to it: a model should not gain from radiomics.
     "volume-only": {"coefficients": {**_NO_EFFECT, "volume": 1.0}, "texture_volume_correlation": 0.6},
     "null": {"coefficients": _NO_EFFECT, "death": {"age": 0.0, "smoking": 0.0, "hpv": 0.0}},
-    # Centres differ in their images and in their patients' risk, so the scanner itself predicts.
+    # Centres differ in their images and in their patients' risk, so the scanner itself predicts the outcome.
     "batch": {"coefficients": {"centre": 0.6}, "scanner_shift": 1.0},
-    # A risk strong and frequent enough that a few dozen patients show it; volume alone holds little of it.
+    # The risk is strong and frequent enough to be visible in a few dozen patients; volume alone contains little of it.
     "demo": {
         "prevalence": 0.6,
         "coefficients": {"texture": 2.5, "volume": 0.3, "peritumoral": 1.0, "nodes": 0.9},
@@ -120,5 +120,5 @@ PRESETS: dict[str, dict] = {
 
 
 def preset_options(name: str, **changes) -> SimulationOptions:
-    """Options of the preset `name` with `changes`; raises `KeyError` for an unknown preset."""
+    """Return the options of the preset `name` with `changes`; raise `KeyError` for an unknown preset."""
     return SimulationOptions(**{**PRESETS[name], "preset": name, **changes})

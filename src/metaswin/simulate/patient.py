@@ -1,4 +1,4 @@
-"""One simulated patient's images: phantom, lesions, scan, contours, DICOM."""
+"""Write the images of one simulated patient: phantom, lesions, scan, contours, DICOM."""
 
 import os
 import shutil
@@ -15,12 +15,12 @@ from metaswin.simulate.scanners import SCANNERS, Scanner, acquire, scan_grid, sh
 CT_SERIES, SHARP_SERIES = 2, 5
 CTV_FACTOR = 1.25
 ORGAN_TOLERANCE = 0.25
-"""Organs' contours are simplified to this many pixels; lesions' are exact."""
+"""Contours of organs are simplified with this tolerance (pixels); contours of lesions are exact."""
 
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """All that the images of one patient depend on."""
+    """Everything on which the images of one patient depend."""
 
     subject: Subject
     lesions: LesionPlan
@@ -32,9 +32,9 @@ class ImagePlan:
 
 
 def write_patient(root: Path, plan: ImagePlan) -> dict[str, float]:
-    """Write the CT series and the contours of one patient below `root`; the true volumes in mm³ by role.
+    """Write the CT series and the contours of one patient below `root`; return the true volumes (mm³) by role.
 
-    Everything is written into a folder of its own first and then moved, so that no half patient is ever seen.
+    All files are written into a separate folder first and then moved, so that an incomplete patient is never visible.
     """
     scanner = SCANNERS[plan.scanner]
     grid = scan_grid(scanner, plan.matrix, plan.coverage)
@@ -65,7 +65,7 @@ def write_patient(root: Path, plan: ImagePlan) -> dict[str, float]:
 
 
 def _rois(anatomy: Anatomy, grid: Grid, scanner: Scanner, lesions: list[Lesion], names: list[str]) -> list[Roi]:
-    """Lesions under the centre's names between its other structures."""
+    """Return the lesions with the names that the centre uses, placed between its other structures."""
     rois = []
     nodes = [lesion for lesion in lesions if lesion.role == "nodes"]
     for lesion in lesions:

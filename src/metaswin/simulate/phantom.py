@@ -1,10 +1,10 @@
-"""A head-and-neck-like phantom in HU: enough anatomy to test a pipeline on, and no more.
+"""Draw a head-and-neck-like phantom in HU with just enough anatomy to test a pipeline.
 
-The shapes are ellipsoids and tubes laid out by hand. They are not taken from any person or atlas, so nothing
-measured on them says anything about patients.
+The shapes are ellipsoids and tubes arranged by hand. They are not taken from any person or atlas. Therefore
+measurements on them say nothing about patients.
 
-Coordinates are millimetres with x to the patient's left, y to the back, z to the head; arrays are (z, y, x).
-The origin lies in the midline at the level of the chin.
+Coordinates are millimetres with x to the patient's left, y to the back, z to the head; arrays are (z, y, x). The
+origin is in the midline at the level of the chin.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ AIR, FAT, SKIN, MUSCLE, BRAIN, BONE, MARROW, TEETH = -1000, -100, 35, 55, 35, 95
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxel grid: `size` and `spacing` (mm) and `origin` (mm, centre of the first voxel), each as (x, y, z)."""
+    """Voxel grid: `size`, `spacing` (mm) and `origin` (mm, centre of the first voxel), each as (x, y, z)."""
 
     size: tuple[int, int, int]
     spacing: tuple[float, float, float]
@@ -29,11 +29,11 @@ class Grid:
         return self.size[::-1]
 
     def axis(self, number: int) -> np.ndarray:
-        """Voxel centres in mm along axis 0 (x), 1 (y) or 2 (z)."""
+        """Return the voxel centres (mm) along axis 0 (x), 1 (y) or 2 (z)."""
         return (self.origin[number] + self.spacing[number] * np.arange(self.size[number])).astype(np.float32)
 
     def coordinates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """x, y, z of the voxel centres, shaped to broadcast over (z, y, x)."""
+        """Return x, y, z of the voxel centres, shaped to broadcast over (z, y, x)."""
         return self.axis(0)[None, None, :], self.axis(1)[None, :, None], self.axis(2)[:, None, None]
 
 
@@ -41,8 +41,9 @@ class Grid:
 class Anatomy:
     """The healthy phantom on a grid; arrays of shape (z, y, x).
 
-    `hu` float32. `depth`: distance below the skin's surface in mm, negative outside. `solid`: bone, teeth and air,
-    where no lesion and no stranding of fat goes. `structures`: coverage 0…1 of the structures that planners draw.
+    `hu` is float32. `depth` is the distance below the surface of the skin (mm), negative outside. `solid` is bone,
+    teeth and air, where no lesions and no stranding of fat are drawn. `structures` is the coverage (0…1) of the
+    structures that planners draw.
     """
 
     hu: np.ndarray
@@ -52,9 +53,10 @@ class Anatomy:
 
 
 def random_field(rng: np.random.Generator, grid: Grid, sigma: float) -> np.ndarray:
-    """Smooth Gaussian field with mean 0 and standard deviation 1: white noise under a Gaussian of `sigma` mm.
+    """Return a smooth Gaussian field with mean 0 and standard deviation 1, shape (z, y, x), float32.
 
-    It is filtered on a lattice of step max(spacing, sigma / 2) and interpolated linearly. Shape (z, y, x), float32.
+    White noise is smoothed with a Gaussian of `sigma` mm. It is filtered on a lattice of step max(spacing, sigma / 2)
+    and interpolated linearly.
     """
     spacing = np.array(grid.spacing[::-1])
     step = np.maximum(spacing, sigma / 2)
@@ -66,7 +68,7 @@ def random_field(rng: np.random.Generator, grid: Grid, sigma: float) -> np.ndarr
 
 
 def build_anatomy(grid: Grid, rng: np.random.Generator, contrast: bool) -> Anatomy:
-    """The phantom without lesions; `rng` varies its size and the pattern of fat and muscle."""
+    """Return the phantom without lesions; `rng` varies its size and the pattern of fat and muscle."""
     painter = _Painter(grid, scale=float(rng.uniform(0.95, 1.03)))
     depth = _depth(painter)
     fat_layer = 2.0 + float(rng.uniform(3.0, 7.0))
@@ -87,7 +89,7 @@ def build_anatomy(grid: Grid, rng: np.random.Generator, contrast: bool) -> Anato
 
 
 class _Painter:
-    """Paints soft-edged shapes into `hu`; `scale` is the size of this person, 1 the average."""
+    """Paint shapes with soft edges into `hu`; `scale` is the size of this person, 1 is the average."""
 
     def __init__(self, grid: Grid, scale: float):
         self.grid = grid
@@ -96,7 +98,7 @@ class _Painter:
         self.scale = scale
 
     def ellipsoid(self, centre, axes, value: float, squash_z: bool = True) -> np.ndarray:
-        """Fill an ellipsoid (or, without `squash_z`, an elliptical cylinder of height ±axes[2]); its coverage."""
+        """Fill an ellipsoid (without `squash_z`: an elliptical cylinder of height ±axes[2]) and return its coverage."""
         box = tuple(
             slice(*np.searchsorted(axis.ravel(), (c - a - 6, c + a + 6)))
             for axis, c, a in zip((self.z, self.y, self.x), centre[::-1], axes[::-1], strict=True)
@@ -110,7 +112,7 @@ class _Painter:
         return self._blend(box, inside, value)
 
     def distance(self, inside: np.ndarray, value: float) -> np.ndarray:
-        """Fill where the signed distance `inside` (mm, positive within) says so; the coverage."""
+        """Fill where the signed distance `inside` (mm) is positive, and return the coverage."""
         return self._blend((slice(None),) * 3, inside, value)
 
     def _blend(self, box, inside: np.ndarray, value: float) -> np.ndarray:
@@ -121,7 +123,7 @@ class _Painter:
 
 
 def _depth(p: _Painter) -> np.ndarray:
-    """Distance below the skin in mm: a neck that widens to a head above and to shoulders below."""
+    """Return the distance below the skin (mm): a neck that widens to a head above and to shoulders below."""
     head = 1 / (1 + np.exp(-(p.z + 6) / 6))
     shoulders = 1 / (1 + np.exp((p.z + 58) / 5))
     half_width = 58 + 13 * head + 14 * shoulders
@@ -182,7 +184,7 @@ def _airways(p: _Painter) -> None:
 
 
 def _couch(p: _Painter, depth: np.ndarray) -> None:
-    """A thin table top behind the patient, apart from the body."""
+    """Draw a thin table top behind the patient, separate from the body."""
     behind = 94.0 * p.scale + 3.0
     plate = (np.abs(p.grid.coordinates()[1] - behind - 1.5) <= 2.0) & (np.abs(p.x) < 80)
     p.hu[np.broadcast_to(plate, depth.shape) & (depth < -2)] = -150

@@ -1,7 +1,7 @@
-"""The population: latent variables and baseline characteristics, drawn row by row.
+"""Draw the population row by row: latent variables and baseline characteristics.
 
-Every variable of a patient comes from its own uniform number in one row of a matrix that the generator fills
-row after row: row i is the same for any number of rows.
+Every variable of a patient is computed from its own uniform number in one row of a matrix. The generator fills the
+matrix row by row, so row i is the same for any number of rows.
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ SITES = ("oropharynx", "larynx", "oral cavity", "hypopharynx", "nasopharynx")
 UNKNOWN_PRIMARY = "unknown primary"
 SITE_SHARES = np.array([0.45, 0.25, 0.12, 0.08, 0.10])
 SITE_CONTRAST = np.array([0.0, -1.0, 0.0, 1.0, 1.0, 0.5])
-"""Contrast of the sites' risk, in the order of `SITES` and then unknown primary."""
+"""Risk contrast of the sites, in the order of `SITES` and then unknown primary."""
 
 SCANNER_SHARES = np.array([0.35, 0.30, 0.20, 0.15])
 CENTRE_CONTRAST = np.array([1.0, -1.0, 0.5, -0.5])
-"""Contrast of the centres' risk, in the order of `scanners.SCANNERS`."""
+"""Risk contrast of the centres, in the order of `scanners.SCANNERS`."""
 
 N_SHARES = np.array([0.30, 0.20, 0.42, 0.08])
 T_SHARES = np.array([0.20, 0.35, 0.28, 0.17])
@@ -36,29 +36,29 @@ ALCOHOL_SHARES = np.array([0.35, 0.40, 0.25])
 MALE_SHARE = 0.78
 AGE_MEAN, AGE_SD, AGE_RANGE = 61.0, 10.0, (25.0, 92.0)
 HPV_SHARES = np.array([0.75, 0.65, 0.50])
-"""Share of HPV-positive oropharyngeal tumours of never, former and current smokers; other sites are negative."""
+"""Fraction of HPV-positive oropharyngeal tumours in never, former and current smokers; other sites are negative."""
 
-# Streams keep the generators of different purposes apart, whatever seed and index are.
+# Streams separate the generators of different purposes for any seed and index.
 STREAM_COHORT, STREAM_POPULATION, STREAM_IMAGE, STREAM_FEATURES, STREAM_MISSING, STREAM_LOADINGS = range(1, 7)
 
 
 def generator(stream: int, *keys: int) -> np.random.Generator:
-    """A generator of its own for a purpose (`stream`) and keys such as seed and patient index."""
+    """Return a separate generator for a purpose (`stream`) and keys such as seed and patient index."""
     return np.random.default_rng([stream, *keys])
 
 
 def draw_uniforms(stream: int, seed: int, n: int) -> dict[str, np.ndarray]:
-    """One uniform number per patient and variable of `UNIFORMS`, each of shape (n,)."""
+    """Return one uniform number per patient and variable of `UNIFORMS`, each array of shape (n,)."""
     rows = np.clip(generator(stream, seed).random((n, len(UNIFORMS))), 1e-12, 1 - 1e-12)
     return dict(zip(UNIFORMS, rows.T, strict=True))
 
 
 @dataclass(frozen=True)
 class Patients:
-    """Baseline of n patients; every attribute is an array of shape (n,).
+    """Baseline characteristics of n patients; every attribute is an array of shape (n,).
 
-    `texture`, `volume` and `peritumoral` are standard normal latents; `site`, `smoking`, `scanner` and `alcohol`
-    are indices; `n_stage` 0–3, `t_stage` 1–4 (0 where the primary is unknown), `age` in years.
+    `texture`, `volume` and `peritumoral` are standard normal latent variables. `site`, `smoking`, `scanner` and
+    `alcohol` are indices. `n_stage` is 0–3, `t_stage` is 1–4 (0 if the primary is unknown), and `age` is in years.
     """
 
     texture: np.ndarray
@@ -80,7 +80,7 @@ class Patients:
         return len(self.texture)
 
     def standardised(self) -> dict[str, np.ndarray]:
-        """The variables of the risk on the scale of its coefficients, each of shape (n,)."""
+        """Return the variables of the risk on the scale of its coefficients, each of shape (n,)."""
         return {
             "texture": self.texture,
             "volume": self.volume,
@@ -94,7 +94,7 @@ class Patients:
 
 
 def draw_patients(uniforms: dict[str, np.ndarray], options: SimulationOptions) -> Patients:
-    """Baseline of the patients behind `uniforms` (of `draw_uniforms`)."""
+    """Return the baseline characteristics of the patients with `uniforms` (from `draw_uniforms`)."""
     volume = ndtri(uniforms["volume"])
     r = options.texture_volume_correlation
     site = _draw_site(uniforms, options)
@@ -133,12 +133,12 @@ def _draw_site(uniforms: dict[str, np.ndarray], options: SimulationOptions) -> n
 
 
 def _category(uniform: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Index of the category each uniform number falls into; a share of 0 never occurs."""
+    """Return the index of the category of each uniform number; a category with share 0 never occurs."""
     return np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right")
 
 
 def _standardise(index: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Category index as a score with mean 0 and standard deviation 1 under `shares`."""
+    """Return the category index as a score with mean 0 and standard deviation 1 under `shares`."""
     values = np.arange(len(shares))
     mean = shares @ values
     return (index - mean) / np.sqrt(shares @ (values - mean) ** 2)

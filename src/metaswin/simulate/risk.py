@@ -1,18 +1,19 @@
-"""Who gets a distant metastasis, who dies, and when; and how well that can be predicted at all.
+"""Draw metastases and deaths, and compute how well metastasis can be predicted at best.
 
-Both hazards are Weibull with one common shape k (time in years), so that they are proportional and the cumulative
+Both hazards are Weibull with one common shape k (time in years). Therefore they are proportional and the cumulative
 incidence has a closed form (Beyersmann et al., Competing Risks and Multistate Models with R, 2012, ch. 3)::
 
     hazard of metastasis  h1(t) = a1 k t^(k-1),  log a1 = baseline + Σ coefficient × standardised variable
     hazard of death       h2(t) = a2 k t^(k-1),  log a2 = log rate + …
     P(metastasis by t)    a1 / (a1 + a2) × (1 - exp(-(a1 + a2) t^k))
 
-The baseline is solved so that the mean of P(metastasis by 2 years) over the population is the wanted prevalence.
+The baseline is solved so that the mean of P(metastasis by 2 years) over the population equals the wanted prevalence.
 
-**Population AUC.** The label is metastasis within two years; a patient who dies before without metastasis is a
-non-event; there is no censoring. Instead of drawing labels, each draw counts as event with its probability and as
-non-event with the rest: the same AUC with less noise. The true risk is that probability itself, the best any
-model could know. A modality alone is the least-squares projection of the linear predictor on its variables.
+**Population AUC.** The label is metastasis within two years. A patient who dies earlier without metastasis is a
+non-event. There is no censoring. Instead of drawing labels, each draw counts as an event with its probability and as
+a non-event with the remaining probability: this gives the same AUC with less noise. The true risk is this probability
+itself and is the best that any model could reach. The score of a single modality is the least-squares projection of
+the linear predictor on the variables of the modality.
 """
 
 from dataclasses import dataclass
@@ -31,13 +32,13 @@ from metaswin.simulate.population import (
 )
 
 SHAPE = 0.9
-"""Weibull shape k: both hazards fall slowly with time."""
+"""Weibull shape k: both hazards decrease slowly with time."""
 
 DEATH_AFTER_DM_RATE = 0.7
-"""Hazard of death per year once metastasised."""
+"""Hazard of death per year after metastasis."""
 
 FOLLOWUP_YEARS = (1.5, 7.0)
-"""Administrative follow-up is uniform between these."""
+"""Administrative follow-up (years) is uniform between these limits."""
 
 CALIBRATION_DRAWS = 500_000
 POPULATION_SEED = 2
@@ -50,7 +51,7 @@ DEFINITION = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """Observed course of n patients, in whole days from treatment start; arrays of shape (n,)."""
+    """Observed course of n patients in whole days from treatment start; arrays of shape (n,)."""
 
     dm_event: np.ndarray
     dm_time_days: np.ndarray
@@ -59,25 +60,25 @@ class Outcome:
 
 
 def linear_predictor(patients: Patients, options: SimulationOptions) -> np.ndarray:
-    """Log hazard ratio of metastasis, shape (n,)."""
+    """Return the log hazard ratio of metastasis, shape (n,)."""
     coefficients = options.coefficients.model_dump()
     return sum(coefficients[name] * value for name, value in patients.standardised().items())
 
 
 def death_hazard(patients: Patients, options: SimulationOptions) -> np.ndarray:
-    """Scale a2 of the hazard of death without metastasis, shape (n,)."""
+    """Return the scale a2 of the hazard of death without metastasis, shape (n,)."""
     death, z = options.death, patients.standardised()
     return death.rate * np.exp(death.age * z["age"] + death.smoking * z["smoking"] + death.hpv * patients.hpv)
 
 
 def cumulative_incidence(a1: np.ndarray, a2: np.ndarray, years: float = HORIZON_YEARS) -> np.ndarray:
-    """Probability of metastasis by `years` with death as competing event, shape (n,)."""
+    """Return the probability of metastasis by `years` with death as competing event, shape (n,)."""
     total = a1 + a2
     return a1 / total * -np.expm1(-total * years**SHAPE)
 
 
 def baseline(options: SimulationOptions) -> float:
-    """Baseline log hazard that gives the wanted prevalence; depends on the options of the risk only."""
+    """Return the baseline log hazard that gives the wanted prevalence; it depends on the options of the risk only."""
     patients = _population(options, CALIBRATION_DRAWS)
     predictor, a2 = linear_predictor(patients, options), death_hazard(patients, options)
 
@@ -88,14 +89,14 @@ def baseline(options: SimulationOptions) -> float:
 
 
 def true_risk(patients: Patients, options: SimulationOptions, base: float) -> np.ndarray:
-    """Probability of metastasis within two years, shape (n,)."""
+    """Return the probability of metastasis within two years, shape (n,)."""
     return cumulative_incidence(np.exp(base + linear_predictor(patients, options)), death_hazard(patients, options))
 
 
 def draw_outcome(
     patients: Patients, uniforms: dict[str, np.ndarray], options: SimulationOptions, base: float
 ) -> Outcome:
-    """Event times by cause and what follow-up lets us see of them."""
+    """Draw event times by cause and return the part that is observed during follow-up."""
     a1 = np.exp(base + linear_predictor(patients, options))
     dm = _weibull(uniforms["dm"], a1)
     death = _weibull(uniforms["death"], death_hazard(patients, options))
@@ -116,7 +117,7 @@ def draw_outcome(
 
 
 def population_aucs(options: SimulationOptions, base: float) -> dict[str, float]:
-    """AUC of the true risk and of each modality alone over `options.draws` draws (see the module's text)."""
+    """Return the AUC of the true risk and of each modality alone over `options.draws` draws (see the module text)."""
     patients = _population(options, options.draws)
     predictor = linear_predictor(patients, options)
     risk = cumulative_incidence(np.exp(base + predictor), death_hazard(patients, options))
@@ -137,7 +138,7 @@ def population_aucs(options: SimulationOptions, base: float) -> dict[str, float]
 
 
 def weighted_auc(score: np.ndarray, probability: np.ndarray) -> float:
-    """Area under the ROC curve where each row is an event with `probability`; ties count half.
+    """Return the area under the ROC curve if each row is an event with `probability`; ties count half.
 
     Parameters
     ----------
@@ -160,15 +161,15 @@ def _dummies(index: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def _projection(target: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
-    """Least-squares fit of `target` on `columns`, rounded so that equal rows are tied."""
+    """Return the least-squares fit of `target` on `columns`, rounded so that equal rows are tied."""
     design = np.column_stack([np.ones(len(target)), *columns])
-    # The normal equations of a handful of columns are well enough conditioned, and lstsq is slow at 10⁶ rows.
+    # With few columns the normal equations are sufficiently well conditioned, and lstsq is slow for 10⁶ rows.
     weights = np.linalg.pinv(design.T @ design, hermitian=True) @ (design.T @ target)
     return np.round(design @ weights, 9)
 
 
 def _weibull(uniform: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Event time in years of hazard scale·k·t^(k-1)."""
+    """Return the event time (years) of the hazard scale·k·t^(k-1)."""
     with np.errstate(divide="ignore"):
         return (-np.log(uniform) / scale) ** (1.0 / SHAPE)
 

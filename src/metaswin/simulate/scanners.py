@@ -1,7 +1,7 @@
-"""Scanners of the simulated centres: geometry, kernels, noise, and how each of them stores and names its files.
+"""Define the scanners of the simulated centres: geometry, kernels, noise, and the style of their files.
 
-Manufacturers, models and kernels are those of real scanners because software keys on such names; the image
-properties given to them here are made up.
+Manufacturers, models and kernels are those of real scanners, because software relies on such names. The image
+properties of these scanners are invented.
 """
 
 from dataclasses import dataclass, replace
@@ -13,17 +13,17 @@ from metaswin.simulate.phantom import Grid
 
 HU_RANGE = (-1024, 3071)
 COMMON_BLUR, COMMON_NOISE = 1.0, 9.0
-"""Blur (mm) and noise (HU) every scanner has at a scanner shift of 0."""
+"""Blur (mm) and noise (HU) of every scanner at a scanner shift of 0."""
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """One scanner and its centre's habits.
+    """One scanner and the conventions of its centre.
 
-    Lengths are mm. `blur` (standard deviation of the point spread), `noise` (HU), `grain` (correlation of the noise)
-    and `hu_offset` (of tissue) are its own properties at a scanner shift of 1. `corner` is where its coordinate
-    system puts the middle of the scan; `top_first` numbers slices from the head down. `padding` is the stored value
-    outside the reconstruction circle. `separate_nodes` draws one ROI a node.
+    Lengths are in mm. `blur` (standard deviation of the point spread), `noise` (HU), `grain` (correlation of the
+    noise) and `hu_offset` (of tissue) are its own properties at a scanner shift of 1. `corner` is the position of the
+    middle of the scan in its coordinate system. With `top_first`, slices are numbered from the head downwards.
+    `padding` is the stored value outside the reconstruction circle. With `separate_nodes`, each node has its own ROI.
     """
 
     manufacturer: str
@@ -171,7 +171,7 @@ SCANNERS = (
 
 
 def scan_grid(scanner: Scanner, matrix: int, coverage: float) -> Grid:
-    """Voxel grid of a scan of `coverage` mm in the phantom's coordinates; positions are exact to 0.001 mm."""
+    """Return the voxel grid of a scan of `coverage` mm in the phantom's coordinates; it is exact to 0.001 mm."""
     pixel = round(scanner.field_of_view / matrix, 6)
     slices = round(coverage / scanner.slice_spacing)
     edge = round(-0.5 * pixel * (matrix - 1), 3)
@@ -183,7 +183,7 @@ def scan_grid(scanner: Scanner, matrix: int, coverage: float) -> Grid:
 
 
 def sharpened(scanner: Scanner) -> Scanner:
-    """The scanner with its sharp kernel: less blur, fine and strong noise."""
+    """Return the scanner with its sharp kernel: less blur, fine and strong noise."""
     return replace(
         scanner,
         kernel=scanner.sharp_kernel,
@@ -195,25 +195,25 @@ def sharpened(scanner: Scanner) -> Scanner:
 
 
 def acquire(hu: np.ndarray, grid: Grid, scanner: Scanner, shift: float, rng: np.random.Generator) -> np.ndarray:
-    """Scan the phantom: blur, noise and offset of the scanner's kernel, then round.
+    """Scan the phantom: apply blur, noise and offset of the scanner's kernel, then round.
 
     Parameters
     ----------
     hu : ndarray, shape (z, y, x)
-        The phantom in HU.
+        The phantom (HU).
     grid : Grid
-        Its voxel grid, mm.
+        Voxel grid of the phantom (mm).
     scanner : Scanner
-        Whose properties count to the share `shift`; the rest is common to all scanners.
+        Scanner whose own properties are applied with the weight `shift`; the rest is common to all scanners.
     shift : float
-        0 (all scanners alike) to 1 (each as its kernel has it) or more.
+        0 (all scanners are equal) to 1 (each scanner has the properties of its kernel) or more.
     rng : numpy.random.Generator
         Source of the noise.
 
     Returns
     -------
     ndarray of int16, shape (z, y, x)
-        HU within `HU_RANGE` and what the scanner can store.
+        HU within `HU_RANGE` and within the values that the scanner can store.
     """
     blur = max(0.2, COMMON_BLUR + shift * (scanner.blur - COMMON_BLUR))
     noise = max(1.0, COMMON_NOISE + shift * (scanner.noise - COMMON_NOISE))

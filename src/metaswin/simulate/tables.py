@@ -1,8 +1,8 @@
-"""A table of features drawn directly, for cohorts too large to draw images of.
+"""Draw a table of features directly, for cohorts that are too large to draw images of.
 
-The features stand in for radiomics: noisy copies of the latents in correlated groups, some of them skewed, volume
-itself, and mostly noise that is correlated in blocks as real features are. Their loadings are fixed; a cohort's seed
-changes the patients only.
+The features replace radiomics. They are noisy copies of the latent variables in correlated groups (some of them
+skewed), the volume itself, and mostly noise that is correlated in blocks like real features. Their loadings are
+fixed; the seed of a cohort changes the patients only.
 """
 
 import numpy as np
@@ -25,29 +25,29 @@ PROXIES = {
     "tumor__size": ("volume", 10),
     "ring_0_10mm__density": ("peritumoral", 20),
 }
-"""Informative features: prefix of their names, latent, number."""
+"""Informative features: prefix of their names → latent variable, number of features."""
 
 PROXY_LOADINGS = (0.9, 0.4)
-"""Correlation of the first and of the last proxy of a group with its latent."""
+"""Correlation of the first and of the last proxy of a group with its latent variable."""
 
 VOLUME_FEATURE = "tumor__original_shape_VoxelVolume"
 TUMOUR_SHARE = 0.65
-"""Share of the noise features that belong to the tumour; the others belong to the ring."""
+"""Fraction of the noise features that belong to the tumour; the others belong to the ring."""
 
 BLOCK = 8
 BLOCK_LOADING = 0.8
 
 
 def feature_table(patients: Patients, options: SimulationOptions) -> pd.DataFrame:
-    """`patient_id`, the volume in mm³ and `options.features` - 1 more columns `<region>__<feature>`.
+    """Return `patient_id`, the volume (mm³) and `options.features` - 1 more columns `<region>__<feature>`.
 
-    With `options.missing`, that share of the patients has no ring: all its features are missing.
+    A fraction `options.missing` of the patients has no ring: all features of the ring are missing.
     """
     n = len(patients)
     names, latents, loadings = _proxies()
     noise_names = _noise_names(options.features - 1 - len(names))
     blocks = -(-len(noise_names) // BLOCK)
-    # One row a patient, so that patient i is the same for any n.
+    # There is one row per patient, so that patient i is the same for any n.
     normal = generator(STREAM_FEATURES, options.seed).standard_normal((n, len(names) + len(noise_names) + blocks))
     values = {
         "texture": patients.texture,
@@ -61,7 +61,7 @@ def feature_table(patients: Patients, options: SimulationOptions) -> pd.DataFram
     noise = BLOCK_LOADING * shared + np.sqrt(1 - BLOCK_LOADING**2) * own
     features = np.hstack([proxies, noise])
     features += options.scanner_shift * _scanner_effects(features.shape[1])[patients.scanner]
-    # Every third feature is skewed, as intensities and sizes are.
+    # Every third feature is skewed, like intensities and sizes.
     features[:, ::3] = np.exp(features[:, ::3])
     table = pd.DataFrame(features.astype(np.float32), columns=[*names, *noise_names])
     table.insert(0, VOLUME_FEATURE, np.array([total_volume(latent) for latent in patients.volume], np.float32))
@@ -72,7 +72,7 @@ def feature_table(patients: Patients, options: SimulationOptions) -> pd.DataFram
 
 
 def _proxies() -> tuple[list[str], list[str], np.ndarray]:
-    """Names, latents and loadings of the informative features."""
+    """Return names, latent variables and loadings of the informative features."""
     names, latents, loadings = [], [], []
     for prefix, (latent, count) in PROXIES.items():
         names += [f"{prefix}_{number:02d}" for number in range(1, count + 1)]
@@ -90,5 +90,5 @@ def _noise_names(count: int) -> list[str]:
 
 
 def _scanner_effects(features: int) -> np.ndarray:
-    """Shift of every feature by scanner at a scanner shift of 1, shape (scanners, features)."""
+    """Return the shift of every feature by scanner at a scanner shift of 1, shape (scanners, features)."""
     return 0.8 * generator(STREAM_LOADINGS).standard_normal((features, len(SCANNERS))).T

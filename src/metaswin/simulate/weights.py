@@ -1,7 +1,7 @@
-"""Stand-ins for TotalSegmentator's weights: real nnU-Net models that turn bands of HU into labels.
+"""Write stand-ins (substitutes) for TotalSegmentator's weights: real nnU-Net models that turn bands of HU into labels.
 
-With them the real TotalSegmentator runs where its true weights are not at hand, and every label comes out where the
-HU says. They know no anatomy: a skull is what has the HU of its band.
+With them, the real TotalSegmentator can run without its true weights, and the HU determine every label. The models do
+not know anatomy: every voxel with HU in the band of the skull is labelled as skull.
 """
 
 import argparse
@@ -14,12 +14,13 @@ from metaswin.config.structures import FAST, ROUGH, Model, model
 from metaswin.core.files import atomic, write_json
 
 MOST_LABELS = 24
-# What other tasks crop the image by (skull, vertebrae C1, C5, T1, T4, clavicles, brain), and the neck's own organs.
+# Labels by which other tasks crop the image (skull, vertebrae C1, C5, T1, T4, clavicles, brain), and organs of the
+# neck.
 LANDMARKS = (91, 50, 46, 43, 40, 73, 74, 90, 79, 17, 16, 15)
 RANGE = (-500.0, 1100.0)  # HU of the first and of the last band
 BACKGROUND = -1000.0  # HU
 SCALE = 100.0  # HU: standard deviation of the normalisation
-SHIFT = 50.0  # keeps the carried value positive through the leaky ReLU
+SHIFT = 50.0  # keeps the carried value positive, so that the leaky ReLU does not change it
 NEVER = -1000.0  # logit of labels without a band
 FEATURES = (4, 8)
 IMPORTS = ["conv_op", "norm_op", "dropout_op", "nonlin"]
@@ -40,7 +41,7 @@ CONVOLUTIONS = {
     "nonlin": "torch.nn.LeakyReLU",
     "nonlin_kwargs": {"inplace": True},
 }
-# Spacing (mm; x, y, z) that TotalSegmentator resamples to before each model.
+# Spacing (mm; x, y, z) to which TotalSegmentator resamples before each model.
 SPACINGS = {
     **dict.fromkeys(range(291, 296), (1.5, 1.5, 1.5)),
     297: (3.0, 3.0, 3.0),
@@ -54,7 +55,7 @@ SPACINGS = {
 
 
 def bands(wanted: Model) -> dict[int, float]:
-    """Centre (HU) of the band of each label that a stand-in emits, evenly spaced over `RANGE`."""
+    """Return the centre (HU) of the band of each label that a stand-in emits, evenly spaced over `RANGE`."""
     first = [label for label in LANDMARKS if label in wanted.labels] if wanted.number in (FAST, ROUGH) else []
     chosen = [*first, *(label for label in sorted(wanted.labels) if label not in first)][:MOST_LABELS]
     low, high = RANGE
@@ -65,22 +66,23 @@ def bands(wanted: Model) -> dict[int, float]:
 def write_standin(root: str | Path, number: int, centres: Mapping[int, float] | None = None) -> Path:
     """Write a stand-in for a model of TotalSegmentator in TotalSegmentator's own layout.
 
-    A two-stage U-Net carries each voxel's HU through its skip connection; the logit of label k is 2 c x - c², with
-    the band's centre c and the value x in normalised HU, so that the nearest band wins.
+    A two-stage U-Net passes the HU of each voxel through its skip connection. The logit of label k is 2 c x - c²,
+    where c is the centre of the band and x is the value, both in normalised HU. Therefore the nearest band has the
+    largest logit.
 
     Parameters
     ----------
     root : path
         Folder of the weights.
     number : int
-        Dataset number, see `metaswin.config.structures.WEIGHT_FOLDERS`.
+        Dataset number; see `metaswin.config.structures.WEIGHT_FOLDERS`.
     centres : mapping, optional
-        Label → HU; those of `bands` when not given.
+        Label → HU; the default is the result of `bands`.
 
     Returns
     -------
     Path
-        The model's folder.
+        The folder of the model.
     """
     import torch
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
@@ -98,7 +100,7 @@ def write_standin(root: str | Path, number: int, centres: Mapping[int, float] | 
             parameter.zero_()
         encoder = network.encoder.stages[0][0].convs[0].conv
         encoder.weight[0, 0, 1, 1, 1], encoder.bias[0] = 1.0, SHIFT
-        # Inputs of the decoder: what comes from below, then the skip connection.
+        # Inputs of the decoder: first the features from the lower stage, then the skip connection.
         network.decoder.stages[0].convs[0].conv.weight[0, FEATURES[0], 1, 1, 1] = 1.0
         head = network.decoder.seg_layers[0]
         head.bias[:] = NEVER
@@ -186,7 +188,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from metaswin.core.errors import UserError
 
     if arguments.out.exists() and any(arguments.out.iterdir()):
-        raise UserError(f"--out {arguments.out} is not empty; stand-ins do not go beside true weights")
+        raise UserError(f"--out {arguments.out} is not empty; give a new or empty folder, without true weights")
     try:
         settings = TotalSegmentatorSettings(tasks=arguments.tasks, fast=arguments.fast, license="none")
     except ValueError as error:

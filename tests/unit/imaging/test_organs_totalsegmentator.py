@@ -52,7 +52,7 @@ def test_predict_when_phantoms_then_every_label_exactly_where_the_hu_says(batch)
 
 def test_predict_when_two_patients_then_one_load_and_no_telemetry(batch):
     _, _, _, log = batch
-    assert log.count("TotalSegmentator is loaded") == 1
+    assert log.count("TotalSegmentator was loaded") == 1
     assert "usage statistics" not in log
 
 
@@ -96,9 +96,9 @@ def test_missing_weights_when_absent_damaged_or_foreign_then_all_reported_with_f
     dataset = write_standin(tmp_path, 779) / "dataset.json"
     dataset.write_text(json.dumps({"labels": {"background": 0, "spleen": 1}}))
     (message,) = missing_weights(settings)
-    assert "of 4 models 3 cannot be used" in message
+    assert "3 of 4 models cannot be used" in message
     assert str(tmp_path) in message
-    assert "Dataset298_TotalSegmentator_total_6mm_1559subj: not there" in message
+    assert "Dataset298_TotalSegmentator_total_6mm_1559subj: not found" in message
     assert "Dataset778_headneck_muscles_part1_492subj: incomplete: no fold_0/checkpoint_final.pth" in message
     assert "Dataset779_headneck_muscles_part2_492subj: dataset.json has 1 labels" in message
     assert "metaswin weights fetch" in message

@@ -122,7 +122,7 @@ def test_extract_features_when_input_is_bad_then_it_says_what_and_what_to_do(
         extract_features(tmp_path / "text.nii", mask)
     with pytest.raises(UserError, match="has 2 dimensions"):
         extract_features(image[:, :, 3], mask)
-    with pytest.raises(UserError, match="has no label 2; labels there: 1, 3"):
+    with pytest.raises(UserError, match="has no label 2; its labels: 1, 3"):
         extract_features(image, mask, label=2)
     with pytest.raises(UserError, match="the mask is empty"):
         extract_features(image, mask * 0)
@@ -132,9 +132,9 @@ def test_extract_features_when_input_is_bad_then_it_says_what_and_what_to_do(
         extract_features(changed(image, np.inf), mask)
     with pytest.raises(UserError, match=r"0 of \d+ voxels within resegmentRange \[9000, 9001\]"):
         extract_features(image, mask, resegmentRange=[9000, 9001])
-    with pytest.raises(UserError, match=r"0 axes, setting minimumROIDimensions asks for 2"):
+    with pytest.raises(UserError, match=r"0 axes, setting minimumROIDimensions requires 2"):
         extract_features(image, sitk.Cast(changed(mask * 0, 1), sitk.sitkUInt8))
-    with pytest.raises(UserError, match="minimumROISize asks for more than 100000"):
+    with pytest.raises(UserError, match="minimumROISize requires more than 100000"):
         extract_features(image, mask, minimumROISize=100000)
 
 
@@ -173,9 +173,9 @@ def test_read_parameters_when_names_are_unknown_then_all_are_listed_with_the_nea
         ({"binWidth": "25"}, "setting binWidth: '25'; it takes a number above 0"),
         ({"label": 1.5}, "setting label: 1.5; it takes a whole number above 0"),
         ({"sigma": 3.0}, "setting sigma: 3.0; it takes a list of numbers above 0"),
-        ({"resampledPixelSpacing": [1, -1, 1]}, "[1, -1, 1]; it takes a list of numbers from 0 on"),
-        ({"weightingNorm": "euclid"}, "'euclid' is none of None, manhattan, euclidean"),
-        ({"force2D": "yes"}, "'yes' is none of True, False"),
+        ({"resampledPixelSpacing": [1, -1, 1]}, "[1, -1, 1]; it takes a list of numbers of at least 0"),
+        ({"weightingNorm": "euclid"}, "'euclid' is not one of None, manhattan, euclidean"),
+        ({"force2D": "yes"}, "'yes' is not one of True, False"),
         ({"wavelet": "harr"}, "unknown wavelet 'harr'; did you mean 'haar'?"),
     ],
 )
@@ -215,11 +215,11 @@ def test_extract_features_when_a_file_is_bad_then_the_error_names_it(
     for name, volume in paths.items():
         sitk.WriteImage(volume, str(tmp_path / f"{name}.nrrd"))
     for name, other, settings, message in [
-        ("infinite", "mask", {}, r"infinite\.nrrd holds 1 voxels that are NaN"),
+        ("infinite", "mask", {}, r"infinite\.nrrd has 1 voxels that are NaN"),
         ("ct", "mask", {"label": 9}, r"mask\.nrrd has no label 9"),
         ("ct", "mask", {"resegmentRange": [5000, 6000]}, r"mask\.nrrd: 0 of \d+ voxels within"),
         ("part", "mask", {}, r"(?s)part\.nrrd: size 20 × 24 × 14.*mask\.nrrd: size 26 × 24 × 14"),
-        ("part", "mask", {"correctMask": True}, r"(?s)reaches out of the image.*part\.nrrd.*mask\.nrrd"),
+        ("part", "mask", {"correctMask": True}, r"(?s)extends beyond the image.*part\.nrrd.*mask\.nrrd"),
     ]:
         with pytest.raises(UserError, match=message):
             extract_features(tmp_path / f"{name}.nrrd", tmp_path / f"{other}.nrrd", **settings)

@@ -79,7 +79,7 @@ def test_extract_features_of_one_voxel_or_a_line_is_refused_where_execute_refuse
     image = volume("texture")
     for mask, setting in ((voxels((7, 7, 7)), {"minimumROIDimensions": 1}), (MASKS["one line"], {})):
         assert isinstance(executed(image, label(mask), {"setting": setting}), str)
-        with pytest.raises(UserError, match="setting minimumROIDimensions asks for"):
+        with pytest.raises(UserError, match="setting minimumROIDimensions requires"):
             extract_features(image, label(mask), **setting)
 
 

@@ -84,7 +84,7 @@ def test_run_when_another_is_alive_then_it_is_named_and_after_a_kill_its_jobs_en
     (workflow / "run/patience").write_text("0")
     third = subprocess.run([*METASWIN, "run", *arguments], capture_output=True, text=True)
     assert third.returncode == 0, third.stderr
-    assert "did not end well" in third.stderr
+    assert "was interrupted" in third.stderr
     assert "2 outputs of interrupted jobs: removed" in third.stderr
     assert not any(map(is_running, orphans))
     assert not set(orphans) & {int(path.read_text()) for path in written}
@@ -261,7 +261,7 @@ def test_init_when_called_then_the_config_is_commented_valid_and_never_overwritt
     for example in ("head-and-neck", "all-settings"):
         assert main(["init", str(tmp_path / example), "--example", example]) == 0
     text = (tmp_path / "head-and-neck/metaswin.yaml").read_text()
-    assert text.startswith("# The configuration of this folder")
+    assert text.startswith("# Configuration of this folder")
     assert load(read_config(tmp_path / "head-and-neck/metaswin.yaml")).data.source == "dicom"
     (tmp_path / "all-settings/metaswin.yaml").write_text("mine")
     assert main(["init", str(tmp_path / "all-settings")]) == 1
@@ -299,7 +299,7 @@ def test_doctor_when_things_are_wrong_then_each_is_named_with_its_setting_and_fi
     told = capsys.readouterr().out
     assert re.search(r"error +config +folds\.k: .*metaswin\.yaml, line 7\)", told)
     assert re.search(r"error +profile +no profile\.yaml in .*slurm", told)
-    assert re.search(r"error +run +a killed run .* left 1 outputs of interrupted jobs: `metaswin run` continues", told)
+    assert re.search(r"error +run +a killed run .* left 1 outputs of interrupted jobs: `metaswin run` removes", told)
 
 
 def test_cache_when_it_cannot_be_written_then_run_and_doctor_say_what_to_set(study, monkeypatch, capsys):

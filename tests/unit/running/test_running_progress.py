@@ -79,18 +79,18 @@ def test_stages_when_patients_left_the_cohort_then_only_those_of_now_are_counted
 def test_time_left_when_a_stage_has_no_job_yet_then_it_is_named():
     found = [Stage("images", 10, 0, 110, 6.0), Stage("organs", 0, 0, 110, None), Stage("regions", 4, 0, 4, 1.0)]
     assert time_left(found, 2) == [
-        "about 5 min left for these stages on 2 cores, organs not counted: no job of it has ended"
+        "about 5 min left for these stages on 2 cores, without organs: none of their jobs has ended"
     ]
     assert time_left(found[2:], 2) == []
 
 
 def test_models_when_a_patient_joins_then_all_are_named_and_why(results):
     assert any(
-        "2 of 2 fold models are fitted on the present folds" in line for line in describe(results.parent, results)
+        "2 of 2 fold models are fitted on the current folds" in line for line in describe(results.parent, results)
     )
     pd.DataFrame({"patient": list("ABD")}).to_parquet(results / "cohort/used.parquet")
     shown = "\n".join(describe(results.parent, results))
-    assert "1 joined and 1 left since the folds were made: the folds will be made again" in shown
+    assert "since the folds were made, patients joined: 1, left: 1; the folds will be made again" in shown
     assert "all 2 models will be refitted" in shown
 
 
@@ -99,8 +99,8 @@ def test_models_when_older_than_the_folds_then_they_are_counted(results):
     before = (results / "folds/dm.parquet").stat().st_mtime_ns - 1
     os.utime(model, ns=(before, before))
     shown = "\n".join(describe(results.parent, results))
-    assert "1 of 2 fold models are fitted on the present folds" in shown
-    assert "1 model of before will be refitted" in shown
+    assert "1 of 2 fold models are fitted on the current folds" in shown
+    assert "1 model fitted before will be refitted" in shown
 
 
 def test_status_when_nothing_is_there_then_it_says_so(tmp_path, capsys):
@@ -110,5 +110,5 @@ def test_status_when_nothing_is_there_then_it_says_so(tmp_path, capsys):
 
 def test_plan_when_nothing_is_to_be_done_then_one_sentence():
     assert read_plan("Building DAG of jobs...\nNothing to be done (all requested files are present).\n") == [
-        "Nothing to be done: every result is there and up to date."
+        "Nothing to be done: all results exist and are up to date."
     ]

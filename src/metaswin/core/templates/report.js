@@ -1,5 +1,5 @@
 "use strict";
-// Sort a table by the column whose heading is pressed; a second press turns the order round.
+// Sort a table by the column whose heading is pressed; a second press reverses the order.
 for (const table of document.querySelectorAll("table.sortable")) {
   for (const button of table.querySelectorAll("thead button")) {
     button.addEventListener("click", () => {
@@ -24,7 +24,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
-// Figures: buttons show and hide curves; pointer or arrow keys read values.
+// Figures: buttons show and hide curves; pointer and arrow keys show values.
 const SVG = "http://www.w3.org/2000/svg";
 for (const figure of document.querySelectorAll("figure.chart")) {
   const plot = figure.querySelector("svg.plot");
@@ -47,7 +47,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
     });
   }
 
-  // Vertices of a curve in the drawing's units, read from its path once.
+  // Read the vertices of each curve, in units of the drawing, once from its path.
   const vertices = new Map();
   const points = (group) => {
     if (!vertices.has(group)) {
@@ -117,7 +117,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
   });
 }
 
-// Pictures of patients, kept once in the page.
+// Show the QC images of the patients; the page contains each image once.
 const dialog = document.getElementById("picture");
 const pictures = JSON.parse(document.getElementById("pictures").textContent);
 document.addEventListener("click", (event) => {
@@ -131,7 +131,7 @@ document.addEventListener("click", (event) => {
   dialog.showModal();
 });
 
-// Copy a text; without the clipboard it is selected instead.
+// Copy a text; if the clipboard is not available, select the text instead.
 for (const button of document.querySelectorAll("button.copy")) {
   button.addEventListener("click", async () => {
     const source = document.getElementById(button.dataset.copy);
@@ -146,7 +146,7 @@ for (const button of document.querySelectorAll("button.copy")) {
   });
 }
 
-// Print everything: closed parts are opened for the printer and closed again.
+// Print everything: open closed sections before printing and close them afterwards.
 let opened = [];
 addEventListener("beforeprint", () => {
   opened = [...document.querySelectorAll("details:not([open]):not([data-screen-only])")];

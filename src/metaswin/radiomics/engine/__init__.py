@@ -1,1 +1,1 @@
-"""PyRadiomics' features at a fraction of its time: same definitions, names and values, compiled kernels."""
+"""Compute PyRadiomics' features in a fraction of its time: same definitions, names and values, compiled kernels."""

@@ -1,4 +1,4 @@
-"""Grey-level discretisation as PyRadiomics does it: bins of fixed width from zero, or a fixed number of bins."""
+"""Discretise grey values as PyRadiomics does: bins of fixed width from zero, or a fixed number of bins."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ class Levels:
     Attributes
     ----------
     volume : array of uint16, shape (z + 2, y + 2, x + 2)
-        1 + position in `grey` inside the region, 0 outside; one layer of 0 all around.
+        In the region: 1 + position of the voxel's level in `grey`. Outside: 0. One layer of 0 on each side.
     grey : array of int64, shape (n,)
-        Grey levels that occur, from 1 at the region's minimum.
+        Grey levels that occur; the level of the region's minimum is 1.
     counts : array of int64, shape (n,)
-        Voxels of each.
+        Number of voxels of each level.
     """
 
     volume: np.ndarray
@@ -27,16 +27,16 @@ class Levels:
 
 
 def bin_edges(values: np.ndarray, width: float, count: int | None = None) -> np.ndarray:
-    """Edges of the bins, lower edge inclusive.
+    """Return the edges of the bins; the lower edge is inclusive.
 
     Parameters
     ----------
     values : array, shape (voxels,)
-        Grey values of the region (HU, or whatever a filter gives); their type decides the rounding, as in PyRadiomics.
+        Grey values of the region (HU, or the unit of a filter). Their type determines the rounding, as in PyRadiomics.
     width : float
-        Width of a bin; edges are multiples of it.
+        Width of a bin. The edges are multiples of it.
     count : int, optional
-        Number of bins between minimum and maximum, instead of a width.
+        Number of bins between minimum and maximum, used instead of the width.
 
     Returns
     -------
@@ -56,14 +56,14 @@ def bin_edges(values: np.ndarray, width: float, count: int | None = None) -> np.
 def discretise(
     values: np.ndarray, inside: np.ndarray, shape: tuple[int, int, int], width: float, count: int | None = None
 ) -> Levels:
-    """Grey levels of a region.
+    """Return the grey levels of a region.
 
     Parameters
     ----------
     values : array, shape (voxels,)
         Grey values of the region.
     inside : array of int64, shape (voxels,)
-        Where they lie in the padded, flattened box.
+        Positions of these voxels in the padded, flattened box.
     shape : tuple
         Shape of the padded box.
     width, count
@@ -72,7 +72,8 @@ def discretise(
     Raises
     ------
     ValueError
-        If a value lies below the lowest edge by rounding, which PyRadiomics refuses too.
+        If a value is below the lowest edge because of rounding, which PyRadiomics refuses too, or if there are too
+        many grey levels.
     """
     edges = bin_edges(values, width, count)
     step = (edges[-1] - edges[0]) / (len(edges) - 1) if count is not None else width
@@ -91,7 +92,7 @@ def discretise(
 
 @kernel
 def _levels(values, edges, step):
-    """Level of each value (as np.digitize gives it) and how often each level occurs."""
+    """Return the level of each value (as np.digitize does) and the number of values of each level."""
     last = len(edges) - 1
     levels = np.empty(len(values), np.int32)
     histogram = np.zeros(last + 2, np.int64)
@@ -99,7 +100,7 @@ def _levels(values, edges, step):
     for i in range(len(values)):
         value = np.float64(values[i])
         k = min(max(int((value - low) / step), 0), last)
-        # The division may be off by one; the edges decide.
+        # Rounding can shift the result of the division by one bin, so the edges decide.
         while k >= 0 and value < edges[k]:
             k -= 1
         while k < last and value >= edges[k + 1]:

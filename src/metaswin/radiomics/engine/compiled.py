@@ -1,4 +1,4 @@
-"""How the kernels are compiled: without the interpreter's lock, IEEE arithmetic as in numpy, kept on disk if asked."""
+"""Compile the kernels without the interpreter's lock, with numpy's IEEE arithmetic; cache them on disk if requested."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ _KERNELS: list = []
 
 
 def kernel(function: Callable) -> Callable:
-    """Compile a kernel at its first call; the machine code is kept where `cache_kernels` says, else nowhere.
+    """Compile a kernel at its first call; the machine code is saved only if `cache_kernels` has named a folder.
 
     Sums are not reordered (no fast-math), so that values do not depend on the machine.
     """
@@ -19,7 +19,7 @@ def kernel(function: Callable) -> Callable:
 
 
 def cache_kernels(folder: Path) -> None:
-    """Read the machine code of all kernels from `folder` from now on, and write there what it lacks."""
+    """Read the machine code of all kernels from `folder` from now on, and write missing code there."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder)
     try:

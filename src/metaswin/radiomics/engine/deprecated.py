@@ -1,6 +1,6 @@
-"""Features that PyRadiomics calls deprecated: given only when a parameter file names them, from other features.
+"""Compute PyRadiomics' deprecated features from other features.
 
-Formulas: PyRadiomics' documentation.
+They are computed only if a parameter file names them. Formulas: PyRadiomics' documentation.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "shape": ("Compactness1", "Compactness2", "SphericalDisproportion"),
     "firstorder": ("StandardDeviation",),
 }
-# Those for which PyRadiomics gives nothing any more, and what they are equal to.
+# Deprecated features that PyRadiomics no longer computes, and the features that they are equal to.
 EQUAL: dict[str, dict[str, str]] = {
     "glcm": {
         "Dissimilarity": "DifferenceAverage",
@@ -24,7 +24,7 @@ EQUAL: dict[str, dict[str, str]] = {
 
 
 def with_deprecated(kind: str, values: Mapping[str, float]) -> dict[str, float]:
-    """The features of a class, and those deprecated ones that follow from them."""
+    """Return the features of a class and the deprecated ones that follow from them."""
     if kind == "firstorder":
         return {**values, "StandardDeviation": float(np.sqrt(values["Variance"]))}
     if kind != "shape":

@@ -1,4 +1,4 @@
-"""Filtered images of a patient, made once and only where regions lie; values are those of PyRadiomics' filters."""
+"""Compute the filtered images of a patient once, only where regions are located, with PyRadiomics' values."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ Box = tuple[slice, ...]
 
 
 def pointwise(kind: str, image: np.ndarray, box: Box) -> np.ndarray:
-    """Square, SquareRoot, Logarithm or Exponential, scaled by the largest absolute value of the whole image.
+    """Apply Square, SquareRoot, Logarithm or Exponential, scaled by the largest absolute value of the whole image.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def pointwise(kind: str, image: np.ndarray, box: Box) -> np.ndarray:
     image : array, shape (z, y, x)
         The whole image.
     box : tuple of slice
-        Part of the result that is wanted.
+        Part of the result to return.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def pointwise(kind: str, image: np.ndarray, box: Box) -> np.ndarray:
 def laplacians(
     image: np.ndarray, spacing: np.ndarray, sigmas: Sequence[float], box: Box
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and image of each sigma that the image is large enough for."""
+    """Yield name and image of each sigma for which the image is large enough; log a warning for the others."""
     size = np.array(image.shape)
     for sigma in sigmas:
         if size.min() < 4 or not np.all(size >= np.ceil(sigma / spacing) + 1):
@@ -61,7 +61,7 @@ def laplacians(
 def wavelets(
     image: np.ndarray, wavelet: str, box: Box, level: int = 1, start_level: int = 0, flat: int | None = None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and image of each wavelet band, in PyRadiomics' order; the approximation is last."""
+    """Yield name and image of each wavelet band in PyRadiomics' order; the approximation is last."""
     import pywt
 
     if image.dtype != np.float32:
@@ -91,7 +91,7 @@ def wavelets(
 
 
 def _taps(bank: "pywt.Wavelet", kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Filters as PyWavelets has them in the image's precision: rounded otherwise than those it shows in float64."""
+    """Return PyWavelets' filters in the image's precision; they are rounded differently from its float64 values."""
     import pywt
 
     impulse = np.zeros(4 * bank.dec_len, kind)
@@ -102,7 +102,7 @@ def _taps(bank: "pywt.Wavelet", kind: np.dtype) -> tuple[np.ndarray, np.ndarray]
 
 
 def gradient(image: np.ndarray, spacing: np.ndarray, box: Box, use_spacing: bool = True) -> np.ndarray:
-    """Gradient magnitude by central differences (ITK's)."""
+    """Return the gradient magnitude by central differences, computed with ITK."""
     import SimpleITK as sitk
 
     wide = tuple(
@@ -123,7 +123,7 @@ def gradient(image: np.ndarray, spacing: np.ndarray, box: Box, use_spacing: bool
 def local_binary_pattern(
     image: np.ndarray, box: Box, radius: float = 1, samples: int = 8, method: str = "uniform", axis: int = 0
 ) -> np.ndarray:
-    """Local binary patterns of each plane (Ojala et al. 1996), scikit-image's."""
+    """Return the local binary patterns of each plane (Ojala et al. 1996), computed with scikit-image."""
     from skimage.feature import local_binary_pattern as of_plane
 
     planes = image.copy().swapaxes(0, axis)

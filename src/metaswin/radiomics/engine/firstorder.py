@@ -1,4 +1,4 @@
-"""First-order features of the grey values of a region, PyRadiomics' definitions."""
+"""Compute first-order features of the grey values of a region with PyRadiomics' definitions."""
 
 import numpy as np
 
@@ -8,16 +8,16 @@ EPS = 2.0**-52
 
 
 def firstorder_features(values: np.ndarray, counts: np.ndarray, shift: float, voxel_volume: float) -> dict[str, float]:
-    """Features of a region.
+    """Return the features of a region.
 
     Parameters
     ----------
     values : array, shape (voxels,)
         Grey values of the region.
     counts : array of int64, shape (levels,)
-        Voxels of each grey level, for entropy and uniformity.
+        Number of voxels of each grey level, for entropy and uniformity.
     shift : float
-        Added before the energy features.
+        Number that is added before the energy features are computed.
     voxel_volume : float
         Volume of a voxel (mm³).
     """
@@ -29,7 +29,7 @@ def firstorder_features(values: np.ndarray, counts: np.ndarray, shift: float, vo
     low, quarter, median, three_quarters, high = (_percentile(ordered, share) for share in (10, 25, 50, 75, 90))
     m2, m3, m4, deviation, energy = _moments(values, mean, float(shift))
     middle = ordered[np.searchsorted(ordered, low, "left") : np.searchsorted(ordered, high, "right")]
-    # Of two voxels, both lie outside.
+    # If the region has two voxels, both are outside this range.
     robust = np.mean(np.abs(middle - np.mean(middle))) if len(middle) else np.nan
     share = counts / counts.sum()
     scale = 1.0 if m2 == 0 else m2
@@ -56,7 +56,10 @@ def firstorder_features(values: np.ndarray, counts: np.ndarray, shift: float, vo
 
 
 def _percentile(ordered: np.ndarray, share: float) -> float:
-    """Linear interpolation, rounded as numpy does (from the nearer end), since limits are compared with values."""
+    """Return a percentile by linear interpolation.
+
+    The result is rounded as in numpy (from the nearer end), because the percentiles are compared with grey values.
+    """
     place = share / 100 * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
@@ -67,7 +70,7 @@ def _percentile(ordered: np.ndarray, share: float) -> float:
 
 @kernel
 def _moments(values, mean, shift):
-    """Central moments 2 to 4, mean absolute deviation, and the sum of squares of the shifted values."""
+    """Return the central moments 2 to 4, the mean absolute deviation and the sum of squares of the shifted values."""
     m2 = m3 = m4 = deviation = energy = 0.0
     for value in values:
         d = value - mean

@@ -1,4 +1,4 @@
-"""Features of the grey-level co-occurrence matrix, averaged over directions.
+"""Compute features of the grey-level co-occurrence matrix, averaged over directions.
 
 Formulas: PyRadiomics' documentation; Haralick et al. 1973.
 """
@@ -33,29 +33,30 @@ NAMES = (
     "SumSquares",
 )
 EPS = 2.0**-52
-# Largest eps / (row column) at which the symmetric form of MCC's matrix is taken.
+# The symmetric form of MCC's matrix is used up to this value of eps / (row column).
 NEGLIGIBLE = 2e-4
 
 
 def glcm_features(pairs: np.ndarray, grey: np.ndarray, symmetric: bool, with_mcc: bool, line: bool) -> dict[str, float]:
-    """Features of a region.
+    """Return the features of a region.
 
     Parameters
     ----------
     pairs : array, shape (levels, levels, directions)
-        Counted (or weighted) pairs, one way.
+        Counted (or weighted) pairs, each in one direction only.
     grey : array of int64, shape (levels,)
-        Grey level of each row; the last is the number of levels as the normalised features use it.
+        Grey level of each row. The normalised features use the last one as the number of levels.
     symmetric : bool
-        Count each pair both ways.
+        Whether to count each pair in both directions.
     with_mcc : bool
-        Also give MCC, whose eigenvalues cost most.
+        Whether to compute MCC too. Its eigenvalues take most of the time.
     line : bool
-        The region extends along one axis only.
+        Whether the region extends along one axis only.
     """
     shares = _normalised(pairs, symmetric)
     if shares.shape[2] == 0:
-        # No voxel has a neighbour. What PyRadiomics gives for a flat region then depends on the directions it tries.
+        # No voxel has a neighbour. PyRadiomics' result for a region with one grey level then depends on the
+        # directions that it tries.
         features = dict.fromkeys([*NAMES, "MCC"] if with_mcc else NAMES, np.nan)
         if len(grey) == 1 and line:
             features["InverseVariance"] = 0.0
@@ -73,13 +74,13 @@ def glcm_features(pairs: np.ndarray, grey: np.ndarray, symmetric: bool, with_mcc
 
 
 def _nanmean(values: np.ndarray) -> np.ndarray:
-    """Mean over rows that ignores NaN, without numpy's warning where all are NaN."""
+    """Return the mean over rows without NaN; numpy's function would warn where all values are NaN."""
     valid = ~np.isnan(values)
     return np.where(valid, values, 0).sum(axis=0) / valid.sum(axis=0)
 
 
 def _normalised(pairs: np.ndarray, symmetric: bool) -> np.ndarray:
-    """Probabilities of each direction that has pairs, shape (levels, levels, directions)."""
+    """Return the probabilities of each direction that has pairs, shape (levels, levels, directions)."""
     matrix = pairs + pairs.transpose(1, 0, 2) if symmetric else pairs
     total = matrix.sum(axis=(0, 1))
     return matrix[:, :, total > 0] / total[total > 0].astype(np.float64)
@@ -87,7 +88,10 @@ def _normalised(pairs: np.ndarray, symmetric: bool) -> np.ndarray:
 
 @kernel
 def _one_direction(shares, a, grey, whole):
-    """Values in the order of `NAMES`. Sums run in PyRadiomics' order: Imc1 and Imc2 are differences of near equals."""
+    """Return the values of one direction in the order of `NAMES`.
+
+    The sums run in PyRadiomics' order, because Imc1 and Imc2 are differences of nearly equal numbers.
+    """
     eps = 2.0**-52
     n = len(grey)
     top = whole[n - 1]
@@ -196,10 +200,11 @@ def _one_direction(shares, a, grey, whole):
 
 
 def _mcc(shares: np.ndarray) -> float:
-    """Maximal correlation coefficient: root of the second eigenvalue of Q, averaged over directions.
+    """Return the maximal correlation coefficient: the root of the second eigenvalue of Q, averaged over directions.
 
-    Q[i, j] = sum over k of p[i, k] p[j, k] / (row[i] column[k] + eps). For a symmetric p, Q is similar to the square of
-    a symmetric matrix but for terms of the order of (eps / (row column))², whose eigenvalues are found much faster.
+    Q[i, j] = sum over k of p[i, k] p[j, k] / (row[i] column[k] + eps). For a symmetric p, Q is similar to the square
+    of a symmetric matrix, except for terms of the order of (eps / (row column))². The eigenvalues of that symmetric
+    matrix are computed much faster.
     """
     if len(shares) < 2:
         return 1.0

@@ -1,8 +1,9 @@
-"""Laplacian of Gaussian by recursive filters (Deriche 1993; Farnebäck and Westin 2006), value for value ITK's.
+"""Compute the Laplacian of Gaussian by recursive filters (Deriche 1993; Farnebäck and Westin 2006) as ITK does.
 
-ITK rounds to float32 after each of the nine passes (three directions of the derivative, each smoothed along the two
-others), so the passes and their order are kept: a bin edge decides on the last digit. What is gained is that lines are
-filtered side by side, and that only what the wanted box needs is filtered.
+The values are exactly those of ITK. ITK rounds to float32 after each of the nine passes (three directions of the
+derivative, each smoothed along the two others). This module keeps these passes and their order, because the last
+digit can decide in which bin a value falls. It is faster than ITK because it filters several lines together and only
+the part that the wanted box needs.
 """
 
 import numpy as np
@@ -15,22 +16,22 @@ Box = tuple[slice, ...]
 W1, L1, W2, L2 = 0.6681, -1.3932, 2.0787, -1.3732
 SMOOTHING = (1.3530, 1.8151, -0.3531, 0.0902)
 SECOND = (-1.3563, 5.2318, 0.3446, -2.2355)
-LINES = 32  # filtered side by side
+LINES = 32  # number of lines that are filtered together
 
 
 def laplacian_of_gaussian(image: np.ndarray, spacing: np.ndarray, sigma: float, box: Box) -> np.ndarray:
-    """Laplacian of Gaussian, multiplied by sigma².
+    """Return the Laplacian of Gaussian, multiplied by sigma².
 
     Parameters
     ----------
     image : array of float32, shape (z, y, x)
-        At least 4 voxels each way.
+        The image, with at least 4 voxels along each axis.
     spacing : array, shape (3,)
         Distance of voxels (z, y, x) in mm.
     sigma : float
         Width of the Gaussian in mm.
     box : tuple of slice
-        Part of the result that is wanted.
+        Part of the result to return.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def laplacian_of_gaussian(image: np.ndarray, spacing: np.ndarray, sigma: float, 
 
 
 def _along(image: np.ndarray, axis: int, coefficients: np.ndarray, box: Box) -> np.ndarray:
-    """Filter along an axis and keep the part of the result in the box along that axis."""
+    """Filter along an axis and return the part of the result that is inside the box along this axis."""
     first, last, _ = box[axis].indices(image.shape[axis])
     shape = list(image.shape)
     shape[axis] = last - first
@@ -55,7 +56,7 @@ def _along(image: np.ndarray, axis: int, coefficients: np.ndarray, box: Box) -> 
     if axis == 2:
         _rows(image, coefficients, first, last, out)
     else:
-        # Along z, all lines of a volume lie side by side in memory; along y, those of a plane.
+        # For axis z, all lines of the volume are adjacent in memory; for axis y, the lines of one plane are.
         planes = (image.shape[0], image.shape[1], image.shape[2]) if axis == 1 else (1, image.shape[0], -1)
         kept = (shape[0], shape[1], shape[2]) if axis == 1 else (1, shape[0], -1)
         _columns(image.reshape(planes), coefficients, first, last, out.reshape(kept))
@@ -72,7 +73,7 @@ def _add(total, part, scale):
 
 @kernel
 def _columns(image, coefficients, first, last, out):
-    """Filter along the second axis; lines that lie side by side in memory together."""
+    """Filter along the second axis; lines that are adjacent in memory are filtered together."""
     planes, length, width = image.shape
     data = np.empty((length, LINES))
     ahead = np.empty((length, LINES))
@@ -114,7 +115,7 @@ def _rows(image, coefficients, first, last, out):
 
 @kernel
 def _recurse(data, ahead, behind, c):
-    """Causal and anti-causal part of the filter; beyond its ends a line is padded with its first and last value."""
+    """Apply the causal and the anti-causal part of the filter; a line is padded with its first and last value."""
     length, lines = data.shape
     n0, n1, n2, n3 = c[0], c[1], c[2], c[3]
     d1, d2, d3, d4 = c[4], c[5], c[6], c[7]
@@ -163,18 +164,18 @@ def _recurse(data, ahead, behind, c):
 
 
 def _smoothing(width: float) -> np.ndarray:
-    """Coefficients of the Gaussian of a width in voxels."""
+    """Return the coefficients of a Gaussian; `width` is in voxels."""
     n, total, _, _ = _numerator(SMOOTHING, width)
     d, d_total, _, _ = _denominator(width)
     return _complete(n / (2 * total / d_total - n[0]), d)
 
 
 def _second_derivative(width: float, sigma: float) -> np.ndarray:
-    """Coefficients of the Gaussian's second derivative, multiplied by sigma²."""
+    """Return the coefficients of the Gaussian's second derivative, multiplied by sigma²; `width` is in voxels."""
     n_0, s_0, t_0, u_0 = _numerator(SMOOTHING, width)
     n_2, s_2, t_2, u_2 = _numerator(SECOND, width)
     d, sd, td, ud = _denominator(width)
-    # So much smoothing makes the derivative of a constant vanish.
+    # With this fraction of the smoothing filter, the derivative of a constant is zero.
     beta = -(2 * s_2 - sd * n_2[0]) / (2 * s_0 - sd * n_0[0])
     n = n_2 + beta * n_0
     s, t, u = s_2 + beta * s_0, t_2 + beta * t_0, u_2 + beta * u_0
@@ -183,7 +184,7 @@ def _second_derivative(width: float, sigma: float) -> np.ndarray:
 
 
 def _numerator(terms: tuple[float, float, float, float], width: float) -> tuple[np.ndarray, float, float, float]:
-    """Coefficients of the causal part, their sum and first two moments."""
+    """Return the coefficients of the causal part, their sum and their first two moments."""
     a1, b1, a2, b2 = terms
     sin1, cos1, exp1 = np.sin(W1 / width), np.cos(W1 / width), np.exp(L1 / width)
     sin2, cos2, exp2 = np.sin(W2 / width), np.cos(W2 / width), np.exp(L2 / width)
@@ -200,7 +201,7 @@ def _numerator(terms: tuple[float, float, float, float], width: float) -> tuple[
 
 
 def _denominator(width: float) -> tuple[np.ndarray, float, float, float]:
-    """Coefficients of the recursion, 1 + their sum, and their first two moments."""
+    """Return the coefficients of the recursion, 1 + their sum, and their first two moments."""
     cos1, exp1 = np.cos(W1 / width), np.exp(L1 / width)
     cos2, exp2 = np.cos(W2 / width), np.exp(L2 / width)
     d4 = exp1 * exp1 * exp2 * exp2
@@ -214,7 +215,7 @@ def _denominator(width: float) -> tuple[np.ndarray, float, float, float]:
 
 
 def _complete(n: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """All coefficients of `_recurse`: the anti-causal ones mirror the causal ones, then those at the two ends."""
+    """Return all coefficients of `_recurse`: causal, recursive, anti-causal (mirrored) and those at both ends."""
     m = np.array([n[1] - d[0] * n[0], n[2] - d[1] * n[0], n[3] - d[2] * n[0], -d[3] * n[0]])
     total = 1.0 + d[0] + d[1] + d[2] + d[3]
     sum_n = n[0] + n[1] + n[2] + n[3]

@@ -1,8 +1,8 @@
-"""Counts of neighbouring grey levels: pairs, dependences, runs and zones.
+"""Count neighbouring grey levels: pairs, dependences, runs and zones.
 
-A direction and its opposite are one: only the 13 that come later in memory are looked at. First, for each voxel, one
-bit a direction says whether the neighbour ahead (`forward`) or behind (`back`) has the same grey level. Dependences,
-runs and zones are then counted from the bits alone.
+A direction and its opposite are treated as one, so only the 13 directions that point forward in memory are used.
+First, one bit per voxel and direction states whether the neighbour ahead (`forward`) or behind (`back`) has the same
+grey level. Dependences, runs and zones are then counted from these bits alone.
 """
 
 from functools import lru_cache
@@ -12,24 +12,24 @@ import numpy as np
 
 from metaswin.radiomics.engine.compiled import kernel
 
-BLOCK = 8192  # voxels whose levels and bits stay in the processor's cache
+BLOCK = 8192  # voxels per block: their levels and bits fit into the processor's cache
 
 
 @lru_cache
 def directions(distances: tuple[int, ...] = (1,), flat: int | None = None) -> np.ndarray:
-    """Half of all directions within the given Chebyshev distances.
+    """Return half of all directions within the given Chebyshev distances.
 
     Parameters
     ----------
     distances : tuple of int
         Distances in voxels.
     flat : int, optional
-        Axis (0 = z) along which nothing moves: features in 2D.
+        Axis (0 = z) along which all steps are 0: features in 2D.
 
     Returns
     -------
     array of int64, shape (directions, 3)
-        Steps (z, y, x), the last first, as PyRadiomics orders them.
+        Steps (z, y, x) in descending order, as in PyRadiomics.
     """
     found = []
     for distance in distances:
@@ -40,23 +40,23 @@ def directions(distances: tuple[int, ...] = (1,), flat: int | None = None) -> np
 
 
 def offsets(steps: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Steps (z, y, x) as distances in the flattened padded box."""
+    """Return steps (z, y, x) as offsets in the flattened padded box."""
     return steps @ np.array([shape[1] * shape[2], shape[2], 1], np.int64)
 
 
 @lru_cache
 def bit_tables(flat: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a set of direction bits means: arrays over all sets.
+    """Return tables of the properties of every possible set of direction bits.
 
     Returns
     -------
     number : array of uint8
-        Bits set.
+        Number of bits set.
     lowest : array of uint8
         Lowest bit set.
     apart : array of uint16
-        One bit for each group of neighbours behind that touch each other. Neighbours of equal level that touch are in
-        one zone already, so that the voxel need be joined to one of them only.
+        One bit for each group of neighbours behind the voxel that touch each other. Neighbours of equal level that
+        touch are already in one zone, so the voxel must be joined to only one of them.
     """
     steps = directions(flat=flat)
     count = len(steps)
@@ -82,21 +82,22 @@ def bit_tables(flat: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 @kernel
 def equal_neighbours(volume, first, last, ahead):
-    """Bits of the neighbours of equal level.
+    """Return the bits of the neighbours of equal level.
 
     Parameters
     ----------
     volume : array of uint16, shape (padded voxels,)
-        See `Levels`, flattened.
+        Flattened volume of `Levels`.
     first, last : int
-        First voxel of the region, and the one after its last.
+        First voxel of the region, and the voxel after its last one.
     ahead : array of int64, shape (directions,)
         At most 16 offsets, all positive.
 
     Returns
     -------
     forward, back : arrays of uint16, shape (padded voxels,)
-        Bit a of a voxel is set if the neighbour ahead (behind) in direction a has the same level; 0 outside.
+        Bit a of a voxel is set if its neighbour ahead (behind) in direction a has the same level; 0 outside the
+        region.
     """
     forward = np.zeros(len(volume), np.uint16)
     back = np.zeros(len(volume), np.uint16)
@@ -121,9 +122,9 @@ def equal_neighbours(volume, first, last, ahead):
 
 @kernel
 def count_pairs(volume, inside, ahead, levels):
-    """Voxels of the first level with a neighbour ahead of the second: int32, shape (levels, levels, directions)."""
+    """Count pairs of a voxel and its neighbour ahead by their levels: int32, shape (levels, levels, directions)."""
     count = len(ahead)
-    # The first row and column take what lies outside the region.
+    # The first row and column collect the pairs with a voxel outside the region.
     pairs = np.zeros((levels + 1, (levels + 1) * count), np.int32)
     for n in range(len(inside)):
         i = inside[n]
@@ -135,7 +136,10 @@ def count_pairs(volume, inside, ahead, levels):
 
 @kernel
 def count_equal(volume, inside, forward, back, number, levels, most):
-    """Voxels of a level with so many neighbours (both ways) of the same level: int64, shape (levels, most + 1)."""
+    """Count the voxels by level and number of neighbours (both directions) of the same level.
+
+    Returns an array of int64, shape (levels, most + 1).
+    """
     dependence = np.zeros((levels, most + 1), np.int64)
     for n in range(len(inside)):
         i = inside[n]
@@ -145,7 +149,7 @@ def count_equal(volume, inside, forward, back, number, levels, most):
 
 @kernel
 def count_distant_pairs(volume, inside, places, steps, shape, levels):
-    """Grey-level pairs where steps are longer than the padding: see `count_pairs`; `places` are (z, y, x)."""
+    """Count grey-level pairs for steps longer than the padding (see `count_pairs`); `places` are (z, y, x)."""
     pairs = np.zeros((levels, levels, len(steps)), np.int32)
     for n in range(len(inside)):
         own = volume[inside[n]] - 1
@@ -160,7 +164,7 @@ def count_distant_pairs(volume, inside, places, steps, shape, levels):
 
 @kernel
 def count_dependence(volume, inside, places, steps, shape, grey, tolerance):
-    """Voxels of a level with so many neighbours (both ways) whose level differs by at most `tolerance`."""
+    """Count the voxels by level and number of neighbours (both directions) that differ by at most `tolerance`."""
     dependence = np.zeros((len(grey), 2 * len(steps) + 1), np.int64)
     for n in range(len(inside)):
         own = volume[inside[n]] - 1
@@ -180,7 +184,7 @@ def count_dependence(volume, inside, places, steps, shape, grey, tolerance):
 
 @kernel
 def sum_distant_differences(volume, inside, places, steps, shape, grey):
-    """Like `sum_differences`, for any steps."""
+    """Return the sums of `sum_differences` for steps of any length."""
     sums = np.zeros(len(grey))
     for n in range(len(inside)):
         own = volume[inside[n]] - 1
@@ -203,7 +207,7 @@ def sum_distant_differences(volume, inside, places, steps, shape, grey):
 
 @kernel
 def sum_cubes(numbers):
-    """Sum of each voxel's 3 × 3 × 3 neighbourhood, itself included; array of int32 with a layer of 0 around."""
+    """Return the sum over the 3 × 3 × 3 voxels around and including each voxel; `numbers` has a border of 0."""
     nz, ny, nx = numbers.shape
     along_x = np.zeros_like(numbers)
     for z in range(nz):
@@ -229,7 +233,7 @@ def sum_cubes(numbers):
 
 @kernel
 def sum_differences(volume, inside, grey, totals, neighbours):
-    """Sum over the voxels of a level of |level - mean level of its neighbours in the region| (NGTDM).
+    """Return, for each level, the sum of |level - mean level of the neighbours in the region| over its voxels (NGTDM).
 
     `totals` and `neighbours` are flattened results of `sum_cubes` for the grey levels and for the mask.
     """
@@ -245,7 +249,7 @@ def sum_differences(volume, inside, grey, totals, neighbours):
 
 @kernel
 def count_runs(volume, inside, ahead, forward, back, lowest, counts, longest):
-    """Runs of equal grey level: array of int32, shape (levels, longest run found, directions)."""
+    """Count runs of equal grey level: array of int32, shape (levels, longest run found, directions)."""
     levels = len(counts)
     runs = np.zeros((levels, longest, len(ahead)), np.int32)
     found = 1
@@ -263,7 +267,7 @@ def count_runs(volume, inside, ahead, forward, back, lowest, counts, longest):
                 length += 1
             runs[volume[i] - 1, length - 1, a] += 1
             found = max(found, length)
-    # A voxel in no longer run is a run of one.
+    # A voxel that is not in a longer run is a run of length one.
     for level in range(levels):
         for a in range(len(ahead)):
             singles = counts[level]
@@ -275,7 +279,7 @@ def count_runs(volume, inside, ahead, forward, back, lowest, counts, longest):
 
 @kernel
 def find_zones(volume, inside, ahead, back, lowest, apart):
-    """Connected zones of equal grey level: level (position from 0) and size in voxels of each."""
+    """Return the level (position from 0) and the size (voxels) of each connected zone of equal grey level."""
     parent = np.empty(len(volume), np.int32)
     sizes = np.zeros(len(volume), np.int32)
     zones = 0
@@ -297,7 +301,7 @@ def find_zones(volume, inside, ahead, back, lowest, apart):
             if root < 0:
                 root = other
             elif other != root:
-                # The earlier voxel stays the root.
+                # The earlier voxel remains the root.
                 low, high = min(other, root), max(other, root)
                 parent[high] = low
                 sizes[low] += sizes[high]

@@ -1,19 +1,19 @@
-"""Features of the neighbouring grey tone difference matrix (Amadasun and King 1989), PyRadiomics' definitions."""
+"""Compute features of the neighbouring grey tone difference matrix (Amadasun and King 1989) as PyRadiomics does."""
 
 import numpy as np
 
 
 def ngtdm_features(counts: np.ndarray, differences: np.ndarray, grey: np.ndarray) -> dict[str, float]:
-    """Features of a region.
+    """Return the features of a region.
 
     Parameters
     ----------
     counts : array, shape (levels,)
-        Voxels of each grey level.
+        Number of voxels of each grey level.
     differences : array, shape (levels,)
-        Sum of the absolute differences between them and the mean of their neighbours.
+        Sum of the absolute differences between the level of these voxels and the mean level of their neighbours.
     grey : array, shape (levels,)
-        The grey levels, each of which occurs.
+        The grey levels that occur.
     """
     i = grey.astype(np.float64)
     n = counts.sum()

@@ -1,4 +1,4 @@
-"""All features of one region in one image, from its grey values and its mask."""
+"""Compute all features of one region in one image from its grey values and its mask."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,18 +18,18 @@ TEXTURES = ("glcm", "glrlm", "glszm", "gldm", "ngtdm")
 
 @dataclass(frozen=True)
 class Discretisation:
-    """How grey values become levels and neighbours are weighed; names and defaults are PyRadiomics'.
+    """Settings of the grey levels and of the neighbours' weights; the defaults are those of PyRadiomics.
 
     Attributes
     ----------
     bin_width, bin_count
-        Width of a bin, or number of bins instead of it.
+        Width of a bin, or the number of bins instead of it.
     voxel_array_shift : float
-        Added before the energy features.
+        Number that is added before the energy features are computed.
     distances : tuple of int
         Distances (voxels) of neighbours in GLCM, GLDM and NGTDM.
     flat : int, optional
-        Axis (0 = z) along which nothing is compared: ``force2D`` with its ``force2Ddimension``.
+        Axis (0 = z) along which no voxels are compared: ``force2D`` with its ``force2Ddimension``.
     symmetric : bool
         ``symmetricalGLCM``.
     weighting : str, optional
@@ -50,18 +50,18 @@ class Discretisation:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where a region lies: all that is the same in every image.
+    """Location of a region: everything about it that is the same in every image.
 
     Attributes
     ----------
     mask : array of bool, shape (z, y, x)
-        The region in its bounding box.
+        The region within its bounding box.
     spacing : array, shape (3,)
         Distance of voxels (z, y, x) in mm.
     shape : tuple
-        Shape of the box with a layer of padding.
+        Shape of the box including one layer of padding on each side.
     inside : array of int64, shape (voxels,)
-        The voxels in the padded, flattened box, in memory order.
+        Positions of the region's voxels in the padded, flattened box, in memory order.
     """
 
     mask: np.ndarray
@@ -77,21 +77,21 @@ class Place:
 
     @property
     def extent(self) -> np.ndarray:
-        """Voxels of the bounding box along (z, y, x)."""
+        """Number of voxels of the bounding box along (z, y, x)."""
         return np.array(self.mask.shape)
 
     def places(self) -> np.ndarray:
-        """Voxels as (z, y, x) in the padded box, shape (voxels, 3)."""
+        """Return the positions of the voxels as (z, y, x) in the padded box, shape (voxels, 3)."""
         return np.stack(np.unravel_index(self.inside, self.shape), axis=1)
 
     @cached_property
     def neighbours(self) -> np.ndarray:
-        """Voxels of the region in the 3 × 3 × 3 around each voxel of the padded, flattened box."""
+        """Number of voxels of the region in the 3 × 3 × 3 cube around each voxel of the padded, flattened box."""
         return neighbours.sum_cubes(np.pad(self.mask, 1).astype(np.int32)).reshape(-1)
 
     def lines(self, flat: int | None) -> np.ndarray:
-        """For each direction, whether a line along it meets two voxels; GLRLM skips directions without one."""
-        if flat not in self._lines:  # the same in every image
+        """Return, for each direction, whether a line along it meets two voxels; GLRLM skips the other directions."""
+        if flat not in self._lines:  # the result is the same in every image
             steps = neighbours.directions(flat=flat)
             self._lines[flat] = np.array([self._shares_line(step) for step in steps], bool)
         return self._lines[flat]
@@ -111,30 +111,31 @@ class Place:
 def region_features(
     values: np.ndarray, place: Place, classes: Sequence[str], how: Discretisation, mcc: bool = True
 ) -> dict[str, dict[str, float]]:
-    """Features of the classes (all but shape) of a region in one image.
+    """Return the features of the given classes (all but shape) of a region in one image.
 
     Parameters
     ----------
     values : array, shape (voxels,)
         Grey values of the region's voxels, in memory order.
     place
-        Where they lie.
+        Location of these voxels.
     classes
-        ``firstorder, glcm, glrlm, glszm, gldm, ngtdm``, or some of them.
+        Any of ``firstorder, glcm, glrlm, glszm, gldm, ngtdm``.
     how
-        Bins, neighbours, weights.
+        Settings of bins, neighbours and weights.
     mcc : bool
-        Also compute MCC.
+        Whether to compute MCC too.
 
     Returns
     -------
     dict
-        Class → feature → value, NaN where PyRadiomics has none.
+        Class → feature → value, NaN where PyRadiomics has no value.
 
     Raises
     ------
     ValueError
-        If the region is a single voxel and a texture is asked for, or if the bins cannot be made (`discretise`).
+        If the region is a single voxel and `classes` contains a texture class, or if the bins cannot be made
+        (`discretise`).
     """
     levels = discretise(values, place.inside, place.shape, how.bin_width, how.bin_count)
     found = {}
@@ -143,7 +144,7 @@ def region_features(
         found["firstorder"] = firstorder_features(values, levels.counts, how.voxel_array_shift, volume)
     if any(kind in classes for kind in TEXTURES):
         if len(values) < 2:
-            raise ValueError("a single voxel has no neighbours, hence no texture")
+            raise ValueError("a single voxel has no neighbours; texture features need two voxels or more")
         found |= _textures(levels, place, classes, how, mcc)
     return {kind: found[kind] for kind in classes if kind in found}
 
@@ -209,7 +210,7 @@ def _textures(
 
 
 def _lengths(steps: np.ndarray, spacing: np.ndarray, norm: str) -> np.ndarray:
-    """Length (mm) of each step by a norm; 1 without a norm."""
+    """Return the length (mm) of each step in a norm; 1 for each step if there is no norm."""
     parts = np.abs(steps) * spacing
     if norm == "infinity":
         return parts.max(axis=1)
@@ -221,7 +222,7 @@ def _lengths(steps: np.ndarray, spacing: np.ndarray, norm: str) -> np.ndarray:
 
 
 def _zone_matrix(levels: np.ndarray, sizes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Zones by level and by the sizes that occur: array of shape (count, sizes, 1) and the sizes."""
+    """Return the number of zones by level and size, shape (count, sizes, 1), and the sizes that occur."""
     occurring = np.flatnonzero(np.bincount(sizes))
     column = np.zeros(occurring[-1] + 1, np.int64)
     column[occurring] = np.arange(len(occurring))

@@ -1,12 +1,13 @@
-"""Shape features with PyRadiomics' definitions: surface mesh, axes of the voxels' covariance, and diameters.
+"""Compute shape features with PyRadiomics' definitions: surface mesh, axes of the voxels' covariance, and diameters.
 
-A cube has its corners at the centres of 2 × 2 × 2 voxels; corner (z, y, x) is bit 4 z + 2 y + x of its number. The
-vertices lie midway between a voxel inside and one outside. How the vertices of a cube are joined is a choice (ambiguous
-faces, polygons that are not flat); ours is the one whose areas and volumes equal PyRadiomics' for each of the 256
-cubes, which a test checks cube by cube.
+The corners of a cube are the centres of 2 × 2 × 2 voxels. Corner (z, y, x) is bit 4 z + 2 y + x of the cube's number.
+The vertices of the surface are midway between a voxel inside and a voxel outside. There are several ways to join the
+vertices of a cube (ambiguous faces, polygons that are not flat). This module uses the one whose areas and volumes
+equal PyRadiomics' for each of the 256 cubes. A test checks them cube by cube.
 
-PyRadiomics compares all pairs. The farthest pair of a plane are corners of the convex hull of its points, and the
-farthest pair in space are corners of the hulls of their planes, so that only those are compared.
+PyRadiomics compares all pairs of vertices for the diameters. The two farthest vertices of a plane are corners of the
+convex hull of its points, and the two farthest vertices in space are corners of the hulls of their planes. Therefore
+only these corners are compared.
 """
 
 from itertools import combinations
@@ -17,12 +18,12 @@ from metaswin.radiomics.engine.compiled import kernel
 
 
 def shape_features(mask: np.ndarray, spacing: np.ndarray) -> dict[str, float]:
-    """Features of a region.
+    """Return the features of a region.
 
     Parameters
     ----------
     mask : array of bool, shape (z, y, x)
-        The region in its bounding box.
+        The region within its bounding box.
     spacing : array, shape (3,)
         Distance of voxels (z, y, x) in mm.
     """
@@ -51,14 +52,16 @@ def shape_features(mask: np.ndarray, spacing: np.ndarray) -> dict[str, float]:
 
 
 def _axes(padded: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Eigenvalues (mm²), smallest first, of the covariance of the voxels' places; NaN where clearly negative.
+    """Return the eigenvalues (mm²) of the covariance of the voxel positions, smallest first; NaN if clearly negative.
 
-    The steps and their order are PyRadiomics': of lines and planes an eigenvalue is rounding only, and its root counts.
+    The operations and their order are PyRadiomics'. For lines and planes an eigenvalue consists of rounding errors
+    only, and the features contain its square root.
     """
     places = np.argwhere(padded) * spacing[None, :]
     places -= np.mean(places, axis=0)
     places /= np.sqrt(len(places))
-    # Equal eigenvalues (a cube) can come with imaginary parts of rounding; PyRadiomics gives complex features then.
+    # Equal eigenvalues (a cube) can have imaginary parts because of rounding; PyRadiomics then returns complex
+    # features.
     values = np.real(np.linalg.eigvals(np.dot(places.T.copy(), places)))
     values[(values < 0) & (values > -1e-10)] = 0
     values.sort()
@@ -66,11 +69,13 @@ def _axes(padded: np.ndarray, spacing: np.ndarray) -> np.ndarray:
 
 
 CORNERS = np.array([(bit >> 2 & 1, bit >> 1 & 1, bit & 1) for bit in range(8)])
-# Pairs of corners that differ in one coordinate, numbered 0 to b in `TRIANGLES`.
+# Pairs of corners that differ in one coordinate. `TRIANGLES` refers to them by the digits 0 to b.
 EDGES = [(a, b) for a, b in combinations(range(8), 2) if (a ^ b) in (1, 2, 4)]
-OPEN = 64  # bit of corner (1, 1, 0): cubes that hold it are the complements of others, with the same triangles reversed
+# Bit of corner (1, 1, 0). A cube with this corner is the complement of another cube and has its triangles in reverse.
+OPEN = 64
 
-# Triangles of each cube without corner (1, 1, 0), in the order of their numbers: three edges each, seen from outside.
+# Triangles of each cube without corner (1, 1, 0), ordered by cube number. A triangle is three edges, as seen from
+# outside.
 TRIANGLES = """
     - 210 034 132.342 651 260.650 034.651 654.534.642 357 210.357 054.574 152.572.742 671.731
     267.270.730 014.164.674 672.742 289 890.910 034.289 139.349.489 651.289 895.965.850 034.651.289
@@ -93,7 +98,7 @@ TRIANGLES = """
 
 
 def cube_tables(spacing: np.ndarray) -> np.ndarray:
-    """Contribution of each of the 256 cubes to area and volume.
+    """Return the contribution of each of the 256 cubes to area and volume.
 
     Parameters
     ----------
@@ -103,7 +108,8 @@ def cube_tables(spacing: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of float64, shape (256, 5)
-        Area (mm²); volume (mm³) of the cube at the origin; and by how much it grows a step along z, y and x (mm³).
+        Area (mm²), volume (mm³) of the cube at the origin, and the increase of the volume per step along z, y and x
+        (mm³).
     """
     cubes, edges = _triangles()
     middle = np.array([(CORNERS[a] + CORNERS[b]) / 2 for a, b in EDGES]) * spacing
@@ -120,7 +126,7 @@ def cube_tables(spacing: np.ndarray) -> np.ndarray:
 
 
 def _triangles() -> tuple[np.ndarray, np.ndarray]:
-    """Cube and three edges of every triangle."""
+    """Return the cube and the three edges of every triangle."""
     numbers = (cube for cube in range(256) if not cube & OPEN)
     found = [
         (cube, [int(edge, 16) for edge in triangle])
@@ -133,14 +139,14 @@ def _triangles() -> tuple[np.ndarray, np.ndarray]:
 
 @kernel
 def area_and_volume(mask, tables):
-    """Sum `tables` over the cubes of a mask: array of uint8, shape (z, y, x), with 0 all around."""
+    """Sum `tables` over the cubes of a mask (uint8, shape (z, y, x), with 0 on all sides)."""
     area = 0.0
     volume = 0.0
     for z in range(mask.shape[0] - 1):
         for y in range(mask.shape[1] - 1):
             cube = _side(mask, z, y, 0)
             for x in range(mask.shape[2] - 1):
-                # The far side of the cube before is the near side of this one.
+                # The far side of the previous cube is the near side of this one.
                 cube = (cube & 0xAA) >> 1 | _side(mask, z, y, x + 1)
                 if cube != 0 and cube != 255:
                     area += tables[cube, 0]
@@ -150,26 +156,26 @@ def area_and_volume(mask, tables):
 
 @kernel
 def _side(mask, z, y, x):
-    """Bits of the four corners at x as the far side of a cube."""
+    """Return the bits of the four corners at x, which are the far side of a cube."""
     near = np.int64(mask[z, y, x]) << 1 | np.int64(mask[z, y + 1, x]) << 3
     return near | np.int64(mask[z + 1, y, x]) << 5 | np.int64(mask[z + 1, y + 1, x]) << 7
 
 
 @kernel
 def vertex_extremes(mask):
-    """First and last vertex of each line of the surface's vertices, in half voxels.
+    """Return the first and last vertex on each line of the surface's vertices, in half voxels.
 
     Parameters
     ----------
     mask : array of uint8, shape (z, y, x)
-        Padded, 0 all around.
+        Padded mask, with 0 on all sides.
 
     Returns
     -------
     along_x : array of int32, shape (2 z, 2 y, 2)
-        Smallest and largest x of the vertices of each line (z, y); -1 where there is none.
+        Smallest and largest x of the vertices of each line (z, y); -1 if there is no vertex.
     along_y : array of int32, shape (2 z, 2 x, 2)
-        The same along y of each line (z, x).
+        Smallest and largest y of the vertices of each line (z, x); -1 if there is no vertex.
     """
     nz, ny, nx = mask.shape
     along_x = np.full((2 * nz, 2 * ny, 2), -1, np.int32)
@@ -201,12 +207,12 @@ def _stretch(ends, place):
 
 
 def diameters(mask: np.ndarray, spacing: np.ndarray) -> tuple[float, float, float, float]:
-    """Largest distance (mm) within planes of constant z, y and x, and in space.
+    """Return the largest distance (mm) within planes of constant z, y and x, and in space.
 
     Parameters
     ----------
     mask : array of uint8, shape (z, y, x)
-        Padded, 0 all around.
+        Padded mask, with 0 on all sides.
     spacing : array, shape (3,)
         Distance of voxels (z, y, x) in mm.
     """
@@ -221,10 +227,11 @@ def diameters(mask: np.ndarray, spacing: np.ndarray) -> tuple[float, float, floa
 
 @kernel
 def _planes(ends, across, along):
-    """Largest squared distance within a plane, and the hull corners of all planes.
+    """Return the largest squared distance (mm²) within a plane, and the hull corners of all planes.
 
-    `ends` holds, per plane and line, the first and last point of the line (-1: none); `across` and `along` are the
-    lengths (mm) of its two last steps. Returns also the corners (mm), and where those of each plane begin.
+    `ends` contains the first and last point of each plane and line (-1: none). `across` and `along` are the lengths
+    (mm) of a step across lines and along a line. The function also returns the corners (mm) and the index of the
+    first corner of each plane.
     """
     planes, lines = ends.shape[0], ends.shape[1]
     places = np.empty((planes * lines * 2, 2), np.int64)
@@ -234,7 +241,7 @@ def _planes(ends, across, along):
     for plane in range(planes):
         start = count
         for side in range(2):
-            # One side of the hull (Andrew's monotone chain): lines come in order, each adds its outer point.
+            # One side of the hull (Andrew's monotone chain): the lines come in order, and each adds its outer point.
             chain = count
             sign = 1 if side else -1
             for line in range(lines):
@@ -265,7 +272,10 @@ def _planes(ends, across, along):
 
 @kernel
 def _across(corners, first, step, largest):
-    """Largest squared distance of corners in different planes `step` (mm) apart, or `largest` if that is more."""
+    """Return the largest squared distance (mm²) of corners in different planes, at least `largest`.
+
+    Neighbouring planes are `step` (mm) apart.
+    """
     planes = len(first) - 1
     low = np.empty((planes, 2))
     high = np.empty((planes, 2))

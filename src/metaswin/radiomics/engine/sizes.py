@@ -1,4 +1,4 @@
-"""Features of matrices that count grey level against size: GLRLM, GLSZM and GLDM share their formulas.
+"""Compute the features of GLRLM, GLSZM and GLDM, which count by grey level and size and share their formulas.
 
 Formulas: PyRadiomics' documentation of the three classes; Galloway 1975, Thibault et al. 2013, Sun and Wee 1983.
 """
@@ -7,7 +7,7 @@ import numpy as np
 
 from metaswin.radiomics.engine.compiled import kernel
 
-# Per class, the names of the values in the order of `_one_matrix`; None where the class has no such feature.
+# Names of each class's values in the order of `_one_matrix`; None if the class has no such feature.
 NAMES: dict[str, tuple[str | None, ...]] = {
     "glrlm": (
         "ShortRunEmphasis",
@@ -67,16 +67,16 @@ NAMES: dict[str, tuple[str | None, ...]] = {
 
 
 def size_features(kind: str, matrices: np.ndarray, grey: np.ndarray, sizes: np.ndarray) -> dict[str, float]:
-    """Features of a class, averaged over matrices.
+    """Return the features of a class, averaged over matrices.
 
     Parameters
     ----------
     kind : str
         ``glrlm``, ``glszm`` or ``gldm``.
     matrices : array, shape (levels, sizes, matrices)
-        Counts; a matrix a direction of GLRLM, one otherwise. NaN if there is none.
+        Counts. GLRLM has one matrix per direction, the other classes have one. Without a matrix the features are NaN.
     grey, sizes : arrays of float64
-        Grey level of each row, size of each column.
+        Grey level of each row, and size of each column.
     """
     if matrices.shape[2] == 0:
         values = np.full(len(NAMES[kind]), np.nan)

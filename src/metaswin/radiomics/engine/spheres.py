@@ -1,9 +1,10 @@
-"""Local binary patterns in 3D, from samples on a sphere around each voxel (Banerjee et al. 2013), PyRadiomics' values.
+"""Compute local binary patterns in 3D from samples on a sphere around each voxel, with PyRadiomics' values.
 
-A pattern says which samples are at least as large as the voxel itself. Its rotation-invariant description are the
-norms of its parts in spherical harmonics, one a degree. Values of symmetric patterns are equal but for rounding, and a
-bin edge may lie there: the sums run in PyRadiomics' order, the sphere's points come in trimesh's, and the harmonics
-are rounded as ``scipy.special.sph_harm`` did.
+A pattern states which samples are at least as large as the voxel's value (Banerjee et al. 2013). Its
+rotation-invariant description consists of the norms of its parts in spherical harmonics, one per degree. The values
+of symmetric patterns differ by rounding only, and a bin edge may lie between them. Therefore the sums run in
+PyRadiomics' order, the points of the sphere have trimesh's order, and the harmonics are rounded as
+``scipy.special.sph_harm`` did.
 """
 
 import warnings
@@ -11,31 +12,31 @@ from collections.abc import Iterator
 
 import numpy as np
 
-BLOCK = 4096  # voxels described at once: their samples and products stay in the processor's cache
+BLOCK = 4096  # voxels described together: their samples and products fit into the processor's cache
 
 
 def spherical_patterns(
     image: np.ndarray, inside: np.ndarray, levels: int = 2, radius: float = 1, subdivision: int = 1
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and values of each map: a norm for each degree of the harmonics, then the kurtosis of the samples.
+    """Yield name and values of each map: a norm for each degree of the harmonics, then the kurtosis of the samples.
 
     Parameters
     ----------
     image : array, shape (z, y, x)
-        The whole image; samples beside the grid are interpolated by cubic splines, 0 beyond its ends.
+        The whole image. Samples between voxels are interpolated by cubic splines; they are 0 beyond the image.
     inside : array of bool, shape (z, y, x)
-        The region; only its voxels are described.
+        The region. Only its voxels are described.
     levels : int
-        Degrees of the harmonics, from 0; at least 2.
+        Number of degrees of the harmonics, from 0; at least 2.
     radius : float
         Radius of the sphere in voxels.
     subdivision : int
-        How often the icosahedron's triangles are divided into four: 12, 42, 162 … samples.
+        How often each triangle of the icosahedron is divided into four; this gives 12, 42, 162 … samples.
 
     Yields
     ------
     str, array of float64, shape (voxels,)
-        Values of the region's voxels in memory order. The kurtosis is NaN where all samples are equal.
+        Values of the region's voxels in memory order. The kurtosis is NaN if all samples are equal.
     """
     from scipy import ndimage
 
@@ -58,16 +59,16 @@ def spherical_patterns(
 
 
 def icosphere(subdivision: int, radius: float) -> np.ndarray:
-    """Points of an icosahedron whose triangles are divided into four so many times, shape (points, 3).
+    """Return the points of an icosahedron whose triangles are divided into four `subdivision` times, shape (points, 3).
 
-    Their order is trimesh's: first the points there are, then the middle of each edge, edges sorted by their second
-    point, then their first.
+    Their order is trimesh's: first the existing points, then the middle of each edge. The edges are sorted by their
+    second point, then by their first.
     """
     golden = (1 + 5**0.5) / 2
     corners = [(-1, golden, 0), (1, golden, 0), (-1, -golden, 0), (1, -golden, 0)]
     points = np.array([*corners, *(c[-1:] + c[:-1] for c in corners), *(c[1:] + c[:1] for c in corners)])
     points /= np.sqrt((points**2).sum(axis=1))[:, None]
-    # The 20 triangles are the triples of points next to each other, here turned so that their edges come in order.
+    # The 20 triangles are the triples of adjacent points. They are oriented so that their edges come in order.
     near = np.linalg.norm(points[:, None] - points, axis=2) < 1.1
     triangles = np.array(
         [
@@ -93,15 +94,16 @@ def icosphere(subdivision: int, radius: float) -> np.ndarray:
 
 
 def _stretched(points: np.ndarray, radius: float) -> np.ndarray:
-    """Points moved onto the sphere."""
+    """Move points onto the sphere."""
     length = np.sqrt(np.dot(points**2, [1, 1, 1]))[:, None]
     return points + points / length * (radius - length)
 
 
 def harmonics(points: np.ndarray, radius: float, levels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Spherical harmonics at some points: array of complex, shape (points, functions), and the degree of each.
+    """Return the spherical harmonics at some points, complex, shape (points, functions), and the degree of each.
 
-    As in PyRadiomics the two angles are swapped: that from the pole counts as azimuth, and that around it as polar.
+    As in PyRadiomics, the two angles are swapped: the angle from the pole is used as azimuth, and the other as polar
+    angle.
     """
     from scipy.special import lpmv, poch
 
@@ -120,9 +122,9 @@ def harmonics(points: np.ndarray, radius: float, levels: int) -> tuple[np.ndarra
 
 
 def _norms(pattern: np.ndarray, basis: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Norm of each degree's part of some patterns: array of shape (degrees, voxels) of shape (voxels, points)."""
+    """Return the norm of each degree's part of patterns (voxels, points) as an array of shape (degrees, voxels)."""
     coefficients = (pattern[:, :, None] * basis).sum(axis=1)
-    # The degrees last: numpy then adds the points one by one, as it does in PyRadiomics, and not pairwise.
+    # The degrees are the last axis. Then numpy adds the points one by one, as in PyRadiomics, and not pairwise.
     surfaces = np.zeros((*pattern.shape, degrees[-1] + 1), complex)
     for k, degree in enumerate(degrees):
         surfaces[:, :, degree] += coefficients[:, None, k] * basis[None, :, k]
@@ -130,7 +132,7 @@ def _norms(pattern: np.ndarray, basis: np.ndarray, degrees: np.ndarray) -> np.nd
 
 
 def _kurtosis(samples: np.ndarray) -> np.ndarray:
-    """Kurtosis of each row, 0 for the normal distribution; NaN, without scipy's warning, where all are equal."""
+    """Return the excess kurtosis of each row; NaN, without scipy's warning, if all samples are equal."""
     from scipy import stats
 
     with warnings.catch_warnings():

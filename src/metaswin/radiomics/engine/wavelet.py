@@ -1,6 +1,7 @@
-"""Stationary wavelet transform of one level, value for value as PyWavelets gives it, for the part that is wanted.
+"""Compute the stationary wavelet transform of one level for a part of the image, exactly as PyWavelets does.
 
-Sums run in PyWavelets' order and in its precision (float32 for float32 images): a bin edge decides on the last digit.
+Sums run in PyWavelets' order and precision (float32 for float32 images), because the last digit can decide in which
+bin a value falls.
 """
 
 import numpy as np
@@ -11,21 +12,21 @@ Box = tuple[slice, ...]
 
 
 def wavelet_bands(image: np.ndarray, low: np.ndarray, high: np.ndarray, box: Box) -> dict[str, np.ndarray]:
-    """All eight bands of an image.
+    """Return all eight bands of an image.
 
     Parameters
     ----------
     image : array of float32 or float64, shape (z, y, x)
-        Sizes must be at least as long as the filter.
+        The image; each side must be at least as long as the filter.
     low, high : array, shape (taps,)
         Decomposition filters.
     box : tuple of slice
-        Part of the bands that is wanted.
+        Part of the bands to return.
 
     Returns
     -------
     dict
-        Band → array of the box; the letters of a band (L low pass, H high pass) are those of x, y and z.
+        Band → array of the box. The letters of a band (L low pass, H high pass) refer to x, y and z in this order.
     """
     filters = np.array([low, high]).astype(image.dtype)
     taps = len(low)
@@ -36,7 +37,8 @@ def wavelet_bands(image: np.ndarray, low: np.ndarray, high: np.ndarray, box: Box
         if begin >= 0 and end <= image.shape[axis]:
             image = image[tuple(slice(begin, end) if a == axis else slice(None) for a in range(3))]
         else:
-            # The border takes its neighbours from the other side; an odd size is first made even so.
+            # At the border the filter takes values from the opposite side. An odd size is first made even in the same
+            # way.
             begin = 0
             if image.shape[axis] % 2:
                 image = np.pad(image, [(0, 1) if a == axis else (0, 0) for a in range(3)], "wrap")
@@ -53,7 +55,7 @@ def wavelet_bands(image: np.ndarray, low: np.ndarray, high: np.ndarray, box: Box
 
 
 def _split(image: np.ndarray, axis: int, filters: np.ndarray, first: int, count: int) -> np.ndarray:
-    """Low and high pass along an axis, shape (2, …), `count` values from `first` on."""
+    """Return the low and high pass along an axis, shape (2, …): `count` values, beginning at `first`."""
     z, y, x = image.shape
     if axis == 2:
         return _rows(image.reshape(z * y, x), filters, first, count).reshape(2, z, y, count)
@@ -64,7 +66,7 @@ def _split(image: np.ndarray, axis: int, filters: np.ndarray, first: int, count:
 
 @kernel
 def _terms(place, length, taps):
-    """Filter tap and value of each term of a sum, in the order in which PyWavelets adds them."""
+    """Return filter tap and position of each term of a sum, in the order in which PyWavelets adds them."""
     order = np.empty((taps, 2), np.int64)
     i = place + taps // 2
     beyond = i - length
@@ -84,7 +86,7 @@ def _rows(image, filters, first, count):
         line = image[row]
         for kind in range(2):
             total = out[kind, row]
-            # Away from the ends all terms come in the same order, and neighbours are summed side by side.
+            # Away from the ends all terms come in the same order, so neighbouring values are summed together.
             inner = max(first, taps - taps // 2 - 1)
             last = min(first + count, length - taps // 2)
             for j in range(taps):
@@ -104,7 +106,7 @@ def _rows(image, filters, first, count):
 
 @kernel
 def _columns(image, filters, first, count):
-    """Along the second axis."""
+    """Filter along the second axis."""
     planes, length, width = image.shape
     taps = filters.shape[1]
     out = np.zeros((2, planes, count, width), image.dtype)

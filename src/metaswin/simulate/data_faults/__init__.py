@@ -1,1 +1,1 @@
-"""Small patients with one thing wrong each: what hospital data hold, and what the workflow must say of it."""
+"""Simulate small patients with one data fault each, as in hospital data, and the workflow's expected response."""

@@ -1,4 +1,4 @@
-"""The small patient that every fault starts from, and a fault's name, damage and expected outcome."""
+"""Define the small patient from which every fault starts, and a fault's name, damage and expected outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,29 +15,29 @@ from metaswin.simulate.phantom import Grid
 from metaswin.simulate.scanners import SCANNERS
 
 GRID = Grid(size=(16, 16, 8), spacing=(4.0, 4.0, 3.0), origin=(-30.0, -30.0, -10.5))
-RADIUS = 9.0  # mm, of the lesion
+RADIUS = 9.0  # mm: radius of the lesion
 SCANNER = replace(SCANNERS[0], folder_style="{modality}", file_style="{instance:03d}")
 SCANNED, TREATED = date(2020, 1, 10), date(2020, 1, 20)
 
 
 @dataclass
 class Case:
-    """One patient in the making.
+    """One patient while it is being made.
 
     Attributes
     ----------
     patient : str
         Study id.
     folder : Path
-        Where the files lie; damage may write into it.
+        Folder of the files; the damage may write into it.
     slices : list of Dataset
-        CT slices, feet first; saved after the damage.
+        CT slices, feet first; they are saved after the damage.
     structures : Dataset or None
-        The RTSTRUCT; none is saved where it is None.
+        The RTSTRUCT; if None, no RTSTRUCT is saved.
     rows : list of dict
         Rows of the clinical table.
     subject : Subject
-        Makes more UIDs.
+        Creates further UIDs.
     """
 
     patient: str
@@ -49,12 +49,12 @@ class Case:
 
     @property
     def rtstruct(self) -> Dataset:
-        """`structures` of a case that has them."""
+        """The RTSTRUCT of a case that has one."""
         assert self.structures is not None
         return self.structures
 
     def save(self, dataset: Dataset, name: str) -> Path:
-        """Save a file of this patient as `name` below its folder."""
+        """Save a file of this patient as `name` below its folder and return its path."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
@@ -63,11 +63,11 @@ class Case:
         return path
 
     def contours(self) -> list[Dataset]:
-        """The contours of the lesion, feet first."""
+        """Return the contours of the lesion, feet first."""
         return list(self.rtstruct.ROIContourSequence[1].ContourSequence)
 
     def image_references(self) -> list[Dataset]:
-        """Every reference of the RTSTRUCT to an image: of the whole set, then of the lesion's contours."""
+        """Return all image references of the RTSTRUCT: those of the whole set, then those of the lesion's contours."""
         study = self.rtstruct.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
         items = list(study.RTReferencedSeriesSequence[0].ContourImageSequence)
         return items + [contour.ContourImageSequence[0] for contour in self.contours()]
@@ -75,18 +75,19 @@ class Case:
 
 @dataclass(frozen=True)
 class DataFault:
-    """One fault.
+    """One data fault.
 
     Attributes
     ----------
     name : str
-        Names the patient, ``FAULT-<name>``.
+        Name of the fault; the patient is called ``FAULT-<name>``.
     damage : callable
-        Does it to a `Case`.
+        Function that applies the fault to a `Case`.
     codes : dict
-        Expected problem code → whether it excludes. Empty where the right result is possible.
+        Expected problem code → whether it excludes the patient. Empty if the workflow can process the patient
+        correctly.
     volume : bool
-        Whether the lesion keeps its volume.
+        Whether the volume of the lesion is unchanged.
     """
 
     name: str
@@ -100,7 +101,7 @@ class DataFault:
 
 
 def new_case(root: Path, patient: str, number: int) -> Case:
-    """Write patient `number` by the simulator below `root` and open its files."""
+    """Write patient `number` with the simulator below `root` and open its files."""
     subject = Subject(patient, (7, number), number % 2 == 0, date(1950 + number % 30, 1 + number % 12, 2), SCANNED)
     folder = root / patient
     rng = np.random.default_rng(number)
@@ -126,7 +127,7 @@ def new_case(root: Path, patient: str, number: int) -> Case:
 
 
 def clinical_row(patient: str, number: int) -> dict[str, str]:
-    """A clinical row without fault; every third patient has a metastasis."""
+    """Return a clinical row without a fault; every third patient has a metastasis."""
     event = number % 3 == 0
     return {
         "patient_id": patient,
@@ -142,7 +143,7 @@ def clinical_row(patient: str, number: int) -> dict[str, str]:
 
 
 def finish(case: Case) -> None:
-    """Save what the damage left."""
+    """Save the slices and the RTSTRUCT after the damage."""
     for index, image in enumerate(case.slices):
         case.save(image, f"CT/{index:03d}")
     if case.structures is not None:

@@ -1,4 +1,4 @@
-"""Faults of contours: RTSTRUCT."""
+"""Define faults of contours (RTSTRUCT)."""
 
 import copy
 from collections.abc import Callable
@@ -14,7 +14,7 @@ def no_matching_roi(case: Case) -> None:
 
 
 def several_rois(case: Case) -> None:
-    """The lesion in two halves, one ROI each."""
+    """Divide the lesion into two halves with one ROI each."""
     drawn = case.rtstruct.ROIContourSequence[1]
     half = len(drawn.ContourSequence) // 2
     _add_roi(case, "GTVp2", list(drawn.ContourSequence[half:]))
@@ -74,7 +74,7 @@ def off_slices(case: Case) -> None:
 
 
 def keyhole(case: Case) -> None:
-    """A contour with a hole, drawn as one line with a channel; the hole is drawn back as an island of its own."""
+    """Draw a hole as one line with a channel (keyhole), and fill the hole by an additional contour."""
     for contour in case.contours():
         outer = _points(contour)
         centre = outer.mean(axis=0)
@@ -84,7 +84,7 @@ def keyhole(case: Case) -> None:
 
 
 def hole(case: Case) -> None:
-    """The same hole as a contour within the contour; drawn back as an island again."""
+    """Draw the same hole as a contour within the contour, and fill the hole by an additional contour."""
     for contour in case.contours():
         outer = _points(contour)
         centre = outer.mean(axis=0)
@@ -143,7 +143,7 @@ def _names(case: Case) -> list[Dataset]:
 
 
 def _rename_images(case: Case) -> None:
-    """Refer to images that are not there."""
+    """Make the contours reference images that do not exist."""
     for number, item in enumerate(case.image_references()):
         item.ReferencedSOPInstanceUID = case.subject.uid("absent", number)
 

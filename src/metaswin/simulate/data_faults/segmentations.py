@@ -1,4 +1,4 @@
-"""Faults of DICOM segmentations (SEG), with ``ingest.tumor_source: seg``."""
+"""Define faults of DICOM segmentations (SEG), with ``ingest.tumor_source: seg``."""
 
 import warnings
 from typing import Any
@@ -17,7 +17,7 @@ def label_map(case: Case) -> None:
 
 
 def fractional(case: Case) -> None:
-    """Half of the maximum and more within the lesion, less around it."""
+    """Write values of at least half of the maximum within the lesion and smaller values around it."""
     x, y, z = GRID.coordinates()
     distance = np.sqrt(x**2 + y**2 + z**2)
     share = np.where(distance < RADIUS, 0.8, np.where(distance < RADIUS + 6, 0.3, 0.0))
@@ -25,7 +25,7 @@ def fractional(case: Case) -> None:
 
 
 def several_segments(case: Case) -> None:
-    """The halves of the lesion as two segments of the primary, and an organ."""
+    """Write the two halves of the lesion as two segments of the primary, and an organ."""
     lesion = _lesion()
     upper = lesion.copy()
     upper[: len(lesion) // 2] = False
@@ -35,13 +35,13 @@ def several_segments(case: Case) -> None:
 
 
 def other_grid(case: Case) -> None:
-    """Voxels of half the size: each of the CT's holds eight of them."""
+    """Write voxels of half the size: each voxel of the CT contains eight of them."""
     fine = _lesion().repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)
     _write(case, fine[..., None], finer=2)
 
 
 def outside(case: Case) -> None:
-    """A lesion that reaches over the edge of the CT, on the same lattice."""
+    """Write a lesion that extends beyond the edge of the CT, on the same lattice."""
     wide = np.zeros((*GRID.shape[:2], GRID.shape[2] + 6, 1), dtype=bool)
     wide[3:5, 6:10, 11:18] = True
     _write(case, wide)

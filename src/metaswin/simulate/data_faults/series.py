@@ -1,4 +1,4 @@
-"""Faults of image series and files."""
+"""Define faults of image series and files."""
 
 import copy
 import os
@@ -100,7 +100,7 @@ def deflated(case: Case) -> None:
 def big_endian(case: Case) -> None:
     for index, image in enumerate(case.slices):
         image.PixelData = np.frombuffer(image.PixelData, "<u2").astype(">u2").tobytes()
-        swapped = Dataset()  # without the encoding that pydicom remembers of a file
+        swapped = Dataset()  # a new data set, because pydicom remembers the encoding of one that was read from a file
         swapped.update(image)
         swapped.file_meta = image.file_meta
         case.slices[index] = swapped
@@ -108,7 +108,7 @@ def big_endian(case: Case) -> None:
 
 
 def compressed(syntax: str):
-    """Damage: every slice in the transfer syntax of that name in GDCM."""
+    """Return a damage that writes every slice in a transfer syntax, given by its name in GDCM."""
 
     def compress(case: Case) -> None:
         import gdcm
@@ -125,7 +125,7 @@ def compressed(syntax: str):
             writer.SetFile(reader.GetFile())
             writer.SetImage(change.GetOutput())
             writer.Write()
-        case.slices = []  # they are written
+        case.slices = []  # they are already written
 
     return compress
 
@@ -147,7 +147,10 @@ def multiframe_undescribed(case: Case) -> None:
 
 
 def enhanced(case: Case) -> Dataset:
-    """The slices as one enhanced CT: position and intercept per frame, the rest shared; frames head first."""
+    """Return the slices as one enhanced CT; frames are head first.
+
+    Position and intercept are stored per frame, all other values are shared.
+    """
     first = case.slices[0]
     image = copy.deepcopy(first)
     moved = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "RescaleIntercept",
@@ -189,7 +192,7 @@ def signed(case: Case) -> None:
 
 
 def padding(case: Case) -> None:
-    """Outside the circle the stored value of air becomes the padding value 63000: 61976 HU, if it were read so."""
+    """Replace air outside the circle by the padding value 63000; without padding it would be read as 61976 HU."""
     for image in case.slices:
         values = np.frombuffer(image.PixelData, "<u2").copy()
         values[values < 200] = 63000
@@ -278,7 +281,7 @@ def ct_after_treatment(case: Case) -> None:
 
 
 def _again(case: Case, image: Dataset, role: str) -> Dataset:
-    """A copy with an instance UID of its own."""
+    """Return a copy with its own instance UID."""
     other = copy.deepcopy(image)
     other.SOPInstanceUID = UID(case.subject.uid(role, int(image.InstanceNumber)))
     return other
@@ -303,7 +306,7 @@ def _set_syntax(case: Case, syntax: UID) -> None:
 
 
 def _rotate(case: Case, turn: np.ndarray) -> None:
-    """Turn the patient: positions, orientations and contours."""
+    """Rotate the patient: positions, orientations and contours."""
     for image in case.slices:
         cosines = np.array(image.ImageOrientationPatient, dtype=float).reshape(2, 3) @ turn.T
         position = turn @ np.array(image.ImagePositionPatient, dtype=float)

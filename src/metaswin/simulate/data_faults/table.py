@@ -1,4 +1,4 @@
-"""Faults of the clinical table; the images of these patients are without fault."""
+"""Define faults of the clinical table; the images of these patients have no fault."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def id_in_other_case(case: Case) -> None:
 
 
 def id_with_leading_zeros(case: Case) -> None:
-    """One image folder, two rows: the id, and the id with zeros."""
+    """Make two rows for one image folder: the id, and the id with leading zeros."""
     case.rows[0]["patient_id"] = f"{case.patient}-007"
     case.rows.append({**case.rows[0], "patient_id": f"{case.patient}-7"})
     for image in [*case.slices, case.rtstruct]:

@@ -1,4 +1,4 @@
-"""Write every fault as a patient of its own: DICOM folder, clinical table and a configuration for ``qc``."""
+"""Write each fault as a separate patient: DICOM folder, clinical table and a configuration for ``qc``."""
 
 import shutil
 from pathlib import Path
@@ -18,19 +18,19 @@ DATA_FAULTS = {"rtstruct": [*SERIES, *CONTOURS, *TABLE], "seg": SEGMENTATIONS}
 
 
 def write_data_faults(out: Path, source: str = "rtstruct") -> list[DataFault]:
-    """Write one patient a fault: ``dicom/``, ``clinical.csv`` and a ``config.yaml`` below `out`.
+    """Write one patient per fault: ``dicom/``, ``clinical.csv`` and a ``config.yaml`` below `out`.
 
     Parameters
     ----------
     out : Path
         A folder that does not exist, or an empty one.
     source : {"rtstruct", "seg"}
-        Who draws the tumour.
+        Type of object that contains the tumour.
 
     Raises
     ------
     UserError
-        If `out` holds anything.
+        If `out` is not empty.
     """
     import yaml
 
@@ -56,7 +56,7 @@ def write_data_faults(out: Path, source: str = "rtstruct") -> list[DataFault]:
 
 
 def configuration(source: str = "rtstruct") -> dict[str, Any]:
-    """Settings that fit the faults, for a run in the folder they were written to."""
+    """Return settings that fit the faults, for a run in the folder in which they were written."""
     age = {"role": "baseline", "kind": "numeric", "range": [18, 110]}
     event = {"column": "dm", "time": "dm_days"}
     return {
