@@ -134,7 +134,7 @@ CODES: dict[str, Code] = {
     ),
     "repeated-positions": Code(
         "one slice per position",
-        "no action needed if they are copies: copies are ignored; different images at one position exclude the patient later",
+        "no action needed for copies, which are ignored; different images at one position exclude the patient later",
         False,
     ),
     "lossy-compression": Code(
