@@ -62,7 +62,7 @@ def spread(table, k):
 def test_folds_when_made_then_patients_are_tested_once_a_repeat_and_events_balanced(
     n, prevalence, k, repeats, sites, unknown, seed
 ):
-    outcome = cohort(n, max(int(n * prevalence), k), unknown)
+    outcome = cohort(n, min(max(int(n * prevalence), k), n - unknown - k), unknown)
     drawn = np.random.default_rng(seed).integers(0, sites, n)
     strata = pd.DataFrame({"site": [f"site {i}" for i in drawn]}, index=outcome["patient"])
     strata = strata if sites > 1 else strata[[]]

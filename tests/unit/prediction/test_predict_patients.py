@@ -70,7 +70,7 @@ def test_member_when_the_run_was_harmonised_then_its_held_out_patients_equal_the
 def test_ensemble_when_patients_were_in_the_training_cohort_then_it_says_so(frozen, renamed, tmp_path):
     table = NewPatients.of(frozen.run, frozen.test[:2]).predict(frozen, tmp_path / "a")
     assert (table["training_cohort"] == "was in the training cohort").all()
-    assert table["warnings"].str.contains("no test of the models").all()
+    assert table["warnings"].str.contains("does not test the models").all()
     new = renamed.predict(frozen, tmp_path / "b")
     assert (new["training_cohort"] == "not in the training cohort").all()
     # One member alone: the same numbers, and no spread.

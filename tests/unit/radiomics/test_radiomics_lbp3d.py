@@ -71,5 +71,5 @@ def test_extract_features_when_a_sphere_is_impossible_then_it_says_what_is_possi
     volume, label, parameters = case("defaults")
     with pytest.raises(UserError) as error:
         extract_features(volume, label, parameters, lbp3DLevels=1, lbp3DIcosphereRadius=0)
-    assert "lbp3DLevels: 1; it takes a whole number from 2 on" in str(error.value)
+    assert "lbp3DLevels: 1; it takes a whole number of at least 2" in str(error.value)
     assert "lbp3DIcosphereRadius: 0; it takes a number above 0" in str(error.value)
