@@ -17,11 +17,15 @@ from metaswin.imaging.weights import FILES, required
 METASWIN = [sys.executable, "-c", "import sys; from metaswin.cli import main; sys.exit(main())"]
 EXAMPLES = {
     "radcure-clinical": ["config/examples/radcure-clinical.yaml"],
+    "radcure-staging": ["config/examples/radcure-staging.yaml"],
+    "head-neck-pet-ct-clinical": ["config/examples/head-neck-pet-ct-clinical.yaml"],
     "soft-tissue-sarcoma": ["config/examples/soft-tissue-sarcoma.yaml"],
     "head-and-neck": ["config/examples/head-and-neck.yaml"],
     "demo": ["config/demo.yaml"],
     "demo-organs": ["config/demo.yaml", "config/demo-organs.yaml"],
 }
+# Not a run: settings for `metaswin predict` and `validate`, see tests/unit/prediction/test_predict_call.py.
+OF_NEW_PATIENTS = "config/examples/hn-pet-ct.yaml"
 
 
 def test_all_when_nothing_is_configured_then_one_message_within_ten_seconds(snakemake, tmp_path):
@@ -64,10 +68,11 @@ def stand_in(folder: Path, configs: list[Path]) -> None:
     names = {config.clinical.id, *config.clinical.columns, config.ingest.series.treatment_start}
     for endpoint in config.endpoints.values():
         names |= {*endpoint.columns, endpoint.start}
+    names = {config.clinical.sources.get(name, name) for name in names - {None}}
     table = folder / config.clinical.table
     table.parent.mkdir(parents=True, exist_ok=True)
     with table.open("w", newline="") as file:
-        csv.writer(file).writerows([sorted(names - {None}), ["1"] * len(names - {None})])
+        csv.writer(file).writerows([sorted(names), ["1"] * len(names)])
     if config.data.source == "dicom":
         (folder / config.data.dicom).mkdir(parents=True)
     if config.data.source == "dicom" and config.organs.backend == "totalsegmentator":
@@ -79,7 +84,8 @@ def stand_in(folder: Path, configs: list[Path]) -> None:
 
 def test_examples_when_listed_then_none_is_forgotten(repository):
     listed = {repository / path for paths in EXAMPLES.values() for path in paths}
-    assert listed | {repository / "config/config.yaml"} == set(repository.glob("config/**/*.yaml"))
+    others = {repository / "config/config.yaml", repository / OF_NEW_PATIENTS}
+    assert listed | others == {*repository.glob("config/*.yaml"), *repository.glob("config/examples/*.yaml")}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
