@@ -94,8 +94,8 @@ def check_centres(config: Config) -> list[str]:
             "the clinical table"
         ]
     return [
-        f"folds.by: column {by!r} is in the clinical set {name!r}, but no model has seen the level that its test "
-        "rows have; name the sets without it in clinical.sets"
+        f"folds.by: column {by!r} is in the clinical set {name!r}, but the level of the test rows is in no training "
+        "row; name the sets without it in clinical.sets"
         for name, columns in clinical_sets(config.clinical).items()
         if by.strip() in {column.strip() for column in columns}
     ]

@@ -321,6 +321,6 @@ class FoldsSettings(Settings):
         if self.by is not None and given:
             raise ValueError(
                 f"the centres of {self.by!r} (folds.by) are the folds, so {' and '.join(given)} cannot be set; "
-                f"take {'it' if len(given) == 1 else 'them'} out, or set by to null"
+                f"delete {'it' if len(given) == 1 else 'them'}, or set by to null"
             )
         return self

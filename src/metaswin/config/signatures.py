@@ -75,7 +75,7 @@ class Signature(Settings):
     @classmethod
     def _known_settings(cls, value: dict[str, Any]) -> dict[str, Any]:
         if "featureClass" in value:
-            raise ValueError("featureClass is taken from the features of the signature; leave it out")
+            raise ValueError("featureClass is taken from the features of the signature; delete it")
         try:
             read_parameters(value)
         except UserError as error:
@@ -101,7 +101,7 @@ class Signature(Settings):
         classes: dict[str, list[str]] = {}
         for name in self.feature_names:
             match = FEATURE.fullmatch(name)
-            assert match is not None  # the validator has seen to it
+            assert match is not None  # the validator has checked it
             kept = classes.setdefault(match[2], [])
             kept += [match[3]] if match[3] not in kept else []
         return {**self.extraction, "featureClass": classes}

@@ -1,4 +1,4 @@
-"""Performance in each centre that was left out, and the spread between the centres."""
+"""Performance in each centre by the model that was trained without it, and the spread between the centres."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +30,8 @@ def centre_table(data: EndpointData, folds: pd.DataFrame, settings: EvaluationSe
     """Compute the metrics of every feature set and classifier in each centre that its model did not see.
 
     The interval is that of this fitted model over samples of the centre's patients (DeLong's variance for the AUC,
-    otherwise `metaswin.evaluation.influence`). It has no part for overlapping training rows: another model is not
-    what it speaks of. Counts are suppressed as in the strata.
+    otherwise `metaswin.evaluation.influence`). It has no part for the variance of the fits, because the model is
+    held fixed. Counts are suppressed as in the strata.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def centre_table(data: EndpointData, folds: pd.DataFrame, settings: EvaluationSe
     -------
     DataFrame
         ``endpoint, column`` (``folds.by``)``, level`` (the centre)``, feature_set, classifier, metric, fold``, counts,
-        ``value, low, high, error, why``. No row where the folds are no centres.
+        ``value, low, high, error, why``. No row if the folds are not centres.
     """
     known = {
         (row["feature_set"], row["classifier"], row["repeat"], row["fold"]): row for row in folds.to_dict("records")
@@ -78,7 +78,7 @@ def _of_centre(metric: str, part: Scored, weighted: bool, why: str, settings: Ev
     if least < settings.min_cell_events:
         return Estimate(why=f"fewer than {settings.min_cell_events} {what}")
     few = f"fewer than {FEWEST} {what}" if least < FEWEST else ""
-    found = replace(fold_results(metric, [part], weighted), refits=np.empty((1, 0)))
+    found = replace(fold_results(metric, [part], weighted), fitted=False)  # this model is held fixed
     return mean_over_folds(found, 0.0, settings.confidence, why, bounds=BOUNDS.get(metric), few=few)
 
 

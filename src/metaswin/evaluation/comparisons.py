@@ -13,12 +13,11 @@ from metaswin.core.formatting import SIGNATURE
 from metaswin.evaluation.fold_results import fold_results
 from metaswin.evaluation.intervals import Estimate, mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
-from metaswin.evaluation.predictions import EndpointData, Scored
+from metaswin.evaluation.predictions import UNUSABLE, EndpointData, Scored
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS, reasons, weightings
 from metaswin.evaluation.table_schema import from_records
 
 CLINICAL = "clinical:"
-UNUSABLE = "one outcome only, or a prediction is missing"
 CONFIRMATORY = "confirmatory"
 TYPES = {
     **dict.fromkeys(["against", "against_classifier", "metric"], "str"),

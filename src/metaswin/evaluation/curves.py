@@ -9,7 +9,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from metaswin.evaluation.fold_results import fold_results
 from metaswin.evaluation.intervals import mean_over_folds
 from metaswin.evaluation.metrics import ANYTHING
-from metaswin.evaluation.predictions import EndpointData, Scored
+from metaswin.evaluation.predictions import UNUSABLE, EndpointData, Scored
 from metaswin.evaluation.table_schema import from_records, tabled
 
 GRID = np.linspace(0, 1, 101)
@@ -82,9 +82,6 @@ def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-EXCLUDED = "one outcome only, or a prediction is missing"
-
-
 def net_benefit(labels: NDArray, probabilities: NDArray, weights: NDArray, thresholds: NDArray) -> NDArray:
     """Compute the net benefit of treating all patients with a predicted risk at or above each threshold.
 
@@ -134,12 +131,12 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
         rows = [part.known for part in usable]
         everybody = np.mean([treat_all(one[0], one[2], grid) for one in rows], axis=0) if rows else grid * np.nan
         missing = (
-            f"{len(folds) - len(usable)} of {len(folds)} folds excluded: {EXCLUDED}" if len(usable) < len(folds) else ""
+            f"{len(folds) - len(usable)} of {len(folds)} folds excluded: {UNUSABLE}" if len(usable) < len(folds) else ""
         )
         for place, threshold in enumerate(grid):
             at = {(part.repeat, part.fold): float(threshold) for part in usable}
             results = fold_results("net_benefit", usable, weighted=True, thresholds=at)
-            found = mean_over_folds(results, data.ratio, confidence, why or EXCLUDED, bounds=ANYTHING, few=data.few)
+            found = mean_over_folds(results, data.ratio, confidence, why or UNUSABLE, bounds=ANYTHING, few=data.few)
             record = {
                 "feature_set": feature_set,
                 "classifier": classifier,

@@ -7,13 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
-from metaswin.evaluation.intervals import Estimate
-from metaswin.evaluation.predictions import EndpointData, Scored
+from metaswin.evaluation.intervals import FEWEST, NO_VARIANCE, Estimate, too_few
+from metaswin.evaluation.predictions import UNUSABLE, EndpointData, Scored
 from metaswin.evaluation.table_schema import from_records
 
-# Below so many events or non-events an interval from one fold's rows says too little.
-FEWEST = 10
-EXCLUDED = "one outcome only, or a prediction is missing"
 NO_SPREAD = "the variance is 0: events and non-events do not overlap"
 
 
@@ -64,11 +61,10 @@ def repeat_interval(folds: list[tuple[NDArray, NDArray]], confidence: float, why
         return Estimate(why=why or "no folds")
     auc = float(np.mean([np.mean(_placements(*fold)) for fold in folds]))
     events, nonevents = (sum(len(fold[kind]) for fold in folds) for kind in (0, 1))
-    if min(events, nonevents) < FEWEST:
-        few, what = (events, "event") if events < FEWEST else (nonevents, "non-event")
-        return Estimate(auc, folds=len(folds), why=f"{few} {what}{'s' if few != 1 else ''}, fewer than {FEWEST}")
+    if few := too_few(events, nonevents):
+        return Estimate(auc, folds=len(folds), why=few)
     if any(min(len(positive), len(negative)) < 2 for positive, negative in folds):
-        return Estimate(auc, folds=len(folds), why="a fold with one event or one non-event has no variance")
+        return Estimate(auc, folds=len(folds), why=NO_VARIANCE)
     variance = sum(delong(*fold)[1] for fold in folds) / len(folds) ** 2
     return _interval(auc, variance, confidence, len(folds), why)
 
@@ -94,7 +90,7 @@ def delong_table(data: EndpointData, confidence: float) -> pd.DataFrame:
             folds = [part for part in parts if part.repeat == repeat]
             used = [scores for scores in map(both, folds) if scores is not None]
             missing = len(folds) - len(used)
-            why = f"{missing} of {len(folds)} folds excluded: {EXCLUDED}" if missing else ""
+            why = f"{missing} of {len(folds)} folds excluded: {UNUSABLE}" if missing else ""
             found = asdict(repeat_interval(used, confidence, why))
             records.append(
                 {

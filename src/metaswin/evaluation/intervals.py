@@ -58,7 +58,7 @@ class FoldResults:
     capped : bool
         Whether the variance of the fits is limited, see `mean_over_folds`.
     fitted : bool
-        False for a published signature, which is never fitted: its fits have no variance.
+        False for a model that is held fixed, such as a published signature: its fits have no variance.
     """
 
     values: NDArray

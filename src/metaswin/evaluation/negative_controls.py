@@ -25,7 +25,7 @@ FEWEST = 200
 
 
 def switched_off(control: str, settings: ControlsSettings, reasons: Mapping[str, str]) -> str:
-    """Why a control was not run: the data cannot have it, or the user left it out."""
+    """Why a control was not run: the data do not allow it, or the user switched it off."""
     if control in reasons:
         return f"not applicable: {reasons[control]}"
     if not getattr(settings, control):

@@ -19,6 +19,8 @@ from metaswin.evaluation.intervals import too_few
 from metaswin.evaluation.metrics import cox_snell
 
 FEATURE_SET = ["feature_set", "classifier"]
+# Why a fold is not `Scored.usable`.
+UNUSABLE = "one outcome only, or a prediction is missing"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class EndpointData:
         Notes of the folds.
     predictions : DataFrame
         Test predictions: ``endpoint, repeat, fold, patient, feature_set, classifier, probability, threshold, label,
-        time, event, weight``. A test row a feature set did not predict is there with a missing probability. The
+        time, event, weight``. A test row that a feature set did not predict has a missing probability. The
         probability of a published signature is its score where `score_only` has a reason.
     ratio : float
         Mean over folds of (test rows / training rows), known outcomes only.
@@ -120,7 +122,7 @@ class EndpointData:
     warnings : list of dict
         Public problems of the fits.
     score_only : dict
-        Feature set of each published signature → why its predictions are no risks of this endpoint; empty where they
+        Feature set of each published signature → why its predictions are not risks of this endpoint; empty where they
         are.
     by : str or None
         ``folds.by``; None where the folds are not centres.

@@ -64,7 +64,7 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
 
 
 def summary_table(data: EndpointData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Mean over folds of each metric with its interval, one row a feature set and classifier."""
+    """Mean over folds of each metric with its interval, one row per feature set and classifier."""
     counts = _counts(data)
     records = []
     for (feature_set, classifier), rows in folds.groupby(FEATURE_SET, sort=True):

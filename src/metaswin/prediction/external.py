@@ -13,11 +13,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.curves import FEWEST as FEWEST_IN_BIN
 from metaswin.evaluation.curves import reliability
+from metaswin.evaluation.intervals import too_few
 from metaswin.evaluation.metrics import Value, calibration_intercept, calibration_slope
 from metaswin.evaluation.predictions import Scored
 
-# Fewer events or non-events say too little for an interval.
-FEWEST = 10
 # A draw takes about 0.01 s: scikit-learn checks its input at every call.
 DRAWS = 1000
 COLUMNS = ["metric", "value", "low", "high", "se", "why", "recalibrated", "recalibrated_why"]
@@ -109,13 +108,13 @@ class External:
         return reliability([part], bins, confidence)
 
     def _few(self) -> str:
-        few, what = min((self.counts[name], name) for name in ("events", "nonevents"))
-        return f"no interval: {few} {what.replace('non', 'non-')}, fewer than {FEWEST}" if few < FEWEST else ""
+        few = too_few(self.counts["events"], self.counts["nonevents"])
+        return f"no interval: {few}" if few else ""
 
     def _drawn(self, seed: int) -> NDArray:
         """Draws of patients (rows are draws) that hold both outcomes; none where events or non-events are few."""
         labels = self.known[0]
-        if min(self.counts["events"], self.counts["nonevents"]) < FEWEST:
+        if self._few():
             return np.empty((0, len(labels)), dtype=int)
         drawn = np.random.default_rng(seed).integers(len(labels), size=(DRAWS, len(labels)))
         both = labels[drawn].any(axis=1) & ~labels[drawn].all(axis=1)

@@ -127,7 +127,7 @@ def _endpoint(
     if len(sets[PRIMARY]) == len(kept):
         del sets[EVERYBODY]
     confidence, seed = bundle.facts["confidence"], bundle.config["seed"]
-    # A plain column is known at the horizon: nobody is censored.
+    # A plain column is known at the horizon: no patient is censored.
     horizon = endpoint.horizon_days if endpoint.event is not None else None
     view: dict[str, Any] = {
         "name": name,

@@ -34,7 +34,7 @@ def survival_charts(endpoint: Endpoint) -> list[Chart]:
 
 
 def metric_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """One row a feature set with its estimates."""
+    """Return one row per feature set with its estimates."""
     table = endpoint.rows("survival")
     if table is None:
         return []

@@ -78,7 +78,7 @@ def test_load_when_folds_are_centres_then_other_settings_of_folds_are_refused(cl
     assert load(by_centre(clinical_only)).folds.by == "Centre"
     assert load(by_centre(clinical_only, k=5, repeats=1)).folds.k == 5  # the defaults, as config.yaml states them
     text = messages(by_centre(clinical_only, k=4, stratify=["Centre"]))
-    assert "the centres of 'Centre' (folds.by) are the folds, so k and stratify cannot be set; take them out" in text
+    assert "the centres of 'Centre' (folds.by) are the folds, so k and stratify cannot be set; delete them" in text
 
 
 def test_load_when_folds_by_is_no_column_that_is_known_at_baseline_then_it_is_named(clinical_only):
@@ -90,7 +90,7 @@ def test_load_when_folds_by_is_no_column_that_is_known_at_baseline_then_it_is_na
 def test_load_when_folds_by_is_a_predictor_then_the_set_is_named(clinical_only):
     raw = by_centre(clinical_only)
     raw["clinical"]["sets"]["paper"].append(" Centre")
-    assert "folds.by: column 'Centre' is in the clinical set 'paper', but no model has seen" in messages(raw)
+    assert "folds.by: column 'Centre' is in the clinical set 'paper', but the level of the test rows" in messages(raw)
 
 
 def test_load_when_folds_by_is_the_manufacturer_then_dicom_is_needed(clinical_only):
