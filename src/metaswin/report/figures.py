@@ -259,7 +259,7 @@ def summary_forest(endpoint: Endpoint) -> Forest:
 
 
 def centres_forest(endpoint: Endpoint) -> Forest | None:
-    """AUC in each centre that was left out, of the primary model and its baselines; None where folds are no centres."""
+    """Return the AUCs of the primary model and its baselines in each centre; None if the folds are not centres."""
     centres, spread = centre_rows(endpoint), spread_rows(endpoint)
     if not centres:
         return None
@@ -275,7 +275,7 @@ def centres_forest(endpoint: Endpoint) -> Forest | None:
         if own["predicted"].interval:
             rows.append(_forest_row("A new centre", group, own["predicted"], colour, "prediction interval"))
     title = f"AUC in each centre of {endpoint.name}"
-    label = f"AUC in the centre that was left out, with {endpoint.confidence:.0%} interval"
+    label = f"AUC in each centre, by the model trained without it, with {endpoint.confidence:.0%} interval"
     return Forest(f"centres-{endpoint.name}", title, label, _range(rows), rows, 0.5)
 
 

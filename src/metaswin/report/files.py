@@ -16,7 +16,7 @@ FIGURES = {
     "survival": ("survival", "survival"),
     "survival_calibration": ("survival", "calibration at the horizon"),
     "permuted": ("permuted", "permuted outcomes"),
-    "centres": ("centres", "AUC in each centre that was left out"),
+    "centres": ("centres", "AUC in each centre, by the model trained without it"),
 }
 ENDPOINT_TABLES = (
     "baseline", "modalities", "ablation", "folds", "strata", "comparisons", "selected", "patients", "roc", "pr",

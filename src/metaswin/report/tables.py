@@ -103,7 +103,7 @@ CALIBRATION = ("calibration_intercept", "calibration_slope")
 
 
 def centre_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """The AUC of `strata_feature_sets` in each centre that was left out, and the primary model's calibration there."""
+    """Return the AUC of `strata_feature_sets` and the calibration of the primary model in each centre."""
     table = endpoint.rows("centres")
     if table is None:
         return []
