@@ -3,7 +3,6 @@
 import csv
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,11 +27,9 @@ EXAMPLES = {
 OF_NEW_PATIENTS = "config/examples/hn-pet-ct.yaml"
 
 
-def test_all_when_nothing_is_configured_then_one_message_within_ten_seconds(snakemake, tmp_path):
-    start = time.monotonic()
+def test_all_when_nothing_is_configured_then_one_message_and_no_plan(snakemake, tmp_path):
     run = snakemake(tmp_path, None, "all")
     assert run.code == 1
-    assert time.monotonic() - start < 10
     for line in NO_DATA.splitlines():
         assert line.strip() in run.text
     assert "Traceback" not in run.text
