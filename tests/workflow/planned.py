@@ -1,6 +1,12 @@
-"""Read the job table that Snakemake prints."""
+"""Read the job table that Snakemake prints, and the stages that a user may name."""
 
 import re
+
+TARGETS = (
+    "ingest", "qc", "images", "organs", "anatomy", "regions", "export", "cohort", "pictures", "prepare",
+    "radiomics", "patches", "folds", "stability", "harmonisation", "selection", "deep", "backbones", "fusion",
+    "evaluation", "survival", "controls", "explanation", "report", "bundle",
+)  # fmt: skip
 
 
 def rules_to_run(text: str) -> dict[str, int]:
