@@ -23,7 +23,7 @@ CONFIG = {
     "explanation": {"background": 5, "patients": 3, "permutations": 1},
     "evaluation": {"strata": ["site", "age"], "bands": {"age": [55, 65]}, "bootstrap": 100},
     "survival": {"intervals": 3, "network": {"steps": 5, "ensemble": 1, "penalties": [5]}},
-    "controls": {"permutation": {"n": 30}},
+    "controls": {"permutation": {"n": 4}},
 }
 
 

@@ -1,6 +1,7 @@
 """A clinical table alone: the whole flow, and what re-runs after an edit."""
 
 import copy
+import shutil
 
 import pandas as pd
 import pytest
@@ -113,3 +114,14 @@ def test_run_when_one_class_only_then_the_message_names_endpoint_and_setting(sna
     assert run.code == 1
     assert "endpoint ever: found 0 events among 90 patients, but folds.k = 3" in run.text
     assert "Traceback" not in run.text
+
+
+def test_controls_when_left_out_then_nothing_of_them_runs_and_the_table_says_so(finished, snakemake, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "run", symlinks=True)
+    run = snakemake(folder, {**CONFIG, "controls": {"leaky": False, "permuted": False}}, "controls")
+    assert run.code == 0, run.text[-3000:]
+    assert set(rules_to_run(run.text)) == {"evaluate_controls", "controls"}
+    table = run.table("evaluation/controls.parquet").set_index(["endpoint", "control"])
+    assert table.loc[("ever", "permuted"), "note"] == "switched off by the setting controls.permuted: false"
+    assert table.loc[("year", "leaky"), "auc_why"] == "not applicable: no feature set uses radiomics"
+    assert table["auc"].isna().all()
