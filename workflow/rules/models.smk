@@ -40,7 +40,7 @@ if DEEP:
             patches=results("features/patches.safetensors"),
             folds=folds_of,
             networks=(
-                final_folder("deep/{backbone}/network.safetensors")
+                [final_folder("deep/{backbone}/network.safetensors")]
                 if CONFIG.fusion.deep_score == "in-sample"
                 else of_outer_fits("deep/{backbone}/network.safetensors")
             ),
