@@ -1,4 +1,7 @@
-"""Eight simulated patients from DICOM to the report, every stage real."""
+"""Eight simulated patients from DICOM to the report and the bundle, every stage real, and patients predicted by it.
+
+One run for all of these tests; test_images_to_networks.py and test_clinical_only.py are its halves, in `make test`.
+"""
 
 import copy
 import json
@@ -12,10 +15,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from planned import rules_to_run
+from planned import TARGETS, rules_to_run
 
 from metaswin.cli import main
 from metaswin.evaluation.permuted_folds import permuted_outcome
+from metaswin.prediction.bundle import read_bundle
+
+pytestmark = pytest.mark.long
 
 EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
 
@@ -23,7 +29,14 @@ EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
 @pytest.fixture(scope="module")
 def finished(snakemake, without_network, cohort, small):
     """The finished run of the shared cohort, without a network where that can be had."""
-    return snakemake(cohort, small, "all", within=without_network)
+    return snakemake(cohort, small, "all", "bundle", within=without_network)
+
+
+def predict(bundle, data, output, *arguments):
+    """`metaswin predict`; a category too rare to be known counts as missing."""
+    table = ["--clinical", str(data / "clinical.csv")]
+    given = ["--bundle", str(bundle), "--input", str(data / "dicom"), *table, "--output", str(output)]
+    return main(["predict", *given, "--lenient", "--cores", "2", *arguments])
 
 
 def test_run_when_finished_then_report_is_one_offline_file_with_every_feature_set(finished):
@@ -77,21 +90,6 @@ def test_predictions_when_finished_then_each_patient_is_tested_once_per_feature_
     assert predictions["probability"].between(0, 1).all()
 
 
-def test_features_when_finished_then_tumour_and_ring_have_rows_and_pyradiomics_names(finished):
-    features = finished.table("features/radiomics.parquet")
-    assert {"tumor", "ring_0_10mm"} <= set(features["region"])
-    assert "original_glcm_JointEntropy" in features
-    tumor = features[features["region"] == "tumor"]
-    assert len(tumor) == 8
-    assert np.isfinite(tumor["original_firstorder_Mean"]).all()
-
-
-def test_images_when_converted_then_no_header_text_but_scanner_facts_remains(finished):
-    facts = json.loads(next((finished.folder / "results/images").glob("*/image.json")).read_text())
-    assert facts["spacing"][0] > 0
-    assert not {"PatientName", "PatientBirthDate", "StudyDate"} & set(facts)
-
-
 def test_explanation_when_finished_then_every_modality_of_each_fold_and_maps_exist(finished):
     shares = finished.table("explanation/dm/shap_modalities.parquet")
     assert set(shares["modality"]) == set(EVERYTHING.split("+"))
@@ -103,12 +101,6 @@ def test_explanation_when_finished_then_every_modality_of_each_fold_and_maps_exi
     assert [entry["why"] for entry in maps] == ["highest risk", "most wrong"]
     for entry in maps:
         assert 0 < (finished.folder / "results/explanation/dm" / entry["file"]).stat().st_size <= 60_000
-
-
-def test_pictures_when_finished_then_each_patient_has_a_small_one(finished):
-    qc_images = sorted((finished.folder / "results/qc-images").glob("*.png"))
-    assert len(qc_images) == 8
-    assert all(0 < path.stat().st_size <= 60_000 for path in qc_images)
 
 
 def test_public_zone_when_searched_then_no_path_of_the_data_is_found(finished):
@@ -159,6 +151,53 @@ def test_permutations_when_collected_then_each_feature_set_has_each_of_them(fini
     assert table.groupby(["feature_set", "classifier"]).size().eq(4).all()
 
 
+def test_bundle_when_made_then_it_is_sound_and_holds_no_id_and_no_path(finished, cohort):
+    bundle = read_bundle(cohort / "results/bundle")
+    assert bundle.members("dm") == [(0, 0), (0, 1), (0, 2)]
+    for path in bundle.folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"SIM-0" not in content, path
+            assert str(cohort).encode() not in content, path
+
+
+def test_predict_when_patients_are_held_out_then_a_member_equals_the_run(finished, cohort, tmp_path):
+    out = tmp_path / "out"
+    folder = out / "results/predictions"
+    assert predict(cohort / "results/bundle.zip", cohort / "data", out) == 0
+    ensemble = pd.read_csv(folder / "predictions.csv").set_index("patient")
+    assert (ensemble["training_cohort"] == "was in the training cohort").all()
+    assert (ensemble["members"] == 3).all()
+    assert (ensemble["range_low"] <= ensemble["risk"]).all()
+    pages = sorted((folder / "patients").glob("*.html"))
+    assert len(pages) == 8
+    assert all("data:image/png" in page.read_text() for page in pages)
+
+    run = finished.table("evaluation/predictions.parquet")
+    run = run[run["feature_set"] == EVERYTHING]
+    for fold in range(3):
+        assert predict(cohort / "results/bundle.zip", cohort / "data", out, "--member", f"0,{fold}") == 0
+        own = pd.read_parquet(folder / "members.parquet")
+        held_out = own.merge(run, on=["patient", "repeat", "fold", "classifier"], suffixes=("", "_run"))
+        known = set(run.loc[run["fold"] == fold, "patient"])
+        assert len(held_out) == 2 * len(known)  # two classifiers
+        assert set(held_out["patient"]) == known
+        assert (held_out["probability"] - held_out["probability_run"]).abs().max() <= 1e-6
+        member = pd.read_csv(folder / "predictions.csv").set_index("patient")
+        assert set(member.index[member["training_cohort"] == "held out by this member"]) == known
+
+
+def test_predict_when_no_table_is_given_then_feature_sets_without_clinical_predict(finished, cohort, tmp_path):
+    chosen = next(path for path in sorted((cohort / "data/dicom").iterdir()) if path.is_dir())
+    shutil.copytree(chosen, tmp_path / "dicom" / chosen.name)
+    bundle, out = cohort / "results/bundle", tmp_path / "out"
+    arguments = ["--bundle", str(bundle), "--input", str(tmp_path / "dicom"), "--output", str(out)]
+    assert main(["predict", *arguments]) == 0
+    table = pd.read_csv(out / "results/predictions/predictions.csv")
+    assert "clinical" in table.loc[0, "missing"]
+    assert "clinical" not in table.loc[0, "feature_set"]
+
+
 def test_permutations_when_more_are_asked_for_then_full_batches_stay(finished, snakemake, small):
     config = copy.deepcopy(small)
     config["controls"]["permutation"]["n"] = 6
@@ -172,23 +211,9 @@ def test_rerun_when_nothing_changed_then_nothing_to_do(finished, snakemake, smal
     assert "Nothing to be done" in snakemake(finished.folder, small, "-n", "--", "all").text
 
 
-def test_rerun_when_checkpoint_finds_no_change_then_no_feature_or_network_is_redone(finished, snakemake, small):
-    (finished.folder / "data/dicom/readme.txt").write_text("not DICOM")
-    run = snakemake(finished.folder, small, "all")
-    assert run.code == 0, run.text[-3000:]
-    done = set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", run.text))
-    assert {"index_dicom", "build_cohort"} <= done
-    assert not done & {
-        "convert_images",
-        "make_regions",
-        "extract_radiomics",
-        "extract_shuffled",
-        "make_patches",
-    }
-    # Their jobs start, since folds and patches were written again, and keep the networks of the same rows.
-    logs = sorted((finished.folder / "logs/train_deep").rglob("*.log"))
-    assert len(logs) == run.text.count("(Rule: train_deep)") > 0
-    assert all("was trained on the same: it stays" in log.read_text() for log in logs)
+def test_stages_when_finished_then_each_can_still_be_planned(finished, snakemake, small):
+    run = snakemake(finished.folder, small, "-n", "--", *TARGETS)
+    assert run.code == 0, run.text
 
 
 def test_rerun_when_a_later_stage_is_edited_then_images_and_radiomics_stay(finished, snakemake, small):
@@ -252,6 +277,28 @@ def test_library_edit_when_touching_one_stage_then_only_what_depends_on_it_would
     rules = planned()
     assert {"select_features", "train_fusion", "evaluate", "report"} <= set(rules)
     assert not set(rules) & {"index_dicom", "build_cohort", "convert_images", "extract_radiomics", "train_deep"}
+
+
+def test_rerun_when_checkpoint_finds_no_change_then_no_feature_or_network_is_redone(finished, snakemake, small):
+    (finished.folder / "data/dicom/readme.txt").write_text("not DICOM")
+    permuted = [f"results/models/dm/permuted/r0/fold-{fold}/deep/swin/features.parquet" for fold in range(3)]
+    run = snakemake(finished.folder, small, "fusion", *permuted)
+    assert run.code == 0, run.text[-3000:]
+    done = set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", run.text))
+    assert {"index_dicom", "build_cohort", "train_fusion"} <= done
+    rest = set(rules_to_run(snakemake(finished.folder, small, "-n", "--", "all").text))
+    assert "report" in rest
+    assert not (done | rest) & {
+        "convert_images",
+        "make_regions",
+        "extract_radiomics",
+        "extract_shuffled",
+        "make_patches",
+    }
+    # Their jobs start, since folds and patches were written again, and keep the networks of the same rows.
+    logs = sorted((finished.folder / "logs/train_deep").rglob("*.log"))
+    assert len(logs) == run.text.count("(Rule: train_deep)") > 0
+    assert all("was trained on the same: it stays" in log.read_text() for log in logs)
 
 
 def test_patient_when_added_then_only_its_images_are_converted_and_refits_are_listed(

@@ -1,81 +1,13 @@
-"""A finished run frozen, and patients predicted by it through the same stages, as a user does."""
+"""A finished run frozen, and patients of tables predicted by it, as a user does; of images: test_end_to_end.py."""
 
 import json
 import shutil
 
 import pandas as pd
-import pytest
 import yaml
 from bundle_run import fitted, freeze_run
 
 from metaswin.cli import main
-from metaswin.prediction.bundle import read_bundle
-
-EVERYTHING = "clinical+radiomics+peri_radiomics+deep"
-
-
-@pytest.fixture(scope="module")
-def bundled(snakemake, cohort, small):
-    """The run of the shared cohort with its bundle."""
-    run = snakemake(cohort, small, "bundle")
-    assert run.code == 0, run.text[-5000:]
-    return run
-
-
-def predict(bundle, data, output, *arguments):
-    """`metaswin predict`; a category too rare to be known counts as missing."""
-    table = ["--clinical", str(data / "clinical.csv")]
-    given = ["--bundle", str(bundle), "--input", str(data / "dicom"), *table, "--output", str(output)]
-    return main(["predict", *given, "--lenient", "--cores", "2", *arguments])
-
-
-@pytest.mark.long
-def test_predict_when_patients_are_held_out_then_a_member_equals_the_run(bundled, cohort, tmp_path):
-    out = tmp_path / "out"
-    folder = out / "results/predictions"
-    assert predict(cohort / "results/bundle.zip", cohort / "data", out) == 0
-    ensemble = pd.read_csv(folder / "predictions.csv").set_index("patient")
-    assert (ensemble["training_cohort"] == "was in the training cohort").all()
-    assert (ensemble["members"] == 3).all()
-    assert (ensemble["range_low"] <= ensemble["risk"]).all()
-    pages = sorted((folder / "patients").glob("*.html"))
-    assert len(pages) == 8
-    assert all("data:image/png" in page.read_text() for page in pages)
-
-    run = bundled.table("evaluation/predictions.parquet")
-    run = run[run["feature_set"] == EVERYTHING]
-    for fold in range(3):
-        assert predict(cohort / "results/bundle.zip", cohort / "data", out, "--member", f"0,{fold}") == 0
-        own = pd.read_parquet(folder / "members.parquet")
-        held_out = own.merge(run, on=["patient", "repeat", "fold", "classifier"], suffixes=("", "_run"))
-        known = set(run.loc[run["fold"] == fold, "patient"])
-        assert len(held_out) == 2 * len(known)  # two classifiers
-        assert set(held_out["patient"]) == known
-        assert (held_out["probability"] - held_out["probability_run"]).abs().max() <= 1e-6
-        member = pd.read_csv(folder / "predictions.csv").set_index("patient")
-        assert set(member.index[member["training_cohort"] == "held out by this member"]) == known
-
-
-@pytest.mark.long
-def test_predict_when_no_table_is_given_then_feature_sets_without_clinical_predict(bundled, cohort, tmp_path):
-    chosen = next(path for path in sorted((cohort / "data/dicom").iterdir()) if path.is_dir())
-    shutil.copytree(chosen, tmp_path / "dicom" / chosen.name)
-    bundle, out = cohort / "results/bundle", tmp_path / "out"
-    arguments = ["--bundle", str(bundle), "--input", str(tmp_path / "dicom"), "--output", str(out)]
-    assert main(["predict", *arguments]) == 0
-    table = pd.read_csv(out / "results/predictions/predictions.csv")
-    assert "clinical" in table.loc[0, "missing"]
-    assert "clinical" not in table.loc[0, "feature_set"]
-
-
-def test_bundle_when_made_then_it_is_sound_and_holds_no_id_and_no_path(bundled, cohort):
-    bundle = read_bundle(cohort / "results/bundle")
-    assert bundle.members("dm") == [(0, 0), (0, 1), (0, 2)]
-    for path in bundle.folder.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            assert b"SIM-0" not in content, path
-            assert str(cohort).encode() not in content, path
 
 
 def test_predict_when_run_on_a_table_of_features_then_it_predicts_and_validates(tmp_path):
