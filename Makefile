@@ -44,6 +44,10 @@ demo-organs: install
 check-weights: install
 	$(BIN)/metaswin weights check --ct $(CT) $(if $(CONFIG),--configfile $(CONFIG))
 
+# As many processes as cores: more threads in each would wait for one another.
+test test-long: export OMP_NUM_THREADS := 1
+test test-long: export OPENBLAS_NUM_THREADS := 1
+
 test: install
 	$(BIN)/pytest -m "not long" -n $(CORES) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
