@@ -17,7 +17,7 @@ CONFIG = {
     "folds": {"k": 3, "repeats": 2},
     "fusion": {
         "modalities": ["clinical"],
-        "network": {"steps": 5, "ensemble": 1},
+        "network": {"steps": 5, "ensemble": 1, "penalties": [0.5, 5.0]},
         "primary_feature_set": "clinical:staging",
     },
     "explanation": {"background": 5, "patients": 3, "permutations": 1},

@@ -35,7 +35,7 @@ SMALL = {
     "selection": {"trees": 20, "keep": 4},
     "patches": {"size": 32, "spacing": 4.0},
     "deep": {"embed_dim": 12, "epochs": 2, "warmup_epochs": 1, "threads": 1, "checkpoint_every": 1},
-    "fusion": {"clinical_set": "paper", "network": {"steps": 10, "ensemble": 1}},
+    "fusion": {"clinical_set": "paper", "network": {"steps": 10, "ensemble": 1, "penalties": [0.5, 5.0]}},
     "explanation": {
         "background": 4,
         "permutations": 1,

@@ -36,7 +36,7 @@ def test_signatures_are_baselines_of_a_run_and_learn_nothing_from_the_outcome(sn
         "anatomy": {"enabled": False},
         "controls": {"leaky": False, "shuffled": False, "permuted": False},
         "evaluation": {"min_cell_events": 1, "bootstrap": 100},
-        "fusion": {"clinical_set": "paper", "network": {"steps": 5, "ensemble": 1}},
+        "fusion": {"clinical_set": "paper", "network": {"steps": 5, "ensemble": 1, "penalties": [0.5, 5.0]}},
     }
     run = snakemake(tmp_path, config, "report")
     assert run.code == 0, run.text[-3000:]
