@@ -118,7 +118,7 @@ def controls(**values) -> pd.DataFrame:
 def test_trust_when_shuffled_is_not_shown_worse_then_texture_is_not_shown_to_matter():
     found = endpoint()
     found.tables["controls"] = controls()
-    assert "texture is not shown to matter" in summarise(found)[2][1]
+    assert "not shown to use texture" in summarise(found)[2][1]
     found.tables["controls"] = controls(difference_low=0.01)
     assert "texture" not in summarise(found)[2][1]
 
