@@ -131,7 +131,7 @@ def test_permuted_when_joined_then_mean_range_p_and_what_was_refitted(beside, tm
     assert row["difference"] == pytest.approx(row["as_is"] - 0.5)
     assert "41 times (200 or more are recommended)" in row["note"]
     assert "with one penalty (16)" in row["note"]
-    assert "trained on one permuted outcome" in row["note"]
+    assert "trained only on the first permuted outcome" in row["note"]
     assert len(permutations) == 2 * 42
 
 

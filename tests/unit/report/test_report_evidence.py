@@ -65,7 +65,7 @@ def test_leaky_control_is_labelled_as_wrong_wherever_it_stands(full):
         "Cramér's V",
         "Share of the prediction",
         "Regions that the deep network uses",
-        "One repeat at a time",
+        "Each repeat is computed separately",
     ],
 )
 def test_each_piece_of_evidence_is_shown(full, words):

@@ -225,7 +225,7 @@ def test_methods_of_a_plain_column_know_no_deaths_and_no_weights():
 
 
 def test_methods_of_both_rules_of_deaths_say_so():
-    assert "except where stated" in methods_of(endpoint(), endpoint(deaths="exclude"))
+    assert "except for endpoints" in methods_of(endpoint(), endpoint(deaths="exclude"))
 
 
 def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
