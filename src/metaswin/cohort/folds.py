@@ -177,7 +177,7 @@ class OuterFold:
         return self.folds.fitted(fit)
 
     def scored(self, fit: str) -> NDArray:
-        """Return the rows that a fit predicts in this outer fold; one fit, which left the row out, predicts each row."""
+        """Return the rows that a fit predicts in this outer fold; each row is predicted by a fit that left it out."""
         other = [fold for fold in left_out(fit) if fold != self.fold]
         return self.folds.fold == (other[0] if other else self.fold)
 

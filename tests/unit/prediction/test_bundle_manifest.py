@@ -51,7 +51,7 @@ def test_bundle_when_snakemake_left_its_mark_then_it_counts_as_untouched(sealed)
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "has no manifest.json"), ("[1", "is not the manifest"), ('{"format": 1}', "is not a manifest")],
+    [(None, "has no manifest.json"), ("[1", "is not the manifest"), ('{"format": 1}', "is not the manifest")],
 )
 def test_manifest_when_absent_or_broken_then_the_message_says_so(sealed, content, words):
     (sealed / "manifest.json").unlink()
