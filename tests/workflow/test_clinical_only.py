@@ -122,6 +122,6 @@ def test_controls_when_left_out_then_nothing_of_them_runs_and_the_table_says_so(
     assert run.code == 0, run.text[-3000:]
     assert set(rules_to_run(run.text)) == {"evaluate_controls", "controls"}
     table = run.table("evaluation/controls.parquet").set_index(["endpoint", "control"])
-    assert table.loc[("ever", "permuted"), "note"] == "switched off by the setting controls.permuted: false"
+    assert table.loc[("ever", "permuted"), "note"] == "turned off by the setting controls.permuted: false"
     assert table.loc[("year", "leaky"), "auc_why"] == "not applicable: no feature set uses radiomics"
     assert table["auc"].isna().all()

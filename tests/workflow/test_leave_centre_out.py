@@ -67,7 +67,7 @@ def test_run_when_finished_then_the_report_shows_each_centre(planned, snakemake)
     folds = run.table("folds/ever.parquet").merge(run.table("cohort/centres.parquet"), on="patient")
     assert (folds["fold_x"] == folds["fold_y"]).all()
     page = (run.folder / "results/report/report.html").read_text()
-    assert "Leave one centre out: each row is the performance in a centre" in page
+    assert "Each row shows the performance in one centre" in page
     assert "share one fold: D, E, unknown" in page
     assert (run.folder / "results/report/figures/centres-ever.pdf").stat().st_size > 1000
     centres = pd.read_csv(run.folder / "results/report/tables/centres-ever.csv")

@@ -68,7 +68,7 @@ def test_qc_when_no_patient_remains_then_run_ends_with_one_message_naming_the_pa
     assert "results/cohort/qc.html" in told
     assert not {"CalledProcessError", "Traceback"} & set(re.findall(r"\w+", text))
     page = (tmp_path / "results/cohort/qc.html").read_text()
-    assert "The run ends here" in page
+    assert "The run stops here" in page
     assert found in page
     assert found in (tmp_path / "results/cohort/qc.csv").read_text()
     assert str(tmp_path) not in page

@@ -1,1 +1,1 @@
-"""Who is in the study, with which outcome and in which fold: images and clinical table found, checked and matched."""
+"""Find, check and match images and clinical table: patients of the study, their outcomes and folds."""

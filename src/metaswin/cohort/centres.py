@@ -1,4 +1,4 @@
-"""Group the patients by centre: which centres are a fold of their own, and which share one."""
+"""Group the patients by centre, and determine which centres are a separate fold and which share one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from metaswin.config.cohort import LEAST_FOLDS
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_table, write_table
 
-# A centre with fewer events or fewer non-events has no interval of its own (see `metaswin.evaluation.intervals`).
+# A centre with fewer events or non-events has no interval (see `metaswin.evaluation.intervals`).
 FEWEST = 10
 SHOWN = 20
 JOINED = " + "
@@ -18,7 +18,7 @@ JOINED = " + "
 
 @dataclass(frozen=True)
 class CentreInputs:
-    """Tables of `metaswin.cohort.match.match_patients`, and with DICOM the public index ``series``, otherwise None."""
+    """Name the tables of `metaswin.cohort.match.match_patients`; ``series`` (public index) is None without DICOM."""
 
     patients: str
     clinical: str
@@ -34,17 +34,18 @@ def group_centres(inputs: CentreInputs, output: str, column: str) -> None:
     ----------
     inputs : CentreInputs
     output : str
-        Written. ``level`` is the patient's own, ``centre`` the name of the fold: its levels, joined by `JOINED`.
+        File to write. ``level`` is the level of the patient. ``centre`` is the name of the fold: its levels, joined by
+        `JOINED`.
     column : str
         ``folds.by``: a column of the clinical table, or ``manufacturer`` of the chosen CT.
 
     Raises
     ------
     UserError
-        If fewer than three folds are left.
+        If fewer than three folds remain.
     """
     patients = read_table(inputs.patients)["patient"]
-    if patients.empty:  # the quality control ends the run, with its own message
+    if patients.empty:  # the quality control stops the run with its own message
         write_table(output, pd.DataFrame({"patient": patients, "level": "", "fold": 0, "centre": ""}))
         return
     clinical = read_table(inputs.clinical).set_index("patient")
@@ -70,9 +71,10 @@ def _of_chosen_ct(inputs: CentreInputs, column: str) -> pd.Series:
 
 
 def spelt(column: pd.Series) -> pd.Series:
-    """Level of each patient as text: values that differ by case or blanks only are one level, spelt as most often.
+    """Return the level of each patient as text.
 
-    A missing or empty value is the level ``unknown``.
+    Values that differ only in case or blanks are one level, with the most frequent spelling. A missing or empty value
+    is the level ``unknown``.
     """
     if pd.api.types.is_numeric_dtype(column):
         column = column.map(lambda value: None if pd.isna(value) else f"{value:g}")
@@ -83,24 +85,25 @@ def spelt(column: pd.Series) -> pd.Series:
 
 
 def fold_levels(level: pd.Series, labels: Mapping[str, pd.Series], column: str) -> list[list[str]]:
-    """Levels of each fold: large centres by name, and last the fold of the small ones, smallest first.
+    """Return the levels of each fold: first the large centres by name, then the fold of the small ones, smallest first.
 
-    The size of a centre is the smallest of its numbers of events and of non-events over all endpoints. Centres below
-    `FEWEST` share one fold. While that fold is below `FEWEST` too, the next smallest centre joins it.
+    The size of a centre is the smallest of its numbers of events and of non-events over all endpoints. Centres with a
+    size below `FEWEST` share one fold. While the size of that fold is below `FEWEST`, the next smallest centre is
+    added.
 
     Parameters
     ----------
     level : Series
         Level of each patient.
     labels : mapping
-        Endpoint → label 0, 1 or missing by patient; patients without an outcome may be absent.
+        Endpoint → label 0, 1 or missing by patient. Patients without an outcome may be absent.
     column : str
-        For the message.
+        Name of the column for the message.
 
     Raises
     ------
     UserError
-        If fewer than `LEAST_FOLDS` folds are left. The message lists the centres with their counts.
+        If fewer than `LEAST_FOLDS` folds remain. The message lists the centres with their counts.
     """
     outcomes = [(name, value) for name in labels for value in (1, 0)]
     own = {name: level.reindex(label.index) for name, label in labels.items()}
@@ -129,13 +132,13 @@ def fold_levels(level: pd.Series, labels: Mapping[str, pd.Series], column: str) 
 
 
 def _counted(counts: pd.Series) -> str:
-    """Events and non-events of one level for each endpoint."""
+    """Describe the events and non-events of one level for each endpoint."""
     endpoints = dict.fromkeys(name for name, _ in counts.index)
     return ", ".join(f"{name} {counts[name, 1]} events and {counts[name, 0]} non-events" for name in endpoints)
 
 
 def notes_on(centres: pd.DataFrame, column: str) -> list[str]:
-    """Notes on the folds: which centres share one, and the patients whose centre is unknown.
+    """Return notes about centres that share a fold and patients whose centre is unknown.
 
     Parameters
     ----------

@@ -1,10 +1,18 @@
-"""Choose the CT and the contours of one patient by an ordered rule, and say of every candidate why.
+"""Choose the CT and the contours of one patient by ordered criteria, and give the reason for every candidate.
 
-The order: (1) a CT, no localizer, dated on or before the start of treatment where both dates exist; (2) referred
-to by contours with a matching ROI, by series, else by frame of reference, and by image where parts of a series
-compete; (3) kernel preference; (4) contrast
-preference; (5) nearest before the start of treatment, without that date the earliest; (6) most slices; (7) key.
-Among the contour sets that fit the chosen CT: by series before by frame of reference, more roles, newest, key.
+The criteria for the CT, in this order:
+
+1. It is a CT and not a localizer, dated on or before the start of treatment if both dates exist.
+2. Contours with a matching ROI refer to it by series, otherwise by frame of reference. Parts of the same series are
+   compared by the images to which the contours refer.
+3. Kernel preference.
+4. Contrast preference.
+5. The date nearest before the start of treatment. Without that date, the earliest date.
+6. The largest number of slices.
+7. The key.
+
+The contour sets that fit the chosen CT are ordered by reference (series before frame of reference), number of roles,
+time (newest first) and key.
 """
 
 import json
@@ -32,7 +40,7 @@ BY_SERIES, BY_FRAME, BY_STUDY, UNRELATED = range(4)
 RELATIONS = {
     BY_SERIES: "contours refer to it",
     BY_FRAME: "contours share its frame of reference",
-    BY_STUDY: "contours of its study refer to nothing",
+    BY_STUDY: "contours of its study have no reference",
     UNRELATED: "no contours refer to it",
 }
 CHOICE_COLUMNS = ["patient", "series", "modality", "chosen", "rank", "reason"]
@@ -40,7 +48,7 @@ CHOICE_COLUMNS = ["patient", "series", "modality", "chosen", "rank", "reason"]
 
 @dataclass(frozen=True)
 class Series:
-    """One row of the private index, as far as the choice needs it."""
+    """Store the columns of one row of the private index that the choice needs."""
 
     series: str
     modality: str
@@ -91,9 +99,9 @@ class Series:
 
 @dataclass
 class Choice:
-    """What was chosen for one patient: `ct` and, where contours are asked for, `contours` and `rois` per role.
+    """Store the choice for one patient: `ct` and, if contours are needed, `contours` and `rois` per role.
 
-    `rows` is the patient's part of ``series_choice.parquet``; `problems` say why something is missing or odd.
+    `rows` are the patient's rows of ``series_choice.parquet``. `problems` describe missing and unexpected data.
     """
 
     ct: Series | None = None
@@ -111,9 +119,9 @@ def choose(patient: str, rows: "pd.DataFrame", treatment_start: str, settings: I
     patient : str
         Study id.
     rows : pandas.DataFrame
-        The patient's rows of the private index.
+        Rows of the patient in the private index.
     treatment_start : str
-        ``YYYYMMDD``, or empty where it is not known.
+        ``YYYYMMDD``, or empty if it is unknown.
     settings : IngestSettings
     """
     series = [Series.of(row) for row in rows.to_dict("records")]
@@ -152,7 +160,7 @@ def choose(patient: str, rows: "pd.DataFrame", treatment_start: str, settings: I
 def _contours_with_tumor(
     patient: str, series: list[Series], modality: str, settings: IngestSettings, problems: list[Problem]
 ) -> list[Series]:
-    """Contour sets with at least one matching ROI that is not empty; says why where there is none."""
+    """Return the contour sets with at least one matching ROI that is not empty; without any, add a problem."""
     sets = [s for s in series if s.modality == modality]
     if not sets:
         others = Counter(s.modality for s in series if s.modality in CONTOUR_MODALITY.values())
@@ -176,7 +184,7 @@ def _contours_with_tumor(
 
 
 def _barred(series: Series, treatment_start: str) -> str:
-    """Why an image series cannot be chosen; empty where it can, or is no image."""
+    """Return the reason why an image series cannot be chosen; empty if it can, or if it is not an image."""
     if not series.image:
         return ""
     if series.modality != "CT":
@@ -215,7 +223,7 @@ CRITERIA = (
 
 
 def _preference(ct: Series, relation: int, treatment_start: str, settings: SeriesChoiceSettings) -> tuple[Any, ...]:
-    """Sort key in the order of `CRITERIA`; the least is the best."""
+    """Return the sort key in the order of `CRITERIA`; the smallest key is the best."""
     kernels = [
         place
         for place, pattern in enumerate(settings.prefer_kernel)
@@ -263,14 +271,14 @@ def _odd_contours(
             found = f"contours that refer to {', '.join(sorted(others))}"
             problems.append(problem(patient, "contours-of-other-modality", found, chosen.paths[0]))
         elif chosen.referenced_absent:
-            found = f"{count(chosen.referenced_absent, 'referenced series')}, none of them there"
+            found = f"{count(chosen.referenced_absent, 'referenced series')}, none of them present"
             problems.append(problem(patient, "referenced-series-absent", found, chosen.paths[0]))
     if relation == BY_STUDY:
         problems.append(problem(patient, "contours-without-reference", "no reference", chosen.paths[0]))
     if chosen.sops_referenced and not chosen.sops_found:
-        found = f"{count(chosen.sops_referenced, 'referenced image')}, none of them there"
+        found = f"{count(chosen.sops_referenced, 'referenced image')}, none of them present"
     elif relation == BY_SERIES and not chosen.referenced_absent and chosen.sops_found < chosen.sops_referenced:
-        found = f"{chosen.sops_referenced - chosen.sops_found} of {chosen.sops_referenced} referenced images not there"
+        found = f"{chosen.sops_referenced - chosen.sops_found} of {chosen.sops_referenced} referenced images missing"
     else:
         found = ""
     if found:
@@ -314,7 +322,7 @@ def _no_ct(patient: str, series: list[Series], barred: dict[str, str]) -> Proble
 
 
 def _unrelated(patient: str, drawn: list[Series], series: list[Series], barred: dict[str, str]) -> Problem:
-    """No eligible CT belongs to the contours: was it barred by its date, or is it not there?"""
+    """Describe why no eligible CT belongs to the contours: the CT is excluded by its date, or it does not exist."""
     late = [
         s
         for s in series
@@ -324,7 +332,10 @@ def _unrelated(patient: str, drawn: list[Series], series: list[Series], barred: 
     if late:
         return _late(patient, late)
     absent = sum(contours.referenced_absent for contours in drawn)
-    found = f"{count(len(drawn), 'contour set')} that refer to no CT here, {absent} of the referenced series absent"
+    found = (
+        f"{count(len(drawn), 'contour set')} without a reference to a CT of this patient, {absent} of the referenced "
+        "series absent"
+    )
     return problem(patient, "contours-without-ct", found, "\n".join(contours.paths[0] for contours in drawn))
 
 
@@ -340,7 +351,7 @@ def _contour_reason(contours: Series, choice: Choice, drawn: list[Series], wante
             relation, "of the study of the chosen CT"
         )
     if contours.modality != wanted:
-        return "not the tumor source"
+        return "not of the kind in ingest.tumor_source"
     if contours not in drawn:
         return "no matching ROI with contours"
     if choice.ct is None or _relation(contours, choice.ct) == UNRELATED:

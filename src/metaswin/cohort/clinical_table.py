@@ -12,21 +12,21 @@ from metaswin.core.errors import UserError, suggestion
 from metaswin.core.problems import Problem
 
 STAGE = "clinical"
-SHOWN = 5  # lines named
+SHOWN = 5  # number of lines in a message
 
 
 @dataclass(frozen=True)
 class ClinicalTable:
-    """The clinical table as text, with its problems.
+    """Store the clinical table as text, with its problems.
 
     Attributes
     ----------
     table : pandas.DataFrame
-        Indexed by study id (str, sorted, unique). One column for each column of the file (names trimmed, the id
-        excluded), under the name that `clinical.columns` gives it; values are trimmed strings or None. `map` and
+        Indexed by study id (str, sorted, unique). There is one column for each column of the file except the id, with
+        the name that `clinical.columns` gives it. Names are trimmed. Values are trimmed strings or None. `map` and
         `factor` of each column are applied.
     problems : list of Problem
-        Duplicated ids and the like, found while reading.
+        Problems found while reading, such as duplicated ids.
     """
 
     table: pd.DataFrame
@@ -34,7 +34,7 @@ class ClinicalTable:
 
 
 def read_header(path: str | Path) -> list[str]:
-    """Trimmed column names of the table.
+    """Return the trimmed column names of the table.
 
     Raises
     ------
@@ -51,21 +51,21 @@ def read_header(path: str | Path) -> list[str]:
     if not first.strip():
         raise UserError(f"clinical.table: {path} is empty; its first line must name the columns")
     names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter(first)))]
-    # Spreadsheets end a line with separators of columns that once were there.
+    # Spreadsheets may write separators of deleted columns at the end of a line.
     while names and not names[-1]:
         names.pop()
     return names
 
 
 def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
-    """Column names and the rows below them, all values trimmed, each row as long as the header.
+    """Return column names and rows, with trimmed values and with rows of the same length as the header.
 
-    Cells missing at the end of a row are empty; rows without any value are ignored.
+    Missing cells at the end of a row are empty. Rows without any value are ignored.
 
     Raises
     ------
     UserError
-        As `read_header`; and where quotes are open or a row has values beyond the header's columns, with its line.
+        As in `read_header`, and if a quote is not closed or a row has more values than the header, with its line.
     """
     header = read_header(path)
     rows, more = [], []
@@ -82,23 +82,23 @@ def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
         raise UserError(f"clinical.table: cannot read {path} as UTF-8 text ({error}); save it as CSV (UTF-8)") from None
     except csv.Error as error:
         raise UserError(
-            f"clinical.table: {path} is not a CSV file from line {lines.line_num + 1} or before on ({error}); "
+            f"clinical.table: {path} is not a valid CSV file in or before line {lines.line_num + 1} ({error}); "
             "fix its quotes"
         ) from None
     if more:
         which = ", ".join(map(str, more[:SHOWN])) + (f" and {len(more) - SHOWN} more" if len(more) > SHOWN else "")
         raise UserError(
             f"clinical.table: {path} has {len(header)} columns, but more values in line {which}; "
-            "quote values that hold the separator, or name the columns"
+            "quote values that contain the separator, or name the columns"
         )
     return header, rows
 
 
 def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Callable[[str], str] = str) -> ClinicalTable:
-    """Read the clinical table; `pseudonym` gives what stands for a study id.
+    """Read the clinical table; `pseudonym` returns the pseudonym of a study id.
 
-    Rows with the same id are kept once when they are equal, and excluded with the code ``duplicated-id``
-    otherwise.
+    Equal rows with the same id are kept once. Different rows with the same id are excluded with the code
+    ``duplicated-id``.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Calla
     for patient, rows in raw[repeated].groupby(identifier):
         problems.append(
             Problem(
-                str(patient), STAGE, "duplicated-id", f"{len(rows)} different rows", "one row a patient",
+                str(patient), STAGE, "duplicated-id", f"{len(rows)} different rows", "one row per patient",
                 "keep one of these rows in the clinical table",
             )
         )  # fmt: skip
@@ -146,7 +146,7 @@ def read_clinical(path: str | Path, settings: ClinicalSettings, pseudonym: Calla
 
 
 def _rewritten(values: Iterable[str], column: ColumnSettings) -> list[str]:
-    """Values with `map`, then `factor` applied."""
+    """Apply `map` and then `factor` to values."""
     replace = {normal(key): str(value) for key, value in column.map.items()}
     found = [replace.get(normal(value), value) for value in values] if replace else list(values)
     if column.factor == 1:
@@ -156,16 +156,16 @@ def _rewritten(values: Iterable[str], column: ColumnSettings) -> list[str]:
 
 
 def own_names(settings: ClinicalSettings, header: Iterable[str]) -> dict[str, str]:
-    """Column of the table: its name in metaswin, in the order of the table.
+    """Return the name in metaswin of each column of the table, in the order of the table.
 
-    A column whose name is given to another one (`clinical.columns.<name>.column`) is not read.
+    A column is not read if its name is given to another column (`clinical.columns.<name>.column`).
     """
     given = {source: name for name, source in settings.sources.items()}
     return {column: given.get(column, column) for column in header if column in given or column not in given.values()}
 
 
 def missing_column(settings: ClinicalSettings, name: str, header: Sequence[str], place: str) -> str | None:
-    """Message on a column that the table lacks; None where it has it.
+    """Return a message if the table lacks a column, otherwise None.
 
     Parameters
     ----------
@@ -194,12 +194,12 @@ def missing_column(settings: ClinicalSettings, name: str, header: Sequence[str],
 
 
 def delimiter(first_line: str) -> str:
-    """What separates the columns, by the first line."""
+    """Return the separator of the columns, found in the first line."""
     return max(",;\t", key=first_line.count)
 
 
 def normal(value: object) -> str | None:
-    """A value trimmed and case-folded for comparison; 1, 1.0 and "1.0" are the same; None stays None."""
+    """Return a value trimmed and case-folded for comparison; 1, 1.0 and "1.0" are equal, and None stays None."""
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return None
     text = str(value).strip().casefold()
@@ -211,7 +211,7 @@ def normal(value: object) -> str | None:
 
 
 def matches(column: Iterable[object], values: Iterable[Value]) -> list[bool]:
-    """Which entries equal one of `values`, compared by `normal`; a missing entry matches nothing."""
+    """Return which entries equal one of `values`, compared by `normal`; a missing entry never matches."""
     wanted = {normal(value) for value in values}
     return [(key := normal(entry)) is not None and key in wanted for entry in column]
 
@@ -222,10 +222,10 @@ def apply_cohort(clinical: ClinicalTable, settings: CohortSettings) -> tuple[lis
     Returns
     -------
     stay : list of str
-        Study ids that stay, sorted.
+        Included study ids, sorted.
     problems : list of Problem
-        One for each patient who leaves: ``baseline-metastasis``, ``excluded-by-config`` or ``not-included``, the
-        first that applies.
+        One for each excluded patient: ``baseline-metastasis``, ``excluded-by-config`` or ``not-included``, the first
+        that applies.
     """
     table = clinical.table
     reasons: dict[str, Problem] = {}
@@ -234,7 +234,7 @@ def apply_cohort(clinical: ClinicalTable, settings: CohortSettings) -> tuple[lis
         for patient, hit, value in zip(table.index, mask, table[column], strict=True):
             if hit and patient not in reasons:
                 found = f"{column} = {'missing' if value is None else value}"
-                action = f"nothing, if that is meant; otherwise change {setting}"
+                action = f"no action needed if this is intended; otherwise change {setting}"
                 reasons[patient] = Problem(patient, STAGE, code, found, expected, action)
 
     for column, values in settings.baseline_metastasis.items():

@@ -20,12 +20,12 @@ CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "")
 
 
 def contour_facts(dataset: pydicom.Dataset, sop_class: str) -> str:
-    """JSON of ``{"rois": [{"number", "name", "contours", "box"}…], "series", "frames", "sops", "time"}``.
+    """Return JSON of ``{"rois": [{"number", "name", "contours", "box"}…], "series", "frames", "sops", "time"}``.
 
-    `contours` counts the closed contours of an ROI or the frames of a segment (null where the object does not say).
-    `box` are the least and greatest x, y, z (mm) of four points of each contour, null for segments: about where an ROI
-    lies, without parsing numbers by the million.
-    `series`, `frames` and `sops` are the UIDs the object refers to, `time` its date and time as digits.
+    `contours` is the number of closed contours of an ROI or of frames of a segment (null if the object does not state
+    it). `box` contains the smallest and largest x, y, z (mm) of four points of each contour. It is the approximate
+    position of an ROI, without parsing millions of numbers. It is null for segments. `series`, `frames` and `sops` are
+    the UIDs to which the object refers. `time` is its date and time as digits.
     """
     facts = _structure_set(dataset) if sop_class == RTSTRUCT else _segmentation(dataset)
     facts = {**facts, "time": _time(dataset)}
@@ -93,7 +93,7 @@ def _segmentation(dataset: pydicom.Dataset) -> dict[str, Any]:
 
 
 def _drawn(contours: Iterable[pydicom.Dataset]) -> dict[str, Any]:
-    """Number of closed contours of three points or more, and the box of some of their points."""
+    """Return the number of closed contours with three or more points, and the box of some of their points."""
     chosen = [points for contour in contours if (points := _some_points(contour))]
     columns = list(zip(*(point for points in chosen for point in points), strict=True))
     box = [round(limit(column), 1) for limit in (min, max) for column in columns] or None
@@ -101,7 +101,7 @@ def _drawn(contours: Iterable[pydicom.Dataset]) -> dict[str, Any]:
 
 
 def _some_points(contour: pydicom.Dataset) -> list[list[float]]:
-    """Four points (mm) spread over a closed contour; none where it is open or has fewer than three points."""
+    """Return four points (mm) spread over a closed contour; none if it is open or has fewer than three points."""
     if _raw(contour, "ContourGeometricType") not in CLOSED:
         return []
     numbers = _raw(contour, "ContourData").split("\\")
@@ -116,7 +116,7 @@ def _some_points(contour: pydicom.Dataset) -> list[list[float]]:
 
 
 def _raw(dataset: pydicom.Dataset, keyword: str) -> str:
-    """Value of an element as its text; empty where it is absent."""
+    """Return the value of an element as text; empty if it is absent."""
     element = dataset.get_item(keyword) if keyword in dataset else None
     if element is None or element.value is None:
         return ""
@@ -134,7 +134,7 @@ def _distinct(values: Iterable[Any]) -> list[str]:
 
 
 def _time(dataset: pydicom.Dataset) -> str:
-    """Date and time of the object as digits, for ordering; empty where it has none."""
+    """Return date and time of the object as digits for ordering; empty if it has none."""
     for date, time in [
         ("StructureSetDate", "StructureSetTime"),
         ("ContentDate", "ContentTime"),
@@ -149,16 +149,16 @@ def _time(dataset: pydicom.Dataset) -> str:
 
 
 ROLES = ("primary", "nodes")
-# What such names hold where they are like no pattern.
+# Words that are typical of such names, for suggestions if no pattern is similar.
 WORDS = {"primary": ("gtv", "primary", "tumor", "tumour"), "nodes": ("gtvn", "node", "lymph")}
 
 
 @dataclass(frozen=True)
 class Roi:
-    """One ROI of a structure set or one segment of a segmentation.
+    """Store one ROI of a structure set or one segment of a segmentation.
 
-    `contours` counts closed contours or frames, None where it is not said; `box` is about where it lies: least and
-    greatest x, y, z (mm), None where that is not known.
+    `contours` is the number of closed contours or frames, or None if it is not stated. `box` is the approximate
+    position: smallest and largest x, y, z (mm), or None if it is unknown.
     """
 
     number: int
@@ -175,14 +175,14 @@ class Roi:
 
 
 def roles_of(name: str, settings: RoiSettings) -> tuple[str, ...]:
-    """Every role whose patterns match the whole trimmed name, case ignored; none for an excluded name."""
+    """Return the roles whose patterns match the whole trimmed name, ignoring case; none for an excluded name."""
     if _matches(name, settings.exclude):
         return ()
     return tuple(role for role in ROLES if _matches(name, getattr(settings, role)))
 
 
 def by_role(rois: Iterable[Roi], settings: RoiSettings) -> dict[str, list[Roi]]:
-    """The matching ROIs of each role, in the object's order; one that matches both roles is primary."""
+    """Return the matching ROIs of each role in the order of the object; an ROI that matches both roles is primary."""
     matched: dict[str, list[Roi]] = {role: [] for role in ROLES}
     for roi in rois:
         roles = roles_of(roi.name, settings)
@@ -192,7 +192,7 @@ def by_role(rois: Iterable[Roi], settings: RoiSettings) -> dict[str, list[Roi]]:
 
 
 def explain_no_match(names: Iterable[str], settings: RoiSettings) -> str:
-    """Names found, patterns tried and the nearest names, for the private details of ``no-matching-roi``."""
+    """List names found, patterns tried and the nearest names, for the private details of ``no-matching-roi``."""
     found = sorted(set(names))
     lines = ["names found: " + (", ".join(map(repr, found)) or "none")]
     for role in ROLES:
@@ -201,7 +201,7 @@ def explain_no_match(names: Iterable[str], settings: RoiSettings) -> str:
     for role in ROLES:
         near = _nearest([name for name in found if not _matches(name, settings.exclude)], role, settings)
         if near:
-            lines.append(f"nearest for {role}: {near!r}; to take it, add '{re.escape(near)}' to ingest.rois.{role}")
+            lines.append(f"nearest for {role}: {near!r}; to use it, add '{re.escape(near)}' to ingest.rois.{role}")
     return "\n".join(lines)
 
 
@@ -210,7 +210,7 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def _nearest(names: list[str], role: str, settings: RoiSettings) -> str | None:
-    """The name most like a pattern read as plain text, else the one with most of the role's words; None for neither."""
+    """Return the name most similar to a pattern, otherwise the name with most of the role's words, or None."""
     patterns = [re.sub(r"\[[^\]]*\]|\\.|[^a-z0-9]", "", pattern.casefold()) for pattern in getattr(settings, role)]
     plain = {name: re.sub(r"[^a-z0-9]", "", name.casefold()) for name in names}
     alike = [

@@ -1,4 +1,4 @@
-"""Make stratified folds, and define which rows each fit learns from and which rows it scores."""
+"""Make stratified folds, and define the training rows of each fit and the rows that it predicts."""
 
 import hashlib
 import warnings
@@ -18,13 +18,13 @@ from metaswin.core.files import read_json, read_table
 
 
 def number_of_folds(path: str | Path) -> int:
-    """Number of folds in a table with the column ``fold``, such as ``folds/<endpoint>.parquet``."""
+    """Return the number of folds in a table with the column ``fold``, such as ``folds/<endpoint>.parquet``."""
     return int(read_table(path, ["fold"])["fold"].max()) + 1
 
 
 @dataclass(frozen=True)
 class Place:
-    """Which outer fold of the run a job belongs to."""
+    """Identify the outer fold of a job."""
 
     endpoint: str
     repeat: int
@@ -38,12 +38,12 @@ Key = tuple[str, int, int]
 
 
 def by_place(fits: Sequence[str], *others: Sequence[str | None]) -> dict[Key, tuple[Any, ...]]:
-    """Endpoint, repeat and fold → facts of the fit, and the other files of the same outer fold.
+    """Return for each endpoint, repeat and fold the facts of the fit and the other files of the same outer fold.
 
     Parameters
     ----------
     fits : sequence of paths
-        ``fits.json`` of outer folds: each names its place.
+        ``fits.json`` of outer folds, which contain endpoint, repeat and fold.
     others : sequences of paths
         Other files of the same outer folds, each in the same order as `fits`.
     """
@@ -56,7 +56,7 @@ def by_place(fits: Sequence[str], *others: Sequence[str | None]) -> dict[Key, tu
 
 @dataclass(frozen=True)
 class Folds:
-    """Rows of one repeat, sorted by patient.
+    """Store the rows of one repeat, sorted by patient.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class Folds:
     label : ndarray of float, shape (rows,)
         0, 1 or NaN (unknown).
     time, event : ndarray of float, shape (rows,)
-        Days, and 0 censored, 1 metastasis, 2 death; NaN where unknown or where the endpoint has no times.
+        Days, and 0 censored, 1 metastasis, 2 death. NaN if unknown, or if the endpoint has no times.
     known : ndarray of bool, shape (rows,)
-        Rows with a known outcome: only these are learnt from. Rows with an unknown outcome are scored.
+        Rows with a known outcome. Only these are used for training. Rows with an unknown outcome are predicted.
     """
 
     patients: list[str]
@@ -79,7 +79,7 @@ class Folds:
 
     @classmethod
     def of(cls, table: pd.DataFrame, repeat: int) -> "Folds":
-        """Rows of one repeat of ``folds/<endpoint>.parquet``; rows with a label are known."""
+        """Build from one repeat of ``folds/<endpoint>.parquet``; rows with a label are known."""
         rows = table[table["repeat"] == repeat].sort_values("patient")
         label, time, event = (
             rows[name].to_numpy(dtype="float64", na_value=np.nan) for name in ("label", "time", "event")
@@ -87,7 +87,7 @@ class Folds:
         return cls(rows["patient"].tolist(), rows["fold"].to_numpy(dtype=int), label, time, event, ~np.isnan(label))
 
     def with_followup(self) -> "Folds":
-        """The same rows for models of time to event: rows with a known time and event are known."""
+        """Return the same rows for time-to-event models, in which rows with a known time and event are known."""
         return replace(self, known=~np.isnan(self.time) & ~np.isnan(self.event))
 
     @property
@@ -101,31 +101,31 @@ class Folds:
         return pd.Series(self.label, index=pd.Index(self.patients, name="patient"))
 
     def fitted(self, fit: str) -> NDArray:
-        """Rows that a fit learns from, as a mask."""
+        """Return the training rows of a fit, as a mask."""
         return self.known & ~np.isin(self.fold, left_out(fit))
 
     def chosen(self, mask: NDArray) -> list[str]:
-        """Patients of a mask."""
+        """Return the patients of a mask."""
         return [patient for patient, inside in zip(self.patients, mask, strict=True) if inside]
 
     def training(self, fits: Iterable[str] | None = None) -> dict[str, list[str]]:
-        """Fit → patients that it learns from; of all fits by default."""
+        """Return the training patients of each fit, by default of all fits."""
         return {fit: self.chosen(self.fitted(fit)) for fit in fits or all_fits(self.k)}
 
     def outer(self, fold: int) -> "OuterFold":
-        """The same rows as one outer fold uses them."""
+        """Return the same rows as used by one outer fold."""
         return OuterFold(self, fold)
 
 
 @dataclass(frozen=True)
 class OuterFold:
-    """Rows of one repeat as one outer fold uses them.
+    """Provide the rows of one repeat as used by one outer fold.
 
     Attributes
     ----------
     folds : Folds
     fold : int
-        The fold of the test rows.
+        Fold of the test rows.
     """
 
     folds: Folds
@@ -154,7 +154,7 @@ class OuterFold:
 
     @property
     def final(self) -> str:
-        """The fit that learns from all training rows and scores the test rows."""
+        """The fit that is trained on all training rows and predicts the test rows."""
         return fit_name(self.fold)
 
     @property
@@ -173,11 +173,11 @@ class OuterFold:
         return self.fitted(self.final)
 
     def fitted(self, fit: str) -> NDArray:
-        """Rows that a fit learns from, as a mask."""
+        """Return the training rows of a fit, as a mask."""
         return self.folds.fitted(fit)
 
     def scored(self, fit: str) -> NDArray:
-        """Rows whose score in this outer fold comes from a fit; each row has one fit, which left it out."""
+        """Return the rows that a fit predicts in this outer fold; each row is predicted by a fit that left it out."""
         other = [fold for fold in left_out(fit) if fold != self.fold]
         return self.folds.fold == (other[0] if other else self.fold)
 
@@ -210,16 +210,16 @@ def check_both_outcomes(label: NDArray, where: str) -> None:
 
 
 def seed_of(seed: int, *names: object) -> int:
-    """A seed of its own for each combination of names, from the seed of the configuration."""
+    """Derive a different seed for each combination of names from the seed of the configuration."""
     text = "/".join(map(str, (seed, *names)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
 
 def leaky_training(folds: Folds) -> Mapping[str, list[str]]:
-    """Fit → all patients with a known outcome, the test rows among them: wrong on purpose.
+    """Return for each fit all patients with a known outcome, including the test rows (wrong on purpose).
 
-    Takes the place of `Folds.training` in the leakage demonstration ``leaky`` and nowhere else. How much such a
-    selection inflates the performance: Ambroise & McLachlan 2002, PNAS 99:6562-6566.
+    This replaces `Folds.training` only in the leakage demonstration ``leaky``. Ambroise & McLachlan 2002 (PNAS
+    99:6562-6566) describe how much such a selection inflates the performance.
     """
     return dict.fromkeys(all_fits(folds.k), folds.chosen(folds.known))
 
@@ -232,27 +232,27 @@ def make_folds(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Assign each patient to a fold in each repeat, by `sklearn.model_selection.StratifiedKFold`.
 
-    Rows are sorted by label, cell and patient before, so that the events of all cells together differ by at most one
-    between folds.
+    Rows are first sorted by label, cell and patient. Therefore the numbers of events in the folds differ by at most
+    one.
 
     Parameters
     ----------
     outcome : DataFrame
         Columns ``patient, label, time, event`` (see `metaswin.cohort.outcomes.Outcome`).
     strata : DataFrame
-        Text columns to balance besides the label, indexed by patient; may have no column.
+        Text columns to balance in addition to the label, indexed by patient. It may have no columns.
     settings : FoldsSettings
     seed : int
-        Each repeat is shuffled by ``seed + repeat``.
+        Each repeat is shuffled with ``seed + repeat``.
     endpoint : str
-        For messages.
+        Name of the endpoint for messages.
 
     Returns
     -------
     folds : DataFrame
         One row for each patient and repeat: the columns of `outcome` and ``stratum, repeat, fold``.
     notes : list of str
-        Cells too rare to balance, and what they were merged into; a warning where there are three folds.
+        Cells that were too rare to balance and were merged, and a warning if there are three folds.
 
     Raises
     ------
@@ -264,8 +264,8 @@ def make_folds(
     stratum, notes = _strata(outcome, strata, settings.k)
     if settings.k == FEW_FOLDS:
         notes.append(
-            f"folds.k is {FEW_FOLDS}: the fits that leave out two folds see a single fold; use 5 folds or more where "
-            "the number of events allows it"
+            f"folds.k is {FEW_FOLDS}: the fits that leave out two folds are trained on a single fold; use 5 folds or "
+            "more if the number of events allows it"
         )
     table = outcome.assign(stratum=stratum)
     repeats = [
@@ -289,12 +289,12 @@ def centre_folds(outcome: pd.DataFrame, centres: pd.DataFrame, endpoint: str) ->
     Returns
     -------
     DataFrame
-        As `make_folds` gives it; ``stratum`` is the name of the fold's centre.
+        Columns of `make_folds`. ``stratum`` is the name of the centre of the fold.
 
     Raises
     ------
     UserError
-        If a centre has no patient left, or if the others together lack events or non-events.
+        If a centre has no patients left.
     """
     outcome = outcome.sort_values("patient", ignore_index=True)
     table = outcome.merge(centres[["patient", "centre", "fold"]], on="patient", validate="one_to_one")
@@ -302,8 +302,8 @@ def centre_folds(outcome: pd.DataFrame, centres: pd.DataFrame, endpoint: str) ->
     for (fold, name), _ in centres.groupby(["fold", "centre"], sort=True):
         if not (table["fold"] == fold).any():
             raise UserError(
-                f"endpoint {endpoint}: found no patient of the centre {name!r} among those used, but it is planned as "
-                "a fold; exclude its patients by cohort.exclude (`metaswin problems` lists why they are excluded)"
+                f"endpoint {endpoint}: found no used patient of the centre {name!r}, but it is planned as a fold; "
+                "exclude its patients with cohort.exclude (`metaswin problems` lists the reasons of the exclusions)"
             )
     return table[[*outcome.columns, "stratum", "repeat", "fold"]]
 
@@ -321,12 +321,13 @@ def _check_counts(outcome: pd.DataFrame, settings: FoldsSettings, endpoint: str)
                 f"endpoint {endpoint}: found {count} {one if count == 1 else what} among {len(outcome)} patients, "
                 f"but folds.k = {settings.k} needs at least one {one} in each fold; set folds.k lower, "
                 "check the endpoint's settings "
-                "(column, positive values, horizon), or add patients (`metaswin problems` lists who left, and why)"
+                "(column, positive values, horizon), or add patients (`metaswin problems` lists the exclusions and "
+                "their reasons)"
             )
 
 
 def _strata(outcome: pd.DataFrame, strata: pd.DataFrame, k: int) -> tuple[np.ndarray, list[str]]:
-    """Label × subtype cells; cells with fewer than k patients are merged within their label."""
+    """Return label × subtype cells; cells with fewer than k patients are merged within their label."""
     label = _label_text(outcome)
     if strata.columns.empty:
         return label, []
@@ -340,24 +341,24 @@ def _strata(outcome: pd.DataFrame, strata: pd.DataFrame, k: int) -> tuple[np.nda
         if not rare:
             continue
         merged = f"{value} | rare"
-        # Merging the rare cells may still leave fewer than k patients: then the next smallest cell joins them.
+        # The merged rare cells may still have fewer than k patients. Then the next smallest cell is added.
         for other in sizes.drop(rare).sort_values().index:
             if sizes[rare].sum() >= k:
                 break
             rare.append(other)
         cell[np.isin(cell, rare)] = merged
-        notes.append(f"label {value}: {len(rare)} subtypes with fewer than {k} patients balanced together")
+        notes.append(f"label {value}: {len(rare)} subtypes with fewer than {k} patients were balanced together")
     return cell, notes
 
 
 def _split(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:
-    """Fold of each row of `table`."""
+    """Return the fold of each row of `table`."""
     from sklearn.model_selection import StratifiedKFold
 
     order = np.lexsort([table["patient"], table["stratum"], _label_text(table)])
     fold = np.empty(len(table), dtype=int)
     with warnings.catch_warnings():
-        # A cell may have fewer patients than folds: unknown labels, or the merged rare cells of a label.
+        # A cell of unknown labels, or the merged rare cells of a label, may have fewer patients than folds.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         parts = StratifiedKFold(k, shuffle=True, random_state=seed).split(order, table["stratum"].to_numpy()[order])
         for number, (_, test) in enumerate(parts):

@@ -19,26 +19,26 @@ AS_CONFIGURED = {
     "uncertain-outcome",
     "died-before-horizon",
 }
-# No patient is excluded, but the run cannot succeed.
+# Problems that exclude no patient although the run cannot succeed.
 FOR_ALL = {"too-few-events"}
 ENDS = {"unusable-table", "no-patient"}
-SHOWN = 20  # patients named a code
+SHOWN = 20  # number of patients in a message, per code
 
 
 def stops(problems: "pd.DataFrame") -> "pd.Series":
-    """Which problems end a run with ``qc.on_problem: stop``."""
+    """Return which problems stop a run with ``qc.on_problem: stop``."""
     excluding = problems["excludes"].astype(bool) & ~problems["code"].isin(AS_CONFIGURED)
     return excluding | problems["code"].isin(FOR_ALL | ENDS)
 
 
 def ends(problems: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the problems that end every run: a table that cannot be read, or no patient left."""
+    """Return the problems that stop every run: a table that cannot be read, or no patient left."""
     return problems[problems["code"].isin(ENDS)]
 
 
 @dataclass(frozen=True)
 class GateInputs:
-    """Problems and page of the quality control, the matched patients, and the folder of their sources."""
+    """Name problems and page of the quality control, the matched patients, and the folder of their sources."""
 
     problems: str
     page: str
@@ -47,24 +47,24 @@ class GateInputs:
 
 
 def pass_gate(inputs: GateInputs, patients: str, sources: str, settings: QcSettings) -> None:
-    """Copy the matched patients and their sources to where later stages read them, if the run continues.
+    """Copy the matched patients and their sources for the later stages, if the run continues.
 
     Parameters
     ----------
     inputs : GateInputs
     patients, sources : str
-        The copies: a table and a folder.
+        Copies to write: a table and a folder.
     settings : QcSettings
-        With ``on_problem: stop`` all problems that stop the run are in the message.
+        With ``on_problem: stop``, the message contains all problems that stop the run.
 
     Raises
     ------
     UserError
-        Where the quality control ends the run; it names the page.
+        If the quality control stops the run. The message names the page.
     """
     table, page = read_table(inputs.problems), inputs.page
     for row in ends(table).itertuples():
-        raise UserError(f"The run ends after the quality control: {row.found}. See {page} for all problems")
+        raise UserError(f"The run stops after the quality control: {row.found}. See {page} for all problems")
     if settings.on_problem == "stop":
         check(table[stops(table)], f"The data have problems, and qc.on_problem is stop ({page} shows all of them):")
     shutil.rmtree(sources, ignore_errors=True)
@@ -74,7 +74,7 @@ def pass_gate(inputs: GateInputs, patients: str, sources: str, settings: QcSetti
 
 
 def check(problems: "pd.DataFrame", title: str) -> None:
-    """Raise one error with all `problems` (public table), by code; nothing where there are none."""
+    """Raise one error with all `problems` (public table), by code, if there are any."""
     if len(problems):
         raise _error(problems, title)
 

@@ -1,4 +1,4 @@
-"""Read what ingest needs of one DICOM file's header; pixel data are never read."""
+"""Read the elements of a DICOM header that ingest needs; pixel data are never read."""
 
 import contextlib
 import hashlib
@@ -45,13 +45,13 @@ TAGS: dict[str, int] = {keyword: int(tag_for_keyword(keyword) or 0) for keyword 
 
 
 class Header(NamedTuple):
-    """What ingest knows of one file.
+    """Store the facts of one file.
 
-    `code` is empty for a readable DICOM file, ``not-dicom`` for clutter, else a problem code with the reason in
-    `note`. Dates are ``YYYYMMDD``. `across`, `down` and `position` (mm) place the first pixel along the rows, along the
-    columns and along the slice's normal; `spacing` and `thickness` are in mm, `spacing` down the rows, `column_spacing`
-    along them. `no_hu` says why the values cannot be HU, empty where they can. `person` is a hash of birth date and
-    sex. `contours` is JSON (see `metaswin.cohort.contour_sets`).
+    `code` is empty for a readable DICOM file and ``not-dicom`` for other files. Otherwise it is a problem code with the
+    reason in `note`. Dates are ``YYYYMMDD``. `across`, `down` and `position` (mm) are the coordinates of the first
+    pixel along the rows, along the columns and along the normal of the slice. `spacing` (between rows),
+    `column_spacing` and `thickness` are in mm. `no_hu` is the reason if the values cannot be HU, otherwise empty.
+    `person` is a hash of birth date and sex. `contours` is JSON (see `metaswin.cohort.contour_sets`).
     """
 
     path: str
@@ -92,14 +92,14 @@ class Header(NamedTuple):
 
 
 def read_header(root: str | Path, file: FoundFile) -> Header:
-    """Read the header of one file below `root`; a file that cannot be read gives a code, never an exception."""
+    """Read the header of one file in `root`; a file that cannot be read gives a code and never an exception."""
     if file.size == 0:
         return Header(*_key(file), "empty-file", "the file has no bytes")
     try:
         return _read(os.path.join(root, file.path), file)
     except OSError as error:
         return Header(*_key(file), "unreadable-file", error.strerror or type(error).__name__)
-    except Exception as error:  # pydicom raises nearly anything on damaged bytes
+    except Exception as error:  # pydicom raises many kinds of exceptions for damaged bytes
         return Header(*_key(file), "unreadable-file", f"{type(error).__name__}: {error}")
 
 
@@ -114,7 +114,7 @@ def _read(path: str, file: FoundFile) -> Header:
     if not has_preamble and head[:2] not in (b"\x02\x00", b"\x08\x00"):
         return Header(*_key(file), NOT_DICOM)
     if len(head) < file.size:
-        # Parsing from memory is a third faster. If the header continues behind the head, the result is discarded.
+        # Parsing from memory is a third faster. If the header is longer than the head, the result is discarded.
         memory = io.BytesIO(head)
         with contextlib.suppress(Exception):
             header = _parse(memory, path, file, has_preamble)
@@ -144,7 +144,7 @@ def _parse(stream: BinaryIO, path: str, file: FoundFile, has_preamble: bool) -> 
     header = _header(elements, file, sop_class)
     deflated = dataset.file_meta.get("TransferSyntaxUID") == DEFLATED
     if elements.cut_short() or (header.rows and not deflated and _pixels_cut_short(stream, path, dataset, file.size)):
-        return header._replace(code="truncated-file", note="the file ends before its data do")
+        return header._replace(code="truncated-file", note="the file ends before the end of its data")
     return header
 
 
@@ -197,7 +197,7 @@ def _header(elements: "_Elements", file: FoundFile, sop_class: str) -> Header:
 
 
 class _Elements:
-    """Values of a dataset straight from their bytes: building pydicom's value objects costs as much as reading."""
+    """Read values of a dataset from their bytes, because building pydicom's objects takes as long as reading."""
 
     def __init__(self, dataset: pydicom.Dataset):
         self.dataset = dataset
@@ -211,7 +211,7 @@ class _Elements:
         if isinstance(value, bytes):
             if value.isascii():
                 return value.decode("ascii").strip(" \0\t\r\n")
-            value = self.dataset[TAGS[keyword]].value  # decoded by the file's own character set
+            value = self.dataset[TAGS[keyword]].value  # decoded with the character set of the file
         return str(value).strip()
 
     def numbers(self, keyword: str) -> list[float]:
@@ -227,7 +227,7 @@ class _Elements:
         return values[0] if values else default
 
     def whole(self, keyword: str) -> int:
-        """An unsigned short."""
+        """Return an unsigned short."""
         element = self.raw.get(TAGS[keyword])
         if element is None or not element.value:
             return 0
@@ -236,7 +236,7 @@ class _Elements:
         return int(element.value)
 
     def cut_short(self) -> bool:
-        """Whether the file ended within one of the values."""
+        """Return whether the file ended within one of the values."""
         return any(
             isinstance(element, RawDataElement)
             and isinstance(element.value, bytes)
@@ -246,7 +246,7 @@ class _Elements:
 
 
 def _pixels_cut_short(stream: BinaryIO, path: str, dataset: pydicom.Dataset, size: int) -> bool:
-    """Whether the pixel data at the stream's position are absent or reach beyond the end of the file."""
+    """Return whether the pixel data at the position of the stream are absent or incomplete."""
     implicit, little = dataset.original_encoding
     order = "<" if little else ">"
     start = stream.read(12)
@@ -263,7 +263,7 @@ def _pixels_cut_short(stream: BinaryIO, path: str, dataset: pydicom.Dataset, siz
 
 
 def _fragments_cut_short(path: str, start: int, size: int) -> bool:
-    """Whether compressed pixel data end before their closing item; only the items' lengths are read (PS3.5 A.4)."""
+    """Return whether compressed pixel data end before their last item; only item lengths are read (PS3.5 A.4)."""
     with open(path, "rb", buffering=0) as file:
         while start + 8 <= size:
             file.seek(start)
@@ -275,7 +275,7 @@ def _fragments_cut_short(path: str, start: int, size: int) -> bool:
 
 
 def _multiframe_geometry(dataset: pydicom.Dataset) -> tuple[list[float], list[float], float, float]:
-    """Orientation, pixel spacing, slice thickness and slice distance (mm) of an enhanced multi-frame image."""
+    """Return orientation, pixel spacing, slice thickness and slice distance (mm) of an enhanced multi-frame image."""
     shared = dataset.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()]
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or [pydicom.Dataset()]
 
@@ -306,7 +306,7 @@ def _along_normal(orientation: list[float], origin: list[float]) -> float:
 
 
 def _stack_coordinates(orientation: list[float], origin: list[float]) -> tuple[float, float, float]:
-    """`origin` (mm) along the rows, along the columns and along the normal; NaN where one of the two is not whole."""
+    """Return `origin` (mm) along rows, columns and normal; NaN if orientation or origin is incomplete."""
     if len(orientation) != 6 or len(origin) != 3:
         return math.nan, math.nan, math.nan
     rx, ry, rz, cx, cy, cz = orientation
@@ -316,7 +316,7 @@ def _stack_coordinates(orientation: list[float], origin: list[float]) -> tuple[f
 
 
 def _no_hu(elements: "_Elements") -> str:
-    """Why the values of a classic slice cannot be HU (public words)."""
+    """Return the reason if the values of a single-frame slice cannot be HU (public text)."""
     if elements.text("RescaleType") not in HU_TYPES:
         return "a rescale type other than HU"
     slope = elements.number("RescaleSlope")

@@ -1,4 +1,4 @@
-"""Index a folder tree of DICOM files: every series and contour set, and what is wrong with the files."""
+"""Index a folder tree of DICOM files with every series and contour set and the problems of the files."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("metaswin")
 FOUND = {
-    "empty-file": "without a byte",
-    "truncated-file": "cut short",
+    "empty-file": "without any bytes",
+    "truncated-file": "that are truncated",
     "unreadable-file": "that cannot be read",
     "unreadable-folder": "that cannot be listed",
     "undecodable-name": "with a name that is not UTF-8",
@@ -41,22 +41,22 @@ def index_dicom(
     workers: int = 1,
     pseudonyms: Mapping[str, Any] | None = None,
 ) -> None:
-    """Read the headers below `folder` and write the index (see docs/artefacts.md, ingest).
+    """Read the headers in `folder` and write the index (see docs/artefacts.md, ingest).
 
     Parameters
     ----------
     folder : path
-        Any folder tree; names and endings of files mean nothing.
+        Any folder tree. File names and extensions are ignored.
     series, private_series, problems : path
         Parquet files to write: public index, private index, table of problems.
     details : path
-        Folder of the problems' private part.
+        Folder of the private part of the problems.
     cache : path or None
         Headers of earlier runs, see `metaswin.cohort.scan.scan`.
     patient_id : ``header`` or ``folder``
-        Whether PatientID or the name of the folder at `patient_folder_level` (1: directly below `folder`) is the id.
+        Whether the id is PatientID or the name of the folder at `patient_folder_level` (1 is directly in `folder`).
     workers : int
-        Processes that read headers.
+        Number of processes that read headers.
     pseudonyms : mapping or None
         See `metaswin.cohort.pseudonyms.pseudonym_places`.
 
@@ -70,7 +70,9 @@ def index_dicom(
     found, unlisted = walk(folder)
     headers = scan(folder, found, workers, cache)
     if not headers["code"].ne(NOT_DICOM).any():
-        raise UserError(f"data.dicom: {len(found)} files below {folder}, none of them DICOM; is it the right folder?")
+        raise UserError(
+            f"data.dicom: found {len(found)} files in {folder}, but none is a DICOM file; check the path of the folder"
+        )
     names = read_pseudonyms(pseudonyms)
     table, messages = index(headers, unlisted, folder, patient_id, patient_folder_level, names.of)
     names.save()
@@ -89,7 +91,10 @@ def index(
     patient_folder_level: int = 1,
     pseudonym: Callable[[str], str] = str,
 ) -> tuple["pd.DataFrame", list[Problem]]:
-    """Series and problems of scanned headers; `pseudonym` gives what stands for an id, the rest is of `index_dicom`."""
+    """Return series and problems of scanned headers.
+
+    `pseudonym` returns the pseudonym of an id. The other parameters are those of `index_dicom`.
+    """
     headers = headers[headers["code"] != NOT_DICOM].copy()
     headers["full_path"] = [str(Path(folder) / path) for path in headers["path"]]
     headers["folder"] = [str(PurePosixPath(path).parent) for path in headers["path"]]
@@ -117,7 +122,7 @@ def _part(path: str, level: int) -> str:
 
 
 def _attributed(damaged: "pd.DataFrame", readable: "pd.DataFrame") -> "pd.DataFrame":
-    """Damaged files with the patient and series of their neighbours, where all readable neighbours share one."""
+    """Assign damaged files to the patient and series of the readable files in their folder, if these have only one."""
     damaged = damaged.copy()
     for column in ("patient", "series"):
         owners = readable.groupby("folder")[column].unique()
@@ -154,13 +159,13 @@ def _id_problems(readable: "pd.DataFrame") -> list[Problem]:
     nameless = readable[readable["patient"] == ""]
     if len(nameless):
         paths = "\n".join(nameless["full_path"])
-        problems.append(problem("", "no-id", f"{count(len(nameless), 'file')} without", paths, stage=INDEX))
+        problems.append(problem("", "no-id", f"{count(len(nameless), 'file')} without an id", paths, stage=INDEX))
     unusable = readable[~readable["usable"] & (readable["patient"] != "")]
     for patient, files in unusable.groupby("patient", sort=True):
         suggestion = suggest(patient)
         note = f"{patient!r} ({count(len(files), 'file')}, such as {files['full_path'].iloc[0]})"
         note += f"; suggested: {suggestion!r}" if suggestion else ""
-        found = f"an id of {len(patient)} characters with others among them, {count(len(files), 'file')}"
+        found = f"an id of {len(patient)} characters that contains other characters, {count(len(files), 'file')}"
         problems.append(problem("", "unusable-id", found, note, stage=INDEX))
     return problems
 
@@ -198,18 +203,18 @@ def _identity_problems(readable: "pd.DataFrame", by_folder: bool) -> list[Proble
     images = readable[readable["rows"] > 0]
     twice = _shared(images, "series")
     for patient, others in sorted(twice.items()):
-        found = f"image series that {count(len(others), 'other patient')} has too: {', '.join(sorted(others)[:5])}"
+        found = f"image series shared with {count(len(others), 'other patient')}: {', '.join(sorted(others)[:5])}"
         problems.append(problem(patient, "same-series-two-patients", found, stage=INDEX))
     framed = images[(images["frame"] != "") & ~images["patient"].isin(twice)]
     for patient, others in sorted(_shared(framed, "frame").items()):
-        found = f"a frame of reference that {count(len(others), 'other patient')} has too: "
+        found = f"a frame of reference shared with {count(len(others), 'other patient')}: "
         found += ", ".join(sorted(others)[:5])
         problems.append(problem(patient, "same-frame-two-patients", found, stage=INDEX))
     return problems
 
 
 def _shared(files: "pd.DataFrame", column: str) -> dict[str, set[str]]:
-    """Patients that share a value of `column` with others → these others."""
+    """Return the patients that share a value of `column` with other patients, and these other patients."""
     owners = files.groupby(column)["patient"].unique()
     shared: dict[str, set[str]] = {}
     for patients in owners[owners.map(len) > 1]:

@@ -1,4 +1,4 @@
-"""Match clinical rows, images and tumours: the included patients, and the problems of all others."""
+"""Match clinical rows, images and tumours, and collect the included patients and the problems of all others."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ LOGGER = logging.getLogger("metaswin")
 
 @dataclass(frozen=True)
 class CohortPaths:
-    """Files that `match_patients` writes; `sources` is a folder with one JSON a patient."""
+    """Name the files that `match_patients` writes; `sources` is a folder with one JSON file per patient."""
 
     patients: str | Path
     problems: str | Path
@@ -45,10 +45,10 @@ class CohortPaths:
 
 @dataclass
 class Found:
-    """What the images, the sheet or the table of features offer.
+    """Store the patients in the images, the sheet or the table of features.
 
-    `sources` are the JSON contents of the patients that can be included; `known` are all study ids that were seen,
-    those with a problem included; `wanted` are those that the clinical table keeps.
+    `sources` are the JSON contents of the patients that can be included. `known` are all study ids in the data,
+    including those with a problem. `wanted` are the study ids that the clinical table includes.
     """
 
     known: set[str] = field(default_factory=set)
@@ -60,12 +60,12 @@ class Found:
 
 @dataclass
 class Cohort:
-    """What the clinical table and the data say together.
+    """Store the patients that result from the clinical table and the data.
 
     Attributes
     ----------
     planned : list of str
-        Study ids with data and, where there are endpoints, an outcome for at least one of them; sorted.
+        Study ids with data and, if there are endpoints, an outcome for at least one of them, sorted.
     clinical : DataFrame
         Typed predictors of the planned patients, indexed by study id.
     kinds : dict
@@ -73,7 +73,7 @@ class Cohort:
     outcomes : dict
         Endpoint → `metaswin.cohort.outcomes.Outcome.table`.
     rows : int
-        Ids in the clinical table.
+        Number of ids in the clinical table.
     """
 
     found: Found
@@ -97,19 +97,19 @@ def match_patients(
     index_problems: str | Path | None = None,
     pseudonyms: Mapping[str, Any] | None = None,
 ) -> None:
-    """Match images with the clinical table, choose CT and contours, label, write who is planned (docs/artefacts.md).
+    """Match images with the clinical table, choose CT and contours, and write labels and planned patients.
 
-    Every fault of the data becomes a problem in the written table, even if no patient is left: the quality control
-    shows it, and its gate ends the run.
+    Every data fault becomes a problem in the written table, even if no patient is left. The quality control shows it,
+    and its gate stops the run. docs/artefacts.md describes the files.
 
     Parameters
     ----------
     data, clinical, cohort, endpoints, ingest, images : settings
-        Without endpoints (new patients are predicted) no patient needs an outcome.
+        Without endpoints (for a prediction of new patients), no patient needs an outcome.
     paths : CohortPaths
-        What is written.
+        Files to write.
     index, index_problems : path or None
-        Private index and problems of `metaswin.cohort.index.index_dicom`; needed where ``data.source`` is dicom.
+        Private index and problems of `metaswin.cohort.index.index_dicom`. Needed if ``data.source`` is dicom.
     pseudonyms : mapping or None
         See `metaswin.cohort.pseudonyms.pseudonym_places`.
     """
@@ -183,7 +183,7 @@ def _match(
 
 
 def _nothing(endpoints: "Mapping[str, EndpointSettings]", why: Problem) -> Cohort:
-    """The cohort where a table cannot be read at all."""
+    """Return the cohort if a table cannot be read at all."""
     import pandas as pd
 
     from metaswin.cohort.outcomes import no_outcome
@@ -193,7 +193,7 @@ def _nothing(endpoints: "Mapping[str, EndpointSettings]", why: Problem) -> Cohor
 
 
 def _unusable(error: UserError, *paths: str | None) -> Problem:
-    """What is wrong with a table of the user; its path is private."""
+    """Return the problem of an unreadable table of the user; its path is private."""
     public = str(error)
     for path in filter(None, paths):
         public = public.replace(str(path), "the file")
@@ -251,7 +251,7 @@ def _find_dicom(
         if choice.ct is None or patient in barred:
             continue
         if ingest.series.treatment_start and not start:
-            found.problems.append(problem(patient, "no-treatment-date", "none, or one that cannot be read"))
+            found.problems.append(problem(patient, "no-treatment-date", "no date, or a date that cannot be read"))
         seen = [*check_series(patient, choice.ct, images), *check_contours(patient, choice.ct, choice.rois)]
         found.problems += seen
         tumor = _tumor(patient, choice, ingest, sheet, found)
@@ -272,7 +272,7 @@ def _masks(data: DataSettings, found: Found, pseudonym: Callable[[str], str]) ->
 def _tumor(
     patient: str, choice: Choice, ingest: IngestSettings, sheet: Sheet | None, found: Found
 ) -> dict[str, Any] | None:
-    """The tumour's part of a DICOM patient's source; None, with a problem, where there is none."""
+    """Return the entry ``tumor`` of a DICOM patient's source; without a tumour, return None and add a problem."""
     kind = ingest.tumor_source
     if kind == "nnunet":
         return {"kind": kind}
@@ -320,7 +320,7 @@ def _find_features(data: DataSettings, stay: list[str], pseudonym: Callable[[str
 
 
 def _treatment_starts(table: "ClinicalTable", clinical: "ClinicalSettings", ingest: IngestSettings) -> dict[str, str]:
-    """``YYYYMMDD`` per study id where ``ingest.series.treatment_start`` names a column and its value can be read."""
+    """Return ``YYYYMMDD`` per study id if ``ingest.series.treatment_start`` names a column with a readable date."""
     import pandas as pd
 
     column = ingest.series.treatment_start
@@ -347,7 +347,7 @@ def _unmatched(
     missing = "no-features" if source == "features" else "no-image"
     for patient in sorted(set(stay) - known):
         near = same_but_writing(patient, known, names)
-        hint = f"the data hold {', '.join(near)}: the same patient?" if near else ""
+        hint = f"the data contain {', '.join(near)}: the same patient?" if near else ""
         problems.append(problem(patient, missing, "none under this id", hint=hint))
     for patient in sorted(known - in_clinical):
         near = same_but_writing(patient, in_clinical, names)
@@ -359,7 +359,7 @@ def _unmatched(
 
 
 def _alike(ids: list[str], names: Mapping[str, str]) -> list[Problem]:
-    """Patients of the cohort whose ids differ by writing only, such as 7 and 007."""
+    """Report patients of the cohort whose ids differ only in spelling, such as 7 and 007."""
     return [
         problem(patient, "alike-ids", f"an id like {', '.join(others)}")
         for patient, others in alike(ids, names).items()
@@ -367,7 +367,7 @@ def _alike(ids: list[str], names: Mapping[str, str]) -> list[Problem]:
 
 
 def _without_unusable_id(item: Problem) -> Problem:
-    """A problem of the clinical table; an id that may not be published moves to the private part."""
+    """Return a problem of the clinical table, with an id that must not be published moved to the private part."""
     if not item.patient or is_usable(item.patient):
         return item
     return replace(item, patient="", private=f"{item.patient!r} {item.private}".strip())
@@ -405,9 +405,10 @@ def _choice_table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
 
 
 def _write_sources(folder: Path, sources: dict[str, dict[str, Any]], names: Mapping[str, str]) -> None:
-    """One JSON a patient with images; the same content gives the same bytes, so that Snakemake sees who changed.
+    """Write one JSON file per patient with images.
 
-    Where a pseudonym stands for the patient, ``id`` is the patient's own.
+    The same content gives the same bytes. Therefore Snakemake reruns only patients that changed. With pseudonyms,
+    ``id`` is the study id of the patient.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

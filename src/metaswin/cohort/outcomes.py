@@ -1,4 +1,4 @@
-"""Read outcomes: a plain 0/1 column, or distant metastasis (DM) within a horizon, with deaths apart from censoring."""
+"""Read outcomes: a plain 0/1 column, or distant metastasis (DM) within a horizon with deaths as a separate event."""
 
 import math
 from collections.abc import Iterable
@@ -17,17 +17,17 @@ SHOWN = 20  # values of a column in the private details
 
 @dataclass(frozen=True)
 class Outcome:
-    """One endpoint's outcome.
+    """Store the outcome of one endpoint.
 
     Attributes
     ----------
     table : pandas.DataFrame
-        Columns ``patient, label, time, event, followup, dead``; `label` is Int8 (0, 1, <NA> = unknown), `time` in
-        days, `event` Int8 (0 censored, 1 DM, 2 death without DM), `followup` the days to death or last follow-up,
-        `dead` Int8 (0, 1; missing where the endpoint names no death). All but the label are missing for a plain
-        column. Only patients who take part in this endpoint.
+        Columns ``patient, label, time, event, followup, dead`` of the patients included in this endpoint. `label` is
+        Int8 (0, 1, <NA> = unknown). `time` is in days. `event` is Int8 (0 censored, 1 DM, 2 death without DM).
+        `followup` is the number of days to death or last follow-up. `dead` is Int8 (0, 1; missing if the endpoint names
+        no death). For a plain column, all columns except the label are missing.
     problems : list of Problem
-        Why patients do not take part, then warnings on the whole endpoint.
+        Reasons for excluded patients, followed by warnings about the whole endpoint.
     """
 
     table: pd.DataFrame
@@ -35,10 +35,11 @@ class Outcome:
 
 
 def outcome(table: pd.DataFrame, name: str, endpoint: EndpointSettings, clinical: ClinicalSettings) -> Outcome:
-    """Outcome of the patients in `table` (text columns, indexed by study id) for one endpoint.
+    """Determine the outcome of the patients in `table` (text columns, indexed by study id) for one endpoint.
 
-    With a horizon h (days): event = first DM in (0, h]; non-event = followed at least h without DM, or died
-    before h without DM (under ``deaths: exclude`` these leave the endpoint); censored before h = unknown.
+    With a horizon h (days), an event is a first DM in (0, h]. A non-event is a patient who was followed for at least h
+    without DM, or who died before h without DM (excluded from the endpoint with ``deaths: exclude``). The label of a
+    patient who was censored before h is unknown.
     """
     if endpoint.column is not None:
         return _plain(table, name, endpoint)
@@ -49,7 +50,8 @@ def _plain(table: pd.DataFrame, name: str, endpoint: EndpointSettings) -> Outcom
     assert endpoint.column is not None
     column = table[endpoint.column.strip()]
     positive = matches(column, endpoint.positive)
-    # With `positive: [1]` anything but 0 and 1 is a mistake; with named values every other value is a non-event.
+    # With `positive: [1]`, values other than 0 and 1 are errors. With other positive values, every other value is a
+    # non-event.
     strict = {normal(value) for value in endpoint.positive} == {"1"}
     labels, problems = {}, []
     for patient, value, hit in zip(table.index, column, positive, strict=True):
@@ -94,16 +96,14 @@ def _within_horizon(table: pd.DataFrame, name: str, endpoint: EndpointSettings, 
             found = f"{endpoint.event.column} = {value}"
             problems.append(_excluded(patient, name, "uncertain-outcome", found, "a certain outcome"))
         elif is_dm and math.isnan(dm):
-            found = (
-                "DM with a day that cannot be read" if days.written(patient, metastasis_column) else "DM without a day"
-            )
+            found = "DM with an unreadable day" if days.written(patient, metastasis_column) else "DM without a day"
             problems.append(_excluded(patient, name, "event-without-time", found, "the day of the DM"))
         elif is_dm and dm <= 0:
             found = f"DM {-dm:g} days before the start" if dm < 0 else "DM on the day of the start"
             problems.append(_excluded(patient, name, "dm-before-treatment", found, "first DM after the start"))
         elif not is_dm and math.isnan(end) and math.isnan(death):
             written = days.written(patient, endpoint.followup)
-            found = "a follow-up that cannot be read" if written else "no follow-up"
+            found = "an unreadable follow-up" if written else "no follow-up"
             problems.append(_excluded(patient, name, "no-outcome", found, f"a value in {endpoint.followup}"))
         elif not is_dm and min(_known(end, death)) < 0:
             found = f"follow-up of {min(_known(end, death)):g} days"
@@ -143,16 +143,16 @@ def no_outcome() -> pd.DataFrame:
 def counts(
     table: pd.DataFrame, problems: Iterable[Problem], name: str, endpoint: EndpointSettings
 ) -> dict[str, dict[str, int]]:
-    """Numbers of ``events, nonevents, unknown, excluded`` of an endpoint, for each rule of deaths.
+    """Count ``events, nonevents, unknown, excluded`` of an endpoint for each rule for deaths.
 
     Parameters
     ----------
     table : DataFrame
         Rows of `Outcome.table` to count.
     problems : iterable of Problem
-        Those that exclude patients from this endpoint count as `excluded`; others are ignored.
+        Problems that exclude patients from this endpoint count as `excluded`. Others are ignored.
     name, endpoint
-        The endpoint. A plain column has the rule ``nonevent`` only.
+        Endpoint. A plain column has only the rule ``nonevent``.
     """
     codes = [problem.code for problem in problems if problem.stage == f"{STAGE}:{name}" and problem.excludes]
     known = {"events": int((table["label"] == 1).sum()), "unknown": int(table["label"].isna().sum())}
@@ -170,7 +170,7 @@ def counts(
 
 
 class _Days:
-    """Days since the start of each patient, from columns of days or of dates."""
+    """Compute days since the start of each patient from columns of days or dates."""
 
     def __init__(self, table: pd.DataFrame, endpoint: EndpointSettings, clinical: ClinicalSettings) -> None:
         self.table = table
@@ -185,7 +185,7 @@ class _Days:
         return (self._dates(column) - self.start).dt.days.astype("float64")
 
     def written(self, patient: str, column: str | None) -> bool:
-        """Whether something stands in the table."""
+        """Return whether the table has a value."""
         return column is not None and self.table.at[patient, column.strip()] is not None
 
     def _dates(self, column: str) -> pd.Series:
@@ -193,7 +193,7 @@ class _Days:
 
 
 def _invalid(table: pd.DataFrame, endpoint: EndpointSettings) -> dict[str, str]:
-    """Patients whose event or death is neither 0 nor 1 where `positive` is 1 → what was found."""
+    """Return the patients whose event or death is neither 0 nor 1 although `positive` is 1, with the value found."""
     invalid: dict[str, str] = {}
     for source in (endpoint.event, endpoint.death):
         if source is None or {normal(value) for value in source.positive} != {"1"}:
@@ -207,14 +207,14 @@ def _invalid(table: pd.DataFrame, endpoint: EndpointSettings) -> dict[str, str]:
 
 
 def _cohort_notes(table: pd.DataFrame, name: str, endpoint: EndpointSettings, followup: pd.Series) -> list[Problem]:
-    """Warnings on the whole endpoint: event values that no patient has, follow-up in another unit."""
+    """Return warnings about the whole endpoint: event values that no patient has, follow-up in another unit."""
     assert endpoint.event is not None
     notes = []
     column = table[endpoint.event.column.strip()]
     values = sorted({str(value) for value in column.dropna()})
     if values and not any(matches(column, endpoint.event.positive)):
         found = f"no {endpoint.event.column} equal to {', '.join(map(str, endpoint.event.positive))}"
-        action = f"set endpoints.{name}.event.positive to what the table writes for an event"
+        action = f"set endpoints.{name}.event.positive to the value of an event in the table"
         expected = f"one of the {len(values)} values of the column"
         notes.append(_note(name, "no-event-value", found, expected, action, ", ".join(values[:SHOWN])))
     longest = followup.max()

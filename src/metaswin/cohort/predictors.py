@@ -11,12 +11,12 @@ from metaswin.core.errors import suggestion
 from metaswin.core.problems import Problem
 
 UNKNOWN = "unknown"  # level of a category that is missing
-# Units that a column may be in instead of its own: factor → what it suggests.
+# Units in which a column may be stored instead of its own unit: factor → name of the unit.
 UNITS = {12: "months", 52.18: "weeks", 365.25: "days", 10: "tenths of the unit", 1000: "thousandths of the unit"}
-FAR = 20.0  # interquartile ranges from the median: a mistake of unit or digits, whatever the distribution
-MOST = 0.9  # of the values that another unit must explain
-ENOUGH = 10  # values from which on the others say what is far
-# Words of a column's name that speak of something after treatment.
+FAR = 20.0  # interquartile ranges from the median that indicate an error of unit or digits for any distribution
+MOST = 0.9  # proportion of the values that another unit must explain
+ENOUGH = 10  # smallest number of values for which outliers are reported
+# Words in the name of a column that describe events after treatment.
 LATE = re.compile(
     r"(?:^|[^a-z])(?:recurrences?|relapsed?|progression|progressed|follow[^a-z]?up|fu|survival|survived|os|dfs|pfs|rfs|"
     r"death|died|dead|deceased|vital|metastasis|metastases|dm|salvage|response|toxicity|last)(?:$|[^a-z])"
@@ -26,11 +26,11 @@ LATE = re.compile(
 def predictors(
     clinical: ClinicalTable, settings: ClinicalSettings
 ) -> tuple[pd.DataFrame, dict[str, str], list[Problem]]:
-    """The baseline and treatment columns, typed.
+    """Return the baseline and treatment columns with their types.
 
-    Numeric columns become float64, categories stay trimmed strings. A column is numeric when the config says so
-    or, without a word from the config, when every value is a number. A value that is not a number, lies outside the
-    column's `range` or is none of its `values` is reported and treated as missing.
+    Numeric columns become float64, and categories stay trimmed strings. A column is numeric if the configuration says
+    so. Without a setting, it is numeric if every value is a number. A value that is not a number, is outside the
+    `range` of the column or is not one of its `values` is reported and treated as missing.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def predictors(
         if column.role == "baseline" and LATE.search(name.strip().casefold()):
             problems.append(
                 _warning(
-                    "", "post-baseline-name", f"the predictor {name}, whose name speaks of what comes after treatment",
+                    "", "post-baseline-name", f"the predictor {name}, whose name suggests an event after treatment",
                     "predictors that are known before treatment",
                     f"give {name} the role outcome, time or ignore, unless it was recorded before treatment",
                 )
@@ -86,7 +86,7 @@ def _unknown_categories(name: str, column: ColumnSettings, unknown: pd.Series) -
     return [
         _warning(
             str(patient), "unknown-category", f"another value of {name}", f"one of {', '.join(known)}",
-            f"correct it, or name it in clinical.columns.{name}.values or map; it is treated as missing"
+            f"correct it, or add it to clinical.columns.{name}.values or map; it is treated as missing"
             f"{suggestion(str(value), known)}", f"{name} = {value}",
         )
         for patient, value in unknown.items()
@@ -118,7 +118,7 @@ def _odd_numbers(name: str, column: ColumnSettings, numbers: pd.Series, unreadab
 
 
 def _far(name: str, known: pd.Series) -> list[Problem]:
-    """Values of a column without a range that no unit of it explains; they are used as they are."""
+    """Report outliers of a column without a range, which no unit explains; the values are used unchanged."""
     low, middle, high = known.quantile([0.25, 0.5, 0.75]) if len(known) >= ENOUGH else (0.0, 0.0, 0.0)
     if high <= low:
         return []
@@ -126,7 +126,7 @@ def _far(name: str, known: pd.Series) -> list[Problem]:
     return [
         _warning(
             str(patient), "far-from-others", f"{name} = {value:g}", f"a value near the others (median {middle:g})",
-            f"check the value and its unit; it is used as it is, unless clinical.columns.{name}.range leaves it out",
+            f"check the value and its unit; it is used unchanged, unless clinical.columns.{name}.range excludes it",
         )
         for patient, value in far.items()
     ]  # fmt: skip
@@ -135,13 +135,13 @@ def _far(name: str, known: pd.Series) -> list[Problem]:
 def _units_off(
     name: str, known: pd.Series, outside: int, fits: Callable[[pd.Series], pd.Series], low: float, high: float
 ) -> Problem:
-    """One problem for a whole column in another unit, with the unit that would fit."""
+    """Return one problem for a whole column in another unit, with the unit that would fit."""
     fitting = [f"{unit} (divided by {n:g})" for n, unit in UNITS.items() if fits(known / n).mean() > MOST]
     hint = f"; {' or '.join(fitting)} would fit" if fitting else ""
     return _warning(
         "", "units-off", f"{outside} of {len(known)} values of {name} outside its range, median {known.median():g}",
         f"{low:g} to {high:g}",
-        f"check the unit of {name}{hint}; clinical.columns.{name}.factor changes it. These values count as missing",
+        f"check the unit of {name}{hint}; clinical.columns.{name}.factor changes it; the values are treated as missing",
     )  # fmt: skip
 
 
@@ -150,5 +150,5 @@ def _warning(patient: str, code: str, found: str, expected: str, action: str, pr
 
 
 def normalised(column: pd.Series) -> list[str]:
-    """Values of a category trimmed and case-folded; ``unknown`` where missing or empty."""
+    """Return the values of a category, trimmed and case-folded; missing and empty values are ``unknown``."""
     return [UNKNOWN if pd.isna(value) else str(value).strip().casefold() or UNKNOWN for value in column]

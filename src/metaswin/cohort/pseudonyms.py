@@ -1,6 +1,7 @@
-"""Keyed pseudonyms in place of study ids: HMAC-SHA256 (RFC 2104) of the id, cut to 48 bits.
+"""Replace study ids by keyed pseudonyms: HMAC-SHA256 (RFC 2104) of the id, truncated to 48 bits.
 
-With a plain hash, anyone could try ids until one matches; the key prevents this. Key and map stay in the private zone.
+With a plain hash, a person could try ids until one matches. The key prevents this. Key and map stay in the private
+folder.
 """
 
 import csv
@@ -23,19 +24,19 @@ LEAST_KEY = 32  # characters
 
 
 class Pseudonyms:
-    """Study ids and what stands for them.
+    """Map study ids to pseudonyms.
 
     Parameters
     ----------
     key : str or None
-        Secret; None leaves every id as it is.
+        Secret. Without a key, ids are not changed.
     path : path
-        The map of ids: CSV ``patient, id``.
+        Map of ids, as CSV ``patient, id``.
 
     Attributes
     ----------
     names : dict of str to str
-        Pseudonym → id, of the ids that were asked for; empty without a key.
+        Pseudonym → id, for all ids that were mapped. Empty without a key.
     """
 
     def __init__(self, key: str | None = None, path: str | Path = MAP) -> None:
@@ -45,7 +46,7 @@ class Pseudonyms:
         self.names: dict[str, str] = {}
 
     def of(self, identifier: str) -> str:
-        """What stands for a study id; an empty one stays empty.
+        """Return the pseudonym of a study id; an empty id stays empty.
 
         Raises
         ------
@@ -58,12 +59,12 @@ class Pseudonyms:
             digest = hmac.new(self._key, identifier.encode(), hashlib.sha256).hexdigest()
             pseudonym = f"P-{digest[:12]}"
             if self.names.setdefault(pseudonym, identifier) != identifier:
-                raise UserError("two patients have the same pseudonym; take another data.pseudonym_key")
+                raise UserError("two patients have the same pseudonym; use another data.pseudonym_key")
             self._known[identifier] = pseudonym
         return self._known[identifier]
 
     def save(self) -> dict[str, str]:
-        """Add the names to the map and give the whole of it; empty without a key."""
+        """Add the names to the map and return the complete map; empty without a key."""
         if self._key is None:
             return {}
         names = {**read_map(self._path), **self.names}
@@ -76,7 +77,7 @@ class Pseudonyms:
 
 
 def read_map(path: str | Path) -> dict[str, str]:
-    """Pseudonym → id of a map that `Pseudonyms.save` wrote; empty where there is none."""
+    """Read the map pseudonym → id that `Pseudonyms.save` wrote; empty if there is none."""
     if not Path(path).is_file():
         return {}
     with open(path, encoding="utf-8", newline="") as file:
@@ -84,7 +85,7 @@ def read_map(path: str | Path) -> dict[str, str]:
 
 
 def pseudonym_places(data: DataSettings, private: str) -> dict[str, Any] | None:
-    """Where key and map lie, and whether the key may be made; None where ids stay as they are."""
+    """Return the paths of key and map, and whether the key may be generated; None without pseudonyms."""
     if not data.pseudonyms:
         return None
     key = data.pseudonym_key or f"{private}/pseudonyms.key"
@@ -92,12 +93,12 @@ def pseudonym_places(data: DataSettings, private: str) -> dict[str, Any] | None:
 
 
 def read_pseudonyms(places: Mapping[str, Any] | None) -> Pseudonyms:
-    """Pseudonyms of `pseudonym_places`; ids as they are with None.
+    """Read the pseudonyms of `pseudonym_places`; with None, ids are not changed.
 
     Raises
     ------
     UserError
-        If there is no key, or a short one.
+        If there is no key, or if the key is too short.
     """
     if places is None:
         return Pseudonyms()
@@ -109,15 +110,18 @@ def read_pseudonyms(places: Mapping[str, Any] | None) -> Pseudonyms:
     except (OSError, UnicodeDecodeError):
         raise UserError(f"data.pseudonym_key: cannot read {path}; name a text file with a long secret") from None
     if len(key) < LEAST_KEY:
-        raise UserError(f"data.pseudonym_key: {path} holds {len(key)} characters; a key has {LEAST_KEY} or more")
+        raise UserError(
+            f"data.pseudonym_key: {path} contains {len(key)} characters, but a key needs {LEAST_KEY} or more; "
+            "use a longer key"
+        )
     return Pseudonyms(key, places["map"])
 
 
 def _make_key(path: Path) -> None:
-    """Write a random key that only the user can read; keep an existing key, also one that appeared just now."""
+    """Write a random key that only the user can read; an existing key is kept, even if it was written just before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
-    before = os.umask(0o077)  # no other user may ever read it
+    before = os.umask(0o077)  # other users can never read the key
     try:
         write_text(temporary, secrets.token_hex(32) + "\n")
     finally:

@@ -19,28 +19,28 @@ from metaswin.core.files import atomic, metadata_of, read_table, write_table, wr
 from metaswin.core.pages import environment, resource
 from metaswin.core.problems import Problem, from_table, public_table, save_details
 
-PARTS = 5  # parts of the patients among which the levels of a category are ranked, see `column_aucs`
-FEWEST = 5  # events and non-events below which one column may tell them apart by chance
+PARTS = 5  # parts of the patients within which the levels of a category are ranked, see `column_aucs`
+FEWEST = 5  # with fewer events or non-events, one column may separate them by chance
 
 
 @dataclass(frozen=True)
 class Qc:
-    """What the page shows.
+    """Store the content of the page.
 
     Attributes
     ----------
     problems : pandas.DataFrame
-        Public columns of the problems and `stops`, whether it ends a run with ``qc.on_problem: stop``.
+        Public columns of the problems, and `stops` (whether the problem stops a run with ``qc.on_problem: stop``).
     new : list of Problem
-        Those that are found here, with their private part.
+        Problems that are found here, with their private part.
     counts : dict
-        Numbers of patients: ``clinical, found, go_on``.
+        Numbers of patients: ``clinical, found, go_on`` (included).
     columns : list of dict
-        The clinical columns that may predict: ``name, role, kind, missing, levels, problems``.
+        Clinical columns that may be predictors: ``name, role, kind, missing, levels, problems``.
     endpoints : dict
-        Per endpoint: numbers of ``events, nonevents, unknown, excluded``.
+        Numbers of ``events, nonevents, unknown, excluded`` of each endpoint.
     series : pandas.DataFrame
-        The chosen CT of each patient with its facts, the reason, and the number of candidates; empty without DICOM.
+        Chosen CT of each patient with its facts, the reason and the number of candidates. Empty without DICOM.
     """
 
     problems: pd.DataFrame
@@ -53,7 +53,7 @@ class Qc:
 
 @dataclass(frozen=True)
 class QcInputs:
-    """Tables of `metaswin.cohort.match.match_patients`, and with DICOM the public index ``series``, otherwise None."""
+    """Name the tables of `metaswin.cohort.match.match_patients`; ``series`` (public index) is None without DICOM."""
 
     patients: str | Path
     problems: str | Path
@@ -65,7 +65,7 @@ class QcInputs:
 
 @dataclass(frozen=True)
 class QcOutputs:
-    """Files of the quality control: the page (one offline file), and its problems as Parquet and as CSV."""
+    """Name the files of the quality control: the page (one offline file) and the problems as Parquet and CSV."""
 
     html: str | Path
     table: str | Path
@@ -79,16 +79,16 @@ def collect(
     single_column_auc: float,
     folds: int,
 ) -> Qc:
-    """Gather what is known so far.
+    """Collect the problems and facts that are known before any image is converted.
 
     Parameters
     ----------
     inputs : QcInputs
     clinical, endpoints : settings
     single_column_auc : float
-        A predictor that alone ranks events above non-events with a higher AUC is reported.
+        A predictor that alone has a higher AUC is reported.
     folds : int
-        An endpoint with fewer events or non-events is reported: that many folds cannot be made.
+        An endpoint with fewer events or non-events than folds is reported.
     """
     early = from_table(read_table(inputs.problems))
     typed = read_table(inputs.clinical).set_index("patient")
@@ -117,7 +117,7 @@ def collect(
 def _too_good(
     typed: pd.DataFrame, kinds: dict[str, str], outcomes: Mapping[str, pd.DataFrame], limit: float
 ) -> list[Problem]:
-    """Predictors that alone know the outcome too well, as something recorded after it does."""
+    """Report predictors that alone predict the outcome too well, such as columns recorded after the outcome."""
     found: dict[str, Problem] = {}
     for table in outcomes.values():
         known = table.dropna(subset=["label"])
@@ -131,13 +131,13 @@ def _too_good(
 
 
 def _too_few(endpoint: str, counts: Mapping[str, int], folds: int) -> list[Problem]:
-    """Events or non-events that are fewer than the folds; later stages may exclude more patients, never fewer."""
+    """Report fewer events or non-events than folds; later stages can only exclude more patients."""
     return [
         Problem(
             "", f"{LABEL}:{endpoint}", "too-few-events", f"{counts[kind]} {what}",
-            f"{folds} or more, one in each fold",
+            f"{folds} or more, at least one in each fold",
             f"check the settings of endpoints.{endpoint} (column, positive values, horizon), set folds.k lower or add "
-            "patients: as it is, the run ends where folds are made",
+            "patients; otherwise the run stops when the folds are made",
             excludes=False,
         )
         for kind, what in (("events", "with the event"), ("nonevents", "without it"))
@@ -163,7 +163,7 @@ def _columns(
 
 
 def _concerns(problem: Problem, column: str) -> bool:
-    """Whether a problem is an unexpected value of a column."""
+    """Return whether a problem is an unexpected value of a column."""
     names_column = problem.found.startswith(f"{column} = ") or problem.found.endswith(f" {column}")
     return names_column and problem.stage == CLINICAL and not problem.excludes
 
@@ -178,7 +178,7 @@ def _chosen(choices: str | Path, index: str | Path | None) -> pd.DataFrame:
     return chosen.merge(series, on=["patient", "series"]).sort_values("patient", ignore_index=True)
 
 
-MANY = 12  # rows from which on a table scrolls, codes from which on the flow names the most frequent
+MANY = 12  # with more rows a table scrolls; with more codes the flow shows only the most frequent
 
 
 def make_qc(
@@ -200,7 +200,7 @@ def make_qc(
     outputs : QcOutputs
     settings : QcSettings
     details : path
-        Folder of the problems' private part.
+        Folder of the private part of the problems.
     """
     qc = collect(inputs, clinical, endpoints, single_column_auc, folds)
     save_details(qc.new, Path(details))
@@ -231,7 +231,7 @@ def _page(qc: Qc, settings: QcSettings) -> str:
 
 
 def _by_code(problems: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row a code: how many patients, what is expected, what to do; excluding codes first."""
+    """Return one row per code with the number of patients, what is expected and what to do; excluding codes first."""
     groups = problems.groupby(["excludes", "stage", "code"], sort=False)
     rows = [
         {
@@ -244,12 +244,12 @@ def _by_code(problems: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _series(series: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of the table of chosen CTs; what is unknown is None."""
+    """Return the rows of the table of chosen CTs; unknown values are None."""
     return series.astype(object).where(series.notna(), None).to_dict("records")
 
 
 def _summary(series: pd.DataFrame) -> list[tuple[str, list[tuple[str, int]]]]:
-    """How often each manufacturer, kernel and slice distance was chosen, the most frequent first."""
+    """Count the chosen CTs by manufacturer, model, kernel and slice distance, the most frequent first."""
     if series.empty:
         return []
     distances = series["slice_spacing"].map(lambda value: "unknown" if pd.isna(value) else f"{value:g} mm")

@@ -1,4 +1,4 @@
-"""Read the headers of many files: in parallel, each file once, unchanged files from a private cache."""
+"""Read the headers of many files in parallel, each file once, and unchanged files from a private cache."""
 
 import hashlib
 import logging
@@ -26,18 +26,18 @@ LOGGER = logging.getLogger("metaswin")
 
 
 def scan(root: str | Path, files: list[FoundFile], workers: int = 1, cache: str | Path | None = None) -> "pd.DataFrame":
-    """Headers of `files`, one row each in their order, with the columns of `Header`.
+    """Return the headers of `files`, one row each in their order, with the columns of `Header`.
 
     Parameters
     ----------
     root : path
-        Folder the files' paths are relative to.
+        Folder to which the paths of the files are relative.
     files : list of FoundFile
     workers : int
-        Processes that read; 1 reads in this process.
+        Number of reading processes. 1 reads in this process.
     cache : path or None
-        Parquet file with the headers of an earlier run. A file whose path, size and time of change are in it is
-        not opened again. It is written anew at the end, and ignored where the reading code has changed.
+        Parquet file with the headers of an earlier run. A file whose path, size and time of change are in the cache is
+        not opened again. The cache is rewritten at the end. It is ignored if the reading code has changed.
     """
     with _Readers(root, workers) as readers:
         import pandas as pd
@@ -50,7 +50,7 @@ def scan(root: str | Path, files: list[FoundFile], workers: int = 1, cache: str 
         LOGGER.info("%d files, %d of them known from the cache", len(files), len(files) - len(missing))
         fresh = _table(readers.read(missing))
     places[places < 0] = len(known) + np.arange(len(missing))
-    # In one piece, so that the file's bytes do not tell which rows were known before.
+    # Combined into one chunk, so the bytes of the file do not depend on which rows were known before.
     table = pa.concat_tables([known, fresh]).take(pa.array(places)).combine_chunks().to_pandas()
     if cache is not None and (missing or not Path(cache).exists() or len(known) != len(files)):
         _save(cache, table)
@@ -58,9 +58,9 @@ def scan(root: str | Path, files: list[FoundFile], workers: int = 1, cache: str 
 
 
 class _Readers:
-    """Worker processes, forked before pandas and pyarrow start threads of their own.
+    """Start worker processes, which are forked before pandas and pyarrow start threads.
 
-    Fork is asked for by name: the other ways of starting run the calling script a second time.
+    The start method is set to fork, because other start methods run the calling script a second time.
     """
 
     def __init__(self, root: str | Path, workers: int):
@@ -94,7 +94,7 @@ def _read_chunk(root: str, files: list[FoundFile]) -> list[Header]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No words of pydicom: it quotes odd values, and logs are public. What matters here has a code of its own."""
+    """Silence pydicom, because it quotes values and logs are public; relevant problems have their own codes."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -107,11 +107,11 @@ def _quiet() -> Iterator[None]:
 
 
 def _nothing() -> None:
-    """A first task: it makes the pool start its processes."""
+    """Do nothing; this first task makes the pool start its processes."""
 
 
 def _version() -> str:
-    """Hash of the code that reads headers: another version's cache is not used."""
+    """Return a hash of the code that reads headers, because the cache of another version is not used."""
     digest = hashlib.sha256()
     for module in (headers, contour_sets):
         digest.update(Path(module.__file__ or "").read_bytes())
@@ -126,7 +126,7 @@ def _schema() -> "pa.Schema":
 
 
 def _table(chunks: Iterable[list[Header]]) -> "pa.Table":
-    """One row a header, chunk by chunk: as Python's objects they would take ten times the memory."""
+    """Build a table with one row per header, chunk by chunk, because Python objects need ten times the memory."""
     import pyarrow as pa
 
     schema = _schema()
@@ -138,7 +138,7 @@ def _table(chunks: Iterable[list[Header]]) -> "pa.Table":
 
 
 def _load(cache: str | Path | None) -> "pa.Table":
-    """What the cache knows; no row where there is none that can be used."""
+    """Read the cache; the table has no rows if there is no usable cache."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -149,7 +149,7 @@ def _load(cache: str | Path | None) -> "pa.Table":
             found = pq.read_table(cache)
             if (found.schema.metadata or {}).get(b"version") == _version().encode():
                 table = found.cast(table.schema)
-    # A file that could not be read is tried again: permissions are not seen in size and time.
+    # A file that could not be read is read again, because a change of permissions does not change size and time.
     return table.filter(pc.field("code") != "unreadable-file")
 
 

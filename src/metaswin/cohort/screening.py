@@ -1,4 +1,4 @@
-"""Find single columns that tell the outcome too well to have been known before it."""
+"""Find single columns that predict the outcome so well that they were probably recorded after it."""
 
 import numpy as np
 import pandas as pd
@@ -8,11 +8,11 @@ from metaswin.core.problems import Problem
 
 
 def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, fold: np.ndarray) -> dict[str, float]:
-    """AUC of each column alone on training rows.
+    """Compute the AUC of each column alone on training rows.
 
-    A numeric column is ranked as it is, whichever direction is better; that a value is missing counts as a
-    predictor of its own. The levels of a category are ranked by their prevalence in the other folds, so
-    that many rare levels do not look like knowledge.
+    A numeric column is used as a score, in the better of the two directions. Whether a value is missing is a separate
+    score. The levels of a category are ranked by the prevalence in the other folds. Therefore many rare levels do not
+    give a high AUC.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, f
     kinds : dict
         Column → ``numeric``, ``log`` or ``category``.
     label, fold : ndarray of shape (rows,)
-        0 or 1, both present, and the fold of each training row.
+        0 or 1 (both must occur), and the fold of each training row.
     """
     found = {}
     for column, kind in kinds.items():
@@ -37,13 +37,13 @@ def column_aucs(table: pd.DataFrame, kinds: dict[str, str], label: np.ndarray, f
 
 
 def suspicious(column: str, limit: float) -> Problem:
-    """Warning of a column beyond the limit."""
+    """Return the warning about a column above the limit."""
     return Problem(
         "",
         "fusion",
         "single-column-auc",
-        f"the column {column} alone tells events from non-events with an AUC above {limit:g}",
-        "no single column that knows the outcome",
+        f"the column {column} alone separates events from non-events with an AUC above {limit:g}",
+        "no single column that almost determines the outcome",
         "check that it was recorded before treatment; if not, change its role in clinical.columns",
         excludes=False,
     )
@@ -56,7 +56,7 @@ def _auc(score: np.ndarray, label: np.ndarray) -> float:
 
 
 def _rates(levels: list[str], label: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Prevalence of each row's level among the rows of the other folds, drawn to the overall share."""
+    """Return the prevalence of each row's level in the other folds, shrunk towards the overall prevalence."""
     names = np.array(levels, dtype=object)
     rates = np.empty(len(label))
     for j in np.unique(fold):

@@ -1,6 +1,6 @@
 """Group DICOM headers into series and contour sets, and check their geometry.
 
-The same is checked again where pixels are read (`metaswin.core.slices`); here it is known before any long work.
+The same checks are repeated when pixels are read (`metaswin.core.slices`). Here they run before any long computation.
 """
 
 import hashlib
@@ -45,41 +45,40 @@ SAME = ["modality", "sop_class", "localizer", "rows", "columns", "orientation", 
 BLOCK = 4096  # files
 
 Part = dict[str, list[Any]]
-"""Files that belong together: one list a column, sorted by path."""
+"""Files that belong together: one list per column, sorted by path."""
 
 
 def series_key(series_uid: str) -> str:
-    """Public key of a series: ``s-`` and 10 hex digits of the SHA-256 of its SeriesInstanceUID."""
+    """Return the public key of a series: ``s-`` and 10 hex digits of the SHA-256 of its SeriesInstanceUID."""
     return "s-" + hashlib.sha256(series_uid.encode()).hexdigest()[:10]
 
 
 def safe_text(value: str) -> str:
-    """A manufacturer, model or kernel as it may be published: as it is where it looks harmless, else hashed."""
+    """Return the public text of a manufacturer, model or kernel, which is hashed unless it matches `SAFE_TEXT`."""
     if not value or SAFE_TEXT.fullmatch(value):
         return value
     return "h-" + hashlib.sha256(value.encode()).hexdigest()[:10]
 
 
 def group_series(files: "pd.DataFrame") -> "pd.DataFrame":
-    """One row a series part or contour set.
+    """Return one row per series part or contour set.
 
-    A series whose files differ in geometry, kernel, kind or frame of reference is taken apart; its largest part
-    keeps the series' key, the others are numbered (``s-0123456789-2``). So are repeated positions that the
-    acquisition number or the image type tells apart.
+    A series whose files differ in geometry, kernel, kind or frame of reference is divided into parts. The largest part
+    keeps the key of the series, and the other parts are numbered (``s-0123456789-2``). Files with repeated positions
+    are divided in the same way if the acquisition number or the image type distinguishes them.
 
     Parameters
     ----------
     files : pandas.DataFrame
         Readable files: the columns of `metaswin.cohort.headers.Header` and `patient` (study id), `usable` (whether
-        that id may be used), `full_path`. No file is in it twice.
+        that id may be used), `full_path`. No file occurs twice.
 
     Returns
     -------
     pandas.DataFrame
-        `PUBLIC_COLUMNS` and `PRIVATE_COLUMNS`, sorted by patient and key. Distances in mm. `named` counts the images
-        that contours refer to. `paths` and the
-        references are lists, `rois` is JSON, `state` a hash of the files' names, sizes and times of change. For the
-        geometry see `metaswin.cohort.series.stack`.
+        `PUBLIC_COLUMNS` and `PRIVATE_COLUMNS`, sorted by patient and key. Distances are in mm. `named` is the number of
+        images that contours refer to. `paths` and the references are lists. `rois` is JSON. `state` is a hash of the
+        names, sizes and times of change of the files. `metaswin.cohort.series.stack` describes the geometry.
     """
     import pandas as pd
 
@@ -107,9 +106,9 @@ def group_series(files: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _parts(files: "pd.DataFrame") -> Iterator[Part]:
-    """Files that are alike, of one series after another.
+    """Yield groups of files with the same properties, series by series.
 
-    The table is turned into lists `BLOCK` files at a time: a file's values take ten times their memory as objects.
+    The table is converted to lists for `BLOCK` files at a time, because values need ten times their memory as objects.
     """
     files = files.sort_values(["patient", "series", "alike", "path"])
     ends = files.groupby(["patient", "series", "alike"], sort=True).size().cumsum().to_numpy()
@@ -125,12 +124,12 @@ def _parts(files: "pd.DataFrame") -> Iterator[Part]:
 
 
 def public_series(series: "pd.DataFrame") -> "pd.DataFrame":
-    """The public columns of the usable patients' series."""
+    """Return the public columns of the series of usable patients."""
     return series.loc[series["usable"].astype(bool), PUBLIC_COLUMNS].reset_index(drop=True)
 
 
 def _untangled(part: Part) -> list[Part]:
-    """Split a part with repeated positions by what tells its repeats apart; as it is where nothing does."""
+    """Split a part with repeated positions by the column that distinguishes its repeats, if there is one."""
     if not _repeats(part["position"]):
         return [part]
     for column in ("acquisition", "image_type"):
@@ -211,19 +210,21 @@ def _state(part: Part) -> str:
     return digest.hexdigest()[:16]
 
 
-SAME_POSITION = 0.01  # mm: two slices closer than this lie at one position
+SAME_POSITION = 0.01  # mm; two slices that are closer have the same position
 
 
 def stack(part: dict[str, list[Any]]) -> dict[str, Any]:
-    """Geometry of the files of one part of a series (columns of `metaswin.cohort.headers.Header`).
+    """Return the geometry of the files of one part of a series (columns of `metaswin.cohort.headers.Header`).
 
     Returns
     -------
     dict
-        `along`, the sorted positions along the normal (mm), one of those that coincide; `across` and `down`, where the
-        first pixel of the lowest slice lies; `orientation` and `column_spacing` of that slice; `unplaced`, files
-        without a position; `repeated`, files at the position of another; `drift` (mm), how far slices shift in
-        their own plane.
+        - `along`: sorted distinct positions along the normal (mm)
+        - `across`, `down`: position of the first pixel of the lowest slice (mm)
+        - `orientation`, `column_spacing`: those of the lowest slice
+        - `unplaced`: number of files without a position
+        - `repeated`: number of files at the position of another file
+        - `drift`: largest shift of a slice in its plane (mm)
     """
     known = [place for place, position in enumerate(part["position"]) if math.isfinite(position)]
     along: list[float] = []
@@ -246,12 +247,12 @@ def stack(part: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def check_series(patient: str, ct: "Series", settings: "ImagesSettings") -> list[Problem]:
-    """Problems of the chosen CT that its headers show. Frames of a multi-frame image are not placed here."""
+    """Return the problems in the headers of the chosen CT; the positions of multi-frame images are not checked here."""
     problems = []
     if ct.no_hu:
         problems.append(problem(patient, "not-hu", ct.no_hu))
     if ct.lossy:
-        problems.append(problem(patient, "lossy-compression", "a CT that was compressed with loss"))
+        problems.append(problem(patient, "lossy-compression", "a CT with lossy compression"))
     if ct.frames > len(ct.paths):
         return problems
     if ct.unplaced or not ct.pixel_spacing > 0:
@@ -270,7 +271,7 @@ def check_series(patient: str, ct: "Series", settings: "ImagesSettings") -> list
 
 
 def check_contours(patient: str, ct: "Series", rois: "dict[str, list[Roi]]") -> list[Problem]:
-    """``contour-outside-image`` where every chosen ROI lies far outside the CT; near ones are left to the images."""
+    """Report ``contour-outside-image`` if all chosen ROIs are far outside the CT; the images stage checks others."""
     boxes = [roi.box for chosen in rois.values() for roi in chosen]
     if not boxes or not ct.along or not ct.pixel_spacing > 0 or not all(box and _outside(box, ct) for box in boxes):
         return []
@@ -287,7 +288,10 @@ def _check_stack(ct: "Series", settings: "ImagesSettings") -> None:
 
 
 def _outside(box: "list[float]", ct: "Series") -> bool:
-    """Whether a box (least and greatest x, y, z; mm) lies beyond one end of the CT, by half its length and a voxel."""
+    """Return whether a box is beyond one end of the CT by more than half its length and a voxel.
+
+    The box consists of the smallest and largest x, y, z (mm).
+    """
     cosines = np.array(ct.orientation.split(), dtype=float)
     axes = np.stack([cosines[:3], cosines[3:], np.cross(cosines[:3], cosines[3:])])
     corners = np.array(list(product(*zip(box[:3], box[3:], strict=True)))) @ axes.T

@@ -1,4 +1,4 @@
-"""The other ways in: a sheet of image and mask files, and the ids of a ready table of features."""
+"""Read the other data sources: a sheet of image and mask files, and the ids of a given table of features."""
 
 import csv
 import os
@@ -19,22 +19,22 @@ SHEET_COLUMNS = ["patient_id", "image", *ROLES]
 
 @dataclass
 class Sheet:
-    """Paths of each patient by column (None where empty), and what is wrong with the sheet's rows."""
+    """Store the paths of each patient by column (None if empty), and the problems of the rows."""
 
     rows: dict[str, dict[str, str | None]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
 def read_sheet(path: str | Path, need_image: bool = True, pseudonym: Callable[[str], str] = str) -> Sheet:
-    """Read a CSV ``patient_id,image,primary,nodes``; relative paths start at the sheet's folder.
+    """Read a CSV ``patient_id,image,primary,nodes``; relative paths start at the folder of the sheet.
 
     Parameters
     ----------
     path : path
     need_image : bool
-        False where the sheet names masks of DICOM images only; the column `image` may then be absent.
+        False if the sheet names only masks of DICOM images. The column `image` may then be absent.
     pseudonym : callable
-        Gives what stands for a study id.
+        Returns the pseudonym of a study id.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_sheet(path: str | Path, need_image: bool = True, pseudonym: Callable[[s
     missing = [name for name in expected if name not in header]
     if missing:
         raise UserError(
-            f"data.sheet: {path} has no column {', '.join(missing)} (found {', '.join(header) or 'no row'}); "
+            f"data.sheet: {path} has no column {', '.join(missing)} (found {', '.join(header) or 'no rows'}); "
             f"its first line must be {','.join(expected)}"
         )
     folder = Path(path).parent
@@ -70,11 +70,11 @@ def read_sheet(path: str | Path, need_image: bool = True, pseudonym: Callable[[s
 
 
 def id_problems(ids: list[str], name: str) -> list[Problem]:
-    """Problems of the id column of a sheet or table: repeated, empty and unusable ids."""
+    """Return the problems of the id column of a sheet or table: repeated, empty and unusable ids."""
     problems = []
     for identifier, number in sorted(Counter(ids).items()):
         if not identifier:
-            problems.append(problem("", "no-id", f"{count(number, 'row')} of the {name} without"))
+            problems.append(problem("", "no-id", f"{count(number, 'row')} of the {name} without an id"))
         elif not is_usable(identifier):
             note = f"{identifier!r}; suggested: {suggest(identifier)!r}"
             problems.append(problem("", "unusable-id", f"an id with other characters in the {name}", note))
@@ -84,10 +84,10 @@ def id_problems(ids: list[str], name: str) -> list[Problem]:
 
 
 def check_files(patient: str, paths: dict[str, str | None], automatic: bool) -> list[Problem]:
-    """Whether a patient's files can be read and lie on one grid; only their headers are read."""
+    """Check that a patient's files can be read and are on one grid; only their headers are read."""
     problems = []
     if not automatic and not any(paths.get(role) for role in ROLES):
-        problems.append(problem(patient, "no-mask", "neither of the two"))
+        problems.append(problem(patient, "no-mask", "neither of the two masks"))
     sizes = {}
     for name in ("image", *ROLES):
         if path := paths.get(name):
@@ -104,19 +104,19 @@ def check_files(patient: str, paths: dict[str, str | None], automatic: bool) -> 
 
 
 def read_feature_ids(path: str | Path, pseudonym: Callable[[str], str] = str) -> tuple[set[str], list[Problem]]:
-    """Study ids of a ready table of features; the features themselves are read by `metaswin.features.importing`.
+    """Return the study ids of a given table of features; `metaswin.features.importing` reads the features.
 
     Parameters
     ----------
     path : path
         CSV or Parquet with the column `patient_id`.
     pseudonym : callable
-        Gives what stands for a study id.
+        Returns the pseudonym of a study id.
 
     Returns
     -------
     ids : set of str
-        Usable ids that stand in one row.
+        Usable ids that occur in exactly one row.
     problems : list of Problem
         Repeated, empty and unusable ids.
 
@@ -138,14 +138,14 @@ def read_feature_ids(path: str | Path, pseudonym: Callable[[str], str] = str) ->
     except (OSError, ValueError) as error:
         raise UserError(f"data.features: cannot read {path} ({error}); give a CSV (UTF-8) or Parquet file") from None
     if "patient_id" not in table:
-        raise UserError(f"data.features: {path} has no column patient_id; name the column of the study ids so")
+        raise UserError(f"data.features: {path} has no column patient_id; rename the column of the study ids")
     ids = table["patient_id"].astype("str").str.strip().fillna("").map(pseudonym).tolist()
     once = {identifier for identifier, number in Counter(ids).items() if number == 1 and is_usable(identifier)}
     return once, id_problems(ids, "table of features")
 
 
 def state(paths: list[str]) -> str:
-    """Sizes and times of change of some files, so that a changed file is seen."""
+    """Return sizes and times of change of files, by which a changed file is detected."""
     facts = []
     for path in paths:
         status = os.stat(path)
@@ -158,11 +158,11 @@ def _below(folder: Path, path: str | None) -> str | None:
 
 
 def _grid(path: str) -> tuple[tuple[int, ...], str]:
-    """Size of a volume in voxels, or why there is none (public words)."""
+    """Return the size of a volume in voxels, or the reason if it cannot be read (public text)."""
     import SimpleITK as sitk
 
     if not os.path.isfile(path):
-        return (), "is not there"
+        return (), "does not exist"
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     try:

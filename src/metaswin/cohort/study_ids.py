@@ -1,4 +1,4 @@
-"""Study ids: what is allowed, what to suggest, which ids differ by writing only."""
+"""Check study ids, suggest usable ones, and find ids that differ only in spelling."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,26 +8,26 @@ ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def is_usable(identifier: str) -> bool:
-    """Whether an id may name files and wildcards."""
+    """Return whether an id may be used in file names and wildcards."""
     return ALLOWED.fullmatch(identifier) is not None
 
 
 def suggest(identifier: str) -> str:
-    """The nearest usable id; empty where nothing usable is left."""
+    """Return the nearest usable id; empty if no usable characters are left."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", identifier).strip("-._")
 
 
-@cache  # each id of the data is compared with each of the table where these write them otherwise
+@cache  # each id in the data may be compared with each id in the table
 def plain(identifier: str) -> str:
-    """An id without case, leading zeros and separators: equal for ids that differ by these only."""
+    """Return an id without case, leading zeros and separators."""
     words = re.findall(r"[^\W\d_]+|\d+", identifier.casefold())
     return "|".join(str(int(word)) if word.isdecimal() else word for word in words)
 
 
 def same_but_writing(identifier: str, others: Iterable[str], names: Mapping[str, str] | None = None) -> list[str]:
-    """Ids among `others` that differ from `identifier` by case, leading zeros or separators only, sorted.
+    """Return the ids among `others` that differ from `identifier` only in case, leading zeros or separators, sorted.
 
-    `names` are the ids behind pseudonyms, which are compared in their place.
+    `names` maps pseudonyms to ids, and the ids are compared.
     """
     names = names or {}
     wanted = plain(names.get(identifier, identifier))
@@ -35,9 +35,9 @@ def same_but_writing(identifier: str, others: Iterable[str], names: Mapping[str,
 
 
 def alike(identifiers: Iterable[str], names: Mapping[str, str] | None = None) -> dict[str, list[str]]:
-    """Each id that others of `identifiers` differ from by writing only → these others, sorted.
+    """Return for each id the other ids that differ from it only in spelling, sorted.
 
-    `names` are the ids behind pseudonyms, which are compared in their place.
+    `names` maps pseudonyms to ids, and the ids are compared.
     """
     names = names or {}
     groups: dict[str, list[str]] = {}

@@ -25,10 +25,10 @@ WITHOUT_DATA = {"no-image", "no-features"}
 
 @dataclass(frozen=True)
 class UsedInputs:
-    """Tables of `metaswin.cohort.match.match_patients`, and files of the planned patients, none without images.
+    """Name the tables of `metaswin.cohort.match.match_patients`, and the files of the planned patients.
 
-    ``statuses`` are those of all stages of the images, ``regions`` each ``regions.json``, ``images`` each
-    ``image.json``.
+    ``statuses`` are those of all image stages. ``regions`` are the files ``regions.json``, and ``images`` the files
+    ``image.json``. Without images, these lists are empty.
     """
 
     patients: str
@@ -41,7 +41,7 @@ class UsedInputs:
 
 @dataclass(frozen=True)
 class UsedOutputs:
-    """Files that `close_cohort` writes: used patients and all problems (Parquet), flow and counts (JSON)."""
+    """Name the files that `close_cohort` writes: used patients and all problems (Parquet), flow and counts (JSON)."""
 
     used: str
     exclusions: str
@@ -85,7 +85,7 @@ def close_cohort(inputs: UsedInputs, outputs: UsedOutputs, endpoints: Mapping[st
 
 
 def _superseded(problem: Problem, used: Sequence[str], excluded: Collection[str]) -> bool:
-    """Whether a problem no longer matters: a warning on a value, or a label, of a patient that is not used."""
+    """Return whether a problem is no longer relevant: a warning about a value or label of an unused patient."""
     if not problem.patient or problem.patient in used:
         return False
     stage = problem.stage.partition(":")[0]
@@ -93,12 +93,12 @@ def _superseded(problem: Problem, used: Sequence[str], excluded: Collection[str]
 
 
 def check_images(statuses: Sequence[str]) -> None:
-    """Raise one `UserError` with all problems where a stage of images has excluded a patient."""
+    """Raise one `UserError` with all problems if an image stage has excluded a patient."""
     check(public_table([problem for problem in stage_problems(statuses)[0] if problem.excludes]), STOP)
 
 
 def stage_problems(paths: Sequence[str]) -> tuple[list[Problem], set[str]]:
-    """Problems of the per-patient stages, each once (an exclusion is passed on), and who is excluded."""
+    """Return the problems of the per-patient stages, each once (an exclusion is passed on), and excluded patients."""
     problems: dict[Problem, None] = {}
     excluded = set()
     for path in sorted(paths):
@@ -111,7 +111,7 @@ def stage_problems(paths: Sequence[str]) -> tuple[list[Problem], set[str]]:
 
 
 def _image_facts(used: list[str], regions: Sequence[str], images: Sequence[str]) -> pd.DataFrame:
-    """Volumes (mm³) and acquisition of each used patient; one row a patient, no column without images."""
+    """Return volumes (mm³) and acquisition of each used patient, one row per patient; no columns without images."""
     rows: dict[str, dict[str, Any]] = {patient: {"patient": patient} for patient in used}
     for path in regions:
         patient = Path(path).parent.name
@@ -131,9 +131,10 @@ def _image_facts(used: list[str], regions: Sequence[str], images: Sequence[str])
 
 
 def _flow(clinical_rows: int, patients: Sequence[str], problems: list[Problem], used: list[str]) -> dict[str, Any]:
-    """Numbers of the flow diagram; a patient with several problems counts under the first one.
+    """Return the numbers of the flow diagram; a patient with several problems is counted under the first problem.
 
-    Rows of the clinical table without data of their own (no image, no features) are not found, so not excluded.
+    Rows of the clinical table without data (no image, no features) are not found. Therefore they are not counted as
+    excluded.
     """
     first: dict[str, str] = {}
     for problem in problems:
@@ -153,7 +154,7 @@ def _most_common(problems: list[Problem]) -> list[str]:
     examples = {(p.stage, p.code): p for p in reversed(problems)}
     if not groups:
         raise UserError(
-            "No patient is left in the cohort, and no problem gives the reason: the list of patients is empty"
+            "No patient is left in the cohort, and no problem gives the reason; the list of patients is empty"
         )
     return [
         f"{n} × {code} [{stage}]: found, for example, {examples[stage, code].found}; expected {expected}; {action}"
@@ -162,18 +163,18 @@ def _most_common(problems: list[Problem]) -> list[str]:
 
 
 TABLES = ["cohort/exclusions.parquet", "features/problems.parquet"]
-EARLY = ["cohort/qc.parquet", "cohort/early_problems.parquet"]  # the first that is there holds the other
+EARLY = ["cohort/qc.parquet", "cohort/early_problems.parquet"]  # the first one that exists is used
 
 
 def listing(directory: str | Path, results: str = "results", private: str = "private") -> str:
-    """Text with one paragraph a problem: the public part, then paths and ROI names as found; exclusions come first.
+    """Return a text with one paragraph per problem: the public part, then paths and ROI names; exclusions come first.
 
-    A run that ended before its cohort was built has no table yet: then the private details alone are listed.
+    A run that stopped before its cohort was built has no table yet. Then only the private details are listed.
 
     Raises
     ------
     UserError
-        When the run has neither.
+        If the run has neither.
     """
     folder = Path(directory)
     details = folder / private / "details"
@@ -209,5 +210,5 @@ def _details_only(details: Path, results: Path) -> str:
             lines.append(f"{path.stem}  {path.parent.name}  {detail['code']}")
             lines.append(f"    private   {detail['private']}")
     if not lines:
-        raise UserError(f"no problems table below {results}; run the workflow there first")
+        raise UserError(f"no table of problems in {results}; run the workflow there first")
     return "\n".join(lines)

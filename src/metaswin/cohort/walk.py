@@ -1,4 +1,4 @@
-"""Walk a folder tree: every regular file once, whatever links lead to it; tell when the tree has changed."""
+"""Walk a folder tree and list every regular file once, and detect changes of the tree."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file: path relative to the root (``/`` between parts), size in bytes, time of its last change in ns."""
+    """Describe a regular file: path relative to the root (with ``/``), size in bytes, time of the last change in ns."""
 
     path: str
     size: int
@@ -18,7 +18,7 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Unlisted:
-    """An entry that could not be looked at: path relative to the root, problem code and the system's reason."""
+    """Describe an entry that could not be read: path relative to the root, problem code and reason of the system."""
 
     path: str
     code: str
@@ -26,16 +26,16 @@ class Unlisted:
 
 
 def walk(root: str | Path) -> tuple[list[FoundFile], list[Unlisted]]:
-    """List every regular file below `root`, in sorted order.
+    """List every regular file in `root` and its subfolders, in sorted order.
 
-    Links are followed; a folder that was already visited (a loop, or a second link) is not entered again.
-    Sockets, pipes and devices are passed over, since opening them can wait for ever.
+    Links are followed. A folder that was already visited (a loop, or a second link) is not visited again. Sockets,
+    pipes and devices are ignored, because opening them may block.
 
     Returns
     -------
     files : list of FoundFile
     unlisted : list of Unlisted
-        Folders that may not be read, dangling links and names that are no UTF-8.
+        Folders that cannot be read, dangling links and names that are not UTF-8.
     """
     files: list[FoundFile] = []
     unlisted: list[Unlisted] = []
@@ -75,11 +75,11 @@ def walk(root: str | Path) -> tuple[list[FoundFile], list[Unlisted]]:
 
 
 def folder_state(root: str | Path, depth: int = 2) -> str:
-    """Fingerprint (16 hex digits) of the folders down to `depth` levels below `root`: their names and times of change.
+    """Return a fingerprint (16 hex digits) of names and times of change of the folders, `depth` levels deep.
 
-    A folder's time changes when an entry is added, removed or renamed in it, so this notices a new patient, a new
-    series and a new file in a second-level folder, without looking at the files. A file rewritten in place, or
-    added deeper, is not noticed. An absent `root` has the fingerprint of an empty listing.
+    The time of a folder changes if an entry is added, removed or renamed in it. Therefore a new patient, a new series
+    and a new file in a second-level folder are detected without reading the files. A file that is rewritten in place,
+    or added at a deeper level, is not detected. An absent `root` has the fingerprint of an empty listing.
     """
     digest = hashlib.sha256()
     level = [Path(root)]

@@ -10,7 +10,7 @@ WAY_IN = {"dicom": "dicom", "nifti": "sheet", "features": "features"}
 
 
 def check_consistency(config: Config) -> list[str]:
-    """Messages on mistakes that need no file to be seen."""
+    """Return messages about errors that can be found without reading any file."""
     from metaswin.config.feature_sets import check_feature_sets, check_hazard_feature_sets
 
     messages = [f"data.{key} is not set, but {why}; give its path" for key, why in needed_paths(config).items() if
@@ -21,21 +21,21 @@ def check_consistency(config: Config) -> list[str]:
         messages.append("endpoints is empty; name what to predict, such as a 0/1 column (see config/examples)")
     for name in config.endpoints:
         if not name.replace("_", "").isalnum():
-            messages.append(f"endpoints.{name}: a name may hold letters, digits and _ only")
+            messages.append(f"endpoints.{name}: a name may contain only letters, digits and _; rename it")
     messages += _check_roles(config) + check_centres(config)
     if config.data.source in ("dicom", "nifti"):
         messages += _check_regions(config) + _check_organs(config) + check_stability(config)
     elif config.signatures:
         messages.append(
-            f"signatures: data.source {config.data.source} has no images of which signatures can be computed (found "
-            f"{', '.join(config.signatures)}); set signatures to [], or use data.source dicom or nifti"
+            f"signatures: found {', '.join(config.signatures)}, but data.source {config.data.source} has no images "
+            "from which signatures can be computed; set signatures to [], or use data.source dicom or nifti"
         )
     messages += check_harmonisation(config) + check_feature_sets(config)
     return messages + check_hazard_feature_sets(config) + check_evaluation(config)
 
 
 def needed_paths(config: Config) -> dict[str, str]:
-    """Paths of `data` that this configuration needs → why."""
+    """Return the paths of `data` that this configuration needs, with the reasons."""
     source = config.data.source
     needed = {WAY_IN[source]: f"data.source is {source}"} if source in WAY_IN else {}
     if source == "dicom" and config.ingest.tumor_source == "nifti":
@@ -44,7 +44,7 @@ def needed_paths(config: Config) -> dict[str, str]:
 
 
 def _check_roles(config: Config) -> list[str]:
-    """Predictors and strata must be known before the outcome; an outcome must not predict."""
+    """Check that predictors and strata are known before the outcome and that no outcome is a predictor."""
 
     messages = []
     roles = {name.strip(): column.role for name, column in config.clinical.columns.items()}
@@ -76,13 +76,13 @@ def _check_roles(config: Config) -> list[str]:
 
 
 def by_manufacturer(config: Config) -> bool:
-    """Whether `folds.by` is the manufacturer of the CT: a clinical column of that name goes first."""
+    """Return whether `folds.by` is the manufacturer of the CT; a clinical column of that name takes precedence."""
     by = (config.folds.by or "").strip()
     return by == MANUFACTURER and by not in {name.strip() for name in config.clinical.columns}
 
 
 def check_centres(config: Config) -> list[str]:
-    """Mistakes in `folds.by`, one message each."""
+    """Return one message per error in `folds.by`."""
     from metaswin.config.feature_sets import clinical_sets
 
     by = config.folds.by
@@ -94,27 +94,27 @@ def check_centres(config: Config) -> list[str]:
             "the clinical table"
         ]
     return [
-        f"folds.by: column {by!r} is in the clinical set {name!r}, but the level of the test rows is in no training "
-        "row; name the sets without it in clinical.sets"
+        f"folds.by: column {by!r} is in the clinical set {name!r}, but the level of the test rows never occurs in "
+        "training rows; define the sets without it in clinical.sets"
         for name, columns in clinical_sets(config.clinical).items()
         if by.strip() in {column.strip() for column in columns}
     ]
 
 
 def _check_regions(config: Config) -> list[str]:
-    """Unknown regions among those of radiomics."""
+    """Return messages about unknown or missing regions of radiomics."""
     from metaswin.config.imaging import ring_name
 
     made = ["tumor", "primary", "nodes", "rings", *(ring_name(ring) for ring in config.regions.rings)]
     unknown = [name for name in config.radiomics.regions if name not in made]
     messages = [f"radiomics.regions: unknown region {name!r}{suggestion(name, made)}" for name in unknown]
     if "tumor" not in config.radiomics.regions and "radiomics" in config.fusion.modalities:
-        messages.append("radiomics.regions lacks tumor, which the modality radiomics is made of; add it")
+        messages.append("radiomics.regions does not contain tumor, which the modality radiomics needs; add it")
     return messages
 
 
 def _check_organs(config: Config) -> list[str]:
-    """Organs, tissues and groups that are named but that the backend does not make."""
+    """Return messages about named organs, tissues and groups that the backend does not segment."""
     from metaswin.config.imaging import TISSUES
 
     if config.organs.backend == "masks":
@@ -127,27 +127,27 @@ def _check_organs(config: Config) -> list[str]:
         made = [*(TISSUES if settings.tissues else ()), *drawn(settings.tasks, settings.structures)]
         unknown = [name for name in settings.structures if name not in drawn(["total"], [])]
         if unknown:
-            return [f"organs.totalsegmentator.structures: `total` does not draw {', '.join(unknown)}"]
+            return [f"organs.totalsegmentator.structures: the task total does not segment {', '.join(unknown)}"]
     known = [*made, *config.organs.groups]
     groups = config.patches.organ_groups
     named = [("regions.ring_excludes", name) for name in config.regions.ring_excludes]
     named += [(f"patches.organ_groups.{group}", name) for group, names in groups.items() for name in names]
     return [
-        f"{setting}: organs.backend {config.organs.backend} does not make {name!r}{suggestion(name, known)}"
+        f"{setting}: organs.backend {config.organs.backend} does not segment {name!r}{suggestion(name, known)}"
         for setting, name in named
         if name not in known
     ]
 
 
 def scanner_strata(config: "Config") -> list[str]:
-    """Strata of `evaluation.strata` that come from the images."""
+    """Return the strata of `evaluation.strata` that come from the images."""
     columns = {name.strip() for name in config.clinical.columns}
     named = [name for name in config.evaluation.strata if name.strip() in SCANNER and name.strip() not in columns]
     return named if config.data.source in ("dicom", "nifti") else []
 
 
 def check_evaluation(config: "Config") -> list[str]:
-    """Mistakes in the confirmatory set and the bands, one message each."""
+    """Return one message per error in the confirmatory set and the bands."""
     from metaswin.config.feature_sets import clinical_sets
 
     settings, sets = config.evaluation, clinical_sets(config.clinical)
@@ -169,7 +169,7 @@ PREDICTIVE = ("baseline", "treatment")
 
 
 def check_harmonisation(config: "Config") -> list[str]:
-    """Mistakes in the batch and the covariates, one message each."""
+    """Return one message per error in the batch and the covariates."""
     settings = config.harmonisation
     if settings.method == "none":
         return []
@@ -180,19 +180,19 @@ def check_harmonisation(config: "Config") -> list[str]:
     for name in settings.covariates:
         messages += _column(config, "covariates", name, [])
         if name.strip() == settings.batch.strip():
-            messages.append(f"harmonisation.covariates: {name!r} is the batch itself; leave it out")
+            messages.append(f"harmonisation.covariates: {name!r} is the batch itself; remove it")
     return messages
 
 
 def _column(config: "Config", key: str, name: str, others: list[str]) -> list[str]:
-    """Why a column may not be named at `key`; nothing where it may."""
+    """Return a message if a column may not be named at `key`."""
     roles = {column.strip(): settings.role for column, settings in config.clinical.columns.items()}
     outcomes = {column.strip() for endpoint in config.endpoints.values() for column in endpoint.columns}
     role = roles.get(name.strip())
     if name.strip() in outcomes or role in ("outcome", "time"):
         return [
-            f"harmonisation.{key}: {name!r} is an outcome; features harmonised with it would carry the outcome into "
-            "the models and let them look better than they are. Name columns known before it"
+            f"harmonisation.{key}: {name!r} is an outcome. Features harmonised with it would contain information about "
+            "the outcome, and the performance would be too good. Name columns that are known before the outcome"
         ]
     if name.strip() in others or role in PREDICTIVE:
         return []
@@ -202,20 +202,20 @@ def _column(config: "Config", key: str, name: str, others: list[str]) -> list[st
 
 
 def check_stability(config: "Config") -> list[str]:
-    """Perturbations that the grid of the regions cannot show or has no room for, one message each."""
+    """Return one message per perturbation that is too small for the grid of the regions or too large for the crop."""
     settings, regions = config.stability, config.regions
     if not settings.enabled:
         return []
     messages = []
     if settings.margin <= regions.spacing / 2:
         messages.append(
-            f"stability.margin: {settings.margin:g} mm is no more than half a voxel (regions.spacing "
-            f"{regions.spacing:g} mm), so that no mask would shrink or grow; set it to {regions.spacing:g} or more"
+            f"stability.margin: {settings.margin:g} mm is at most half a voxel (regions.spacing {regions.spacing:g} "
+            f"mm), so no mask would shrink or grow; set it to {regions.spacing:g} or more"
         )
     if settings.reach > regions.crop_margin:
         messages.append(
-            f"regions.crop_margin: perturbed masks reach {settings.reach:g} mm beyond the drawn ones, but the crop "
-            f"ends {regions.crop_margin:g} mm around the regions; set it to {settings.reach:g} or more, or set "
+            f"regions.crop_margin: perturbed masks may extend {settings.reach:g} mm beyond the drawn masks, but the "
+            f"margin of the crop is {regions.crop_margin:g} mm; set it to {settings.reach:g} or more, or set "
             "stability.enabled to false"
         )
     return messages

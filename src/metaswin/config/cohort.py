@@ -1,4 +1,4 @@
-"""Settings of the chapter cohort: data source, ingest, clinical table, endpoints, quality control and folds."""
+"""Define the settings of the chapter cohort: data source, ingest, clinical table, endpoints, quality control, folds."""
 
 import re
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ def _compiles(pattern: str) -> str:
         re.compile(pattern)
     except re.error as error:
         raise ValueError(
-            f"{pattern!r} is not a regular expression ({error}); a literal ( or [ is written \\( or \\["
+            f"{pattern!r} is not a regular expression ({error}); write a literal ( or [ as \\( or \\["
         ) from None
     return pattern
 
@@ -22,22 +22,21 @@ Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
 class DataSettings(Settings):
-    """Where the data come from."""
+    """The data source and its paths."""
 
     source: Literal["dicom", "nifti", "features", "clinical"] | None = Field(
         default=None,
-        description="Data source. dicom: a folder tree; nifti: a sheet of image and mask files; features: a ready "
-        "table "
-        "of features; clinical: the clinical table alone. Only the path of this source is read.",
+        description="Data source. dicom: a folder tree. nifti: a sheet of image and mask files. features: a given "
+        "table of features. clinical: the clinical table alone. Only the path of this source is read.",
     )
     root: str | None = Field(
         default=None,
-        description="Folder where relative paths of this section and of clinical.table start; null: the working "
+        description="Folder at which relative paths of this section and of clinical.table start. null: the working "
         "directory.",
     )
     dicom: str | None = Field(
         default=None,
-        description="Folder tree with CT and RTSTRUCT or SEG; the names of files and their extensions do not matter.",
+        description="Folder tree with CT and RTSTRUCT or SEG. File names and extensions are ignored.",
     )
     sheet: str | None = Field(
         default=None,
@@ -50,66 +49,66 @@ class DataSettings(Settings):
     )
     pseudonyms: bool = Field(
         default=False,
-        description="Write a keyed hash such as P-0123456789ab in place of every study id outside the private folder; "
-        "private/pseudonyms.csv says whose it is.",
+        description="Replace every study id outside the private folder by a keyed hash such as P-0123456789ab. "
+        "private/pseudonyms.csv contains the ids.",
     )
     pseudonym_key: str | None = Field(
         default=None,
-        description="Text file with a secret of 32 characters or more; null: private/pseudonyms.key, which is made at "
-        "the first run.",
+        description="Text file with a secret of 32 characters or more. null: private/pseudonyms.key, which is "
+        "generated on the first run.",
     )
 
 
 class RoiSettings(Settings):
-    """ROI names of each role: regular expressions over the whole trimmed name, case ignored.
+    """ROI names of each role, as regular expressions for the whole trimmed name, ignoring case.
 
-    A name that matches both roles is taken as primary, with a warning.
+    A name that matches both roles is used as primary, with a warning.
     """
 
     primary: list[Pattern] = Field(
         default=["gtv", "gtv[-_ ]?p.*", "gtv[-_ ]?t.*", "primary.*"],
-        description="Primary tumour; several matching ROIs are joined. It also takes names that match nodes, with a "
-        "warning.",
+        description="Primary tumour. Several matching ROIs are joined. Names that also match nodes are used as "
+        "primary, with a warning.",
     )
     nodes: list[Pattern] = Field(
         default=["gtv[-_ ]?n.*", "gtv[-_ ]?ln.*", "node.*"],
-        description="Lymph nodes; several matching ROIs are joined.",
+        description="Lymph nodes. Several matching ROIs are joined.",
     )
     exclude: list[Pattern] = Field(default=[], description="Names that are never a lesion.")
 
 
 class SeriesChoiceSettings(Settings):
-    """Choice among several CTs of a patient: referenced by the contour, dated before treatment, then these."""
+    """Choice among several CTs of a patient, after the reference of the contours and the date before treatment."""
 
     prefer_kernel: list[Pattern] = Field(
         default=[],
-        description="Regular expressions over the whole name of the kernel, case ignored, in order of preference.",
+        description="Regular expressions for the whole name of the kernel, ignoring case, in order of preference.",
     )
     contrast: Literal["any", "prefer", "avoid"] = Field(
-        default="any", description="Contrast medium; any: no preference."
+        default="any", description="Contrast medium. any: no preference."
     )
     treatment_start: str | None = Field(
         default=None,
         description="Clinical column with the date of the start of treatment, in clinical.date_format. Later CTs are "
-        "excluded; among equals the CT nearest before it is taken, without this column the earliest.",
+        "excluded. Among equal CTs, the one nearest before this date is used. Without this column, the earliest is "
+        "used.",
     )
 
 
 class IngestSettings(Settings):
-    """How patients, images and contours are found in the folder tree."""
+    """Identification of patients, images and contours in the folder tree."""
 
     patient_id: Literal["header", "folder"] = Field(
         default="header",
-        description="Source of the study id. header: PatientID of the DICOM header; folder: the name of a folder.",
+        description="Source of the study id. header: PatientID of the DICOM header. folder: the name of a folder.",
     )
     patient_folder_level: int = Field(
-        default=1, ge=1, description="Depth of that folder below data.dicom, with patient_id: folder."
+        default=1, ge=1, description="Depth of that folder in data.dicom, with patient_id: folder."
     )
     tumor_source: Literal["rtstruct", "seg", "nifti", "nnunet"] = Field(
         default="rtstruct",
-        description="Source of the tumour contours. rtstruct and seg: DICOM objects of the tree; nifti: masks of "
-        "data.sheet; "
-        "nnunet: a trained model, see images.nnunet.",
+        description="Source of the tumour contours. rtstruct and seg: DICOM objects in the folder tree. nifti: masks "
+        "in data.sheet. nnunet: a trained model, see images.nnunet.",
     )
     rois: RoiSettings = RoiSettings()
     series: SeriesChoiceSettings = SeriesChoiceSettings()
@@ -122,32 +121,32 @@ Value = str | int | float | bool
 class ColumnSettings(Settings):
     """Role and reading of one column of the clinical table."""
 
-    role: Role = Field(description="What the column is used for.")
+    role: Role = Field(description="Use of the column.")
     column: str | None = Field(
         default=None,
-        description="Name of the column in the table; null: the name that it has here. All other settings use the name "
-        "that it has here.",
+        description="Name of the column in the table. null: the same name as here. All other settings use the name "
+        "that is given here.",
     )
     kind: Literal["numeric", "category"] | None = Field(default=None, description="null: guessed from the values.")
     range: tuple[float, float] | None = Field(
         default=None,
-        description="Plausible values of a numeric column, in the column's unit; values outside are reported.",
+        description="Plausible range of a numeric column, in the unit of the column. Values outside are reported.",
     )
     values: list[Value] = Field(
         default=[],
-        description="Categories that may occur, compared trimmed and without case; others are reported and treated as "
+        description="Allowed categories, compared trimmed and ignoring case. Others are reported and treated as "
         "missing.",
     )
     map: dict[str, str | float] = Field(
         default={},
-        description="Raw value (compared trimmed and without case): its replacement, before anything else reads it. A "
-        "replacement in clinical.na_values makes the value missing.",
+        description="Replacements of raw values, which are compared trimmed and ignoring case. They are applied before "
+        "any other step. A replacement in clinical.na_values makes the value missing.",
     )
     factor: float = Field(
         default=1.0,
         gt=0,
-        description="Multiplies each number of the column to change its unit, such as .001 (mm³ to cm³) or 30.4375 "
-        "(months to days).",
+        description="Factor by which each number of the column is multiplied to change its unit, such as .001 (mm³ to "
+        "cm³) or 30.4375 (months to days).",
     )
 
 
@@ -156,12 +155,12 @@ class ClinicalSettings(Settings):
 
     table: str | None = Field(default=None, description="CSV, UTF-8.")
     id: str = Field(default="patient_id", description="Column with the study id.")
-    na_values: list[str] = Field(default=["", "NA", "N/A", "nan", "NaN"], description="Values that count as missing.")
+    na_values: list[str] = Field(default=["", "NA", "N/A", "nan", "NaN"], description="Values that mean missing.")
     date_format: str = Field(default="%Y-%m-%d", description="Format of dates, as in Python's strptime.")
     columns: dict[str, ColumnSettings] = Field(
         default={},
-        description="Name of a column: its settings, or its role alone. Columns not named are ignored. Only baseline "
-        "columns may predict, and treatment columns that a set names.",
+        description="Settings or role of each column. Other columns are ignored. Only baseline columns, and treatment "
+        "columns that a set names, can be predictors.",
         examples=[
             {
                 "age": {"role": "baseline", "kind": "numeric", "range": [18, 110]},
@@ -172,8 +171,8 @@ class ClinicalSettings(Settings):
     )
     sets: dict[str, list[str]] = Field(
         default={},
-        description="Named sets of predictors, each a feature set of its own. Without any, all baseline columns "
-        "make the set baseline.",
+        description="Named sets of predictors. Each set is also a feature set. Without any set, all baseline columns "
+        "form the set baseline.",
         examples=[{"paper": ["age", "sex", "smoking_status", "alcohol"]}],
     )
 
@@ -188,15 +187,15 @@ class ClinicalSettings(Settings):
 
     @model_validator(mode="after")
     def _one_name_each(self):
-        """A column that is read under two names could predict under one of them although it is an outcome."""
+        """Reject a column that is read under two names, because an outcome could be a predictor under one of them."""
         names = {}
         for name, source in self.sources.items():
             if self.id.strip() in (name, source) and name != source:
-                raise ValueError(f"columns.{name}.column: the column with the study id is named in `id` alone")
+                raise ValueError(f"columns.{name}.column: the column with the study id must be named only in `id`")
             if source in names:
                 raise ValueError(
-                    f"columns: {names[source]} and {name} both read the column {source!r} of the table; give each its "
-                    "own `column`, or delete one of them"
+                    f"columns: {names[source]} and {name} both read the column {source!r} of the table; give each a "
+                    "different `column`, or delete one of them"
                 )
             names[source] = name
         return self
@@ -208,22 +207,22 @@ class ClinicalSettings(Settings):
 
 
 class CohortSettings(Settings):
-    """Who belongs to the cohort, by values of clinical columns, compared trimmed and without case."""
+    """Selection of patients by values of clinical columns, which are compared trimmed and ignoring case."""
 
-    include: dict[str, list[Value]] = Field(default={}, description="Column: values of patients that stay.")
-    exclude: dict[str, list[Value]] = Field(default={}, description="Column: values of patients that leave.")
+    include: dict[str, list[Value]] = Field(default={}, description="Column: values of included patients.")
+    exclude: dict[str, list[Value]] = Field(default={}, description="Column: values of excluded patients.")
     baseline_metastasis: dict[str, list[Value]] = Field(
         default={},
-        description="Column: values of M1 at baseline, such as { m_stage: [M1] }; these patients leave with a code of "
-        "their own.",
+        description="Column: values of M1 at baseline, such as { m_stage: [M1] }. These patients are excluded with a "
+        "separate code.",
     )
 
 
 class EventSource(Settings):
-    """Where an event is recorded."""
+    """Columns of an event."""
 
-    column: str = Field(description="Column that states whether it happened.")
-    positive: list[Value] = Field(default=[1], description="Values that mean it did.")
+    column: str = Field(description="Column that states whether the event occurred.")
+    positive: list[Value] = Field(default=[1], description="Values that mean that it occurred.")
     uncertain: list[Value] = Field(
         default=[], description="Values that exclude the patient from this endpoint, with a code."
     )
@@ -234,24 +233,25 @@ class EventSource(Settings):
 class EndpointSettings(Settings):
     """One endpoint: a plain 0/1 column, or an event within a horizon.
 
-    With `horizon_days` = h: event = first DM in (0, h]; non-event = followed at least h without DM, or died
-    before h without DM (`deaths: nonevent`; `exclude` leaves them out); censored before h = unknown.
+    With `horizon_days` = h, an event is a first DM in (0, h]. A non-event is a patient who was followed for at least h
+    without DM, or who died before h without DM (`deaths: nonevent`; excluded with `deaths: exclude`). The label of a
+    patient who was censored before h is unknown.
     """
 
-    column: str | None = Field(default=None, description="A plain 0/1 column; give either this or event.")
+    column: str | None = Field(default=None, description="A plain 0/1 column. Give either this or event.")
     positive: list[Value] = Field(default=[1], description="Values of column that mean an event.")
     horizon_days: float | None = Field(
         default=None,
         gt=0,
-        description="Horizon h (days). Event: DM in (0, h]; non-event: followed for h or longer without DM, or died "
-        "before; censored before h: unknown.",
+        description="Horizon h (days). Event: DM in (0, h]. Non-event: followed for h or longer without DM, or died "
+        "before. Unknown: censored before h.",
     )
-    start: str | None = Field(default=None, description="Column with the date that dates count from.")
-    event: EventSource | None = Field(default=None, description="The event; needs horizon_days and followup.")
-    death: EventSource | None = Field(default=None, description="Death before the event; settings as of event.")
+    start: str | None = Field(default=None, description="Column with the date from which times are counted.")
+    event: EventSource | None = Field(default=None, description="The event. It needs horizon_days and followup.")
+    death: EventSource | None = Field(default=None, description="Death before the event, with the settings of event.")
     followup: str | None = Field(default=None, description="Column with the last follow-up (days, or a date).")
     deaths: Literal["nonevent", "exclude"] = Field(
-        default="nonevent", description="How a death before h without DM is counted; exclude: the patient is excluded."
+        default="nonevent", description="Label of a death before h without DM. exclude: the patient is excluded."
     )
 
     @model_validator(mode="after")
@@ -264,7 +264,7 @@ class EndpointSettings(Settings):
 
     @property
     def columns(self) -> list[str]:
-        """Every column of the clinical table that the endpoint reads, but the start of treatment."""
+        """Every column of the clinical table that the endpoint reads, except the start of treatment."""
         sources = [source for source in (self.event, self.death) if source is not None]
         found = [self.column, self.followup]
         found += [column for source in sources for column in (source.column, source.time, source.date)]
@@ -272,17 +272,17 @@ class EndpointSettings(Settings):
 
 
 class QcSettings(Settings):
-    """Quality control: results/cohort/qc.html lists all problems before any long computation (target qc).
+    """Quality control, which lists all problems in results/cohort/qc.html before any long computation (target qc).
 
-    With ``exclude`` the page tells of too few events where there are fewer than the least number of folds.
+    With ``exclude``, the page reports too few events if there are fewer than the smallest allowed number of folds.
     """
 
     on_problem: Literal["exclude", "stop"] = Field(
         default="exclude",
         description="exclude: patients with a problem are excluded with a code, and the run continues with the "
-        "others. stop: the run ends after the quality control or after the conversion of the images and lists all "
-        "problems, if a patient that the configuration includes would be excluded, or if an endpoint has too few "
-        "events for its folds.",
+        "others. stop: the run stops after the quality control or after the conversion of the images if a patient that "
+        "the configuration includes would be excluded, or if an endpoint has too few events for its folds. It then "
+        "lists all problems.",
     )
 
 
@@ -290,28 +290,29 @@ LEAST_FOLDS = 3
 
 
 class FoldsSettings(Settings):
-    """Folds of the cross-validation; the paper has five, once.
+    """Folds of the cross-validation. The paper uses five folds, once.
 
-    The other folds of an outer fold are its inner folds: a fit that leaves out one of them too scores its rows. These
-    scores serve the deep score, the penalty, the recalibration and the threshold.
+    The inner folds of an outer fold are the other outer folds. A fit that also leaves out one of them predicts its
+    rows. These predictions are used for the deep score, the penalty, the recalibration and the threshold.
     """
 
     by: str | None = Field(
         default=None,
-        description="Leave one centre out: a baseline or treatment column of the clinical table, such as the centre, "
-        "or manufacturer (of the CT, with DICOM). Each of its levels is one fold; levels with fewer than ten events or "
-        "non-events share a fold. k, repeats and stratify then stay at their defaults, which are not used.",
+        description="Leave one centre out, by a baseline or treatment column of the clinical table, such as the "
+        "centre, or by manufacturer (of the CT, with DICOM). Each level of the column is one fold. Levels with fewer "
+        "than ten events or non-events share a fold. k, repeats and stratify must then have their defaults, which are "
+        "not used.",
     )
     k: int = Field(
         default=5,
         ge=LEAST_FOLDS,
-        description="Number of folds. With three an inner fit learns from a single fold, and the run warns.",
+        description="Number of folds. With three folds, an inner fit is trained on a single fold, and the run warns.",
     )
     repeats: int = Field(default=1, ge=1, description="Number of times the cohort is divided into folds.")
     stratify: list[str] = Field(
         default=[],
-        description="Baseline columns of the clinical table that folds are balanced by besides the label, such as the "
-        "site or subtype of the tumour.",
+        description="Baseline columns of the clinical table by which folds are balanced in addition to the label, such "
+        "as the site or subtype of the tumour.",
     )
 
     @model_validator(mode="after")

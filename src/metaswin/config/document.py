@@ -1,4 +1,4 @@
-"""The files that are made of the settings' models: the configuration with every default, and its JSON Schema."""
+"""Generate files from the models of the settings: the configuration with every default, and its JSON Schema."""
 
 import inspect
 import json
@@ -17,24 +17,24 @@ from metaswin.core.settings import Settings
 WIDTH = 120
 INDENT = "  "
 HEAD = """\
-# Every setting of metaswin with its default. Keep this file, and give yours on top of it:
+# Every setting of metaswin with its default. Do not change this file. Write your settings to a separate file:
 #   snakemake --cores 8 --configfile my-study.yaml -- all
 # Unknown keys are errors. Complete examples: config/examples/. Schema: workflow/schemas/config.schema.json.
 """
 
 
 def generated_files() -> dict[str, str]:
-    """Path below the repository → text, of every file that ``make schema`` writes."""
+    """Return path in the repository and text of every file that ``make schema`` writes."""
     return {"config/config.yaml": default_configuration(), "workflow/schemas/config.schema.json": json_schema()}
 
 
 def json_schema() -> str:
-    """JSON Schema of the configuration."""
+    """Return the JSON Schema of the configuration."""
     return json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"
 
 
 def default_configuration() -> str:
-    """Text of ``config/config.yaml``: the defaults of `Config`, with descriptions as comments."""
+    """Return the text of ``config/config.yaml``: the defaults of `Config`, with descriptions as comments."""
     writer = _Writer()
     defaults = Config()
     entries = [
@@ -45,13 +45,13 @@ def default_configuration() -> str:
 
 
 class _Writer:
-    """Lines of settings; a class that comes twice is described once."""
+    """Write lines of settings; a class that occurs twice is described once."""
 
     def __init__(self) -> None:
         self._described: dict[type[Settings], str] = {}
 
     def entry(self, path: tuple[str, ...], field: FieldInfo, value: Any, width: int) -> list[str]:
-        """A setting, or a section with all that is in it, not indented and at most `width` characters wide."""
+        """Return a setting, or a section with its content, without indentation and at most `width` characters wide."""
         if isinstance(value, Settings):
             return self._section(path, value, width)
         name = path[-1]
@@ -82,7 +82,7 @@ class _Writer:
         return [*_comment(_first_sentence(kind), width), name, *_indented(inner)]
 
     def _inner(self, path: tuple[str, ...], kind: type[Settings], width: int) -> list[str]:
-        """The settings of one entry of a mapping; none where an earlier place describes them."""
+        """Return the settings of one entry of a mapping; none if they are described before."""
         if self._described.setdefault(kind, ".".join(path)) != ".".join(path):
             return []
         lines = []
@@ -98,7 +98,7 @@ class _Writer:
 
 
 def describe(field: FieldInfo) -> str:
-    """Description of a setting with its choices and range, where it does not name these itself."""
+    """Return the description of a setting; choices and range are added if the description does not contain them."""
     text = field.description or ""
     choices = [str(choice) for choice in _choices(field.annotation)]
     if any(not re.search(rf"\b{re.escape(choice)}\b", text) for choice in choices):
@@ -107,7 +107,7 @@ def describe(field: FieldInfo) -> str:
 
 
 def _range(field: FieldInfo) -> Iterator[str]:
-    """The range of a number; that it is positive is not worth a word."""
+    """Return the range of a number; that it is positive is not stated."""
     names = ("ge", "gt", "le", "lt", "multiple_of")
     bounds = {name: getattr(limit, name) for limit in field.metadata for name in names if hasattr(limit, name)}
     low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
@@ -120,7 +120,7 @@ def _range(field: FieldInfo) -> Iterator[str]:
 
 
 def _choices(annotation: Any) -> tuple:
-    """Values of a Literal, an optional one or a list of them; otherwise none."""
+    """Return the values of a Literal, of an optional one or of a list of them; otherwise none."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     inner = [each for each in get_args(annotation) if each is not type(None)]
@@ -128,7 +128,7 @@ def _choices(annotation: Any) -> tuple:
 
 
 def _entries_of(annotation: Any) -> type[Settings] | None:
-    """The settings class of the values of a mapping."""
+    """Return the settings class of the values of a mapping."""
     return _model_in(get_args(annotation)[1]) if get_origin(annotation) is dict else None
 
 
@@ -145,7 +145,7 @@ def _first_sentence(kind: type[Settings]) -> str:
 
 
 def _described(pair: list[str], text: str, width: int) -> list[str]:
-    """Lines of a setting with its description: behind the first line where there is room, otherwise above."""
+    """Return the lines of a setting, with the description after the first line if it fits, otherwise above."""
     line = f"{pair[0]} # {text}"
     return [line, *pair[1:]] if len(line) <= width else [*_comment(text, width), *pair]
 
@@ -163,7 +163,7 @@ def _indented(lines: Iterator[str] | list[str]) -> list[str]:
 
 
 def _pair(name: str, value: Any, width: int) -> list[str]:
-    """``name: value`` as one line of YAML where it fits, otherwise in lines below."""
+    """Return ``name: value`` as one line of YAML if it fits, otherwise in several lines."""
     line = f"{_flow(name)}: {_flow(value)}"
     if len(line) <= width:
         return [line]
@@ -175,18 +175,18 @@ def _pair(name: str, value: Any, width: int) -> list[str]:
 
 
 def _flow(value: Any) -> str:
-    """A value as YAML in one line."""
+    """Return a value as YAML in one line."""
     if isinstance(value, dict):
         return f"{{ {', '.join(f'{_flow(key)}: {_flow(each)}' for key, each in value.items())} }}" if value else "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_flow, value))}]"
     if isinstance(value, str):
         return value if _is_plain(value) else json.dumps(value, ensure_ascii=False)
-    return yaml.safe_dump(value).splitlines()[0]  # 1e-7 as 1.0e-07: without a dot YAML reads a text
+    return yaml.safe_dump(value).splitlines()[0]  # 1e-7 as 1.0e-07, because YAML reads 1e-7 as a text
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text needs no quotes, inside brackets too."""
+    """Return whether a text needs no quotes, also inside brackets."""
     try:
         return yaml.safe_load(f"[{text}]") == [text]
     except yaml.YAMLError:

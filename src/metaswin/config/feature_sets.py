@@ -1,4 +1,4 @@
-"""Feature sets: which modalities are joined and compared, in fusion and in the hazard models."""
+"""Determine the feature sets, which are the joined modalities, of the fusion and of the hazard models."""
 
 import difflib
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ CLINICAL = "clinical:"
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What one feature set joins.
+    """Define one feature set.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class FeatureSet:
 
 
 def clinical_sets(settings: ClinicalSettings) -> dict[str, list[str]]:
-    """Named clinical sets; without any in the config, all baseline columns make the set ``baseline``."""
+    """Return the named clinical sets; without any in the configuration, all baseline columns form ``baseline``."""
     if settings.sets:
         return {name: list(columns) for name, columns in settings.sets.items()}
     baseline = [name for name, column in settings.columns.items() if column.role == "baseline"]
@@ -42,35 +42,35 @@ def clinical_sets(settings: ClinicalSettings) -> dict[str, list[str]]:
 
 
 def default_set(settings: FusionSettings, sets: Collection[str]) -> str | None:
-    """The set of the modality ``clinical``."""
+    """Return the clinical set of the modality ``clinical``."""
     return settings.clinical_set or next(iter(sets), None)
 
 
 def expand_feature_sets(
     settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
 ) -> list[FeatureSet]:
-    """Feature sets to fit, each once.
+    """Return the feature sets to fit, each once.
 
     Parameters
     ----------
     settings : FusionSettings
     modalities : sequence of str
-        Modalities of `MODALITIES` that the data have; only those that `settings` asks for are used.
+        Modalities of `MODALITIES` that the data have. Only those in `settings` are used.
     sets : collection of str
-        Names of the clinical sets, in the config's order.
+        Names of the clinical sets, in the order of the configuration.
     has_volume : bool
         Whether tumour volumes are known.
 
     Returns
     -------
     list of FeatureSet
-        The modality ``clinical`` alone is named ``clinical:<set>``. Feature sets that join the same are one: with two
-        modalities "all" is their pair, and with one it is that modality.
+        The modality ``clinical`` alone is named ``clinical:<set>``. Feature sets that join the same modalities occur
+        once. For example, "all" equals the pair of modalities if there are two, and the modality if there is one.
 
     Raises
     ------
     UserError
-        If `settings` names a feature set that cannot be made of these data.
+        If `settings` names a feature set that these data do not allow.
     """
     names = feature_set_names(settings, modalities, sets, has_volume)
     feature_sets = {
@@ -101,14 +101,14 @@ def primary_feature_set(
 
 
 def used_modalities(settings: FusionSettings, modalities: Sequence[str]) -> list[str]:
-    """Modalities that the data have and the settings ask for, in the order of `MODALITIES`."""
+    """Return the modalities that are in the data and in the settings, in the order of `MODALITIES`."""
     return [modality for modality in MODALITIES if modality in modalities and modality in settings.modalities]
 
 
 def feature_set_names(
     settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
 ) -> list[str]:
-    """Names of the feature sets before those that join the same are made one."""
+    """Return the names of the feature sets, which may join the same modalities."""
     if settings.feature_sets != "auto":
         return list(settings.feature_sets)
     used = used_modalities(settings, modalities)
@@ -125,7 +125,7 @@ def feature_set_names(
 def parse_feature_set(
     name: str, settings: FusionSettings, modalities: Sequence[str], sets: Collection[str], has_volume: bool
 ) -> FeatureSet:
-    """The feature set a name means, see `expand_feature_sets`; a `UserError` where there is no such feature set."""
+    """Return the feature set of a name, see `expand_feature_sets`; raise `UserError` if there is none."""
     used = used_modalities(settings, modalities)
     standard = default_set(settings, sets)
     joined = set()
@@ -153,16 +153,16 @@ def _order(modality: str) -> tuple[int, str]:
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
-    """``; did you mean …?`` when something near is known, else what is known."""
+    """Return ``; did you mean …?`` if a similar word is known, otherwise all known words."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known) or 'none'}"
 
 
 def check_feature_sets(config: "Config") -> list[str]:
-    """Mistakes in the feature sets and clinical sets of a configuration, one message each."""
+    """Return one message per error in the feature sets and clinical sets of a configuration."""
     settings, sets = config.fusion, clinical_sets(config.clinical)
     messages = [
-        f"clinical.sets: the name {name!r} holds one of + : = /; use letters, digits, - and _"
+        f"clinical.sets: the name {name!r} contains one of + : = /; use letters, digits, - and _"
         for name in sets
         if set(name) & set("+:=/")
     ]
@@ -195,7 +195,7 @@ def check_feature_sets(config: "Config") -> list[str]:
 
 
 def available(config: "Config") -> list[str]:
-    """Modalities the data source can have; rings of an imported table of features are seen in the table only."""
+    """Return the modalities that the data source can have; rings of an imported table are found only in the table."""
     images = config.data.source in ("dicom", "nifti")
     rings = bool(config.regions.rings) and any(name.startswith("ring") for name in config.radiomics.regions)
     has = {
@@ -215,7 +215,7 @@ def hazard_feature_sets(
     sets: Collection[str],
     has_volume: bool,
 ) -> list[FeatureSet]:
-    """Feature sets that the hazard model fits, each once.
+    """Return the feature sets of the hazard model, each once.
 
     Parameters
     ----------
@@ -227,14 +227,14 @@ def hazard_feature_sets(
     Raises
     ------
     UserError
-        If a feature set cannot be made of these data.
+        If these data do not allow a feature set.
     """
     names = list(wanted) if wanted != "auto" else _standard(fusion, modalities, sets, has_volume)
     return expand_feature_sets(fusion.model_copy(update={"feature_sets": names}), modalities, sets, has_volume)
 
 
 def check_hazard_feature_sets(config: "Config") -> list[str]:
-    """Mistakes in ``survival.feature_sets``, one message each."""
+    """Return one message per error in ``survival.feature_sets``."""
     settings = config.survival
     if not settings.enabled or settings.feature_sets == "auto":
         return []

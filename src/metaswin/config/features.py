@@ -1,4 +1,4 @@
-"""Settings of the chapter features: anatomy, stability, harmonisation and selection."""
+"""Define the settings of the chapter features: anatomy, stability, harmonisation and selection."""
 
 from typing import Literal
 
@@ -10,24 +10,25 @@ from metaswin.core.settings import Settings
 class AnatomySettings(Settings):
     """Measures of organs: volume (mm³), mean HU, distance to the tumour (mm) and contact with it (mm²)."""
 
-    enabled: bool = Field(default=True, description="Measure the organs; the modality anatomy is made of them.")
+    enabled: bool = Field(default=True, description="Measure the organs for the modality anatomy.")
     structures: list[str] = Field(
         default=["bone", "air", "glands", "vessels", "nerves"],
-        description="Organs, tissues or groups of organs.groups; one that a patient's organ masks lack is missing.",
+        description="Organs, tissues or groups of organs.groups. Values are missing if a patient does not have them.",
     )
 
 
 class StabilitySettings(Settings):
-    """Stability of the radiomics features under perturbed masks, judged on training rows before their selection."""
+    """Stability of the radiomics features under perturbed masks, assessed on training rows before the selection."""
 
-    enabled: bool = Field(default=True, description="Judge the features and drop the unstable ones.")
+    enabled: bool = Field(default=True, description="Assess the stability of the features and drop the unstable ones.")
     patients: int = Field(
         default=50,
         ge=2,
-        description="Patients whose masks are perturbed, drawn by the seed; all if fewer are planned.",
+        description="Number of patients whose masks are perturbed. They are drawn by the seed. All if fewer are "
+        "planned.",
     )
     perturbations: int = Field(
-        default=3, ge=2, description="Random masks of each of them; docs/methods.md compares with 10."
+        default=3, ge=2, description="Random masks per patient. docs/methods.md compares this with 10."
     )
     shift: float = Field(default=1.0, ge=0, description="Largest shift of a random mask along each axis (mm).")
     noise: float = Field(
@@ -39,20 +40,20 @@ class StabilitySettings(Settings):
         default=0.75,
         ge=0,
         le=1,
-        description="A feature stays if the lower 95 % limit of its intraclass correlation reaches this, for random "
-        "masks and for shrunk and grown ones.",
+        description="Smallest lower 95 % limit of the intraclass correlation of a stable feature, for the random masks "
+        "and for the shrunk and grown masks.",
     )
     min_patients: int = Field(
-        default=10, ge=2, description="With fewer of these patients in training no feature is judged."
+        default=10, ge=2, description="With fewer perturbed patients in training, stability is not assessed."
     )
 
     @property
     def reach(self) -> float:
-        """How far a perturbed mask may reach beyond the drawn one (mm), but for one voxel in ten thousand."""
+        """Distance (mm) by which a perturbed mask may exceed the drawn mask, except for one voxel in ten thousand."""
         return max(self.shift + 4 * self.noise, self.margin)
 
 
-# Columns of ``cohort/used.parquet`` that say how an image was made.
+# Columns of ``cohort/used.parquet`` that describe the acquisition of an image.
 ACQUISITION = ("manufacturer", "model", "kernel", "slice_spacing", "tumor_source")
 
 
@@ -61,7 +62,7 @@ class HarmonisationSettings(Settings):
 
     method: Literal["none", "combat"] = Field(
         default="none",
-        description="combat moves every value of each feature: look at evaluation/site.parquet first.",
+        description="combat changes every value of each feature. Check evaluation/site.parquet before you use it.",
     )
     batch: str = Field(
         default="manufacturer",
@@ -70,18 +71,18 @@ class HarmonisationSettings(Settings):
     covariates: list[str] = Field(
         default=[],
         description="Baseline or treatment columns of the clinical table whose effect is preserved in the "
-        "features; the outcome is refused.",
+        "features. The outcome is rejected.",
     )
     min_batch: int = Field(
         default=8,
         ge=2,
-        description="Training patients that a batch needs; smaller batches, and batches without a training row, "
-        "are not changed.",
+        description="Smallest number of training patients in a batch. Smaller batches, and batches without a training "
+        "row, are not changed.",
     )
 
 
 RADIOMICS = ("radiomics", "peri_radiomics")
-"""Modalities that features are selected from, each by itself."""
+"""Modalities with feature selection, which is separate for each modality."""
 
 
 class SelectionSettings(Settings):

@@ -1,4 +1,4 @@
-"""Settings of the chapter imaging: conversion, organs, regions, patches and QC images."""
+"""Define the settings of the chapter imaging: conversion, organs, regions, patches and QC images."""
 
 import re
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from metaswin.core.settings import Device, Settings
 
 
 class NnunetSettings(Settings):
-    """A trained nnU-Net v2 model that draws the tumour, with ingest.tumor_source: nnunet."""
+    """A trained nnU-Net v2 model that segments the tumour, with ingest.tumor_source: nnunet."""
 
     model_folder: str | None = Field(default=None, description="Folder of the trained model.")
     folds: list[Annotated[int, Field(ge=0)]] = Field(
@@ -17,11 +17,11 @@ class NnunetSettings(Settings):
     )
     checkpoint: str = Field(default="checkpoint_final.pth", description="File of the weights in the folder of a fold.")
     primary_label: int = Field(default=1, ge=1, description="Label of the primary tumour.")
-    nodes_label: int | None = Field(default=None, description="Label of the lymph nodes; null: it draws none.")
+    nodes_label: int | None = Field(default=None, description="Label of the lymph nodes. null: no lymph nodes.")
 
 
 class ImagesSettings(Settings):
-    """Conversion of the CT and the lesions' masks."""
+    """Conversion of the CT and the masks of the lesions."""
 
     max_spacing_deviation: float = Field(
         default=0.1, gt=0, description="Largest accepted difference of two slice distances within a series (mm)."
@@ -32,14 +32,15 @@ class ImagesSettings(Settings):
         default=0.5,
         gt=0,
         le=1,
-        description="Share of the maximum of a fractional DICOM SEG from which on a voxel belongs to the lesion.",
+        description="Fraction of the maximum of a fractional DICOM SEG at or above which a voxel belongs to the "
+        "lesion.",
     )
     nnunet: NnunetSettings = NnunetSettings()
 
 
 TISSUES = ("air", "fat", "soft_tissue", "bone", "outside")
 
-# Tasks of TotalSegmentator with an open licence (Apache-2.0) that draw something in the head and neck.
+# Tasks of TotalSegmentator with an open licence (Apache-2.0) that segment structures in the head and neck.
 OPEN_TASKS = (
     "total", "head_glands_cavities", "headneck_bones_vessels", "headneck_muscles", "head_muscles",
     "craniofacial_structures", "oculomotor_muscles",
@@ -53,7 +54,7 @@ HEAD_AND_NECK = (
     "subclavian_artery_left", "subclavian_artery_right", "clavicula_left", "clavicula_right",
     *(f"vertebrae_C{number}" for number in range(1, 8)), *(f"vertebrae_T{number}" for number in range(1, 5)),
 )  # fmt: skip
-"""Structures of the task `total` that lie in the head and neck or at its edge."""
+"""Structures of the task `total` in the head and neck or at its edge."""
 
 GROUPS = {
     "bone": [
@@ -68,13 +69,13 @@ GROUPS = {
 
 
 class ThresholdSettings(Settings):
-    """Tissues by HU; the body that is neither air, fat nor bone is soft tissue."""
+    """Tissues by HU. Voxels of the body that are not air, fat or bone are soft tissue."""
 
     air_below: float = Field(default=-400.0, description="Upper limit of air (HU).")
     fat: tuple[float, float] = Field(default=(-190.0, -30.0), description="Limits of fat (HU).")
     bone_above: float = Field(default=200.0, description="Lower limit of bone (HU).")
     min_component_mm3: float = Field(
-        default=50.0, ge=0, description="Smaller connected parts of air or bone are noise and become soft tissue (mm³)."
+        default=50.0, ge=0, description="Smaller connected components of air or bone become soft tissue (mm³)."
     )
 
     @model_validator(mode="after")
@@ -86,25 +87,25 @@ class ThresholdSettings(Settings):
 
 
 class MasksSettings(Settings):
-    """Your own organ masks; where organs overlap, the first named wins."""
+    """Your own organ masks. If organs overlap, the first named organ has priority."""
 
     pattern: str | None = Field(
-        default=None, description="Path of a NIfTI per organ, where {patient} and {organ} are filled in."
+        default=None, description="Path of one NIfTI file per organ, in which {patient} and {organ} are replaced."
     )
     organs: list[str] = Field(default=[], description="Names of the organs at pattern.")
     rtstruct_rois: dict[str, list[str]] = Field(
         default={},
-        description="Organ: regular expressions over the whole ROI name, case ignored, in the RTSTRUCT that holds the "
-        "tumour.",
+        description="Organ: regular expressions for the whole ROI name, ignoring case, in the RTSTRUCT that contains "
+        "the tumour.",
     )
     tissues: bool = Field(
         default=True,
-        description="Label the rest of the body by organs.threshold; leaving bone and air out of the rings needs it.",
+        description="Label the rest of the body by organs.threshold. This is needed to remove bone and air from rings.",
     )
 
     @property
     def names(self) -> list[str]:
-        """All organs, in the order in which they win."""
+        """All organs in the order of their priority."""
         return [*self.organs, *(name for name in self.rtstruct_rois if name not in self.organs)]
 
     @model_validator(mode="after")
@@ -116,10 +117,12 @@ class MasksSettings(Settings):
         try:
             (self.pattern or "").format(patient="patient", organ="organ")
         except (IndexError, KeyError, ValueError):
-            raise ValueError(f"pattern {self.pattern!r} may hold {{patient}} and {{organ}}, no other braces") from None
+            raise ValueError(
+                f"pattern {self.pattern!r} may contain {{patient}} and {{organ}}, but no other braces"
+            ) from None
         taken = [name for name in self.names if name in TISSUES]
         if self.tissues and taken:
-            raise ValueError(f"{', '.join(taken)}: names of tissues; rename the organs or set tissues to false")
+            raise ValueError(f"{', '.join(taken)} are names of tissues; rename the organs or set tissues to false")
         for name, patterns in self.rtstruct_rois.items():
             for pattern in patterns:
                 try:
@@ -135,26 +138,29 @@ class TotalSegmentatorSettings(Settings):
     tasks: list[str] = Field(
         default=["total", "head_glands_cavities", "headneck_bones_vessels", "headneck_muscles"],
         min_length=1,
-        description="Tasks, one after the other; where they overlap, the later one wins. Open licence: "
+        description="Tasks in their order. If they overlap, the later task has priority. Open licence: "
         f"{', '.join(OPEN_TASKS)}. With a license number: {', '.join(LICENSED_TASKS)}.",
     )
     structures: list[str] = Field(
-        default=list(HEAD_AND_NECK), description="Structures kept of the task total; []: all 117."
+        default=list(HEAD_AND_NECK), description="Structures of the task total that are kept. []: all 117."
     )
     fast: bool = Field(default=False, description="Run the task total at 3 mm.")
     device: Device = "auto"
     threads: int = Field(default=2, ge=1, description="CPU threads of a job.")
     weights: str = Field(
         default="weights/totalsegmentator",
-        description="Folder of the weights, relative to the working directory, in TotalSegmentator's own layout; see "
+        description="Folder of the weights in the layout of TotalSegmentator, relative to the working directory. See "
         "`metaswin weights list | fetch | verify`. Nothing is downloaded during a run.",
     )
     license: str | None = Field(
-        default=None, description="Number for tasks that are not openly licensed, from TotalSegmentator's authors."
+        default=None,
+        description="License number for tasks without an open licence, from the authors of TotalSegmentator.",
     )
     batch_size: int = Field(default=20, ge=1, description="Patients per job, for which the models are loaded once.")
     crop_margin: float | None = Field(
-        default=None, gt=0, description="Cut the CT to the tumour's box and this margin (mm); null: the whole CT."
+        default=None,
+        gt=0,
+        description="Crop the CT to the box of the tumour plus this margin (mm). null: the whole CT.",
     )
     tissues: bool = Field(default=True, description="Label the rest of the body by organs.threshold.")
 
@@ -163,30 +169,31 @@ class TotalSegmentatorSettings(Settings):
         for task in self.tasks:
             if task in LICENSED_TASKS and self.license is None:
                 raise ValueError(
-                    f"the task {task} is not openly licensed: TotalSegmentator's authors give a number for it "
-                    "(free for non-commercial use); set license, or take the task out"
+                    f"the task {task} has no open licence; get a license number from the authors of TotalSegmentator "
+                    "(free for non-commercial use) and set license, or remove the task"
                 )
             if task not in OPEN_TASKS and task not in LICENSED_TASKS:
-                raise ValueError(f"no task {task!r}; there are {', '.join((*OPEN_TASKS, *LICENSED_TASKS))}")
+                raise ValueError(f"no task {task!r}; the tasks are {', '.join((*OPEN_TASKS, *LICENSED_TASKS))}")
         if self.fast and self.tasks == [task for task in self.tasks if task != "total"]:
-            raise ValueError("fast concerns the task total, which is not among the tasks")
+            raise ValueError("fast applies only to the task total, which is not in tasks; add it or set fast to false")
         return self
 
 
 class OrgansSettings(Settings):
-    """Organ masks, whose labels later stages use by name."""
+    """Organ masks. Later stages use their labels by name."""
 
     backend: Literal["threshold", "masks", "totalsegmentator"] = Field(
         default="totalsegmentator",
-        description="totalsegmentator: its networks; threshold: tissues by HU, needs no weights; masks: your own.",
+        description="totalsegmentator: networks of TotalSegmentator. threshold: tissues by HU, which needs no weights. "
+        "masks: your own masks.",
     )
     totalsegmentator: TotalSegmentatorSettings = TotalSegmentatorSettings()
     threshold: ThresholdSettings = ThresholdSettings()
     masks: MasksSettings = MasksSettings()
     groups: dict[str, list[str]] = Field(
         default=GROUPS,
-        description="Names for several organs, * for any letters; for regions.ring_excludes, patches.organ_groups and "
-        "anatomy.structures.",
+        description="Groups of organs for regions.ring_excludes, patches.organ_groups and anatomy.structures. * "
+        "matches any characters.",
     )
 
     @model_validator(mode="after")
@@ -197,18 +204,16 @@ class OrgansSettings(Settings):
 
 
 class RegionsSettings(Settings):
-    """The regions of a patient and the grid they lie on."""
+    """The regions of a patient and their grid."""
 
-    spacing: float = Field(
-        default=1.0, gt=0, description="Isotropic spacing of the grid that all radiomics is computed on (mm)."
-    )
+    spacing: float = Field(default=1.0, gt=0, description="Isotropic spacing of the grid of all radiomics (mm).")
     image_interpolation: Literal["bspline", "linear"] = Field(default="bspline", description="Resampling of the CT.")
     mask_interpolation: Literal["nearest", "linear"] = Field(default="nearest", description="Resampling of the masks.")
     crop_margin: float = Field(default=25.0, ge=0, description="Margin around the union of all regions (mm).")
     rings: list[tuple[float, float]] = Field(
         default=[(0.0, 10.0)],
-        description="Rings of voxels farther from any lesion than the first distance and at most as far as the second "
-        "(mm); they may overlap.",
+        description="Rings around the lesions. A ring contains the voxels whose distance from the nearest lesion is "
+        "larger than the first and at most the second value (mm). Rings may overlap.",
     )
     ring_excludes: list[str] = Field(
         default=["air", "bone", "outside"],
@@ -223,7 +228,7 @@ class RegionsSettings(Settings):
         for low, high in rings:
             if not 0 <= low < high:
                 raise ValueError(
-                    f"a ring goes from a smaller to a larger distance, 0 or more; found [{low:g}, {high:g}]"
+                    f"a ring needs a smaller and then a larger distance, 0 or more; found [{low:g}, {high:g}]"
                 )
         if len(set(rings)) < len(rings):
             raise ValueError("the same ring is named twice")
@@ -236,26 +241,26 @@ class RegionsSettings(Settings):
 
 
 def ring_name(ring: tuple[float, float]) -> str:
-    """Name of a ring, such as ``ring_0_10mm``."""
+    """Return the name of a ring, such as ``ring_0_10mm``."""
     return f"ring_{ring[0]:g}_{ring[1]:g}mm"
 
 
 class PatchesSettings(Settings):
-    """A cube around the tumour, the networks' input.
+    """A cube around the tumour, which is the input of the networks.
 
-    Channels: CT clipped to `window` and scaled to 0…1, tumour, ring, then one channel per entry of `organ_groups`.
-    All but the CT are the fraction of the voxel that is in the region.
+    The channels are the CT clipped to `window` and scaled to 0…1, the tumour, the ring, and one channel per entry of
+    `organ_groups`. All channels except the CT are the fraction of the voxel that is in the region.
     """
 
     size: int = Field(default=64, ge=32, multiple_of=16, description="Edge of the cube (voxels).")
     spacing: float = Field(default=1.5, gt=0, description="Spacing of its voxels (mm).")
     window: tuple[float, float] = Field(
-        default=(-160.0, 240.0), description="Limits that the CT is clipped to (HU) and scaled from to 0…1."
+        default=(-160.0, 240.0), description="Limits to which the CT is clipped (HU) before it is scaled to 0…1."
     )
     organ_groups: dict[str, list[str]] = Field(
         default={"bone": ["bone"], "air": ["air"]},
-        description="Channel beside CT, tumour and ring: organs, tissues or groups of organs.groups. All channels but "
-        "the CT hold the fraction of the voxel that lies in the region.",
+        description="Channels in addition to CT, tumour and ring, each with its organs, tissues or groups of "
+        "organs.groups. All channels except the CT contain the fraction of the voxel that is in the region.",
     )
 
     @field_validator("window")
@@ -270,7 +275,7 @@ class PatchesSettings(Settings):
     def _named_apart(cls, groups: dict[str, list[str]]) -> dict[str, list[str]]:
         taken = sorted({"ct", "tumor", "ring"} & set(groups))
         if taken:
-            raise ValueError(f"{', '.join(taken)} is a channel already; give the organ group another name")
+            raise ValueError(f"{', '.join(taken)} is already a channel; give the organ group another name")
         return groups
 
 

@@ -13,35 +13,35 @@ from metaswin.core.errors import UserError, several, suggestion
 
 Section = TypeVar("Section", bound=BaseModel)
 
-NO_DATA = """No data set yet.
+NO_DATA = """The configuration has no data source.
   To try metaswin on a simulated cohort:   make demo
-  For your own data, write a file of your own and give it with --configfile (config/config.yaml explains every key):
+  For your own data, write a configuration file and give it with --configfile (config/config.yaml explains every key):
     data.source        dicom, nifti, features or clinical
-    data.dicom         the folder with the DICOM files (data.sheet, data.features for the other ways in)
-    clinical.table     the clinical table (CSV), clinical.id its id column, clinical.columns their roles
-    endpoints          what is predicted
-  config/examples/ holds complete ones."""
+    data.dicom         the folder with the DICOM files (data.sheet or data.features for the other data sources)
+    clinical.table     the clinical table (CSV), clinical.id its id column, clinical.columns the roles of its columns
+    endpoints          the predicted outcomes
+  config/examples/ contains complete examples."""
 
 
 def load(raw: Mapping[str, Any], check_files: Callable[[Config], list[str]] | None = None) -> Config:
-    """Make a checked `Config` of a mapping (as read from YAML).
+    """Build a checked `Config` from a mapping (as read from YAML).
 
     Parameters
     ----------
     raw : mapping
-        The configuration; missing keys take their defaults.
+        Configuration. Missing keys have their defaults.
     check_files : callable, optional
-        Gives messages on the files that the configuration names; `metaswin.running.input_files.check_files`.
+        Returns messages about the files that the configuration names (`metaswin.running.input_files.check_files`).
 
     Raises
     ------
     UserError
-        With every mistake found.
+        With all errors that were found.
     """
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise several("The configuration has mistakes:", [message_of(e, Config) for e in error.errors()]) from None
+        raise several("The configuration has errors:", [message_of(e, Config) for e in error.errors()]) from None
     if config.data.source is None:
         raise UserError(NO_DATA)
     config = _with_root(config)
@@ -49,28 +49,28 @@ def load(raw: Mapping[str, Any], check_files: Callable[[Config], list[str]] | No
     if check_files is not None:
         messages += check_files(config)
     if messages:
-        raise several("The configuration has mistakes:", messages)
+        raise several("The configuration has errors:", messages)
     return config
 
 
 def load_section(model: type[Section], raw: Mapping[str, Any], place: str) -> Section:
-    """Make the checked settings of one section, such as `EndpointSettings` at ``endpoints.dm``.
+    """Build the checked settings of one section, such as `EndpointSettings` at ``endpoints.dm``.
 
     Raises
     ------
     UserError
-        With every mistake found.
+        With all errors that were found.
     """
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         errors = [{**found, "loc": (*place.split("."), *found["loc"])} for found in error.errors()]
         messages = [message_of(one, Config) for one in errors]
-        raise several("The settings have mistakes:", messages) from None
+        raise several("The settings have errors:", messages) from None
 
 
 def _with_root(config: Config) -> Config:
-    """The configuration with relative paths of the data set on `data.root`."""
+    """Return the configuration with the relative paths of the data joined to `data.root`."""
     if config.data.root is None:
         return config
     root = Path(config.data.root)
@@ -82,7 +82,7 @@ def _with_root(config: Config) -> Config:
 
 
 def message_of(error: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """An error of pydantic in words: the key of `model`, what was expected and what was found."""
+    """Describe an error of pydantic with the key of `model`, what was expected and what was found."""
     place = [str(part) for part in error["loc"]]
     where = ".".join(place)
     given = error["input"]
@@ -97,7 +97,7 @@ def message_of(error: Mapping[str, Any], model: type[BaseModel]) -> str:
 
 
 def _keys_at(model: Any, place: list[str]) -> list[str]:
-    """Keys allowed at a place of a model."""
+    """Return the keys that are allowed at a place of a model."""
     for part in place:
         fields = getattr(model, "model_fields", {})
         if part in fields:

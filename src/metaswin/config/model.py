@@ -1,4 +1,4 @@
-"""The whole configuration as one model."""
+"""Define the whole configuration as one model."""
 
 from pydantic import Field
 
@@ -22,12 +22,12 @@ from metaswin.radiomics.settings import RadiomicsSettings
 
 
 class OutputSettings(Settings):
-    """Folders below the working directory (snakemake --directory)."""
+    """Folders in the working directory (snakemake --directory)."""
 
-    results: str = Field(default="results", description="Results; they identify patients by the study id only.")
+    results: str = Field(default="results", description="Results, which identify patients only by the study id.")
     private: str = Field(
         default="private",
-        description="Paths, UIDs and ROI names as found: they identify people and never leave this folder.",
+        description="Paths, UIDs and ROI names, which identify people and are written only to this folder.",
     )
     logs: str = Field(default="logs", description="Logs of the jobs.")
 
@@ -42,7 +42,8 @@ class Config(Settings):
     cohort: CohortSettings = CohortSettings()
     endpoints: dict[str, EndpointSettings] = Field(
         default={},
-        description="What is predicted. Name: a plain 0/1 column, or distant metastasis (DM) within a horizon.",
+        description="Predicted outcomes, by name. Each is a plain 0/1 column, or distant metastasis (DM) within a "
+        "horizon.",
         examples=[
             {
                 "dm_ever": {"column": "dm"},
@@ -66,8 +67,9 @@ class Config(Settings):
     radiomics: RadiomicsSettings = RadiomicsSettings()
     signatures: list[str] = Field(
         default=[],
-        description="Published signatures to compare the models with, scored without fitting: names of "
-        "config/signatures (aerts-2014, bhklab-aerts, tumour-volume), or paths of your own files (docs/signatures.md).",
+        description="Published signatures that the models are compared with. They are scored without fitting. Give "
+        "names of config/signatures (aerts-2014, bhklab-aerts, tumour-volume) or paths of your own files "
+        "(docs/signatures.md).",
     )
     folds: FoldsSettings = FoldsSettings()
     stability: StabilitySettings = StabilitySettings()

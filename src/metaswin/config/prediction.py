@@ -1,4 +1,4 @@
-"""Settings of the chapter prediction: the bundle and the prediction of new patients."""
+"""Define the settings of the chapter prediction: the bundle and the prediction of new patients."""
 
 from typing import Annotated
 
@@ -8,19 +8,20 @@ from metaswin.core.settings import Settings
 
 
 class BundleSettings(Settings):
-    """The finished run frozen to predict new patients (docs/prediction.md)."""
+    """Bundle of a finished run for the prediction of new patients (docs/prediction.md)."""
 
-    licence: str = Field(default="not stated: ask the author of this bundle", description="For the card.")
-    contact: str = Field(default="not stated", description="For the card.")
+    licence: str = Field(default="not stated: ask the author of this bundle", description="Licence in the model card.")
+    contact: str = Field(default="not stated", description="Contact in the model card.")
     intended_use: str = Field(
         default="Research on cohorts like the one it was trained on. Not for decisions about patients.",
-        description="For the card.",
+        description="Intended use in the model card.",
     )
     groups: int = Field(
         default=3,
         ge=2,
         le=4,
-        description="Risk groups, cut at quantiles of the training patients' inner cross-fitted risks.",
+        description="Number of risk groups. Their limits are quantiles of the training patients' inner cross-fitted "
+        "risks.",
     )
     distance_percentile: float = Field(
         default=97.5,
@@ -30,7 +31,7 @@ class BundleSettings(Settings):
         "percentile of the distances of held-out training rows.",
     )
     distance_rows: int = Field(
-        default=200, ge=10, description="Largest number of training rows held out in turn to compute these distances."
+        default=200, ge=10, description="Largest number of training rows that are left out, one at a time, for this."
     )
 
 
@@ -42,15 +43,15 @@ class PredictSettings(Settings):
 
     bundle: str | None = Field(default=None, description="Folder of the bundle.")
     clinical: str | None = Field(
-        default=None, description="The new patients' table as you have it; clinical.table is the one made of it."
+        default=None, description="Your table of the new patients, from which clinical.table is made."
     )
     member: Member | None = Field(
-        default=None, description='"repeat,fold": predict with the models of one fold alone; null: with all.'
+        default=None, description='"repeat,fold": predict only with the models of one fold. null: with all models.'
     )
 
     @property
     def place(self) -> tuple[int, int] | None:
-        """Repeat and fold of the one member, None for all."""
+        """Repeat and fold of the single member, None for all members."""
         if self.member is None:
             return None
         repeat, fold = self.member.split(",")

@@ -1,4 +1,4 @@
-"""Read configuration files with the values that Snakemake reads, and report mistakes with file, line and column."""
+"""Read configuration files with the same values as Snakemake, and report errors with file, line and column."""
 
 import json
 import re
@@ -15,11 +15,11 @@ FIX = "Check the indentation, colons, quotes and brackets there"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as Snakemake reads it, but a key that is written twice is an error: YAML would take the last one."""
+    """Load YAML 1.1 like Snakemake, but reject duplicate keys, for which YAML would use the last value."""
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:  # type: ignore[override]
-        # (The stubs take the anchor for the mapping of all anchors.)
-        # The nodes are as written here; later, merge keys have added theirs.
+        # (The type stubs declare the anchor as the mapping of all anchors.)
+        # At this point, the nodes are as written. Later, merge keys have added other nodes.
         node = super().compose_mapping_node(anchor)  # type: ignore[arg-type]
         lines: dict[Any, int] = {}
         for key, _ in node.value:
@@ -41,12 +41,12 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """The mapping that a YAML or JSON file holds.
+    """Read the mapping in a YAML or JSON file.
 
     Raises
     ------
     UserError
-        If the file cannot be read, with line and column of a slip.
+        If the file cannot be read. The message contains line and column of a syntax error.
     """
     try:
         raw = _parse(Path(path).read_text(encoding="utf-8"))
@@ -64,7 +64,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def _parse(text: str) -> Any:
-    """JSON if it is JSON, otherwise YAML: the two differ in numbers such as 1e5."""
+    """Parse JSON if possible, otherwise YAML, because the two differ in numbers such as 1e5."""
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError:
@@ -81,7 +81,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_configs(paths: Sequence[str | Path]) -> dict[str, Any]:
-    """Several files as one mapping: the keys of later files replace those of earlier ones, as in Snakemake."""
+    """Merge several files into one mapping; keys of later files replace those of earlier ones, as in Snakemake."""
     merged: dict[str, Any] = {}
     for path in paths:
         merged = _on_top(merged, read_config(path))
@@ -97,7 +97,7 @@ def _on_top(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 def with_lines(message: str, paths: Sequence[str | Path]) -> str:
-    """A message about a setting with the file and line where it, or the section it belongs to, is written."""
+    """Add the file and line of a setting, or of its section, to a message about the setting."""
     named = re.match(r"(?:unknown key )?([\w-]+(?:\.[\w-]+)*)", message)
     for path in reversed(paths):
         line = _line_of(named[1].split("."), Path(path)) if named else None
@@ -118,18 +118,18 @@ def _line_of(keys: list[str], path: Path) -> int | None:
     return line
 
 
-# A key as it is written in the configuration, ``section.key``, or one value of a key, ``section.key=value``; a removed
-# section stands for all that was in it. The text tells the user what to do. The error names the key before it.
+# Removed keys as written in the configuration (``section.key``), or removed values of a key (``section.key=value``). A
+# removed section includes all its keys. The text states what to do. The error names the key before the text.
 REMOVED = {
     "controls.permutation.heads": "Rename it to classifiers",
     "evaluation.headline_head": "Rename it to primary_classifier",
-    "evaluation.nri": "Delete this line: the net reclassification index misleads where models are poorly calibrated",
-    "folds.inner": "Delete this line: the other folds of the cross-validation are the inner folds",
+    "evaluation.nri": "Delete this line, because the net reclassification index misleads for poorly calibrated models",
+    "folds.inner": "Delete this line, because the other folds of the cross-validation are the inner folds",
     "fusion.arms": "Rename it to feature_sets",
     "fusion.headline_arm": "Rename it to primary_feature_set",
-    "fusion.joint": "Delete this section: fine-tuning of network and fusion together did not improve the AUC",
-    "fusion.deep_score=joint": "Use cross-fitted, the default: joint fine-tuning did not improve the AUC",
-    "fusion.deep_score=inner-validation": "Use cross-fitted, the default: it fits the fusion on all training rows",
+    "fusion.joint": "Delete this section, because joint fine-tuning of network and fusion did not improve the AUC",
+    "fusion.deep_score=joint": "Use cross-fitted, the default, because joint fine-tuning did not improve the AUC",
+    "fusion.deep_score=inner-validation": "Use cross-fitted, the default, which fits the fusion on all training rows",
     "pictures": "Rename the section to qc_images",
     "report.pictures": "Rename it to qc_images",
     "survival.arms": "Rename it to feature_sets",

@@ -1,4 +1,4 @@
-"""Settings of the report."""
+"""Define the settings of the report."""
 
 from pydantic import Field
 
@@ -6,9 +6,9 @@ from metaswin.core.settings import Settings
 
 
 class ReportSettings(Settings):
-    """Title of the report and what it shows."""
+    """Title and content of the report."""
 
     title: str = Field(default="Distant metastasis of head-and-neck cancer", description="Title of the page.")
     selected_features: int = Field(default=20, ge=1, description="Rows of each table of features.")
-    paper: bool = Field(default=True, description="Show the published numbers beside this run's.")
-    qc_images: int = Field(default=100, ge=0, description="Patients whose QC image is put into the page.")
+    paper: bool = Field(default=True, description="Show the published numbers next to those of this run.")
+    qc_images: int = Field(default=100, ge=0, description="Largest number of patients with a QC image in the page.")

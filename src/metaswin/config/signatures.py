@@ -1,4 +1,4 @@
-"""Published signatures: what a signature file says, and which files a run uses."""
+"""Define and read the files of published signatures."""
 
 import math
 import re
@@ -18,7 +18,7 @@ from metaswin.radiomics.parameters import Parameters, read_parameters
 
 FOLDER = "config/signatures"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# <image>_<class>_<feature>, as PyRadiomics names them.
+# <image>_<class>_<feature>, as named by PyRadiomics.
 FEATURE = re.compile(rf"(.+?)_({'|'.join(FEATURES)})_(\w+)")
 Text = Annotated[str, Field(min_length=1)]
 
@@ -26,7 +26,7 @@ Text = Annotated[str, Field(min_length=1)]
 class SignatureFeature(Settings):
     """One term of a signature: a radiomics feature, scaled as published, and its coefficient."""
 
-    name: str = Field(description="Feature as PyRadiomics names it, such as original_firstorder_Energy.")
+    name: str = Field(description="PyRadiomics name of the feature, such as original_firstorder_Energy.")
     times: dict[str, float] = Field(
         default={}, description="Other features by which it is multiplied, each with its power (-1 divides)."
     )
@@ -37,7 +37,7 @@ class SignatureFeature(Settings):
     )
 
     def value(self, features: Mapping[str, float]) -> float:
-        """Contribution to the score; NaN where a feature is missing or the product is not defined."""
+        """Return the contribution to the score; NaN if a feature is missing or the product is not defined."""
         product = features.get(self.name, math.nan)
         for name, power in self.times.items():
             factor = features.get(name, math.nan)
@@ -48,18 +48,18 @@ class SignatureFeature(Settings):
 
 
 class Signature(Settings):
-    """A published signature: a fixed formula of radiomics features, which this workflow never fits."""
+    """A published signature, which is a fixed formula of radiomics features that this workflow never fits."""
 
     title: Text = Field(description="Name for readers, such as `Aerts et al. 2014`.")
-    citation: Text = Field(description="Where the signature is published.")
+    citation: Text = Field(description="Publication of the signature.")
     outcome: Text = Field(description="Outcome and patients that it was trained on.")
     distant_metastasis: bool = Field(description="Whether that outcome is distant metastasis.")
     horizon_days: float | None = Field(
-        default=None, gt=0, description="Horizon of that outcome in days; null: none, as of a plain 0/1 column."
+        default=None, gt=0, description="Horizon of that outcome in days. null: none, as for a plain 0/1 column."
     )
     checked: Text = Field(description="What was checked, in which sources, and what was not.")
     region: Literal["tumor", "primary", "nodes"] = Field(
-        description="Region of which the features are computed; tumor is the primary tumour and the nodes."
+        description="Region of the features. tumor is the primary tumour and the nodes."
     )
     extraction: dict[str, Any] = Field(
         description="Settings of the extraction: sections setting and imageType of a PyRadiomics parameter file."
@@ -68,7 +68,7 @@ class Signature(Settings):
     intercept: float | None = Field(
         default=None,
         allow_inf_nan=False,
-        description="Intercept of the logit of the risk; null: not published, so that the score is not a risk.",
+        description="Intercept of the logit of the risk. null: not published, and the score is not a risk.",
     )
 
     @field_validator("extraction")
@@ -97,7 +97,7 @@ class Signature(Settings):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The content of a PyRadiomics parameter file that computes no more than the classes that are needed."""
+        """The content of a PyRadiomics parameter file that computes only the needed features."""
         classes: dict[str, list[str]] = {}
         for name in self.feature_names:
             match = FEATURE.fullmatch(name)
@@ -107,7 +107,7 @@ class Signature(Settings):
         return {**self.extraction, "featureClass": classes}
 
     def score(self, features: Mapping[str, float]) -> float:
-        """Intercept (0 where none is published) + sum of coefficient × (feature − mean) / sd.
+        """Compute the score: intercept (0 if none is published) + sum of coefficient × (feature − mean) / sd.
 
         A higher score means a higher risk.
 
@@ -119,22 +119,22 @@ class Signature(Settings):
         Returns
         -------
         float
-            NaN where a feature is missing.
+            NaN if a feature is missing.
         """
         return (self.intercept or 0.0) + sum(term.value(features) for term in self.features)
 
     def no_risk(self, horizon_days: float | None) -> str:
-        """Why the score gives no risk of an endpoint; empty where the logistic function of the score is one.
+        """Return the reason if the score gives no risk of an endpoint; empty if its logistic function is a risk.
 
         Parameters
         ----------
         horizon_days : float or None
-            Horizon of the endpoint; None for a plain column.
+            Horizon of the endpoint. None for a plain column.
         """
         if not self.distant_metastasis:
             return f"a score, not a risk: the signature was trained on {self.outcome}"
         if self.intercept is None:
-            return "a score, not a risk: no intercept of the signature is published"
+            return "a score, not a risk: the intercept of the signature is not published"
         own, wanted = self.horizon_days, horizon_days
         if (own is None) != (wanted is None) or (own and wanted and abs(own - wanted) > 0.01 * wanted):
             days = ["no horizon" if days is None else f"a horizon of {days:g} days" for days in (own, wanted)]
@@ -155,9 +155,9 @@ def find_signatures(names: Sequence[str], shipped: str | Path) -> tuple[dict[str
     Returns
     -------
     found : dict
-        Name → signature; the name of a file of the user's is its stem.
+        Name → signature. The name of a user's file is its stem.
     messages : list of str
-        Every mistake in the names and in the files.
+        All errors in the names and in the files.
     """
     found: dict[str, Signature] = {}
     messages = []
@@ -171,7 +171,9 @@ def find_signatures(names: Sequence[str], shipped: str | Path) -> tuple[dict[str
         elif not path.is_file():
             messages.append(f"signatures: no file {given} (looked from {Path.cwd()}); give the path of a YAML file")
         elif not NAME.fullmatch(name):
-            messages.append(f"signatures: {given!r}: the file name may hold letters, digits, - . and _ only; rename it")
+            messages.append(
+                f"signatures: {given!r}: the file name may contain only letters, digits, - . and _; rename it"
+            )
         elif name in found:
             messages.append(f"signatures: {name!r} is named twice; name each signature once")
         else:
@@ -188,11 +190,11 @@ def load_signatures(names: Sequence[str], shipped: str | Path) -> dict[str, Sign
     Raises
     ------
     UserError
-        With every mistake in the names and in the files.
+        With all errors in the names and in the files.
     """
     found, messages = find_signatures(names, shipped)
     if messages:
-        raise several("The configuration has mistakes:", messages)
+        raise several("The configuration has errors:", messages)
     return found
 
 
@@ -202,17 +204,17 @@ def read_signature(path: str | Path) -> Signature:
     Raises
     ------
     UserError
-        With file, key, what was found and what was expected, of every mistake.
+        With file, key, what was found and what was expected, for every error.
     """
     raw = read_config(path)
     try:
         return Signature.model_validate(raw)
     except ValidationError as error:
-        raise several(f"{path} has mistakes:", [message_of(e, Signature) for e in error.errors()]) from None
+        raise several(f"{path} has errors:", [message_of(e, Signature) for e in error.errors()]) from None
 
 
 def _images(parameters: Parameters) -> list[str]:
-    """Names of the filtered images that these settings give."""
+    """Return the names of the filtered images for these settings."""
     names = []
     for image_type, own in parameters.image_types.items():
         how = {**parameters.settings, **own}
@@ -228,7 +230,7 @@ def _images(parameters: Parameters) -> list[str]:
 
 
 def _unknown(name: str, images: list[str]) -> str:
-    """What is wrong with the name of a feature; empty where nothing is."""
+    """Return what is wrong with the name of a feature; empty if it is correct."""
     match = FEATURE.fullmatch(name)
     if match is None:
         expected = "<image>_<class>_<feature>, such as original_shape_MeshVolume"
@@ -240,5 +242,5 @@ def _unknown(name: str, images: list[str]) -> str:
     if kind == "shape" and image != "original":
         return f"{name!r}: shape features belong to the mask; write original_shape_{feature}"
     if kind != "shape" and image not in images:
-        return f"{name!r}: extraction.imageType makes no image {image!r}{suggestion(image, images)}"
+        return f"{name!r}: extraction.imageType does not contain the image {image!r}{suggestion(image, images)}"
     return ""

@@ -1,7 +1,7 @@
-"""What TotalSegmentator can draw: tasks, the weights each needs, and one stable id for every structure.
+"""List the tasks of TotalSegmentator, the weights of each task, and one stable id for every structure.
 
-The names of structures are those of `totalsegmentator.map_to_binary`. Numbers and folders of the weights stand only
-inside TotalSegmentator's download code; they are repeated here (version 2.12).
+The names of structures are those of `totalsegmentator.map_to_binary`. Numbers and folders of the weights are only in
+the download code of TotalSegmentator. They are repeated here (version 2.12).
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from metaswin.config.imaging import LICENSED_TASKS, OPEN_TASKS, TISSUES
 
 TOTAL = "total"
-FAST, ROUGH = 297, 298  # `total` at 3 mm; `total` at 6 mm, by which other tasks crop the image
+FAST, ROUGH = 297, 298  # `total` at 3 mm; `total` at 6 mm, which other tasks use to crop the image
 PARTS = range(291, 296)  # the models of `total`
 ROUGH_TRAINER = "nnUNetTrainer_4000epochs_NoMirroring"
 HEAD_TRAINER = "nnUNetTrainer_DASegOrd0_NoMirroring"
 
-# Dataset number → folder below the weights folder, and the folder of the trained model below that.
+# Dataset number → folder in the weights folder, and the folder of the trained model in it.
 WEIGHT_FOLDERS = {
     291: ("Dataset291_TotalSegmentator_part1_organs_1559subj", "nnUNetTrainerNoMirroring__nnUNetPlans__3d_fullres"),
     292: ("Dataset292_TotalSegmentator_part2_vertebrae_1532subj", "nnUNetTrainerNoMirroring__nnUNetPlans__3d_fullres"),
@@ -44,23 +44,23 @@ TASK_MODELS = {
     "brain_structures": (409, ROUGH),
     "face": (303,),
 }
-"""Models of each task but `total`; what is not the whole body is first cropped by the rough model."""
+"""Models of each task except `total`. Tasks that do not need the whole body first crop it with the rough model."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """One nnU-Net model of TotalSegmentator.
+    """Describe one nnU-Net model of TotalSegmentator.
 
     Attributes
     ----------
     number : int
-        Its dataset number.
+        Dataset number.
     folder : str
-        Its folder below the weights folder.
+        Folder in the weights folder.
     trained : str
-        The folder below that, ``<trainer>__nnUNetPlans__<configuration>``.
+        Folder in `folder`, ``<trainer>__nnUNetPlans__<configuration>``.
     labels : dict of int to str
-        The model's own labels.
+        Labels of the model.
     """
 
     number: int
@@ -70,7 +70,7 @@ class Model:
 
 
 def model(number: int) -> Model:
-    """The model of a dataset number of `WEIGHT_FOLDERS`."""
+    """Return the model of a dataset number of `WEIGHT_FOLDERS`."""
     from totalsegmentator import map_to_binary as maps
 
     parts = {**maps.map_taskid_to_partname_ct, **maps.map_taskid_to_partname_headneck_muscles}
@@ -84,14 +84,14 @@ def model(number: int) -> Model:
 
 
 def structures(task: str) -> list[str]:
-    """Names of the structures of a task, in the order of its labels."""
+    """Return the names of the structures of a task, in the order of its labels."""
     from totalsegmentator.map_to_binary import class_map
 
     return [class_map[task][label] for label in sorted(class_map[task])]
 
 
 def needed_models(tasks: Iterable[str], fast: bool, wanted: Sequence[str]) -> list[int]:
-    """Numbers of the models that tasks need, ascending.
+    """Return the numbers of the models that tasks need, in ascending order.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def needed_models(tasks: Iterable[str], fast: bool, wanted: Sequence[str]) -> li
     fast : bool
         Whether `total` runs at 3 mm.
     wanted : sequence of str
-        Structures of `total` to draw; only the models of `total` that draw one of them are needed. Empty: all.
+        Structures of `total` to segment. Only the models of `total` that segment one of them are needed. Empty: all.
     """
     numbers: set[int] = set()
     for task in tasks:
@@ -116,15 +116,15 @@ def needed_models(tasks: Iterable[str], fast: bool, wanted: Sequence[str]) -> li
 
 
 def drawn(tasks: Iterable[str], wanted: Sequence[str]) -> list[str]:
-    """Names of all structures that the tasks draw, of `total` only those `wanted` (empty: all); each once."""
+    """Return the names of all structures of the tasks, each once; of `total` only those `wanted` (empty: all)."""
     names = [name for task in tasks for name in structures(task) if task != TOTAL or not wanted or name in wanted]
     return list(dict.fromkeys(names))
 
 
 def organ_ids() -> dict[str, int]:
-    """Id of every structure of every task, behind the ids of the tissues.
+    """Return the id of every structure of every task; the ids follow those of the tissues.
 
-    The ids do not depend on which tasks run. A structure that two tasks name has one id.
+    The ids do not depend on which tasks run. A structure that two tasks segment has one id.
     """
     names = dict.fromkeys(name for task in (*OPEN_TASKS, *LICENSED_TASKS) for name in structures(task))
     return {name: number for number, name in enumerate(names, start=len(TISSUES) + 1)}

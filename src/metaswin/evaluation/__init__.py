@@ -1,1 +1,1 @@
-"""How good the models are, compared with what, and what their predictions rest on."""
+"""Evaluate the models: performance, comparison with baselines, controls and explanation."""

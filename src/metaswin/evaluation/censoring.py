@@ -1,4 +1,4 @@
-"""Inverse-probability-of-censoring weights, and the AUC of one fold with them."""
+"""Compute inverse-probability-of-censoring weights, and the AUC of one fold with these weights."""
 
 import numpy as np
 import pandas as pd
@@ -9,12 +9,12 @@ CENSORED, METASTASIS, DEATH = 0, 1, 2
 
 
 class Censoring:
-    """Kaplan-Meier estimate of G, the probability of not yet being censored.
+    """Estimate G, the probability of not yet being censored, by Kaplan-Meier.
 
-    Censoring is the event here; metastasis and death end the time at risk of being censored. Where somebody is censored
-    on the very day on which another has an event, the event comes first (that is how it could be seen), so
-    patients with an event on day t are no longer at risk of being censored on day t. This is the convention under
-    which the weights of the rows it was fitted on add up to their number.
+    Censoring is the event of this estimate. Metastasis and death end the time at risk of being censored. If a patient
+    is censored on the day on which another patient has an event, the event comes first. Therefore patients with an
+    event on day t are no longer at risk of being censored on day t. With this convention, the weights of the rows on
+    which G was fitted add up to their number.
     """
 
     def __init__(self, time: NDArray, event: NDArray) -> None:
@@ -23,7 +23,7 @@ class Censoring:
         Parameters
         ----------
         time : array, shape (n,)
-            Days to metastasis, death or loss.
+            Days to metastasis, death or censoring.
         event : array of int, shape (n,)
             0 censored, 1 metastasis, 2 death.
         """
@@ -38,32 +38,33 @@ class Censoring:
         self.survival = np.cumprod(1 - losses / (from_then - events_then))
 
     def before(self, time: NDArray) -> NDArray:
-        """G(t-): the probability of not being censored before t."""
+        """Return G(t-), the probability of not being censored before t."""
         index = np.searchsorted(self.times, np.asarray(time, dtype="float64"), side="left")
         return np.concatenate([[1.0], self.survival])[index]
 
 
 def weights(label: NDArray, time: NDArray, horizon: float, censoring: Censoring) -> NDArray:
-    """Weights of test rows at a horizon (Uno et al. 2007, JASA 102:527-537; Graf et al. 1999, Stat Med 18:2529-2545).
+    """Compute weights of test rows at a horizon h.
 
-    A metastasis or death at T <= h was seen because the patient was not censored before T: 1/G(T-). A patient
-    followed to the horizon: 1/G(h-). Unknown outcome: 0.
+    A patient with metastasis or death at T <= h has the weight 1/G(T-), because the event is known only if the patient
+    was not censored before T. A patient followed to the horizon has the weight 1/G(h-). A patient with an unknown
+    outcome has the weight 0 (Uno et al. 2007, JASA 102:527-537; Graf et al. 1999, Stat Med 18:2529-2545).
 
     Parameters
     ----------
     label : array, shape (n,)
-        0, 1 or NaN for unknown.
+        0, 1 or NaN (unknown).
     time : array, shape (n,)
-        Days to metastasis, death or loss.
+        Days to metastasis, death or censoring.
     horizon : float
         Days.
     censoring : Censoring
-        Fitted on the fold's training rows.
+        Fitted on the training rows of the fold.
 
     Returns
     -------
     array, shape (n,)
-        NaN where G is 0, that is where no training row is followed so long.
+        NaN if G is 0, which means that no training row is followed that long.
     """
     known = ~np.isnan(label)
     result = np.zeros(len(label))
@@ -73,9 +74,9 @@ def weights(label: NDArray, time: NDArray, horizon: float, censoring: Censoring)
 
 
 def primary_weights(test: pd.DataFrame, train: pd.DataFrame, horizon: float | None) -> NDArray:
-    """Weights of test rows: inverse probability of censoring at a horizon, else 1; 0 where the label is unknown.
+    """Compute weights of test rows: inverse probability of censoring at a horizon, otherwise 1; 0 for unknown labels.
 
-    `test` and `train` have ``label, time, event``; see `metaswin.evaluation.censoring.weights`.
+    `test` and `train` have ``label, time, event``, see `metaswin.evaluation.censoring.weights`.
     """
     label = test["label"].to_numpy(dtype="float64", na_value=np.nan)
     if horizon is None:
@@ -85,12 +86,12 @@ def primary_weights(test: pd.DataFrame, train: pd.DataFrame, horizon: float | No
 
 
 def weighted_auc(label: NDArray, score: NDArray, weight: NDArray) -> float:
-    """Weighted AUC of the rows with a known label; NaN where it is not estimable.
+    """Compute the weighted AUC of the rows with a known label; NaN if it is not estimable.
 
     Parameters
     ----------
     label, score, weight : array, shape (n,)
-        Label 0, 1 or NaN; any score that rises with risk; weights not negative, NaN where there is none.
+        Label 0, 1 or NaN. Any score that increases with the risk. Weights of 0 or more, NaN if there is none.
     """
     known = ~np.isnan(label)
     y, s, w = label[known] == 1, score[known], weight[known]

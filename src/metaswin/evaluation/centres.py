@@ -1,4 +1,4 @@
-"""Performance in each centre by the model that was trained without it, and the spread between the centres."""
+"""Evaluate each centre with the model that was trained without it, and the variation between the centres."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,8 +18,8 @@ from metaswin.evaluation.strata import COUNTS, with_shown_counts
 from metaswin.evaluation.summary import reasons, weightings
 from metaswin.evaluation.table_schema import from_records
 
-# Metrics with a spread between centres, each with the scale on which the centres' true values are taken as normal: the
-# logit for the AUC (Snell et al. 2018, Stat Methods Med Res 27:3505-3522).
+# Metrics for which the variation between centres is estimated. The true values of the centres are assumed to be normal.
+# For the AUC, this assumption is made on the logit scale (Snell et al. 2018, Stat Methods Med Res 27:3505-3522).
 SPREAD = ("auc", "calibration_intercept", "calibration_slope")
 FEWEST_CENTRES = 3
 
@@ -27,7 +27,7 @@ Numbers = Callable[[Any], Any]
 
 
 def centre_table(data: EndpointData, folds: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
-    """Compute the metrics of every feature set and classifier in each centre that its model did not see.
+    """Compute the metrics of every feature set and classifier in each centre, with the model not trained on it.
 
     The interval is that of this fitted model over samples of the centre's patients (DeLong's variance for the AUC,
     otherwise `metaswin.evaluation.influence`). It has no part for the variance of the fits, because the model is
@@ -44,7 +44,7 @@ def centre_table(data: EndpointData, folds: pd.DataFrame, settings: EvaluationSe
     -------
     DataFrame
         ``endpoint, column`` (``folds.by``)``, level`` (the centre)``, feature_set, classifier, metric, fold``, counts,
-        ``value, low, high, error, why``. No row if the folds are not centres.
+        ``value, low, high, error, why``. No rows if the folds are not centres.
     """
     known = {
         (row["feature_set"], row["classifier"], row["repeat"], row["fold"]): row for row in folds.to_dict("records")
@@ -83,11 +83,11 @@ def _of_centre(metric: str, part: Scored, weighted: bool, why: str, settings: Ev
 
 
 def between_centres_table(centres: pd.DataFrame, endpoint: str, confidence: float) -> pd.DataFrame:
-    """Compute the mean over centres, the spread between them and a prediction interval for a new centre.
+    """Compute the mean over centres, the variation between them and a prediction interval for a new centre.
 
-    A random-effects meta-analysis of the centres with an interval (`metaswin.evaluation.meta_analysis`); a fold of
-    several centres counts as one. It treats the centres' estimates as independent, though the models share training
-    rows.
+    The method is a random-effects meta-analysis of the centres with an interval
+    (`metaswin.evaluation.meta_analysis`). A fold of several centres counts as one centre. The estimates of the centres
+    are treated as independent, although the models share training rows.
 
     Parameters
     ----------
@@ -100,8 +100,8 @@ def between_centres_table(centres: pd.DataFrame, endpoint: str, confidence: floa
     -------
     DataFrame
         ``feature_set, classifier, metric`` (those of `SPREAD`)``, centres`` (with an interval)``, lowest, highest``
-        (their values)``, mean, low, high, tau`` (of the AUC on the logit scale)``, predicted_low, predicted_high,
-        why`` (nothing beyond the range).
+        (their values)``, mean, low, high, tau`` (for the AUC on the logit scale)``, predicted_low, predicted_high,
+        why`` (reason if only the range is given).
     """
     records = []
     for (feature_set, classifier, metric), rows in centres.groupby(["feature_set", "classifier", "metric"], sort=True):

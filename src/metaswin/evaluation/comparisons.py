@@ -1,4 +1,4 @@
-"""The primary feature set against its baselines, fold by fold, and the family of confirmatory tests."""
+"""Compare the primary feature set with its baselines in each fold, and adjust the confirmatory tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -42,7 +42,7 @@ def confirmatory_feature_sets(
 ) -> list[str]:
     """Return the baselines of the confirmatory family: volume and one clinical set that is named before the run.
 
-    The primary feature set itself is never among them.
+    The primary feature set itself is never one of them.
 
     Parameters
     ----------
@@ -50,10 +50,10 @@ def confirmatory_feature_sets(
         Feature sets of the run.
     primary : str
     sets : mapping
-        Clinical set → columns, in the config's order.
+        Clinical set → columns, in the order of the configuration.
     chosen : str or None
-        ``evaluation.confirmatory_clinical_set``; None takes, among the sets that are feature sets, the one with the
-        most columns, the first of them: results never choose it.
+        ``evaluation.confirmatory_clinical_set``. None selects the set with the most columns among the sets that are
+        feature sets, or the first of several. Results are never used for this choice.
     """
     others = set(feature_sets) - {primary}
     named = [name for name in sets if CLINICAL + name in others]
@@ -63,7 +63,7 @@ def confirmatory_feature_sets(
 
 
 def holm(p: NDArray) -> NDArray:
-    """Adjusted p values (Holm 1979, Scand J Stat 6:65-70); a missing one counts as 1 and stays missing."""
+    """Adjust p-values (Holm 1979, Scand J Stat 6:65-70); a missing p-value counts as 1 and stays missing."""
     filled = np.where(np.isnan(p), 1.0, p)
     order = np.argsort(filled, kind="stable")
     adjusted = np.maximum.accumulate(filled[order] * np.arange(len(p), 0, -1))
@@ -81,11 +81,11 @@ def comparison_table(
 ) -> pd.DataFrame:
     """Compare the primary feature set with each baseline on the same test rows (`metaswin.evaluation.intervals`).
 
-    Each classifier of the primary model is compared with each classifier of the baselines, in AUC, Brier score (below 0
-    favours the primary model) and net benefit at a threshold probability. The differences in the primary AUC against
+    Each classifier of the primary model is compared with each classifier of the baselines by AUC, Brier score (below 0
+    favours the primary model) and net benefit at a threshold probability. The differences in the primary AUC from
     `confirmatory_feature_sets` with `settings.primary_classifier` on both sides are confirmatory, and Holm's method
-    adjusts their p values. All other differences are exploratory. A published signature is compared on the rows that
-    have its score, and in AUC only where its score is not a risk.
+    adjusts their p-values. All other differences are exploratory. A published signature is compared on the rows that
+    have its score. If its score is not a risk, only the AUC is compared.
     """
     thresholds = _thresholds(data, settings)
     feature_sets = list(dict.fromkeys(feature_set for feature_set, _ in data.feature_sets))
@@ -134,14 +134,14 @@ def comparison_table(
 
 
 def _same_rows(ours: list[Scored], theirs: list[Scored]) -> tuple[list[Scored], list[Scored]]:
-    """Both models on the rows of the second one: patients without a score of a published signature are excluded."""
+    """Return both models on the rows of the second one, without patients that lack the score of a signature."""
     if not theirs[0].feature_set.startswith(SIGNATURE):
         return ours, theirs
     return [part.among(other.patients) for part, other in zip(ours, theirs, strict=True)], theirs
 
 
 def _thresholds(data: EndpointData, settings: EvaluationSettings) -> dict[tuple[int, int], float]:
-    """Threshold probability of each repeat and fold: the configured one, or the prevalence of its training rows."""
+    """Return the threshold probability of each repeat and fold: the configured one, or the training prevalence."""
     if settings.net_benefit_threshold == "prevalence":
         return data.prevalence
     return dict.fromkeys(data.prevalence, settings.net_benefit_threshold)

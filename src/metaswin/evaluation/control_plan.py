@@ -1,4 +1,4 @@
-"""What a configuration lets the controls do."""
+"""Determine which controls a configuration allows."""
 
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def permutation_batches(settings: PermutationSettings) -> dict[str, list[int]]:
-    """Batch → its permutations; the first one holds the unpermuted outcome (0) too.
+    """Return the permutations of each batch; the first batch also contains the unpermuted outcome (0).
 
-    Batch b holds the same permutations whatever `n` is, but for the last one: a larger `n` adds jobs.
+    Except for the last batch, a batch contains the same permutations for any `n`. A larger `n` adds jobs.
     """
     numbers = range(1, settings.n + 1)
     found = {
@@ -25,28 +25,30 @@ def permutation_batches(settings: PermutationSettings) -> dict[str, list[int]]:
 
 
 def joins(config: "Config", modality: str) -> bool:
-    """Whether some feature set of a configuration uses a modality."""
+    """Return whether a feature set of the configuration uses a modality."""
     return any(modality in feature_set.modalities for feature_set in _feature_sets(config))
 
 
 def reasons(config: "Config") -> dict[str, str]:
-    """Controls that this configuration cannot have → why."""
+    """Return the controls that this configuration cannot have, with the reasons."""
     found = {}
     if not any(joins(config, modality) for modality in RADIOMICS):
         found = dict.fromkeys(("leaky", "shuffled"), "no feature set uses radiomics")
     elif config.data.source not in ("dicom", "nifti"):
-        found = {"shuffled": "it needs images, and these features came as a table"}
+        found = {"shuffled": "it needs images, but the features came from a table"}
     if not permutes_deep(config) and all("deep" in feature_set.modalities for feature_set in _feature_sets(config)):
         found["permuted"] = (
-            "every feature set uses deep scores, which controls.permutation.deep or fusion.deep_score excludes from it"
+            "every feature set uses deep scores, which controls.permutation.deep or fusion.deep_score excludes from "
+            "this control"
         )
     return found
 
 
 def permutes_deep(config: "Config") -> bool:
-    """Whether feature sets with `deep` are refitted on permuted outcomes.
+    """Return whether feature sets with `deep` are refitted on permuted outcomes.
 
-    One network's scores serve in all permutations: they must be scores of rows that it has not seen, for every row.
+    The scores of the same networks are used in all permutations. Therefore every row must be predicted by a network
+    that was not trained on it.
     """
     return config.controls.permutation.deep == "once" and config.fusion.deep_score == "cross-fitted"
 

@@ -1,4 +1,4 @@
-"""Cumulative incidence with competing events: Aalen-Johansen estimates, Gray's test and curves by risk group."""
+"""Compute cumulative incidence with competing events: Aalen-Johansen estimates, Gray's test and curves."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,14 +14,14 @@ from metaswin.evaluation.survival_predictions import SurvivalData
 
 @dataclass(frozen=True)
 class Counts:
-    """Events and rows at risk at each distinct day of an event.
+    """Count events and rows at risk on each distinct day with an event.
 
     Attributes
     ----------
     days : ndarray of shape (J,)
         Days with a metastasis or a death, ascending.
     at_risk : ndarray of shape (J,)
-        Rows followed to that day; events on a day come before losses on it.
+        Rows followed to that day. Events on a day come before censorings on that day.
     events : ndarray of shape (J, 2)
         Metastases and deaths.
     """
@@ -32,7 +32,7 @@ class Counts:
 
     @classmethod
     def of(cls, time: NDArray, event: NDArray, days: NDArray | None = None) -> "Counts":
-        """Count rows; `days` are those of all events unless given."""
+        """Count rows on `days`, by default the days of all events."""
         if days is None:
             days = np.unique(time[event > 0])
         ordered = np.sort(time)
@@ -43,12 +43,12 @@ class Counts:
 
     @cached_property
     def survival(self) -> NDArray:
-        """Kaplan-Meier estimate of having had neither event, after each day, shape (J,)."""
+        """Kaplan-Meier estimate of neither event after each day, shape (J,)."""
         return np.cumprod(1 - _share(self.events.sum(axis=1), self.at_risk))
 
     @cached_property
     def survival_before(self) -> NDArray:
-        """The same just before each day, shape (J,)."""
+        """Kaplan-Meier estimate of neither event just before each day, shape (J,)."""
         return np.concatenate([[1.0], self.survival[:-1]])
 
     @cached_property
@@ -60,13 +60,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Incidence:
-    """Cumulative incidence of one cause at given days; arrays of shape (m,).
+    """Store the cumulative incidence of one cause on given days, as arrays of shape (m,).
 
     Attributes
     ----------
     value, low, high : ndarray
-        NaN beyond the last day of follow-up (unless no patient was censored), and the limits also where nothing has
-        happened yet.
+        NaN after the last day of follow-up (unless no patient was censored). The limits are also NaN before the first
+        event.
     variance : ndarray
     at_risk : int ndarray
         Rows followed to that day.
@@ -80,17 +80,17 @@ class Incidence:
 
 
 def cumulative_incidence(time: NDArray, event: NDArray, cause: int, days: NDArray, confidence: float) -> Incidence:
-    """Aalen-Johansen estimate of the probability of an event of `cause` by each day.
+    """Estimate the probability of an event of `cause` by each day (Aalen-Johansen).
 
-    Aalen & Johansen 1978 (Scand J Stat 5:141-150); variance by the delta method (Marubini & Valsecchi 1995,
-    Analysing Survival Data from Clinical Trials, eq. 10.12; the Greenwood-type estimator of Allignol et al. 2010,
-    Biom J 52:126-137), which is that of a proportion without losses; limits on the complementary log-log scale
-    (Choudhury 2002, Stat Med 21:1129-1144).
+    The estimate is that of Aalen & Johansen 1978 (Scand J Stat 5:141-150). The variance is computed by the delta method
+    (Marubini & Valsecchi 1995, Analysing Survival Data from Clinical Trials, eq. 10.12; the Greenwood-type estimator of
+    Allignol et al. 2010, Biom J 52:126-137). Without censoring it equals the variance of a proportion. The limits are
+    computed on the complementary log-log scale (Choudhury 2002, Stat Med 21:1129-1144).
 
     Parameters
     ----------
     time, event : ndarray of shape (n,)
-        Days to the first event or to loss; 0 censored, 1 metastasis, 2 death.
+        Days to the first event or to censoring; 0 censored, 1 metastasis, 2 death.
     cause : int
         1 or 2.
     days : ndarray of shape (m,)
@@ -114,7 +114,7 @@ def cumulative_incidence(time: NDArray, event: NDArray, cause: int, days: NDArra
 
 
 def followed(time: NDArray, event: NDArray, days: NDArray) -> NDArray:
-    """Whether each day lies within follow-up, or all rows have had an event, so that nothing more can happen."""
+    """Return for each day whether it is within follow-up, or whether all rows had an event before."""
     if len(time) == 0:
         return np.zeros(len(days), dtype=bool)
     last = time.max()
@@ -123,18 +123,18 @@ def followed(time: NDArray, event: NDArray, days: NDArray) -> NDArray:
 
 
 def at_risk_at(time: NDArray, days: NDArray) -> NDArray:
-    """Rows followed to each day."""
+    """Return the number of rows followed to each day."""
     return len(time) - np.searchsorted(np.sort(time), days, side="left")
 
 
 def interval(value: NDArray, error: NDArray, confidence: float) -> tuple[NDArray, NDArray]:
-    """Limits of a probability on the complementary log-log scale; NaN at 0, at 1 and where nothing varies."""
+    """Compute limits of a probability on the complementary log-log scale; NaN at 0, at 1 and without variance."""
     from scipy.stats import norm
 
     inside = (value > 0) & (value < 1) & (error > 0)
     p = np.where(inside, value, 0.5)
     exponent = norm.ppf((1 + confidence) / 2) * np.where(inside, error, np.nan) / (p * np.log(p))
-    # log p is negative, so that exp(-exponent) is above 1 and lowers p.
+    # log p is negative. Therefore exp(-exponent) is above 1 and lowers p.
     return p ** np.exp(-exponent), p ** np.exp(exponent)
 
 
@@ -154,7 +154,7 @@ def _share(events: NDArray, at_risk: NDArray) -> NDArray:
 
 @dataclass(frozen=True)
 class GrayTest:
-    """A test, or the reason why there is none."""
+    """Store the result of a test, or the reason why there is none."""
 
     statistic: float | None = None
     df: int | None = None
@@ -163,18 +163,19 @@ class GrayTest:
 
 
 def gray_test(time: NDArray, event: NDArray, group: NDArray, cause: int = 1) -> GrayTest:
-    """Gray's K-sample test with rho = 0 (Gray 1988, Annals of Statistics 16:1141-1154).
+    """Compute Gray's K-sample test with rho = 0 (Gray 1988, Annals of Statistics 16:1141-1154).
 
-    In group k, just before t, let Y_k rows be at risk, S_k be the Kaplan-Meier estimate of neither event and F_k the
-    Aalen-Johansen estimate of `cause`. The risk set of the subdistribution is R_k = Y_k (1 - F_k) / S_k. The score of
-    a group is its events less those expected, as in a log-rank test with the risk sets R_k. Its variance is that of
-    the two causes' martingales in each group, through what they change in R_k and F_k (section 3 of the paper), with
-    F under the hypothesis from all groups. Tied events count by the hypergeometric variance, as in the log-rank test.
+    In group k just before t, Y_k rows are at risk, S_k is the Kaplan-Meier estimate of neither event, and F_k is the
+    Aalen-Johansen estimate of `cause`. The risk set of the subdistribution is R_k = Y_k (1 - F_k) / S_k. The score of a
+    group is its number of events minus the expected number, as in a log-rank test with the risk sets R_k. The variance
+    of the score comes from the martingales of the two causes in each group, through their effect on R_k and F_k
+    (section 3 of the paper). Under the hypothesis, F is estimated from all groups. Tied events have the hypergeometric
+    variance, as in the log-rank test.
 
     Parameters
     ----------
     time, event : ndarray of shape (n,)
-        Days to the first event or to loss; 0 censored, 1 metastasis, 2 death.
+        Days to the first event or to censoring; 0 censored, 1 metastasis, 2 death.
     group : ndarray of shape (n,)
     cause : int
         1 or 2.
@@ -186,20 +187,20 @@ def gray_test(time: NDArray, event: NDArray, group: NDArray, cause: int = 1) -> 
         return GrayTest(why="only one group has patients" if len(names) else "no patients")
     if not (event == cause).any():
         return GrayTest(why="no events of the cause")
-    # The cause asked for becomes the first of the two.
+    # The requested cause becomes the first of the two.
     event = np.where(event == 0, 0, np.where(event == cause, 1, 2))
     days = np.unique(time[event > 0])
     groups = [Counts.of(time[group == name], event[group == name], days) for name in names]
     score, variance = _score(groups)
     spread = np.sqrt(np.clip(np.diag(variance), 0.0, None))
     if np.linalg.matrix_rank(variance[:-1, :-1], hermitian=True) < len(names) - 1 or not np.all(spread > 0):
-        return GrayTest(why="the variance of the test is singular: too few events or patients in a group")
+        return GrayTest(why="the variance of the test is singular (too few events or patients in a group)")
     statistic = float(score[:-1] @ np.linalg.solve(variance[:-1, :-1], score[:-1]))
     return GrayTest(statistic, len(names) - 1, float(chi2.sf(statistic, len(names) - 1)))
 
 
 def _score(groups: list[Counts]) -> tuple[NDArray, NDArray]:
-    """Scores of the groups, shape (K,), and their covariance, shape (K, K)."""
+    """Compute the scores of the groups, shape (K,), and their covariance, shape (K, K)."""
     number = len(groups)
     before = np.stack([counts.survival_before for counts in groups], axis=1)
     at_risk = np.stack([counts.at_risk for counts in groups], axis=1)
@@ -217,7 +218,7 @@ def _score(groups: list[Counts]) -> tuple[NDArray, NDArray]:
     variance = np.zeros((number, number))
     for r, counts in enumerate(groups):
         mine = weight[:, r] / np.where(total > 0, total, 1.0)
-        # Weight of this group's subdistribution hazard in each group's score, over 1 - F.
+        # Weight of the subdistribution hazard of this group in the score of each group, divided by 1 - F.
         held = weight * (np.arange(number) == r) - weight * mine[:, None]
         passed = np.cumsum(held * (step / (1 - pooled_before))[:, None], axis=0)
         ahead = passed[-1] - passed
@@ -234,7 +235,7 @@ def _score(groups: list[Counts]) -> tuple[NDArray, NDArray]:
 
 
 def _untied(events: NDArray, at_risk: NDArray) -> NDArray:
-    """Factor of the hypergeometric variance: 1 where one event happens on a day, less for ties."""
+    """Return the factor of the hypergeometric variance: 1 for one event on a day, and less for ties."""
     tied = (events > 1) & (at_risk > 1)
     return np.where(tied, 1 - (events - 1) / np.where(tied, at_risk - 1, 1.0), 1.0)
 
@@ -247,16 +248,17 @@ GROUP_NAMES = {
 ALL = "all"
 COLUMNS = ["endpoint", "feature_set", "curve", "group", "time", "value", "low", "high", "at_risk", "why"]
 STEPS = 60
-# The curves end where fewer patients than this are left, but not before the horizon.
+# The curves end when fewer patients than this are at risk, but not before the horizon.
 LEAST_AT_RISK = 10
 NO_DEATHS = "the endpoint names no column of deaths"
 
 
 def curve_table(data: SurvivalData, groups: int, confidence: float) -> pd.DataFrame:
-    """All curves of every feature set on a grid of days, of the first repeat: each patient counts once.
+    """Compute all curves of every feature set on a grid of days.
 
-    Kaplan-Meier only where no competing event is excluded: survival without DM (DM and deaths are both events)
-    and overall survival. The incidence of DM and of death without DM is Aalen-Johansen.
+    Only the first repeat is used, so each patient counts once. Kaplan-Meier is used only for curves without competing
+    events: survival without DM (DM and deaths are both events) and overall survival. The incidence of DM and of death
+    without DM is the Aalen-Johansen estimate.
     """
     parts = []
     for feature_set in data.feature_sets:
@@ -272,7 +274,7 @@ def curve_table(data: SurvivalData, groups: int, confidence: float) -> pd.DataFr
 
 
 def _grid(time: NDArray, horizon: float) -> NDArray:
-    """Whole days, evenly spaced from 0, with the horizon."""
+    """Return whole days, evenly spaced from 0, including the horizon."""
     ordered = np.sort(time)[::-1]
     last = ordered[min(LEAST_AT_RISK, len(ordered)) - 1] if len(ordered) else 0.0
     return np.unique(np.append(np.round(np.linspace(0.0, max(last, horizon), STEPS + 1)), horizon))
@@ -298,7 +300,7 @@ def _incidence(time: NDArray, event: NDArray, cause: int, days: NDArray, confide
 
 
 def _kaplan_meier(time: NDArray, dead: NDArray, days: NDArray, confidence: float) -> pd.DataFrame:
-    """Kaplan-Meier estimate with Greenwood limits on the complementary log-log scale, as lifelines gives them."""
+    """Compute the Kaplan-Meier estimate with Greenwood limits on the complementary log-log scale (lifelines)."""
     from lifelines import KaplanMeierFitter
 
     fit = KaplanMeierFitter(alpha=1 - confidence).fit(time, dead)

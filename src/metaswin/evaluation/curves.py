@@ -1,4 +1,4 @@
-"""ROC, precision-recall, decision and calibration curves."""
+"""Compute ROC, precision-recall, decision and calibration curves."""
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,12 @@ GRID = np.linspace(0, 1, 101)
 
 
 def mean_roc(curves: list[tuple[NDArray, NDArray]]) -> pd.DataFrame:
-    """Vertical average of the folds' curves (Fawcett 2006, Pattern Recognit Lett 27:861-874, algorithm 3).
+    """Average the curves of the folds vertically (Fawcett 2006, Pattern Recognit Lett 27:861-874, algorithm 3).
 
     Returns
     -------
     DataFrame
-        ``fpr, tpr, tpr_sd, folds``; the standard deviation over folds is missing where there is one fold.
+        ``fpr, tpr, tpr_sd, folds``. The standard deviation over folds is missing if there is only one fold.
     """
     heights = np.array([np.interp(GRID, fpr, tpr) for fpr, tpr in curves])
     heights[:, 0] = 0.0
@@ -30,22 +30,22 @@ def mean_roc(curves: list[tuple[NDArray, NDArray]]) -> pd.DataFrame:
 
 
 def recall_precision(labels: NDArray, scores: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
-    """Recall and precision at every distinct score, from the highest score down."""
+    """Return recall and precision at every distinct score, from the highest score down."""
     precision, recall, _ = precision_recall_curve(labels, scores, sample_weight=weights)
-    # scikit-learn begins at the lowest score and ends with a point that no score gives.
+    # scikit-learn starts at the lowest score and adds a last point that does not belong to a score.
     return recall[-2::-1], precision[-2::-1]
 
 
 def mean_precision(curves: list[tuple[NDArray, NDArray]]) -> pd.DataFrame:
-    """Average over folds of the precision at each recall, each fold's curve being a step function.
+    """Average the precision at each recall over folds; the curve of each fold is a step function.
 
-    At recall r stands the precision of the highest threshold that finds the share r of the events, so that the area
-    below the average is the mean of the folds' average precisions.
+    The precision at recall r is that of the highest threshold with a recall of at least r. Therefore the area below the
+    average curve is the mean of the average precisions of the folds.
 
     Parameters
     ----------
     curves : list of (recall, precision)
-        Of each fold, recall rising.
+        Curve of each fold, with increasing recall.
 
     Returns
     -------
@@ -59,14 +59,17 @@ def mean_precision(curves: list[tuple[NDArray, NDArray]]) -> pd.DataFrame:
 
 
 def _reached(recall: NDArray) -> NDArray:
-    """Position of the first threshold with at least each recall of the grid; sums of weights are not exact."""
+    """Return the position of the first threshold with at least each recall of the grid.
+
+    The comparison has a tolerance, because sums of weights are not exact.
+    """
     return np.minimum(np.searchsorted(recall, GRID - 1e-9), len(recall) - 1)
 
 
 def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Mean ROC and precision-recall curves of every feature set and classifier, weighted as the primary model is.
+    """Compute mean ROC and precision-recall curves of every feature set and classifier, with the primary weighting.
 
-    Folds that lack an outcome or a prediction are excluded.
+    Folds without both outcomes or with missing predictions are excluded.
     """
     rocs, precisions = [], []
     for (feature_set, classifier), folds in data.feature_sets.items():
@@ -85,9 +88,9 @@ def curve_tables(data: EndpointData) -> tuple[pd.DataFrame, pd.DataFrame]:
 def net_benefit(labels: NDArray, probabilities: NDArray, weights: NDArray, thresholds: NDArray) -> NDArray:
     """Compute the net benefit of treating all patients with a predicted risk at or above each threshold.
 
-    ``TP / n - FP / n * t / (1 - t)`` (Vickers & Elkin 2006, Med Decis Making 26:565-574), with weighted counts; the
-    inverse-probability-of-censoring weights make it the net benefit at the horizon (Vickers et al. 2008, BMC Med Inform
-    Decis Mak 8:53, with weights in place of Kaplan-Meier shares).
+    The net benefit is ``TP / n - FP / n * t / (1 - t)`` with weighted counts (Vickers & Elkin 2006, Med Decis Making
+    26:565-574). With inverse-probability-of-censoring weights, it is the net benefit at the horizon (Vickers et al.
+    2008, BMC Med Inform Decis Mak 8:53, with weights instead of Kaplan-Meier proportions).
 
     Parameters
     ----------
@@ -106,22 +109,21 @@ def net_benefit(labels: NDArray, probabilities: NDArray, weights: NDArray, thres
 
 
 def treat_all(labels: NDArray, weights: NDArray, thresholds: NDArray) -> NDArray:
-    """Net benefit of treating everybody."""
+    """Compute the net benefit of treating all patients."""
     return net_benefit(labels, np.ones(len(labels)), weights, thresholds)
 
 
 def thresholds(limits: tuple[float, float]) -> NDArray:
-    """Threshold probabilities of the curve: every .01 from the first to the last limit."""
+    """Return the threshold probabilities of the curve, in steps of .01 from the first to the last limit."""
     return np.round(np.arange(limits[0], limits[1] + 1e-9, 0.01), 4)
 
 
 def decision_table(data: EndpointData, limits: tuple[float, float], confidence: float) -> pd.DataFrame:
     """Compute the net benefit of every feature set and classifier at each threshold probability.
 
-    Each is a mean over folds with its interval (`metaswin.evaluation.intervals`).
-
-    Weighted as the primary model is. Folds without an outcome or with missing predictions are excluded; ``treat_all``
-    is the mean over the same folds. Treating no patient has net benefit 0.
+    Each value is a mean over folds with its interval (`metaswin.evaluation.intervals`) and the primary weighting. Folds
+    without both outcomes or with missing predictions are excluded. ``treat_all`` is the mean over the same folds.
+    Treating no patient has the net benefit 0.
     """
     grid = thresholds(limits)
     records = []
@@ -154,20 +156,20 @@ def decision_table(data: EndpointData, limits: tuple[float, float], confidence: 
     return from_records(records, data.name, {**numbers, "why": "str"})
 
 
-# Fewer patients in a bin say nothing; the bins are made fewer instead.
+# Smallest number of patients in a bin. If a bin had fewer, the number of bins is reduced.
 FEWEST = 20
 
 
 def wilson(share: float, n: float, confidence: float) -> tuple[float, float]:
-    """Interval of a share (Wilson 1927, J Am Stat Assoc 22:209-212).
+    """Return the interval of a proportion (Wilson 1927, J Am Stat Assoc 22:209-212).
 
     Parameters
     ----------
     share : float
     n : float
-        Rows; with weights their effective number.
+        Number of rows. With weights, the effective number.
     confidence : float
-        Such as 0.95.
+        Confidence level, for example 0.95.
     """
     z = float(norm.ppf((1 + confidence) / 2))
     middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -176,24 +178,25 @@ def wilson(share: float, n: float, confidence: float) -> tuple[float, float]:
 
 
 def quantile_bins(scores: NDArray, bins: int) -> NDArray:
-    """Bin 0 … bins - 1 of each score by its midrank: equal scores share a bin, so that some may be empty."""
+    """Return the bin 0 … bins - 1 of each score by its midrank; equal scores share a bin, and bins may be empty."""
     return np.minimum((bins * (rankdata(scores) - 0.5) / len(scores)).astype(int), bins - 1)
 
 
 def reliability(folds: list[Scored], bins: int, confidence: float) -> pd.DataFrame:
-    """Predicted and observed risk by bin.
+    """Compute predicted and observed risk by bin.
 
-    The bins are cut by the quantiles of each fold's predictions, since the folds' models are on scales of their own;
-    rows of the same bin are then put together over folds and repeats. The interval is Wilson's for the observed share
-    with the bin's patients counted once each (repeats show the same ones again) and, with weights, by Kish's effective
-    number, (sum w)² / sum w² (Kish 1965, Survey Sampling). It holds for these fitted models.
+    The limits of the bins are quantiles of the predictions of each fold, because the models of the folds have different
+    scales. Rows of the same bin are then combined over folds and repeats. The interval is Wilson's for the observed
+    proportion. Each patient of a bin counts once, because repeats contain the same patients. With weights, the number
+    of patients is Kish's effective number, (sum w)² / sum w² (Kish 1965, Survey Sampling). The interval applies to
+    these fitted models.
 
     Parameters
     ----------
     folds : list of Scored
         Usable folds of one feature set and classifier, at least one.
     bins : int
-        At most so many; fewer where a bin would hold less than `FEWEST` patients.
+        Largest number of bins. There are fewer bins if a bin would have fewer than `FEWEST` patients.
     confidence : float
 
     Returns
@@ -222,7 +225,7 @@ def reliability(folds: list[Scored], bins: int, confidence: float) -> pd.DataFra
 
 
 def calibration_table(data: EndpointData, bins: int, confidence: float) -> pd.DataFrame:
-    """Compute the reliability curve of every feature set and classifier, weighted as the primary model is.
+    """Compute the reliability curve of every feature set and classifier, with the primary weighting.
 
     A model without a curve has one row with the reason.
     """

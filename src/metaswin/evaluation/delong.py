@@ -1,4 +1,4 @@
-"""DeLong's variance of the AUC, for these fitted models."""
+"""Compute DeLong's variance of the AUC for fitted models."""
 
 from dataclasses import asdict
 
@@ -15,15 +15,16 @@ NO_SPREAD = "the variance is 0: events and non-events do not overlap"
 
 
 def delong(positive: NDArray, negative: NDArray) -> tuple[float, float]:
-    """AUC and its variance (DeLong et al. 1988, Biometrics 44:837-845) in O(n log n).
+    """Return the AUC and its variance (DeLong et al. 1988, Biometrics 44:837-845) in O(n log n).
 
-    The placements of the rows come from midranks among all and among their own kind (Sun & Xu 2014, IEEE Signal
-    Process Lett 21:1389-1393, algorithm 2); their sample variances over the numbers of events and non-events add up.
+    The placements of the rows come from midranks among all rows and among the rows with the same outcome (Sun & Xu
+    2014, IEEE Signal Process Lett 21:1389-1393, algorithm 2). The variance is the sum of the sample variances of the
+    placements, each divided by the number of events or of non-events.
 
     Parameters
     ----------
     positive, negative : array, shapes (n1,) and (n0,)
-        Scores of events and of non-events; at least two of each.
+        Scores of events and of non-events, at least two of each.
     """
     ranks = rankdata(np.concatenate([positive, negative]))
     n1, n0 = len(positive), len(negative)
@@ -33,7 +34,10 @@ def delong(positive: NDArray, negative: NDArray) -> tuple[float, float]:
 
 
 def fold_interval(positive: NDArray, negative: NDArray, confidence: float) -> Estimate:
-    """AUC of one fold with the interval for its fitted model; without limits below 10 events or non-events."""
+    """Return the AUC of one fold with the interval for its fitted model.
+
+    There are no limits with fewer than 10 events or non-events.
+    """
     for scores, what in [(positive, "event"), (negative, "non-event")]:
         if len(scores) < FEWEST:
             plural = "s" if len(scores) != 1 else ""
@@ -42,20 +46,20 @@ def fold_interval(positive: NDArray, negative: NDArray, confidence: float) -> Es
 
 
 def repeat_interval(folds: list[tuple[NDArray, NDArray]], confidence: float, why: str = "") -> Estimate:
-    """Mean of the folds' AUCs in one repeat, with the interval for the models fitted in it.
+    """Return the mean of the folds' AUCs in one repeat, with the interval for the models fitted in it.
 
-    The folds' test rows are different patients and the models are held fixed, so that the variances of the folds add:
-    ``sum(var) / K^2``. Scores of two folds are never compared, and repeats are never joined. That the models would
-    have differed with other training rows is not in this interval.
+    The test rows of the folds are different patients, and the models are held fixed. Therefore the variance of the
+    mean is ``sum(var) / K^2``. Scores of two folds are never compared, and repeats are never joined. The interval
+    ignores that other training rows would have given other models.
 
     Parameters
     ----------
     folds : list of (array, array)
-        Scores of events and of non-events of each fold that can be used; folds without both are excluded.
+        Scores of events and of non-events of each usable fold. Folds without both outcomes are excluded.
     confidence : float
-        Such as 0.95.
+        Confidence level, for example 0.95.
     why : str
-        Why folds are missing.
+        Reason if folds are missing.
     """
     if not folds:
         return Estimate(why=why or "no folds")
@@ -108,7 +112,7 @@ def delong_table(data: EndpointData, confidence: float) -> pd.DataFrame:
 
 
 def both(part: Scored) -> tuple[NDArray, NDArray] | None:
-    """Scores of events and of non-events; None where there are not both or one is missing."""
+    """Return the scores of events and of non-events; None if an outcome or a score is missing."""
     labels, scores, _ = part.known
     if labels.all() or not labels.any() or not np.isfinite(scores).all():
         return None

@@ -1,4 +1,4 @@
-"""Evaluate every feature set of every endpoint from the folds' test predictions."""
+"""Evaluate every feature set of every endpoint from the test predictions of the folds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,12 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """Files that `evaluate` reads.
+    """Name the files that `evaluate` reads.
 
-    ``predictions`` and ``fits`` of every endpoint, repeat and fold, ``folds`` and ``facts`` of every endpoint (see
-    `metaswin.evaluation.predictions.gather`), the tables ``clinical`` and ``used`` of the cohort, and ``signatures``,
-    the scores of the published signatures (``features/signatures.parquet``; empty without any).
+    ``predictions`` and ``fits`` have one file for every endpoint, repeat and fold. ``folds`` and ``facts`` have one
+    file for every endpoint (see `metaswin.evaluation.predictions.gather`). ``clinical`` and ``used`` are tables of the
+    cohort. ``signatures`` contains the scores of the published signatures (``features/signatures.parquet``; empty
+    without signatures).
     """
 
     predictions: list[str]
@@ -46,7 +47,7 @@ class EvaluationInputs:
 
 @dataclass(frozen=True)
 class EvaluationOutputs:
-    """Files that `evaluate` writes: ``facts`` (JSON) and a table (Parquet) for each of the other names."""
+    """Name the files that `evaluate` writes: ``facts`` (JSON) and a Parquet table for each other name."""
 
     predictions: str
     folds: str
@@ -83,7 +84,7 @@ def evaluate(
     sets : mapping
         Clinical set → columns.
     seed
-        Serves the bootstrap of the strata.
+        Seed of the bootstrap in the strata.
     signatures : mapping or None
         Name → published signature.
     """
@@ -109,7 +110,7 @@ def _tables(
     sets: Mapping[str, Sequence[str]],
     seed: int,
 ) -> dict[str, pd.DataFrame]:
-    """Every table of one endpoint by the name of its output."""
+    """Compute every table of one endpoint, by the name of its output."""
     folds = fold_table(data, settings.confidence)
     roc, pr = curve_tables(data)
     centres = centre_table(data, folds, settings)
@@ -151,7 +152,7 @@ def _facts(data: EndpointData, settings: EvaluationSettings, sets: Mapping[str, 
 
 
 def _published(data: EndpointData, signatures: Mapping[str, Signature]) -> list[dict[str, Any]]:
-    """What is known of each published signature, why it gives no risk, and how many patients have no score."""
+    """Describe each published signature, with the reason if it gives no risk and the number of missing scores."""
     known = data.predictions.drop_duplicates(["feature_set", "patient"])
     missing = known["probability"].isna().groupby(known["feature_set"].astype("str")).sum()
     return [
@@ -166,7 +167,7 @@ def _published(data: EndpointData, signatures: Mapping[str, Signature]) -> list[
 
 
 def death_table(data: EndpointData) -> pd.DataFrame:
-    """Numbers of patients under each rule of deaths, and which rule this run uses."""
+    """Return the numbers of patients under each rule for deaths, and which rule this run uses."""
     used = data.settings.get("deaths", "nonevent")
     return pd.DataFrame(
         [

@@ -26,14 +26,14 @@ from metaswin.features.encoder import CategoryColumn, RegionFlag
 from metaswin.features.modalities import ModalityFiles, load_modality_tables
 from metaswin.models.fusion import FittedFeatureSet, load_feature_set
 
-# Permutations of a classifier without interactions: one is exact.
+# A classifier without interactions needs only one permutation, which is exact.
 PERMUTATIONS = {"logistic": 1}
 TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class ExplanationInputs:
-    """Files that `explain_fold` reads beside the modality tables: folds, and the output of `train_fusion`."""
+    """Name the files that `explain_fold` reads in addition to the modality tables."""
 
     folds: str
     predictions: str
@@ -52,25 +52,25 @@ def explain_fold(
 ) -> None:
     """Compute Shapley values of the primary feature set's classifiers on the held-out rows of one outer fold.
 
-    Training rows are the background.
+    Training rows are the background. Nothing is fitted. Labels are used only to find the rows with a known label.
 
-    Nothing is fitted, and labels only tell which rows have one. Writes long tables with ``repeat, fold``: `modalities`
-    (`patient, classifier, modality, contribution, base, logit`) and `features` (`patient, classifier, modality,
-    feature, value, level, contribution`: the columns of the modalities in `SHOWN` alone).
+    The output is two long tables with ``repeat, fold``: `modalities` (`patient, classifier, modality, contribution,
+    base, logit`) and `features` (`patient, classifier, modality, feature, value, level, contribution`, only for columns
+    of the modalities in `SHOWN`).
 
     Parameters
     ----------
     inputs : ExplanationInputs
     files : ModalityFiles
-        Those of `metaswin.models.fusion.train_fusion`; of the tables of features only those of the final fit.
+        Files of `metaswin.models.fusion.train_fusion`, with the tables of features of the final fit only.
     modalities, features : str
-        Written.
+        Files to write.
     sets, settings, seed
 
     Raises
     ------
     RuntimeError
-        If the logit explained is not the one that predicted.
+        If the explained logit does not give the prediction of the fold.
     """
     fits = read_json(inputs.fits)
     repeat, fold = fits["repeat"], fits["fold"]
@@ -106,7 +106,7 @@ def explain_fold(
 
 
 def _sampled(chosen: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of the chosen rows in their order, at most so many of them, drawn at random."""
+    """Return the positions of the chosen rows in their order, at most `most` of them, drawn at random."""
     positions = np.flatnonzero(chosen)
     return positions if len(positions) <= most else np.sort(rng.choice(positions, most, replace=False))
 
@@ -116,7 +116,7 @@ def _widths(feature_set: FittedFeatureSet) -> list[int]:
 
 
 def _check(feature_set: FittedFeatureSet, encoded: np.ndarray, patients: list[str], predictions: pd.DataFrame) -> None:
-    """Explain nothing but the predictions of this fold."""
+    """Check that the explained classifiers give the predictions of this fold."""
     chosen = predictions[(predictions["feature_set"] == feature_set.name) & predictions["patient"].isin(patients)]
     for name, classifier in feature_set.classifiers.items():
         logits = classifier.model.logits(np.split(encoded, np.cumsum(_widths(feature_set))[:-1], axis=1))[0]
@@ -124,14 +124,14 @@ def _check(feature_set: FittedFeatureSet, encoded: np.ndarray, patients: list[st
         worst = np.abs(classifier.recalibration.probability(logits) - wanted.to_numpy(dtype="float64")).max()
         if not worst <= TOLERANCE:
             raise RuntimeError(
-                f"{feature_set.name}, {name}: the fitted feature set gives other predictions than those of this fold"
+                f"{feature_set.name}, {name}: the fitted feature set does not give the predictions of this fold"
             )
 
 
 def _modality_table(
     feature_set: FittedFeatureSet, shapley: ShapleyValues, logits: np.ndarray, patients: list[str]
 ) -> pd.DataFrame:
-    """A modality without a column contributes nothing."""
+    """Build the table of contributions; a modality without columns contributes 0."""
     position = {name: i for i, (name,) in enumerate(shapley.groups.names)}
     nothing = np.zeros(len(patients))
     return pd.concat(
@@ -154,7 +154,7 @@ def _modality_table(
 def _feature_table(
     feature_set: FittedFeatureSet, shapley: ShapleyValues, tables: Mapping[str, pd.DataFrame], patients: list[str]
 ) -> pd.DataFrame:
-    """Contribution of each column that is shown, with the patient's value or, of a category, its level."""
+    """Build the table of contributions of each shown column, with the patient's value or category level."""
     columns = {
         (modality_name(modality), column.name): (column, tables[modality])
         for modality, encoder in feature_set.encoders.items()
@@ -185,14 +185,14 @@ def _blank(rows: int) -> dict[str, Any]:
     return {name: [np.nan if kind == "float64" else None] * rows for name, kind in _TYPES.items()}
 
 
-# Below this mean rank correlation of value and contribution no direction is claimed.
+# No direction is reported if the mean rank correlation of value and contribution is smaller than this.
 CLEAR = 0.3
 FOLD = ["repeat", "fold"]
 
 
 @dataclass(frozen=True)
 class ExplanationOutputs:
-    """Tables that `collect_explanation` writes: modalities and features, for network and logistic regression."""
+    """Name the tables of modalities and features that `collect_explanation` writes, for both classifiers."""
 
     modalities: str
     features: str
@@ -221,12 +221,12 @@ def collect_explanation(modalities: Sequence[str], features: Sequence[str], outp
 
 
 def pool_modalities(contributions: pd.DataFrame) -> pd.DataFrame:
-    """Mean |contribution| of each modality over the held-out rows of each fold, and its share of their sum.
+    """Compute the mean |contribution| of each modality over the held-out rows of each fold, and its share of the sum.
 
     Returns
     -------
     DataFrame
-        ``repeat, fold, modality, mean_abs, share, patients``; `share` is missing where all contribute nothing.
+        ``repeat, fold, modality, mean_abs, share, patients``. `share` is missing if all contributions are 0.
     """
     size = contributions.assign(mean_abs=contributions["contribution"].abs())
     pooled = size.groupby([*FOLD, "modality"], sort=False)["mean_abs"].agg(["mean", "size"]).reset_index()
@@ -237,15 +237,15 @@ def pool_modalities(contributions: pd.DataFrame) -> pd.DataFrame:
 
 
 def pool_features(contributions: pd.DataFrame) -> pd.DataFrame:
-    """Each column over the folds in whose model it is, largest first within its modality.
+    """Pool each column over the folds whose model contains it, largest first within its modality.
 
     Returns
     -------
     DataFrame
-        ``modality, feature, folds, mean_abs, direction``: `folds` is the number of folds behind the row, `mean_abs`
-        the mean over these folds of the mean |contribution|. `direction` says in words where contributions are high:
-        of a number by the mean rank correlation of value and contribution within folds, of a category by the level
-        with the highest mean.
+        ``modality, feature, folds, mean_abs, direction``. `folds` is the number of folds of the row. `mean_abs` is the
+        mean over these folds of the mean |contribution|. `direction` describes in words when contributions are high.
+        For a number it uses the mean rank correlation of value and contribution within folds, and for a category the
+        level with the highest mean.
     """
     rows = [
         {
@@ -283,7 +283,7 @@ def _direction(part: pd.DataFrame) -> str:
 
 
 def _rank_correlation(fold: pd.DataFrame) -> float | None:
-    """Spearman's correlation of value and contribution; None where one of them does not vary."""
+    """Return Spearman's correlation of value and contribution; None if one of them does not vary."""
     known = fold[fold["value"].notna()]
     if known["value"].nunique() < 2 or known["contribution"].nunique() < 2:
         return None

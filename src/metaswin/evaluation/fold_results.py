@@ -1,4 +1,4 @@
-"""Values of a metric in every fold with the variances for its interval, of one model or of two on the same rows."""
+"""Compute the values of a metric in every fold, with their variances, for one model or two models on the same rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from metaswin.evaluation.intervals import FoldResults
 from metaswin.evaluation.metrics import DISCRIMINATION
 from metaswin.evaluation.predictions import Scored
 
-# The calibration of an inner fit says nothing about the calibration of the recalibrated model.
+# The calibration of an inner fit does not describe the calibration of the recalibrated model.
 NOT_REFITTED = ("calibration_intercept", "calibration_slope")
 AT_THRESHOLD = ("acc", "sen", "spe")
 
@@ -32,7 +32,7 @@ def fold_results(
     parts : sequence of Scored
         Folds of the model.
     weighted : bool
-        Whether rows count by inverse probability of censoring; otherwise known outcomes count 1 each.
+        Whether rows are weighted by inverse probability of censoring. Otherwise known outcomes have the weight 1.
     minus : sequence of Scored or None
         The same folds of the model that is subtracted.
     thresholds : mapping or None
@@ -52,7 +52,7 @@ def fold_results(
         variances.append(variance(influences))
         inner = [_refits(metric, part, weighted, at) for part in folds]
         refits.append(inner[0] if minus is None else _difference(*inner))
-    width = min((len(row) for row in refits), default=0)  # 0 where a fold has no inner fits
+    width = min((len(row) for row in refits), default=0)  # 0 if a fold has no inner fits
     return FoldResults(
         np.array(values),
         np.array([part.repeat for part in parts]),
@@ -75,7 +75,7 @@ def _one(metric: str, part: Scored, weighted: bool, at: float | None) -> tuple[f
 
 
 def _refits(metric: str, part: Scored, weighted: bool, at: float | None) -> NDArray:
-    """Compute the metric by each inner fit; NaN where one of its predictions is missing."""
+    """Compute the metric of each inner fit; NaN if one of its predictions is missing."""
     if metric in NOT_REFITTED or not part.complete or (part.score_only and metric not in DISCRIMINATION):
         return np.empty(0)
     labels, _, weights = _rows(part, weighted)

@@ -1,6 +1,7 @@
-"""Influence functions of the metrics of one fold: how far each test row moves a metric of a fixed model.
+"""Compute influence functions of the metrics of one fold, which describe the effect of each test row on a metric.
 
-A metric is a function of the weighted rows. The influence of row i is ``w_i dM / dw_i``. Influences add up to about 0,
+The model is held fixed. A metric is a function of the weighted rows. The influence of row i is ``w_i dM / dw_i``.
+Influences add up to about 0,
 and the sum of their squares estimates the variance of the metric over samples of test rows (infinitesimal jackknife,
 Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans). For the AUC this is DeLong's variance. The
 difference of the influences of two models on the same rows gives the variance of the paired difference.
@@ -31,14 +32,14 @@ def linearised(
     scores, weights : array, shape (n,)
         Predicted probabilities, and weights with a positive sum.
     threshold : float or None
-        Where a row is called positive (``acc``, ``sen``, ``spe``), or the threshold probability (``net_benefit``).
+        Threshold of positive rows (``acc``, ``sen``, ``spe``), or threshold probability (``net_benefit``).
 
     Returns
     -------
     float
-        The metric; NaN if it is not estimable.
+        The metric. NaN if it is not estimable.
     array, shape (n,), or None
-        Influences. None if they have no variance: fewer than two events or non-events where both count.
+        Influences. None if they have no variance because a required outcome has fewer than two rows.
     """
     if metric in ("acc", "sen", "spe", "net_benefit"):
         if threshold is None or not np.isfinite(threshold):
@@ -61,7 +62,7 @@ def linearised(
 
 
 def _mean(values: NDArray, weights: NDArray, chosen: NDArray | None = None) -> Linearised:
-    """The weighted mean of the `chosen` rows."""
+    """Return the weighted mean of the `chosen` rows."""
     weights = weights if chosen is None else np.where(chosen, weights, 0.0)
     rows = np.count_nonzero(weights)
     if not rows:
@@ -71,7 +72,7 @@ def _mean(values: NDArray, weights: NDArray, chosen: NDArray | None = None) -> L
 
 
 def _below(scores: NDArray, of: NDArray, weights: NDArray) -> NDArray:
-    """Weighted proportion of the rows `of` with a lower score than each row; equal scores count one half."""
+    """Return the weighted proportion of the rows `of` with a lower score than each row; ties count one half."""
     order = np.argsort(of, kind="stable")
     total = np.concatenate([[0.0], np.cumsum(weights[order])])
     left, right = (np.searchsorted(of[order], scores, side=side) for side in ("left", "right"))
@@ -92,10 +93,10 @@ def _auc(labels: NDArray, scores: NDArray, weights: NDArray) -> Linearised:
 
 
 def _average_precision(labels: NDArray, scores: NDArray, weights: NDArray) -> Linearised:
-    """The sum over events of the precision at their scores (ties share the lowest rank), divided by all events."""
+    """Return the mean over events of the precision at their scores (ties share the lowest rank)."""
     order = np.argsort(-scores, kind="stable")
     s, w, event = scores[order], weights[order], labels[order]
-    last = np.searchsorted(-s, -s, side="right") - 1  # of the rows with the same score
+    last = np.searchsorted(-s, -s, side="right") - 1  # last row with the same score
     first = np.searchsorted(-s, -s, side="left")
     true, called = np.cumsum(w * event)[last], np.cumsum(w)[last]
     precision = true / called
@@ -103,7 +104,7 @@ def _average_precision(labels: NDArray, scores: NDArray, weights: NDArray) -> Li
     average = float(np.sum(w * event * precision) / events)
     if min(event.sum(), (~event).sum()) < 2:
         return average, None
-    # A row counts in the precision at every score that is not higher than its own.
+    # A row affects the precision at every score that is not higher than its own score.
     onwards = [np.cumsum((w * event * part)[::-1])[::-1][first] for part in (1 / called, true / called**2)]
     moved = (event * (precision - average) + event * onwards[0] - onwards[1]) / events
     found = np.empty(len(s))
@@ -123,7 +124,8 @@ def _calibration_slope(labels: NDArray, scores: NDArray, weights: NDArray) -> Li
     slope = calibration_slope(labels, scores, weights).value
     if slope is None:
         return np.nan, None
-    # Centred: the slope of nearly constant predictions is so large that the intercept would be out of reach.
+    # The logits are centred. Otherwise a very large slope of nearly constant predictions gives an intercept outside the
+    # searched range.
     logits = logit(scores)
     logits = logits - logits.mean()
     intercept = calibration_intercept(labels, expit(slope * logits), weights).value
@@ -137,5 +139,5 @@ def _calibration_slope(labels: NDArray, scores: NDArray, weights: NDArray) -> Li
 
 
 def variance(influences: NDArray | None) -> float:
-    """Variance over samples of test rows; NaN where there is none."""
+    """Return the variance over samples of test rows; NaN if there are no influences."""
     return float(np.sum(influences**2)) if influences is not None else np.nan

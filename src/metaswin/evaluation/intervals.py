@@ -1,4 +1,4 @@
-"""Confidence intervals of means over folds, and their measured coverage."""
+"""Compute confidence intervals of means over folds, and read their measured coverage."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,18 @@ NO_VARIANCE = "a fold with one event or one non-event has no variance"
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its interval; None and `why` where something is not estimable.
+    """Store an estimate with its interval; values that are not estimable are None, with the reason in `why`.
 
     Attributes
     ----------
     value, low, high : float or None
         Estimate and limits.
     p : float or None
-        Two-sided p value of the hypothesis that the value is 0 (differences only).
+        Two-sided p-value of the hypothesis that the value is 0 (differences only).
     folds : int
-        Folds that could be used.
+        Number of usable folds.
     why : str
-        Why the value, or only its interval, is not estimable.
+        Reason if the value, or only its interval, is not estimable.
     error : float or None
         Standard error (means over folds only).
     """
@@ -43,22 +43,22 @@ class Estimate:
 
 @dataclass(frozen=True)
 class FoldResults:
-    """One metric of one model, or the difference of two models, in every fold and repeat.
+    """Store one metric of one model, or the difference of two models, in every fold and repeat.
 
     Attributes
     ----------
     values : array, shape (J,)
-        NaN where the metric is not estimable.
+        NaN if the metric is not estimable.
     repeats : array of int, shape (J,)
     variances : array, shape (J,)
         Variance over samples of test rows with the models held fixed, see `metaswin.evaluation.influence`.
     refits : array, shape (J, k)
-        The metric on the same test rows by the inner fits: column g by the fit without the row's fold and fold g. NaN
-        at the row's own fold and where unknown. Shape (J, 0) if there are no inner fits.
+        The metric of the inner fits on the same test rows. Column g is the fit that leaves out the row's fold and fold
+        g. NaN at the row's own fold and if the value is unknown. Shape (J, 0) if there are no inner fits.
     capped : bool
         Whether the variance of the fits is limited, see `mean_over_folds`.
     fitted : bool
-        False for a model that is held fixed, such as a published signature: its fits have no variance.
+        False for a model that is held fixed, such as a published signature. Its fits have no variance.
     """
 
     values: NDArray
@@ -82,15 +82,15 @@ def mean_over_folds(
 
     The variance of the mean is the sum of two parts:
 
-    - the variance of the test rows: in each repeat the mean of the fold variances divided by the number of folds,
-      since the folds are different patients;
-    - the variance of the fits: a delete-one-fold jackknife. The effect of a training fold g is the mean change of the
-      metric on the other folds' test rows when their models are fitted without g. The k effects give the variance of
-      the mean, with k - 1 degrees of freedom only; a quarter of the limit below is added, so that a value that is
-      small by chance does not make the interval too narrow. The limit is n_test / n_train times the mean fold
-      variance, the correction of Nadeau & Bengio (2003, Machine Learning 52:239-281). The limit itself is used if
-      inner fits are missing. Metrics at a fitted threshold are not limited: in simulation thresholds vary more than
-      the limit allows (``benchmarks/coverage.py``).
+    - The variance of the test rows. In each repeat, it is the mean of the fold variances divided by the number of
+      folds, because the folds are different patients.
+    - The variance of the fits, by a delete-one-fold jackknife. The effect of a training fold g is the mean change of
+      the metric on the test rows of the other folds if their models are fitted without g. The k effects give the
+      variance of the mean, with only k - 1 degrees of freedom. A variance that is small by chance would make the
+      interval too narrow. Therefore a quarter of the limit is added. The limit is n_test / n_train times the mean fold
+      variance, the correction of Nadeau & Bengio (2003, Machine Learning 52:239-281). If inner fits are missing, the
+      limit itself is used. Metrics at a fitted threshold are not limited, because thresholds vary more than the limit
+      allows in simulations (``benchmarks/coverage.py``).
 
     The limits use the normal quantile. ``benchmarks/intervals.py`` measures coverage and width.
 
@@ -100,15 +100,15 @@ def mean_over_folds(
     ratio : float
         n_test / n_train.
     confidence : float
-        Such as 0.95.
+        Confidence level, for example 0.95.
     why : str
-        Why values are missing; the reason given if none is left.
+        Reason if values are missing. It is returned if no value is left.
     signed : bool
-        True for a difference, which gets a p value.
+        True for a difference, which gets a p-value.
     bounds : (float, float) or None
-        Range of the metric, to which limits are clipped. None: [-1, 1] for a difference, otherwise [0, 1].
+        Range of the metric, to which limits are clipped. None means [-1, 1] for a difference and otherwise [0, 1].
     few : str
-        Why there are too few outcomes for an interval; empty if there are enough.
+        Reason if there are too few outcomes for an interval, otherwise empty.
     """
     kept = ~np.isnan(found.values)
     folds = int(kept.sum())
@@ -137,11 +137,11 @@ def mean_over_folds(
 
 
 def _fits_variance(refits: NDArray, repeats: NDArray) -> float:
-    """Jackknife variance of the mean over folds that comes from the fits; NaN if an inner fit is missing.
+    """Compute the jackknife variance of the mean over folds that is due to the fits; NaN if an inner fit is missing.
 
-    In a linear model the fit without fold f adds the contributions u of the other k - 1 folds: metric on fold f =
-    c + mean of u_h over h ≠ f. The mean over folds then has the variance of u divided by k. Without fold g the metric
-    moves by (mean of u - u_g) / (k - 2). Averaged over f, the moves times k - 2 are u_g minus its mean, times
+    Assume that the metric is linear in contributions u of the training folds: metric on fold f = c + mean of u_h over
+    h ≠ f. The mean over folds then has the variance of u divided by k. Without fold g, the metric changes by
+    (mean of u - u_g) / (k - 2). The changes times k - 2, averaged over f, are u_g minus its mean, times
     1 - 1 / (k - 1)².
     """
     k = refits.shape[1]
@@ -151,19 +151,19 @@ def _fits_variance(refits: NDArray, repeats: NDArray) -> float:
     found = []
     for repeat in np.unique(repeats):
         rows = moves[repeats == repeat]
-        if len(rows) < 2:  # the only fold of a repeat says nothing about its own effect
+        if len(rows) < 2:  # the effect of a fold cannot be estimated from this fold alone
             return np.nan
         effects = np.nanmean(rows, axis=0) / (1 - 1 / (k - 1) ** 2)
         found.append(np.sum(effects**2) / (k - 1) / k)
     return float(np.mean(found))
 
 
-# With fewer events or non-events the variance itself is not estimable.
+# With fewer events or non-events, the variance itself is not estimable.
 FEWEST = 10
 
 
 def too_few(events: int, nonevents: int) -> str:
-    """Return why there are too few outcomes for an interval; empty if there are enough."""
+    """Return the reason if there are too few outcomes for an interval, otherwise an empty text."""
     count, what = min((events, "event"), (nonevents, "non-event"))
     return f"{count} {what}{'s' if count != 1 else ''}, fewer than {FEWEST}" if count < FEWEST else ""
 
@@ -173,12 +173,12 @@ COVERAGE_IN_TIME = Path(__file__).with_name("survival_coverage.json")  # written
 
 
 def measured_coverage() -> dict[str, Any]:
-    """The measured coverage of every kind of interval.
+    """Read the measured coverage of every kind of interval.
 
     Returns
     -------
     dict
-        ``command, machine, setting`` (in words)``, targets`` (what ``models`` and ``fitted`` mean)``, cohorts,
+        ``command, machine, setting`` (in words)``, targets`` (meaning of ``models`` and ``fitted``)``, cohorts,
         confidence`` and ``rows``: ``interval, metric, n, repeats, censored`` (proportion censored before the horizon;
         None without follow-up)``, target, truth, coverage, error`` (standard error)``, width`` (median)``, estimable``
         (proportion of cohorts with limits).
@@ -187,12 +187,12 @@ def measured_coverage() -> dict[str, Any]:
 
 
 def measured_coverage_in_time() -> dict[str, Any]:
-    """The measured coverage of every kind of interval of the hazard models, and the size of Gray's test.
+    """Read the measured coverage of every kind of interval of the hazard models, and the size of Gray's test.
 
     Returns
     -------
     dict
-        As `measured_coverage` gives it, and ``gray_below_05_when_nothing_predicts``: ``n, share`` (of cohorts with
-        p < .05 between cross-validated risk groups)``, error`` (standard error).
+        The keys of `measured_coverage`, and ``gray_below_05_when_nothing_predicts``: ``n, share`` (proportion of
+        cohorts with p < .05 between cross-validated risk groups)``, error`` (standard error).
     """
     return read_json(COVERAGE_IN_TIME)

@@ -1,4 +1,4 @@
-"""Random-effects meta-analysis of one estimate from several cohorts."""
+"""Pool one estimate from several cohorts by a random-effects meta-analysis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2, t
 
-FEWEST = 2  # cohorts to pool
+FEWEST = 2  # cohorts for pooling
 FEWEST_TO_PREDICT = 3  # cohorts for a prediction interval
-GRID = 200  # values of tau² that are tried before the maximum is refined
+GRID = 200  # values of tau² that are evaluated before the maximum is refined
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """A pooled estimate on the scale on which it was pooled.
+    """Store a pooled estimate on the scale of pooling.
 
     Attributes
     ----------
@@ -26,13 +26,13 @@ class Pooled:
     se : float
         Standard error of the mean (Hartung and Knapp).
     predicted_low, predicted_high : float or None
-        Prediction interval: where the value of another cohort lies. None with fewer than three cohorts.
+        Prediction interval for the value of another cohort. None with fewer than three cohorts.
     tau2 : float
         Variance between cohorts.
     i2 : float
-        Share of the variance of an estimate that lies between cohorts (0 to 1).
+        Proportion of the variance of an estimate that is between cohorts (0 to 1).
     q, p : float
-        Cochran's Q and its p value on k - 1 degrees of freedom.
+        Cochran's Q and its p-value with k - 1 degrees of freedom.
     """
 
     k: int
@@ -51,13 +51,16 @@ class Pooled:
 def pool(values: Sequence[float], errors: Sequence[float], confidence: float) -> Pooled:
     """Pool estimates of k cohorts.
 
-    Estimate i is normal around the value of its cohort, and these values are normal around the mean with the variance
-    tau². tau² maximises the restricted likelihood (REML; Viechtbauer 2005, J Educ Behav Stat 30:261-293). The interval
-    of the mean is that of Hartung and Knapp (2001, Stat Med 20:3875-3889) with k - 1 degrees of freedom. Its variance
-    is never taken smaller than the one of known weights (Knapp and Hartung 2003, Stat Med 22:2693-2710): with few,
-    similar cohorts it would be too short otherwise. The prediction interval has k - 2 degrees of freedom (Higgins,
+    Each estimate is assumed to be normal around the value of its cohort. The values of the cohorts are assumed to be
+    normal around the mean with the variance tau². tau² maximises the restricted likelihood (REML; Viechtbauer 2005, J
+    Educ Behav Stat 30:261-293).
+
+    The interval of the mean is that of Hartung and Knapp (2001, Stat Med 20:3875-3889) with k - 1 degrees of freedom.
+    With few similar cohorts it would be too short. Therefore its variance is at least the variance of known weights
+    (Knapp and Hartung 2003, Stat Med 22:2693-2710). The prediction interval has k - 2 degrees of freedom (Higgins,
     Thompson and Spiegelhalter 2009, J R Stat Soc A 172:137-159; Partlett and Riley 2017, Stat Med 36:301-317). I² is
-    tau² / (tau² + s²), s² the typical variance within cohorts (Higgins and Thompson 2002, Stat Med 21:1539-1558).
+    tau² / (tau² + s²), where s² is the typical variance within cohorts (Higgins and Thompson 2002, Stat Med
+    21:1539-1558).
 
     Parameters
     ----------
@@ -65,12 +68,12 @@ def pool(values: Sequence[float], errors: Sequence[float], confidence: float) ->
     errors : sequence of float, length k
         Standard errors, above 0.
     confidence : float
-        Of both intervals, such as .95.
+        Confidence level of both intervals, for example .95.
 
     Raises
     ------
     ValueError
-        If there are fewer than two cohorts, or an estimate or its error is not a usable number.
+        If there are fewer than two cohorts, if an estimate is not finite, or if its error is not above 0.
     """
     y, v = np.asarray(values, dtype="float64"), np.asarray(errors, dtype="float64") ** 2
     k = len(y)
@@ -94,14 +97,14 @@ def pool(values: Sequence[float], errors: Sequence[float], confidence: float) ->
 
 
 def _reml(y: NDArray, v: NDArray) -> float:
-    """tau² of the largest restricted likelihood: the best of a grid, refined between its neighbours."""
+    """Return the tau² with the largest restricted likelihood: the best of a grid, refined between its neighbours."""
 
     def loss(tau2: float) -> float:
         weights = 1 / (v + tau2)
         mean = np.average(y, weights=weights)
         return float(np.sum(np.log(v + tau2)) + np.log(weights.sum()) + np.sum(weights * (y - mean) ** 2))
 
-    # The restricted likelihood falls beyond the variance of the estimates, were they exact, by a wide margin.
+    # The maximum is well below this value: tau² cannot be much larger than the variance of the estimates themselves.
     largest = 10 * float(np.var(y, ddof=1)) + float(v.max())
     grid = np.concatenate([[0.0], np.geomspace(largest * 1e-6, largest, GRID)])
     best = int(np.argmin([loss(value) for value in grid]))

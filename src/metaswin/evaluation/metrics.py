@@ -1,13 +1,13 @@
-"""Metrics of one fold with weights, each with a reason where it cannot be estimated.
+"""Compute the weighted metrics of one fold, each with a reason if it cannot be estimated.
 
-A quantity that cannot be estimated is None with a reason; it is never NaN and never a number. With inverse-probability-
-of-censoring weights
+A metric that cannot be estimated is None with a reason. It is never NaN and never a number. With inverse-probability-
+of-censoring weights, the metrics are the following:
 
-- the AUC is the cumulative/dynamic AUC of Uno et al. 2007 (JASA 102:527-537); with deaths as non-events it is the one
-  of Blanche et al. 2013 (Stat Med 32:5381-5397) whose controls include patients with a competing event;
-- average precision is that at the horizon (Yuan et al. 2018, Front Public Health 6:57). It is a sum of steps and not
-  a trapezoid: between two points of the curve precision does not follow a line (Davis & Goadrich 2006, ICML, 233-240);
-- the Brier score is the one at the horizon (Graf et al. 1999, Stat Med 18:2529-2545; Gerds & Schumacher 2006, Biom J
+- The AUC is the cumulative/dynamic AUC of Uno et al. 2007 (JASA 102:527-537). With deaths as non-events, it is the AUC
+  of Blanche et al. 2013 (Stat Med 32:5381-5397), whose controls include patients with a competing event.
+- Average precision is that at the horizon (Yuan et al. 2018, Front Public Health 6:57). It is a sum of steps and not of
+  trapezoids, because precision is not linear between two points of the curve (Davis & Goadrich 2006, ICML, 233-240).
+- The Brier score is that at the horizon (Graf et al. 1999, Stat Med 18:2529-2545; Gerds & Schumacher 2006, Biom J
   48:1029-1040), divided by the sum of the weights.
 """
 
@@ -24,14 +24,14 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 @dataclass(frozen=True)
 class Value:
-    """A number, or the reason why there is none.
+    """Store a number, or the reason why there is none.
 
     Attributes
     ----------
     value : float or None
-        None where it is not estimable.
+        None if it is not estimable.
     why : str
-        The reason; empty where there is a value.
+        Reason if there is no value, otherwise empty.
     """
 
     value: float | None = None
@@ -39,11 +39,11 @@ class Value:
 
 
 def cox_snell(labels: NDArray, probabilities: NDArray) -> float:
-    """Cox-Snell R² of predictions that were not fitted on these rows; below 0 if the prevalence predicts better.
+    """Compute the Cox-Snell R² of predictions that were not fitted on these rows.
 
-    ``1 - exp(-2 (l - l0) / n)`` with the log-likelihoods of the predictions and of the prevalence (Cox & Snell 1989,
-    The Analysis of Binary Data, 208-209). NaN without both outcomes, where a prediction is missing
-    or where one of exactly 0 or 1 is wrong.
+    R² is ``1 - exp(-2 (l - l0) / n)`` with the log-likelihoods l of the predictions and l0 of the prevalence (Cox &
+    Snell 1989, The Analysis of Binary Data, 208-209). It is below 0 if the prevalence predicts better. It is NaN if an
+    outcome or a prediction is missing, or if a prediction of exactly 0 or 1 is wrong.
 
     Parameters
     ----------
@@ -61,18 +61,19 @@ def cox_snell(labels: NDArray, probabilities: NDArray) -> float:
 
 ONE_OUTCOME = "all outcomes are the same"
 INFINITE = "a prediction of exactly 0 or 1 has an infinite logit"
-CONSTANT = "all predictions are the same: no slope"
-SEPARATED = "the predictions separate events from non-events: no finite slope"
+CONSTANT = "all predictions are the same, so there is no slope"
+SEPARATED = "the predictions separate events from non-events, so there is no finite slope"
 NOT_CONVERGED = "the fit of the slope did not converge"
-# Logits and their recalibration lie far within this.
+# Logits and their recalibration are far within this limit.
 FARTHEST = 100.0
 
 
 def calibration_intercept(labels: NDArray, probabilities: NDArray, weights: NDArray) -> Value:
-    """Calibration in the large: a of ``logit P(y = 1) = a + logit p``; 0 is perfect, above 0 means risks too low.
+    """Compute the calibration in the large, a of ``logit P(y = 1) = a + logit p``.
 
-    The slope is held at 1 (Cox 1958, Biometrika 45:562-565; Steyerberg 2019, Clinical Prediction Models, section
-    15.3; Van Calster et al. 2019, BMC Med 17:230): the root of the weighted score equation.
+    A value of 0 is perfect. A value above 0 means that the risks are too low. The slope is fixed at 1 (Cox 1958,
+    Biometrika 45:562-565; Steyerberg 2019, Clinical Prediction Models, section 15.3; Van Calster et al. 2019, BMC Med
+    17:230). The intercept is the root of the weighted score equation.
 
     Parameters
     ----------
@@ -92,10 +93,11 @@ def calibration_intercept(labels: NDArray, probabilities: NDArray, weights: NDAr
 
 
 def calibration_slope(labels: NDArray, probabilities: NDArray, weights: NDArray) -> Value:
-    """b of ``logit P(y = 1) = a + b logit p``; 1 is perfect, below 1 means predictions too extreme.
+    """Compute the calibration slope, b of ``logit P(y = 1) = a + b logit p``.
 
-    Weighted maximum likelihood (Cox 1958, Biometrika 45:562-565; Steyerberg 2019, section 15.3).
-    It exists where the predictions of events and non-events overlap (Albert & Anderson 1984, Biometrika 71:1-10).
+    A value of 1 is perfect. A value below 1 means that the predictions are too extreme. The estimate is the weighted
+    maximum likelihood (Cox 1958, Biometrika 45:562-565; Steyerberg 2019, section 15.3). It exists if the predictions of
+    events and non-events overlap (Albert & Anderson 1984, Biometrika 71:1-10).
 
     Parameters
     ----------
@@ -116,7 +118,7 @@ def calibration_slope(labels: NDArray, probabilities: NDArray, weights: NDArray)
     scaled = (logits - logits.mean()) / spread
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
     with warnings.catch_warnings():
-        # scikit-learn warns where the fit does not converge or the information matrix is singular.
+        # scikit-learn warns if the fit does not converge or the information matrix is singular.
         warnings.simplefilter("error")
         try:
             model.fit(scaled[:, None], labels, sample_weight=weights / weights.sum())
@@ -128,30 +130,30 @@ def calibration_slope(labels: NDArray, probabilities: NDArray, weights: NDArray)
 NEEDS_BOTH = ("auc", "pr_auc", "calibration_intercept", "calibration_slope")
 AT_THRESHOLD = ("acc", "sen", "spe")
 METRICS = ("auc", *AT_THRESHOLD, "pr_auc", "brier", "calibration_intercept", "calibration_slope")
-# What a metric can be, where that is not [0, 1].
+# Ranges of metrics that are not in [0, 1].
 ANYTHING = (-np.inf, np.inf)
 BOUNDS = {"calibration_intercept": ANYTHING, "calibration_slope": ANYTHING}
-# Metrics that see the order of the predictions only: a score that is not a risk has them too.
+# Metrics that use only the order of the predictions. They also apply to a score that is not a risk.
 DISCRIMINATION = ("auc", "pr_auc")
 
 
 def fold_metrics(
     labels: NDArray, probabilities: NDArray, threshold: float | None, weights: NDArray, score_only: str = ""
 ) -> dict[str, Value]:
-    """The metrics of one fold's test rows.
+    """Compute the metrics of the test rows of one fold.
 
     Parameters
     ----------
     labels : array, shape (n,)
-        0, 1 or NaN for unknown; unknown rows must have weight 0 or are excluded by their label.
+        0, 1 or NaN (unknown). Rows with an unknown label are excluded.
     probabilities : array, shape (n,)
         Predicted probability of the event.
     threshold : float or None
-        A row is called positive at or above it; None where the training rows gave none.
+        Rows at or above it are positive. None if the training rows gave no threshold.
     weights : array, shape (n,)
-        1 everywhere for the plain metrics, inverse-probability-of-censoring weights otherwise.
+        1 for the plain metrics, otherwise inverse-probability-of-censoring weights.
     score_only : str
-        Why the predictions are scores and not risks: then there are the metrics of `DISCRIMINATION` only.
+        Reason if the predictions are scores and not risks. Then only the metrics of `DISCRIMINATION` are computed.
 
     Returns
     -------
@@ -189,7 +191,7 @@ def fold_metrics(
 
 
 def _ranked(labels: NDArray, scores: NDArray, weights: NDArray) -> tuple[Value, Value]:
-    """AUC and average precision."""
+    """Return AUC and average precision."""
     metrics = (roc_auc_score, average_precision_score)
     auc, average = (Value(float(metric(labels, scores, sample_weight=weights))) for metric in metrics)
     return auc, average
@@ -202,6 +204,6 @@ def _share(hits: NDArray, weights: NDArray, why: str) -> Value:
 
 
 def missing_predictions(probabilities: NDArray) -> str:
-    """The reason when predictions are not finite."""
+    """Return the reason for predictions that are not finite."""
     count = int(np.sum(~np.isfinite(probabilities)))
     return "1 prediction is missing" if count == 1 else f"{count} predictions are missing"

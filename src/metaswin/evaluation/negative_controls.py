@@ -1,4 +1,4 @@
-"""Compare every negative control with the run: AUC, difference and p value."""
+"""Compare every control with the run by AUC, difference and p-value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,49 +14,49 @@ from metaswin.evaluation.intervals import mean_over_folds
 from metaswin.evaluation.predictions import EndpointData, gather
 
 LEAKY = (
-    "Wrong on purpose: features were selected before the split, on all rows and labels, the test rows among them; "
-    "fusion as in the run. What such a mistake would have reported."
+    "Wrong on purpose: features were selected before the split, on all rows and labels, including the test rows. The "
+    "fusion was fitted as in the run. The AUC shows what such a mistake would have reported."
 )
 SHUFFLED = (
-    "Radiomics of regions whose voxels are shuffled: same histogram and shape, no texture. Selection and fusion are "
-    "refitted; clinical columns and the deep score are those of the run."
+    "Radiomics of regions with shuffled voxels, which have the same histogram and shape but no texture. Feature "
+    "selection and fusion were refitted. Clinical columns and the deep score are those of the run."
 )
 FEWEST = 200
 
 
 def switched_off(control: str, settings: ControlsSettings, reasons: Mapping[str, str]) -> str:
-    """Why a control was not run: the data do not allow it, or the user switched it off."""
+    """Return the reason why a control was not run: the data do not allow it, or the user turned it off."""
     if control in reasons:
         return f"not applicable: {reasons[control]}"
     if not getattr(settings, control):
-        return f"switched off by the setting controls.{control}: false"
+        return f"turned off by the setting controls.{control}: false"
     raise ValueError(f"the control {control} should have been run")
 
 
 def permuted_note(
     feature_set: str, classifier: str, n: int, settings: PermutationSettings, penalties: Mapping[str, Sequence[float]]
 ) -> str:
-    """What the permutations of a feature set refit."""
-    fewer = f" ({FEWEST} or more are asked for)" if n < FEWEST else ""
-    text = f"The outcome was permuted {n} times{fewer}; label, time and event move together. Refitted each time"
-    text += ", in the first repeat: folds"
+    """Describe what the permutations of a feature set refit."""
+    fewer = f" ({FEWEST} or more are recommended)" if n < FEWEST else ""
+    text = f"The outcome was permuted {n} times{fewer}, with label, time and event together. Each permutation refitted"
+    text += ", in the first repeat, the folds"
     if "radiomics" in feature_set:
-        text += f", selection ({settings.trees} trees)"
-    text += f", encoding and the {classifier} classifier "
+        text += f", the feature selection ({settings.trees} trees)"
+    text += f", the encoding and the {classifier} classifier "
     if settings.penalty == "chosen":
-        text += "with its penalty, in inner folds. "
+        text += "with a penalty chosen in inner folds. "
     else:
-        text += f"at one penalty ({middle(penalties[classifier]):g}). "
+        text += f"with one penalty ({middle(penalties[classifier]):g}). "
     if "deep" in feature_set.split("+"):
         text += (
-            "The deep networks were trained on one permuted outcome, the first, and their scores serve in all: "
-            "p is approximate. "
+            "The deep networks were trained only on the first permuted outcome, and their scores were used in all "
+            "permutations. Therefore p is approximate. "
         )
-    return text + "The range holds the permutations; p is that of the refit."
+    return text + "The range is that of the permutations. p compares them with the refitted unpermuted outcome."
 
 
 def middle(penalties: Sequence[float]) -> float:
-    """The penalty that stands for all where none is chosen."""
+    """Return the penalty that is used if none is chosen."""
     return sorted(penalties)[len(penalties) // 2]
 
 
@@ -74,14 +74,14 @@ VARIANTS = {"leaky": LEAKY, "shuffled": SHUFFLED}
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What the run says of one endpoint.
+    """Store the results of the run for one endpoint.
 
     Attributes
     ----------
     name, primary : str
     folds : DataFrame
-        ``feature_set, classifier, repeat, fold, auc`` of the run, with the primary weighting: by
-        inverse probability of censoring at a horizon.
+        ``feature_set, classifier, repeat, fold, auc`` of the run, with the primary weighting (at a horizon by inverse
+        probability of censoring).
     """
 
     name: str
@@ -89,17 +89,18 @@ class Endpoint:
     folds: pd.DataFrame
 
     def mean(self, feature_set: str, classifier: str) -> float:
-        """AUC of a feature set in the run."""
+        """Return the AUC of a feature set in the run."""
         chosen = (self.folds["feature_set"] == feature_set) & (self.folds["classifier"] == classifier)
         return float(self.folds.loc[chosen, "auc"].mean())
 
 
 @dataclass(frozen=True)
 class ControlsInputs:
-    """Files that `evaluate_controls` reads; the lists of a control that was not run are empty.
+    """Name the files that `evaluate_controls` reads; the lists of a control that was not run are empty.
 
-    ``as_is`` and ``facts`` are ``folds.parquet`` and ``facts.json`` of the evaluation, ``folds`` and ``folds_facts``
-    those of every endpoint, the predictions and fits those of every fold of the run and of each control.
+    ``as_is`` and ``facts`` are ``folds.parquet`` and ``facts.json`` of the evaluation. ``folds`` and ``folds_facts``
+    have one file for every endpoint. The predictions and fits have one file for every fold of the run and of each
+    control.
     """
 
     as_is: str
@@ -130,10 +131,10 @@ def evaluate_controls(
     ----------
     inputs : ControlsInputs
     controls, permutations : str
-        Written.
+        Files to write.
     settings : ControlsSettings
     reasons : mapping
-        Control → why it was not run, for those that these data or this configuration cannot have.
+        Control → reason why these data or this configuration cannot have it.
     confidence : float
     penalties : mapping
         Classifier → penalties of the run.
@@ -176,7 +177,7 @@ def variant_records(
 ) -> list[dict[str, Any]]:
     """Compare a leaky or shuffled variant with the run on the same test rows.
 
-    Intervals and p values are those of `metaswin.evaluation.intervals.mean_over_folds`.
+    Intervals and p-values are those of `metaswin.evaluation.intervals.mean_over_folds`.
     """
     records = []
     weighted, missing = data.horizon is not None, "not estimable in some folds"
@@ -214,9 +215,9 @@ def permuted_records(
     confidence: float,
     penalties: Mapping[str, Sequence[float]],
 ) -> list[dict[str, Any]]:
-    """Permuted outcomes beside the run: mean and range of their AUCs, and p of the refitted unpermuted outcome.
+    """Compare permuted outcomes with the run: mean and range of their AUCs, and p of the refitted unpermuted outcome.
 
-    p = (1 + number of permutations that score as high or higher) / (1 + permutations): never 0 (Phipson & Smyth
+    p = (1 + number of permutations that score as high or higher) / (1 + permutations). It is never 0 (Phipson & Smyth
     2010, Stat Appl Genet Mol Biol 9:39).
     """
     records = []
@@ -231,7 +232,7 @@ def permuted_records(
             "classifier": classifier,
             "as_is": endpoint.mean(feature_set, classifier),
             "refit": observed,
-            "difference_why": "p compares the refit with the permutations",
+            "difference_why": "p compares the refitted unpermuted outcome with the permutations",
             "n": len(null),
             "note": permuted_note(feature_set, classifier, len(null), settings.permutation, penalties),
         }
@@ -257,7 +258,7 @@ def permuted_records(
 
 
 def permutation_p(observed: float, null: np.ndarray) -> float:
-    """Share of permutations that score as high, the observed one counted among them."""
+    """Return the proportion of permutations that score as high or higher, including the observed one."""
     # Sums of the folds' AUCs in another order differ in the last digits.
     return float((1 + np.sum(null >= observed - 1e-12)) / (1 + len(null)))
 
@@ -272,7 +273,7 @@ def _endpoints(facts: Mapping[str, Any], folds: pd.DataFrame) -> list[Endpoint]:
 
 
 def _missing(control: str, endpoint: Endpoint, why: str) -> dict[str, Any]:
-    """The row of a control that was not run: the primary feature set, without numbers."""
+    """Return the row of a control that was not run: the primary feature set, without numbers."""
     return {
         "endpoint": endpoint.name,
         "control": control,

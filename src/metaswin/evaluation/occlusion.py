@@ -1,4 +1,4 @@
-"""Occlusion maps: how a network's score changes where a part of the patch is hidden (Zeiler and Fergus 2014, ECCV)."""
+"""Map how the score of a network changes when a part of the patch is hidden (Zeiler and Fergus 2014, ECCV)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,23 +36,23 @@ from metaswin.models.deep_features import load_network, read_facts, score
 from metaswin.models.memory import patients_with_patch
 from metaswin.models.patches import load_patch
 
-PLAIN = 0.5  # the middle of the CT's window
+PLAIN = 0.5  # the middle of the CT window
 
 Cube = tuple[slice, ...]
 
 
 def occlusion_map(network: Classifier, patch: torch.Tensor, spacing: float, settings: OcclusionSettings) -> np.ndarray:
-    """Fall of the logit where a cube is hidden: positive where what is there raises the risk.
+    """Map the fall of the logit when a cube is hidden; the fall is positive if the content raises the risk.
 
-    A voxel has the mean over the cubes that hide it, each weighted by how near the voxel is to the cube's middle: with
-    steps of half a cube this is the linear interpolation between the middles.
+    The value of a voxel is the mean over the cubes that contain it. Each cube is weighted by the distance of the voxel
+    from the centre of the cube. With steps of half a cube, this is the linear interpolation between the centres.
 
     Parameters
     ----------
     network : Classifier
-        Ready to predict.
+        Network in evaluation mode.
     patch : Tensor, shape (channel, x, y, z)
-        Channels CT (0…1 within the window), tumour, ring, organ groups; see `metaswin.imaging.patches`.
+        Channels CT (0…1 within the window), tumour, ring, organ groups, see `metaswin.imaging.patches`.
     spacing : float
         Edge of a voxel (mm).
     settings : OcclusionSettings
@@ -60,7 +60,7 @@ def occlusion_map(network: Classifier, patch: torch.Tensor, spacing: float, sett
     Returns
     -------
     ndarray of float64, shape (x, y, z)
-        NaN where no cube was tried: only those that meet tumour or ring are.
+        NaN for voxels without a tested cube. Only cubes that overlap the tumour or a ring are tested.
     """
     cubes = cubes_at(patch, spacing, settings)
     falls = {"gradient": _gradient_falls, "occlusion": _falls}[settings.method](network, patch, cubes, settings)
@@ -73,7 +73,7 @@ def occlusion_map(network: Classifier, patch: torch.Tensor, spacing: float, sett
 
 
 def _falls(network: Classifier, patch: torch.Tensor, cubes: list[Cube], settings: OcclusionSettings) -> list[float]:
-    """Fall of the logit for each cube that is hidden: one pass of the network for each cube."""
+    """Compute the fall of the logit for each hidden cube, with one pass of the network per cube."""
     falls: list[float] = []
     with torch.inference_mode():
         patch = patch.to(next(network.parameters()).device, torch.float32)
@@ -88,10 +88,11 @@ def _falls(network: Classifier, patch: torch.Tensor, cubes: list[Cube], settings
 def _gradient_falls(
     network: Classifier, patch: torch.Tensor, cubes: list[Cube], settings: OcclusionSettings
 ) -> list[float]:
-    """Fall of the logit for each cube by integrated gradients (Sundararajan et al. 2017, ICML 70:3319-3328).
+    """Estimate the fall of the logit for each cube by integrated gradients.
 
-    The path leads from the patch with all cubes hidden to the patch; the gradients of `steps` points of it give each
-    voxel its part of the fall, and a cube has the sum of its voxels. It is exact for a linear network.
+    The path leads from the patch with all cubes hidden to the complete patch. The gradients at `steps` points of the
+    path give the part of each voxel in the fall. The fall of a cube is the sum over its voxels. The estimate is exact
+    for a linear network (Sundararajan et al. 2017, ICML 70:3319-3328).
     """
     patch = patch.to(next(network.parameters()).device, torch.float32)
     hidden = _hidden(patch, cubes, settings.hide)
@@ -105,7 +106,7 @@ def _gradient_falls(
 
 
 def cubes_at(patch: torch.Tensor, spacing: float, settings: OcclusionSettings) -> list[Cube]:
-    """Cubes in steps over the patch, up to its last voxel, that meet tumour or ring."""
+    """Return the cubes that overlap the tumour or a ring, in steps over the whole patch."""
     edge = max(1, round(settings.cube / spacing))
     step = max(1, round(settings.step / spacing))
     lesion = (patch[1:3] > 0).any(dim=0).numpy()
@@ -115,7 +116,7 @@ def cubes_at(patch: torch.Tensor, spacing: float, settings: OcclusionSettings) -
 
 
 def _nearness(edges: list[int]) -> np.ndarray:
-    """Product of a hat along each axis, above 0 everywhere within the cube."""
+    """Return weights that decrease linearly from the centre along each axis and are above 0 within the cube."""
     hats = [1 - np.abs((np.arange(n) + 0.5) * 2 / n - 1) for n in edges]
     return np.einsum("i,j,k->ijk", *hats)
 
@@ -129,28 +130,29 @@ def _hidden(patch: torch.Tensor, cubes: list[Cube], hide: str) -> torch.Tensor:
     return changed
 
 
-# Purple to orange, outer steps first, distinguishable with any colour blindness (ColorBrewer's PuOr).
+# Purple to orange (PuOr of ColorBrewer), outer steps first. The colours can be distinguished with any colour vision.
 LOWERS: list[Colour] = [(94, 60, 153), (128, 105, 180), (178, 171, 210)]
 RAISES: list[Colour] = [(253, 184, 99), (240, 140, 40), (230, 97, 1)]
 TINTS = [*LOWERS, *RAISES]
 OPACITY = [0.75, 0.6, 0.45, 0.45, 0.6, 0.75]
-EDGES = np.array([-2 / 3, -1 / 3, -0.08, 0.08, 1 / 3, 2 / 3])  # of the largest effect; nothing is drawn in between
+EDGES = np.array([-2 / 3, -1 / 3, -0.08, 0.08, 1 / 3, 2 / 3])  # of the largest effect; the middle bin is not drawn
 BAR = 30  # height of the scale of colours in pixels
 
 
 def draw_map(effect: np.ndarray, patch: np.ndarray, spacing: float, title: str, note: str) -> Canvas:
-    """Planes through the voxel of the tumour with the largest effect.
+    """Draw the planes through the voxel of the tumour with the largest effect.
 
     Parameters
     ----------
     effect : ndarray, shape (x, y, z)
-        See `metaswin.evaluation.occlusion.occlusion_map`; on the patch's grid, whose axes are the patient's (LPS).
+        Map of `metaswin.evaluation.occlusion.occlusion_map` on the grid of the patch, whose axes are those of the
+        patient (LPS).
     patch : ndarray, shape (channel, x, y, z)
-        CT (0…1), tumour and ring first.
+        The first channels are CT (0…1), tumour and ring.
     spacing : float
         Edge of a voxel (mm).
     title, note : str
-        Words above the panels, left and right.
+        Text above the panels, left and right.
     """
     size = effect.shape[0]
     seen = np.where((patch[1] > 0.5) & np.isfinite(effect), np.abs(effect), -1.0)
@@ -174,29 +176,29 @@ def draw_map(effect: np.ndarray, patch: np.ndarray, spacing: float, title: str, 
 
 
 def _plane(volume: np.ndarray, centre: tuple[int, ...], plane: str) -> np.ndarray:
-    """Rows and columns of a plane, seen as in `metaswin.imaging.canvas`; z runs upwards."""
+    """Return rows and columns of a plane, oriented as in `metaswin.imaging.canvas`, with z upwards."""
     x, y, z = centre
     return {"axial": volume[:, :, z].T, "coronal": volume[:, y, ::-1].T, "sagittal": volume[x, :, ::-1].T}[plane]
 
 
 def _enlarged(plane: np.ndarray, order: int) -> np.ndarray:
-    """A plane at the panel's size; pixel edges stay where voxel edges are."""
+    """Enlarge a plane to the size of the panel; the edges of pixels and voxels coincide."""
     return ndimage.zoom(plane, PIXELS / plane.shape[0], order=order, mode="nearest", grid_mode=True)
 
 
 def _tint(effect: np.ndarray, largest: float) -> np.ndarray:
-    """Number of the tint of each pixel, 0 where the effect is small or was not tried."""
+    """Return the number of the tint of each pixel, 0 if the effect is small or was not tested."""
     if largest == 0:
         return np.zeros((PIXELS, PIXELS), dtype=np.uint8)
     tried = _enlarged(np.isfinite(effect).astype(float), 0) > 0.5
     share = _enlarged(np.nan_to_num(effect) / largest, 1)
-    # Bins 0…6; the middle one, 3, is left plain.
+    # Bins 0…6. The middle bin, 3, has no tint.
     numbers = np.array([1, 2, 3, 0, 4, 5, 6], dtype=np.uint8)
     return np.where(tried, numbers[np.digitize(share, EDGES)], 0)
 
 
 def _draw_bar(canvas: Canvas, top: int, largest: float) -> None:
-    """The scale: what colours mean in units of the logit."""
+    """Draw the colour scale in units of the logit."""
     width, height = 52, 10
     left = WIDTH // 2 - 7 * width // 2
     canvas.grey[top : top + height, left : left + 7 * width] = 128
@@ -213,20 +215,21 @@ HIGHEST, WRONG = "highest risk", "most wrong"
 
 
 def choose_patients(predictions: pd.DataFrame, most: int) -> pd.DataFrame:
-    """At most `most` patients, half of them (rounded up) for their risk, the others for the error.
+    """Choose at most `most` patients, half of them (rounded up) by their risk and the others by their error.
 
     Parameters
     ----------
     predictions : DataFrame
-        Test predictions of one feature set and classifier in one repeat, one row a patient: ``patient, probability,
+        Test predictions of one feature set and classifier in one repeat, one row per patient: ``patient, probability,
         label`` (0, 1 or missing).
     most : int
 
     Returns
     -------
     DataFrame
-        Those rows, highest risk first, then by the distance of the prediction from the outcome; new column `why`.
-        No patient appears twice; a patient of unknown outcome is never called wrong.
+        The chosen rows with the new column `why`: first those with the highest risk, then those with the largest
+        distance of the prediction from the outcome. No patient occurs twice. Patients with an unknown outcome are
+        never chosen by their error.
     """
     ranked = predictions.sort_values(["probability", "patient"], ascending=[False, True])
     high = ranked.head((most + 1) // 2)
@@ -240,13 +243,13 @@ REPEAT = 0
 CLASSIFIER = "network"
 FALLS = {
     "gradient": "estimated fall of the logit, cube hidden",
-    "occlusion": "fall of the logit where a cube is hidden",
+    "occlusion": "fall of the logit, cube hidden",
 }
 
 
 @dataclass(frozen=True)
 class OcclusionInputs:
-    """Files of an endpoint: folds, patches, and one of predictions, fits and networks for each outer fold, in order."""
+    """Name the files of an endpoint: folds, patches, and predictions, fits and networks of each outer fold in order."""
 
     folds: str | Path
     patches: str | Path
@@ -260,18 +263,18 @@ def map_occlusion(
 ) -> None:
     """Map what the deep network uses in the patients with the highest predicted risks and the largest errors.
 
-    Every patient is looked at by the network of the fold that holds the patient out, in the first repeat.
+    The map of a patient uses the network of the fold that leaves the patient out, in the first repeat.
 
     Parameters
     ----------
     inputs : OcclusionInputs
     facts : path
-        Written: ``maps.json``.
+        File ``maps.json`` to write.
     folder : path
         Folder of the images.
     settings : ExplanationSettings
     deep : DeepSettings
-        `device` and `threads` are read.
+        `device` and `threads` are used.
     """
     found = by_place(inputs.fits, inputs.predictions, inputs.networks)
     of_fold = {fold: files for (_, repeat, fold), files in found.items() if repeat == REPEAT}
@@ -326,7 +329,7 @@ def map_occlusion(
 
 
 def _predicted(paths: Mapping[int, str], feature_set: str, labels: pd.Series) -> pd.DataFrame:
-    """Test predictions of the primary feature set in the first repeat: ``patient, probability, label, fold``."""
+    """Return the test predictions of the primary feature set: ``patient, probability, label, fold``."""
     parts = []
     for fold, path in paths.items():
         table = read_table(path)
@@ -339,5 +342,5 @@ def _predicted(paths: Mapping[int, str], feature_set: str, labels: pd.Series) ->
 
 
 def _largest(effect: np.ndarray) -> float | None:
-    """The largest value of a map; None where nothing was tried."""
+    """Return the largest value of a map; None if no cube was tested."""
     return float(np.nanmax(effect)) if np.isfinite(effect).any() else None

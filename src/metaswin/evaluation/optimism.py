@@ -1,4 +1,4 @@
-"""How much better a model does on rows it was fitted on than on others, fold by fold."""
+"""Measure for each fold how much better a model performs on its training rows than on other rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ DEEP = "deep_score"
 
 @dataclass(frozen=True)
 class OptimismInputs:
-    """Files that `measure_optimism` reads.
+    """Name the files that `measure_optimism` reads.
 
-    Predictions, fits and deep features have one file for every endpoint, repeat and fold, in the same order; ``deep``
-    is empty where no network is used. Folds and facts have one file for every endpoint.
+    Predictions, fits and deep features have one file for every endpoint, repeat and fold, in the same order. ``deep``
+    is empty if no network is used. Folds and facts have one file for every endpoint.
     """
 
     predictions: list[str]
@@ -33,15 +33,15 @@ class OptimismInputs:
 
 
 def measure_optimism(inputs: OptimismInputs, output: str, backbone: str) -> None:
-    """Write the AUC of each modality alone, of the primary model and of the deep score on rows seen and not seen.
+    """Write the AUCs of modalities, baselines, primary model and deep score on training rows and on other rows.
 
     Parameters
     ----------
     inputs : OptimismInputs
     output : str
-        ``optimism.parquet``: `KEYS`, ``deep_score`` (the setting), `AUCS` and ``why`` a missing one is missing.
+        ``optimism.parquet``: `KEYS`, ``deep_score`` (the setting), `AUCS` and ``why`` (reason for a missing AUC).
     backbone : str
-        The classifier of the deep score's row.
+        Value of ``classifier`` in the row of the deep score.
     """
     folds = {read_json(about)["name"]: read_table(path) for path, about in zip(inputs.folds, inputs.facts, strict=True)}
     deep = inputs.deep or [""] * len(inputs.fits)
@@ -60,7 +60,9 @@ def measure_optimism(inputs: OptimismInputs, output: str, backbone: str) -> None
 
 
 def feature_set_records(fits: Mapping[str, Any], predictions: pd.DataFrame, rows: OuterFold) -> list[dict[str, Any]]:
-    """AUCs of each modality alone, volume, each clinical set and the primary model; known labels count 1 each.
+    """Compute the AUCs of each modality alone, volume, each clinical set and the primary model.
+
+    Known labels have the weight 1.
 
     Parameters
     ----------
@@ -83,9 +85,10 @@ def feature_set_records(fits: Mapping[str, Any], predictions: pd.DataFrame, rows
 
 
 def deep_aucs(features: pd.DataFrame, rows: OuterFold, mode: str) -> dict[str, Any]:
-    """Compute the network's AUCs: on its training rows, on other folds by the fits without them (mean), on test rows.
+    """Compute the AUCs of the network on its training rows, on the other folds and on the test rows.
 
-    Scores of different networks are never ranked together.
+    The AUC on the other folds is the mean of the AUCs of the fits that leave them out. Scores of different networks
+    are never ranked together.
 
     Parameters
     ----------
@@ -110,11 +113,11 @@ def deep_aucs(features: pd.DataFrame, rows: OuterFold, mode: str) -> dict[str, A
         "auc_inner": float(np.mean(estimable)) if estimable else None,
         "auc_test": value(score, rows.test),
     }
-    reasons = {} if inner else {"auc_inner": "no network was trained without a training row"}
+    reasons = {} if inner else {"auc_inner": "all networks were trained on all training rows"}
     return {**aucs, "why": _why(aucs, reasons)}
 
 
 def _why(aucs: Mapping[str, float | None], reasons: Mapping[str, str]) -> str:
-    """Reasons of the missing ones, as ``auc_inner: …``; empty where none is missing."""
+    """Return the reasons for missing AUCs, such as ``auc_inner: …``; empty if none is missing."""
     missing = [name for name, value in aucs.items() if value is None]
     return "; ".join(f"{name}: {reasons.get(name, 'one outcome only')}" for name in missing)

@@ -33,7 +33,7 @@ COLUMNS = ["endpoint", "permutation", "feature_set", "classifier", "auc"]
 
 @dataclass(frozen=True)
 class Refitting:
-    """Settings of what is refitted.
+    """Store the settings of the stages that are refitted.
 
     Attributes
     ----------
@@ -41,12 +41,12 @@ class Refitting:
         Settings of the stages and of the permutations.
     seed : int
     primary_classifier : str
-        The primary classifier: of the primary feature set it is refitted whatever the classifiers of the
-        permutations are.
+        Primary classifier. For the primary feature set, it is always refitted, in addition to the classifiers of the
+        permutations.
     has_deep : bool
         Whether the run has feature sets with `deep`.
     stability
-        Settings of that stage.
+        Settings of the stage that assesses stability.
     """
 
     folds: FoldsSettings
@@ -62,7 +62,7 @@ class Refitting:
 
 @dataclass(frozen=True)
 class Study:
-    """One endpoint's data, read once for many permutations.
+    """Store the data of one endpoint, which are read once for many permutations.
 
     Attributes
     ----------
@@ -72,16 +72,16 @@ class Study:
     folds, clinical : DataFrame
         ``folds/<endpoint>.parquet`` and the clinical table, indexed by patient.
     features : dict
-        Set → matrix of all features, of the sets that the data have.
+        Modality → matrix of all features, for the modalities that the data have.
     batches : DataFrame or None
-        Batch and covariates of harmonisation, where it is switched on.
+        Batch and covariates of harmonisation, if it is turned on.
     modality_tables : ModalityTables
-        What predicts, without features as a fit sees them and without deep score.
+        Tables of predictors, without the selected features of a fit and without the deep score.
     deep, deep_permuted : list of Series
-        Deep scores by patient, one a fold of the first repeat: of the run, and of networks trained on a permuted
-        outcome; empty where there are none.
+        Deep scores by patient, one for each fold of the first repeat: of the run, and of networks trained on a permuted
+        outcome. Empty if there are none.
     perturbed : dict or None
-        Features of perturbed masks by set, where features are judged by their stability.
+        Features of perturbed masks by modality, if the stability of features is assessed.
     """
 
     endpoint: str
@@ -96,18 +96,18 @@ class Study:
     perturbed: dict[str, Measured] | None = None
 
     def deep_score(self, fold: int, permutation: int) -> pd.Series | None:
-        """Deep scores that a fold of a permutation uses."""
+        """Return the deep scores that a fold of a permutation uses."""
         scores = self.deep if permutation == 0 else self.deep_permuted
         return scores[fold] if scores else None
 
 
 @dataclass(frozen=True)
 class PermutationInputs:
-    """Files that `permute_batch` reads.
+    """Name the files that `permute_batch` reads.
 
-    ``folds`` and ``facts`` of the endpoint; tables of the cohort, of features, of organs and of perturbed masks, None
-    where the run has none; deep scores of the folds of the first repeat, of the run and of a permuted outcome, empty
-    where there are none.
+    ``folds`` and ``facts`` are those of the endpoint. The tables of features, of organs and of perturbed masks are None
+    if the run has none. ``deep`` and ``deep_permuted`` are the deep scores of the folds of the first repeat, of the run
+    and of a permuted outcome. They are empty if there are none.
     """
 
     folds: str
@@ -139,7 +139,7 @@ def permute_batch(
     sets : mapping
         Clinical set → columns.
     permutations : sequence of int
-        Which ones; 0 is the unpermuted outcome.
+        Numbers of the permutations. 0 is the unpermuted outcome.
     settings : Refitting
     """
     study = load_study(inputs, endpoint, sets, settings)
@@ -148,7 +148,7 @@ def permute_batch(
 
 
 def load_study(inputs: PermutationInputs, endpoint: str, sets: Mapping[str, list[str]], settings: Refitting) -> Study:
-    """Read what `permute_batch` needs."""
+    """Read the data that `permute_batch` needs."""
     folds = read_table(inputs.folds)
     patients = sorted(folds["patient"].unique())
     used, clinical = read_table(inputs.used), read_table(inputs.clinical)
@@ -215,7 +215,7 @@ def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd
 def table_feature_sets(study: Study, settings: Refitting) -> dict[FeatureSet, list[str]]:
     """Return the feature sets of the run and the classifiers to refit.
 
-    Feature sets with deep scores are excluded where no network is trained on permuted outcomes.
+    Feature sets with deep scores are excluded if no network is trained on permuted outcomes.
     """
     modality_tables = study.modality_tables
     modalities = [*modality_tables.modalities, *(["deep"] if settings.has_deep else [])]
@@ -245,7 +245,7 @@ def _fold_aucs(
     feature_sets: Mapping[FeatureSet, list[str]],
     settings: Refitting,
 ) -> dict[tuple[str, str], float]:
-    """AUC of every feature set and classifier in one fold."""
+    """Compute the AUC of every feature set and classifier in one fold."""
     rows = Folds.of(folds, 0).outer(fold)
     rows.check_both_outcomes(f"permutation {permutation}, fold {fold}")
     chosen = settings.permutation.penalty == "chosen"
@@ -280,7 +280,7 @@ def _fold_aucs(
 def _tables(
     study: Study, rows: OuterFold, fits: Sequence[str], wanted: Collection[str], settings: Refitting
 ) -> dict[tuple[str, str], pd.DataFrame]:
-    """Features as some fits see them, as `select_features` makes them; nothing is written."""
+    """Return the features of some fits as `select_features` computes them, without writing them."""
     training = rows.folds.training(fits)
     features = {name: matrix for name, matrix in study.features.items() if name in wanted}
     harmoniser = None

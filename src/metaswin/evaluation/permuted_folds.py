@@ -25,7 +25,8 @@ def permuted_outcome(outcome: pd.DataFrame, seed: int, endpoint: str, permutatio
         Seed of the configuration.
     endpoint : str
     permutation : int
-        0 leaves the outcome as it is; from 1 on each number is a permutation of its own, whatever others are made.
+        0 leaves the outcome unchanged. Each number from 1 is a different permutation, which does not depend on the
+        others.
     """
     outcome = outcome.sort_values("patient", ignore_index=True)
     if permutation == 0:
@@ -43,26 +44,26 @@ def permuted_folds(
     endpoint: str,
     permutation: int,
 ) -> pd.DataFrame:
-    """Folds of the first repeat, made anew from the permuted outcome.
+    """Make the folds of the first repeat again from the permuted outcome.
 
-    Folds are stratified by label, so that a label that moves alone would leave folds without events. Making folds is
-    a part of what is refitted instead: then the whole analysis is one function of patients' data and outcomes, and
-    its permutation test is exact (Ojala & Garriga 2010, JMLR 11:1833-1863, test 1). The folds of centres stay as they
-    are: they do not depend on the outcome, once it is settled which centres share a fold.
+    Folds are stratified by label. With the folds of the run, permuted labels could leave folds without events.
+    Therefore the folds are part of what is refitted. The whole analysis is then one function of the data and outcomes
+    of the patients, and its permutation test is exact (Ojala & Garriga 2010, JMLR 11:1833-1863, test 1). The folds of
+    centres stay the same, because they do not depend on the outcome once it is determined which centres share a fold.
 
     Parameters
     ----------
     folds : DataFrame
-        ``folds/<endpoint>.parquet``: who takes part and with which outcome.
+        ``folds/<endpoint>.parquet`` with the patients and their outcomes.
     clinical : DataFrame
-        The clinical table, indexed by patient; it holds the columns `settings.stratify`, which do not move.
+        Clinical table, indexed by patient. It contains the columns `settings.stratify`, which are not permuted.
     settings, seed, endpoint, permutation
-        See `metaswin.cohort.folds.make_folds` and `permuted_outcome`. Permutation 0 gives the run's own folds.
+        See `metaswin.cohort.folds.make_folds` and `permuted_outcome`. Permutation 0 gives the folds of the run.
 
     Raises
     ------
     UserError
-        If a training set has too few events; with strata that may happen in one permutation and not in another.
+        If a training set has too few events. With strata, this may happen in some permutations only.
     """
     outcome = folds.loc[folds["repeat"] == folds["repeat"].min(), ["patient", *OUTCOME]]
     permuted = permuted_outcome(outcome, seed, endpoint, permutation)

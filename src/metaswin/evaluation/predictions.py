@@ -1,4 +1,4 @@
-"""Bring the folds' predictions, thresholds, outcomes and censoring weights together."""
+"""Collect the predictions, thresholds, outcomes and censoring weights of the folds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,29 +19,29 @@ from metaswin.evaluation.intervals import too_few
 from metaswin.evaluation.metrics import cox_snell
 
 FEATURE_SET = ["feature_set", "classifier"]
-# Why a fold is not `Scored.usable`.
+# Reason if a fold is not `Scored.usable`.
 UNUSABLE = "one outcome only, or a prediction is missing"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Test rows of one fold with the predictions of one feature set and classifier.
+    """Store the test rows of one fold with the predictions of one feature set and classifier.
 
     Attributes
     ----------
     feature_set, classifier : str
     repeat, fold : int
     label, probability, weight : array of float, shape (n,)
-        Label 0, 1 or NaN (unknown); a prediction that is missing is NaN; the weight as in `EndpointData.predictions`.
+        Label 0, 1 or NaN (unknown). A missing prediction is NaN. The weight is that of `EndpointData.predictions`.
     threshold : float
-        NaN where the training rows gave none.
+        NaN if the training rows gave no threshold.
     refits : array, shape (k, n)
-        Predictions of the same rows by the inner fits: row g by the fit without this fold and fold g. NaN in the row
-        of this fold and where missing. Shape (0, 0) if there are no inner fits.
+        Predictions of the same rows by the inner fits. Row g is the fit that leaves out this fold and fold g. NaN in
+        the row of this fold and for missing predictions. Shape (0, 0) if there are no inner fits.
     refit_thresholds : array, shape (k,)
-        Their thresholds.
+        Thresholds of the inner fits.
     score_only : str
-        Why the predictions are scores and not risks, so that only their order counts; empty where they are risks.
+        Reason if the predictions are scores and not risks, so only their order is used. Empty for risks.
     patients : array of str, shape (n,)
     """
 
@@ -59,20 +59,20 @@ class Scored:
     patients: NDArray = field(default_factory=lambda: np.empty(0, dtype=object))
 
     def among(self, patients: NDArray) -> "Scored":
-        """The same with the rows of `patients` only."""
+        """Return the same with only the rows of `patients`."""
         kept = np.isin(self.patients, patients)
         rows = {name: getattr(self, name)[kept] for name in ("label", "probability", "weight", "patients")}
         return replace(self, **rows, refits=self.refits[:, kept] if len(self.refits) else self.refits)
 
     @property
     def usable(self) -> bool:
-        """Whether every row with a known outcome has a prediction and a weight, and there are both outcomes."""
+        """Whether both outcomes occur and every row with a known outcome has a prediction and a weight."""
         labels, scores, weights = self.known
         return bool(labels.any() and not labels.all() and np.isfinite(scores).all() and np.isfinite(weights).all())
 
     @property
     def complete(self) -> bool:
-        """Whether there are rows with a known outcome, and every one of them has a prediction and a weight."""
+        """Whether there are rows with a known outcome and all of them have a prediction and a weight."""
         _, scores, weights = self.known
         return bool(len(scores) and np.isfinite(scores).all() and np.isfinite(weights).all())
 
@@ -90,44 +90,44 @@ class Scored:
 
 @dataclass(frozen=True)
 class EndpointData:
-    """Everything evaluation needs of one endpoint.
+    """Store the data of one endpoint that the evaluation needs.
 
     Attributes
     ----------
     name : str
     settings : dict
-        The endpoint's settings.
+        Settings of the endpoint.
     counts : dict
-        Numbers of patients under each rule of deaths.
+        Numbers of patients under each rule for deaths.
     notes : list of str
         Notes of the folds.
     predictions : DataFrame
         Test predictions: ``endpoint, repeat, fold, patient, feature_set, classifier, probability, threshold, label,
-        time, event, weight``. A test row that a feature set did not predict has a missing probability. The
-        probability of a published signature is its score where `score_only` has a reason.
+        time, event, weight``. A test row that a feature set did not predict has a missing probability. If `score_only`
+        has a reason for a published signature, the probability is its score.
     ratio : float
         Mean over folds of (test rows / training rows), known outcomes only.
     primary : str
-        Primary feature set, fixed in the configuration, never chosen by its result.
+        Primary feature set. It is fixed in the configuration and never chosen by its result.
     training : DataFrame
-        What each fit learnt from: ``repeat, fold, feature_set, classifier, n, events, parameters, candidates, r2``
+        Training data of each fit: ``repeat, fold, feature_set, classifier, n, events, parameters, candidates, r2``
         (Cox-Snell, of inner out-of-fold predictions).
     inner : dict
-        Repeat and fold → predictions of its training rows by the fits without the row's own fold (patients × feature
-        set and classifier), and the fold's thresholds.
+        Repeat and fold → predictions of its training rows by the fits that leave out the row's fold (patients × feature
+        set and classifier), and the thresholds of the fold.
     prevalence : dict
-        Repeat and fold → share of events among its training rows, weighted at a horizon.
+        Repeat and fold → prevalence in its training rows, weighted at a horizon.
     modalities : list of str
         Modalities of this run.
     warnings : list of dict
         Public problems of the fits.
     score_only : dict
-        Feature set of each published signature → why its predictions are not risks of this endpoint; empty where they
-        are.
+        Feature set of each published signature → reason if its predictions are not risks of this endpoint, otherwise
+        empty.
     by : str or None
-        ``folds.by``; None where the folds are not centres.
+        ``folds.by``. None if the folds are not centres.
     centres : list of str
-        Name of each fold's centre, by the number of the fold; empty where the folds are not centres.
+        Name of the centre of each fold, by the number of the fold. Empty if the folds are not centres.
     """
 
     name: str
@@ -153,14 +153,14 @@ class EndpointData:
 
     @property
     def suffix(self) -> str:
-        """Ending of the primary metrics: weighted at a horizon, plain otherwise."""
+        """Suffix of the primary metrics, which are weighted at a horizon and otherwise plain."""
         return "_ipcw" if self.horizon is not None else ""
 
     @cached_property
     def scored(self) -> list[Scored]:
-        """The test predictions as arrays, sorted by feature set, classifier, repeat and fold.
+        """Test predictions as arrays, sorted by feature set, classifier, repeat and fold.
 
-        Patients without a score of a published signature are not among its rows: no fit can impute them.
+        The rows of a published signature do not include patients without its score, because no fit can impute them.
         """
         found = []
         for (feature_set, classifier, repeat, fold), rows in self.predictions.groupby(
@@ -197,7 +197,7 @@ class EndpointData:
 
     @cached_property
     def feature_sets(self) -> dict[tuple[str, str], list[Scored]]:
-        """The same by feature set and classifier."""
+        """Test predictions by feature set and classifier."""
         found: dict[tuple[str, str], list[Scored]] = {}
         for part in self.scored:
             found.setdefault((part.feature_set, part.classifier), []).append(part)
@@ -205,7 +205,7 @@ class EndpointData:
 
     @cached_property
     def few(self) -> str:
-        """Why there are too few outcomes for an interval, all folds of a repeat together; empty if there are enough."""
+        """Reason if all folds of a repeat together have too few outcomes for an interval, otherwise empty."""
         labels = self.predictions.drop_duplicates("patient")["label"]
         return too_few(int((labels == 1).sum()), int((labels == 0).sum()))
 
@@ -229,12 +229,12 @@ def gather(
     signatures : mapping or None
         Name → published signature.
     scores : DataFrame or None
-        Their scores: index ``patient``, a column each.
+        Scores of the signatures, one column each, with index ``patient``.
 
     Raises
     ------
     ValueError
-        If the folds of an endpoint have not fitted the same feature sets.
+        If the folds of an endpoint have different feature sets.
     """
     found = by_place(fits, predictions)
     endpoints = [_endpoint(read_table(path), read_json(about), found) for path, about in zip(folds, facts, strict=True)]
@@ -244,10 +244,10 @@ def gather(
 
 
 def _with_signatures(data: EndpointData, signatures: Mapping[str, Signature], scores: pd.DataFrame) -> EndpointData:
-    """The same with each published signature as one more feature set, on the same test rows.
+    """Add each published signature as a feature set on the same test rows.
 
-    A signature has no fit: the same score stands for every fold and every inner fit, so that the variance of its fits
-    is 0.
+    A signature is not fitted. Every fold and every inner fit has the same score. Therefore the variance of its fits is
+    0.
     """
     columns = ["repeat", "fold", "patient", "label", "time", "event", "weight", "endpoint"]
     rows = data.predictions.drop_duplicates(["repeat", "fold", "patient"])[columns]
@@ -301,7 +301,7 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
         prevalence[key[1:]] = float(np.sum(weight[train["label"] == 1]) / np.sum(weight))
         ratios.append(test["label"].notna().sum() / train["label"].notna().sum())
     if len(feature_sets) > 1:
-        raise ValueError(f"endpoint {name}: the folds have fitted different feature sets; re-run the fusion stage")
+        raise ValueError(f"endpoint {name}: the folds have different feature sets; rerun the fusion stage")
     return EndpointData(
         name,
         facts["endpoint"],
@@ -321,7 +321,7 @@ def _endpoint(folds: pd.DataFrame, facts: Mapping[str, Any], found: Mapping[Key,
 
 
 def _weigher(train: pd.DataFrame, horizon: float | None) -> Callable[[pd.DataFrame], NDArray]:
-    """Gives rows their weights; the censoring distribution is fitted on the training rows."""
+    """Return a function that computes the weights of rows, with the censoring distribution of the training rows."""
     if horizon is None:
         return lambda rows: rows["label"].notna().to_numpy(dtype="float64")
     censoring = Censoring(train["time"].to_numpy(), train["event"].to_numpy(dtype="int64"))
@@ -367,7 +367,7 @@ def _test_rows(
     predicted: pd.DataFrame,
     feature_sets: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> pd.DataFrame:
-    """Test rows of one fold for every feature set and classifier."""
+    """Return the test rows of one fold for every feature set and classifier."""
     rows = test[["repeat", "fold", "patient", "label", "time", "event"]].assign(weight=weight)
     thresholds = pd.DataFrame(
         [

@@ -1,4 +1,4 @@
-"""Whether the training rows are enough for a model: events per parameter and the criteria of Riley et al."""
+"""Check whether the training rows are enough for a model: events per parameter and the criteria of Riley et al."""
 
 from typing import TYPE_CHECKING
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 SHRINKAGE, OPTIMISM, MARGIN, ERROR = 0.9, 0.05, 0.05, 0.05
 EVENTS_PER_PARAMETER = 10
-# Anticipated share of the largest possible R² where nothing is known (Riley et al. 2020, BMJ 368:m441).
+# Anticipated proportion of the largest possible R² without prior information (Riley et al. 2020, BMJ 368:m441).
 ANTICIPATED = 0.15
-# The formula of the absolute error was made from simulations with up to so many parameters.
+# The formula of the absolute error was derived from simulations with up to this number of parameters.
 MOST_PARAMETERS = 30
 
 
 def largest_r2(prevalence: float) -> float:
-    """Largest possible Cox-Snell R² (Riley et al. 2019, Stat Med 38:1276-1296, equation 23)."""
+    """Return the largest possible Cox-Snell R² (Riley et al. 2019, Stat Med 38:1276-1296, equation 23)."""
     return float(1 - (prevalence**prevalence * (1 - prevalence) ** (1 - prevalence)) ** 2)
 
 
 def rows_for_shrinkage(r2: float, parameters: float, shrinkage: float = SHRINKAGE) -> float:
-    """Rows for an expected uniform shrinkage: p / ((S - 1) ln(1 - R²/S)) (Riley et al. 2019, criterion i).
+    """Return the rows for an expected uniform shrinkage: p / ((S - 1) ln(1 - R²/S)) (Riley et al. 2019, criterion i).
 
     Parameters
     ----------
@@ -40,58 +40,68 @@ def rows_for_shrinkage(r2: float, parameters: float, shrinkage: float = SHRINKAG
 
 
 def shrinkage_for_optimism(r2: float, prevalence: float, optimism: float = OPTIMISM) -> float:
-    """Shrinkage at which Nagelkerke's R² falls by `optimism`: R² / (R² + delta max R²) (ibid., criterion ii)."""
+    """Return the shrinkage at which Nagelkerke's R² falls by `optimism` (delta).
+
+    The shrinkage is R² / (R² + delta max R²) (Riley et al. 2019, criterion ii).
+    """
     return float(r2 / (r2 + optimism * largest_r2(prevalence)))
 
 
 def rows_for_risk(prevalence: float, margin: float = MARGIN) -> float:
-    """Rows for the overall risk within ± `margin` (95 %): (1.96 / margin)² phi (1 - phi) (ibid., criterion iii)."""
+    """Return the rows for the overall risk within ± `margin` (95 %).
+
+    The number is (1.96 / margin)² phi (1 - phi) with the prevalence phi (Riley et al. 2019, criterion iii).
+    """
     return float((1.96 / margin) ** 2 * prevalence * (1 - prevalence))
 
 
 def rows_for_error(prevalence: float, parameters: float, error: float = ERROR) -> float:
-    """Rows for a mean absolute error of predicted risks (van Smeden et al. 2019, Stat Methods Med Res 28:2455-2474).
+    """Return the rows for a mean absolute error of predicted risks.
 
-    ``exp((-0.508 + 0.259 ln phi + 0.504 ln p - ln error) / 0.544)``, for up to 30 parameters.
+    The number is ``exp((-0.508 + 0.259 ln phi + 0.504 ln p - ln error) / 0.544)``, for up to 30 parameters (van Smeden
+    et al. 2019, Stat Methods Med Res 28:2455-2474).
     """
     return float(np.exp((-0.508 + 0.259 * np.log(prevalence) + 0.504 * np.log(parameters) - np.log(error)) / 0.544))
 
 
 def expected_shrinkage(rows: float, r2: float, parameters: float) -> float:
-    """The shrinkage that so many rows give: `rows_for_shrinkage` solved for S, which lies between R² and 1."""
+    """Return the expected shrinkage with this number of rows.
+
+    The result is `rows_for_shrinkage` solved for S, which is between R² and 1.
+    """
 
     def excess(shrinkage: float) -> float:
         return np.log(rows_for_shrinkage(r2, parameters, shrinkage)) - np.log(rows)
 
     least = r2 + 1e-12
-    # A few rows and hundreds of parameters: the shrinkage is nearer to R² than that.
+    # With few rows and hundreds of parameters, the shrinkage is closer to R² than `least`.
     return float(least if excess(least) >= 0 else brentq(excess, least, 1 - 1e-12, xtol=1e-12))
 
 
 def criteria(
     rows: float, events: float, parameters: float, r2_measured: float
 ) -> list[tuple[str, Value, float | None, bool | None]]:
-    """Every criterion: name, what these rows give, its limit, and whether it is met.
+    """Compute every criterion: its name, its value with these rows, its limit, and whether it is met.
 
     Parameters
     ----------
     rows, events : float
         Training rows and events of a fold.
     parameters : float
-        Candidate parameters: all columns among which was chosen.
+        Candidate parameters: all columns before selection.
     r2_measured : float
-        Cox-Snell R² of inner out-of-fold predictions; NaN or not above 0 where they are no better than the prevalence.
+        Cox-Snell R² of inner out-of-fold predictions. NaN or not above 0 if they are not better than the prevalence.
 
     Returns
     -------
     list
-        ``shrinkage`` and ``optimism`` anticipate 15 % of the largest R², as Riley et al. propose where nothing is
-        known; ``…_measured`` take the measured one. ``rows_needed`` is the largest of the criteria with the former,
-        compared with the training rows; the absolute error counts among them up to 30 parameters.
+        ``shrinkage`` and ``optimism`` anticipate 15 % of the largest R², as Riley et al. propose without prior
+        information. ``…_measured`` use the measured R². ``rows_needed`` is the largest required number of the criteria
+        with the anticipated R², compared with the training rows. It includes the absolute error up to 30 parameters.
     """
     prevalence = events / rows
     if not 0 < prevalence < 1 or parameters < 1:
-        why = Value(why="no column left to fit" if parameters < 1 else "the training rows have one outcome only")
+        why = Value(why="no columns are left to fit" if parameters < 1 else "the training rows have only one outcome")
         return [(name, why, None, None) for name in NAMES]
     anticipated = ANTICIPATED * largest_r2(prevalence)
     found: list[tuple[str, Value, float | None, bool | None]] = [
@@ -101,7 +111,7 @@ def criteria(
     if np.isfinite(r2_measured) and r2_measured > 0:
         found += _riley(rows, parameters, prevalence, r2_measured, "_measured")
     else:
-        why = Value(why="inner out-of-fold predictions are no better than the prevalence")
+        why = Value(why="inner out-of-fold predictions are not better than the prevalence")
         found += [("shrinkage_measured", why, SHRINKAGE, None), ("optimism_measured", why, OPTIMISM, None)]
     margin = 1.96 * np.sqrt(prevalence * (1 - prevalence) / rows)
     found.append(_below("overall_risk", margin, MARGIN))

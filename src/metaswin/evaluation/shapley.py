@@ -1,4 +1,4 @@
-"""Shapley values on the logit scale, of modalities and of single features."""
+"""Compute Shapley values of modalities and of single features on the logit scale."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ import numpy as np
 from metaswin.features.encoder import ModalityEncoder
 from metaswin.models.fusion import FittedClassifier
 
-# Modalities whose columns are shown one by one; a dimension of a deep feature means nothing by itself.
+# Modalities whose columns are shown individually. Single dimensions of deep features cannot be interpreted.
 SHOWN = ("clinical", "radiomics", "peri_radiomics", "anatomy")
 
 
 @dataclass(frozen=True)
 class FeatureGroups:
-    """Groups of the encoded columns of a feature set.
+    """Define groups of the encoded columns of a feature set.
 
     Attributes
     ----------
     names : list of tuple of str
         ``(modality,)`` or ``(modality, column)``.
     owner : ndarray of int, shape (encoded columns,)
-        Player of each encoded column.
+        Number of the group of each encoded column.
     """
 
     names: list[tuple[str, ...]]
@@ -62,10 +62,10 @@ def column_groups(encoders: Mapping[str, ModalityEncoder]) -> FeatureGroups:
 
 
 class GroupMasker:
-    """A masker for shap: the columns of the groups that are not known come from each row of the background.
+    """Mask groups for shap: columns of unknown groups are replaced by those of each row of the background.
 
     This is the interventional value function (Janzing, Minorics and Bloebaum 2020, AISTATS): v(S) is the mean over
-    the background of f(x_S, b_rest). Known together, the columns of one category are never half set.
+    the background of f(x_S, b_rest). The columns of one category are always masked together.
 
     Parameters
     ----------
@@ -93,13 +93,13 @@ BATCH = 64  # rows, or masks of one row, evaluated at once
 
 @dataclass(frozen=True)
 class ShapleyValues:
-    """Shapley values.
+    """Store Shapley values.
 
     Attributes
     ----------
     groups : FeatureGroups
     values : ndarray, shape (rows, groups)
-        Contributions to the logit; with `base` they add up to it.
+        Contributions. The logit of a row is `base` plus its contributions.
     base : float
         Mean logit of the background.
     """
@@ -110,7 +110,7 @@ class ShapleyValues:
 
 
 def logit_of(classifier: FittedClassifier, widths: list[int]) -> Logit:
-    """The recalibrated logit of a classifier as a function of encoded rows (modalities side by side)."""
+    """Return the recalibrated logit of a classifier as a function of encoded rows (modalities side by side)."""
     ends = np.cumsum(widths)[:-1]
 
     def logit(inputs: np.ndarray) -> np.ndarray:
@@ -123,9 +123,9 @@ def logit_of(classifier: FittedClassifier, widths: list[int]) -> Logit:
 
 
 def exact_shapley(logit: Logit, rows: np.ndarray, background: np.ndarray, groups: FeatureGroups) -> ShapleyValues:
-    """Exact values from every coalition of the groups (Shapley 1953): for a handful of groups only.
+    """Compute exact values from all coalitions of the groups (Shapley 1953), for a small number of groups.
 
-    Own code, since shap's ExactExplainer compiles for seconds in each job; both are compared in a test.
+    This is our own code, because shap's ExactExplainer compiles for seconds in each job. A test compares the two.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def exact_shapley(logit: Logit, rows: np.ndarray, background: np.ndarray, groups
 
 
 def _worth(logit: Logit, rows: np.ndarray, background: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Mean logit of each row over the background where the columns that are not `known` come from there."""
+    """Return the mean logit of each row over the background, which replaces the columns that are not `known`."""
     parts = []
     for first in range(0, len(rows), BATCH):
         mixed = np.where(known, rows[first : first + BATCH, None], background)
@@ -158,9 +158,9 @@ def _worth(logit: Logit, rows: np.ndarray, background: np.ndarray, known: np.nda
 def sampled_shapley(
     logit: Logit, rows: np.ndarray, background: np.ndarray, groups: FeatureGroups, permutations: int, seed: int
 ) -> ShapleyValues:
-    """Values from random orders of the groups, each run through forwards and backwards.
+    """Compute values from random orders of the groups, each used forwards and backwards.
 
-    They add up to the logit exactly, and are exact where the logit has no interaction of three groups or more
+    The values add up to the logit exactly. They are exact if the logit has no interaction of three or more groups
     (Mitchell et al. 2022, JMLR 23:43, antithetic sampling; shap's PermutationExplainer).
     """
     from shap import PermutationExplainer

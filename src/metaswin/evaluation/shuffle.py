@@ -1,4 +1,4 @@
-"""Radiomics of shuffled regions: the same voxels and the same shape, but no texture."""
+"""Compute radiomics of shuffled regions, which have the same voxels and the same shape but no texture."""
 
 import zlib
 from pathlib import Path
@@ -14,20 +14,20 @@ def shuffle_regions(image: sitk.Image, labels: np.ndarray, seed: int, patient: s
     """Permute the voxels of an image within each label of the label map.
 
     A signature that scores as well on such images does not use texture (Welch et al. 2019, Radiother Oncol 130:2-9; the
-    signature of head-and-neck cancer turned out to be tumour volume). Every label is shuffled by itself, and labels
-    do not overlap; so the histogram of each label and of any union of labels stays, and what lies outside stays where
-    it was.
+    signature of head-and-neck cancer turned out to be tumour volume). Each label is shuffled separately, and labels do
+    not overlap. Therefore the histogram of each label and of any union of labels stays the same. Voxels outside the
+    labels are not moved.
 
     Parameters
     ----------
     image : Image
         CT (HU) on the grid of the regions.
     labels : ndarray of shape (z, y, x)
-        Label map; 0 is outside.
+        Label map, with 0 outside.
     seed : int
         Seed of the configuration.
     patient : str
-        Study id: each patient's permutation is independent of the other patients.
+        Study id. The permutation of each patient is independent of the other patients.
     """
     random = np.random.default_rng([seed, zlib.crc32(patient.encode())])
     voxels = sitk.GetArrayFromImage(image)
@@ -48,9 +48,9 @@ def extract_shuffled(
     seed: int,
     threads: int = 1,
 ) -> None:
-    """Extract the features of a patient's shuffled regions; otherwise as `extract_patient`.
+    """Extract the features of a patient's shuffled regions, otherwise like `extract_patient`.
 
-    Filters run on the shuffled image. Near a border they mix shuffled voxels with those outside.
+    Filters run on the shuffled image. Near a border they mix shuffled voxels with voxels outside.
     """
 
     def shuffled(patient: str, image: sitk.Image, labels: np.ndarray) -> sitk.Image:

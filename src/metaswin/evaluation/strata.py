@@ -1,4 +1,4 @@
-"""Performance within strata, computed from pairs of patients of the same fold; small counts are suppressed."""
+"""Compute performance within strata from pairs of patients of the same fold; small counts are suppressed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -17,20 +17,21 @@ from metaswin.evaluation.table_schema import from_records
 
 
 def suppressed(counts: Sequence[int], least: int, of: Sequence[int] | None = None) -> list[str]:
-    """Counts of the levels of one column as they may be shown.
+    """Return the counts of the levels of one column as text, with small counts suppressed.
 
-    A count below `least` reads ``<least``, and one whose complement is below it reads ``≥`` what it then must be.
-    Where only one count is hidden, it would follow from the others and the total: the next smallest is hidden too
-    and reads ``≥least`` (complementary suppression, Hundepool et al. 2012, Statistical Disclosure Control). Counts
-    that are all 0 say so. With `least` 1 only counts of 0 are hidden.
+    A count below `least` is shown as ``<least``. If the rest of the total is below `least`, the count is shown as ``≥``
+    and the lowest value it can have. If only one count is suppressed, it could be derived from the others and the
+    total. Then the next smallest count is suppressed too and shown as ``≥least`` (complementary suppression, Hundepool
+    et al. 2012, Statistical Disclosure Control). If all counts are 0, they are shown as 0. With `least` 1, only counts
+    of 0 are suppressed.
 
     Parameters
     ----------
     counts : sequence of int
-        One a level.
+        One count per level.
     least : int
     of : sequence of int or None
-        Totals that the counts are part of, where the rest must stay hidden too.
+        Totals that contain the counts, if the rest of each total must be suppressed too.
     """
     if not any(counts):
         return ["0"] * len(counts)
@@ -50,29 +51,29 @@ def suppressed(counts: Sequence[int], least: int, of: Sequence[int] | None = Non
 
 
 class Pairs:
-    """Weighted (event, non-event) pairs within folds, for one stratum and any number of feature sets.
+    """Form weighted (event, non-event) pairs within folds, for one stratum and any number of feature sets.
 
-    The AUC of a stratum is the weighted share of concordant pairs, summed over folds: each fold counts by its
-    pairs, and scores of two folds' models are never compared (they are on different scales; stacked scores are
-    biased, Parker et al. 2007, BMC Bioinformatics 8:326). Its interval is the percentile interval of a bootstrap
-    over patients, within events and within non-events, the same draw for all folds and repeats (Efron &
-    Tibshirani 1993, chapter 13). The models are not refitted: it holds for these fitted models.
+    The AUC of a stratum is the weighted proportion of concordant pairs, summed over folds. Each fold is weighted by its
+    number of pairs. Scores of the models of two folds are never compared, because they are on different scales and
+    stacked scores are biased (Parker et al. 2007, BMC Bioinformatics 8:326). The interval is the percentile interval of
+    a bootstrap over patients, separately for events and non-events, with the same draw for all folds and repeats (Efron
+    & Tibshirani 1993, chapter 13). The models are not refitted, so the interval applies to these fitted models.
 
     Parameters
     ----------
     rows : DataFrame
-        Test rows of the stratum with known outcome: ``patient, repeat, fold, label``, indexed 0 … n-1.
+        Test rows of the stratum with known outcome: ``patient, repeat, fold, label``, with index 0 … n-1.
     draws : int
-        Bootstrap draws.
+        Number of bootstrap draws.
     rng : numpy.random.Generator
-        Source of the draws.
+        Generator of the draws.
     """
 
     def __init__(self, rows: pd.DataFrame, draws: int, rng: np.random.Generator) -> None:
         codes, patients = pd.factorize(rows["patient"], sort=True)
         is_event = np.zeros(len(patients), dtype=bool)
         is_event[codes] = rows["label"].to_numpy() == 1
-        # How often each patient is drawn: patients × draws, so that taking a patient's row is one copy. The first
+        # How often each patient is drawn, as patients × draws: the values of one patient are contiguous. The first
         # column is the sample itself.
         self._counts = np.ones((len(patients), draws + 1))
         for group in (np.flatnonzero(is_event), np.flatnonzero(~is_event)):
@@ -90,24 +91,24 @@ class Pairs:
         self._codes = codes
 
     def estimate(self, scores: NDArray, weights: NDArray, confidence: float) -> Estimate:
-        """AUC of one feature set in the stratum with its bootstrap interval.
+        """Compute the AUC of one feature set in the stratum with its bootstrap interval.
 
-        In O(n log n) a fold: for each event the weight of the non-events below it is a cumulative sum, for all draws
-        at once: scikit-learn would need a call a draw.
+        The computation takes O(n log n) per fold. For each event, the weight of the non-events below it is a cumulative
+        sum for all draws at once. scikit-learn would need one call per draw.
 
         Parameters
         ----------
         scores, weights : array, shape (n,)
             Predictions and weights of the rows.
         confidence : float
-            Such as 0.95.
+            Confidence level, for example 0.95.
         """
         if not np.all(np.isfinite(scores)):
             return Estimate(why=missing_predictions(scores))
         if not np.all(np.isfinite(weights)):
             return Estimate(why="no training row is followed as long as some test rows")
         if not self._blocks:
-            return Estimate(why="no fold holds both an event and a non-event")
+            return Estimate(why="no fold contains both an event and a non-event")
         hits = pairs = np.zeros(self._counts.shape[1])
         for positive, negative in self._blocks:
             negative = negative[np.argsort(scores[negative], kind="stable")]
@@ -129,7 +130,7 @@ class Pairs:
         return Estimate(value, float(low), float(high), None, len(self._blocks))
 
     def _drawn(self, rows: NDArray, weights: NDArray) -> NDArray:
-        """Weight of each row in each draw, shape (rows, draws + 1)."""
+        """Return the weight of each row in each draw, shape (rows, draws + 1)."""
         return self._counts[self._codes[rows]] * weights[rows, None]
 
 
@@ -139,11 +140,11 @@ COUNTS = ("n", "events", "unknown")
 
 
 def levels(column: pd.Series, bands: Sequence[float] = ()) -> pd.Series:
-    """Stratum of each patient as text.
+    """Return the stratum of each patient as text.
 
-    Categories that differ by case or blanks only are one level, spelt as most often. A numeric column is cut at its
-    `bands` (a value on a cut belongs above it), otherwise at its median where it has more than six values. Empty
-    values make the level ``missing``.
+    Categories that differ only in case or blanks are one level, with the most frequent spelling. A numeric column is
+    divided at its `bands`. A value equal to a limit belongs to the band above it. Without bands, a column with more
+    than six values is divided at its median. Empty values are the level ``missing``.
     """
     if pd.api.types.is_numeric_dtype(column) and len(bands):
         names = [f"< {bands[0]:g}", *(f"{a:g} to < {b:g}" for a, b in pairwise(bands))]
@@ -165,9 +166,9 @@ def levels(column: pd.Series, bands: Sequence[float] = ()) -> pd.Series:
 
 
 def stratified(clinical: pd.DataFrame, used: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """The columns that strata are made of, one row a patient; both tables are indexed by patient.
+    """Return the columns that define the strata, one row per patient; both tables are indexed by patient.
 
-    Names in `SCANNER` mean the images, unless the clinical table has a column of that name.
+    Names in `SCANNER` refer to the images, unless the clinical table has a column with that name.
     """
     found = {}
     for name in (column.strip() for column in columns):
@@ -179,7 +180,7 @@ def stratified(clinical: pd.DataFrame, used: pd.DataFrame, columns: Sequence[str
 
 
 def cells(table: pd.DataFrame, bands: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, str, pd.Index]]:
-    """Each stratum: column, level and the patients in it (`table` is indexed by patient)."""
+    """Yield each stratum: column, level and its patients (`table` is indexed by patient)."""
     for column in table:
         level = levels(table[column], bands.get(column, ()))
         for value in sorted(level.unique(), key=_reading_order):
@@ -187,7 +188,7 @@ def cells(table: pd.DataFrame, bands: Mapping[str, Sequence[float]]) -> Iterator
 
 
 def _reading_order(level: str) -> tuple:
-    """Bands from low to high, other levels by name, missing values last."""
+    """Sort bands from low to high, other levels by name, and missing values last."""
     sign = level.partition(" ")[0]
     if sign in ("<", "≤"):
         return (0, -np.inf, level)
@@ -199,9 +200,9 @@ def _reading_order(level: str) -> tuple:
 
 
 def strata_table(data: EndpointData, table: pd.DataFrame, settings: EvaluationSettings, seed: int) -> pd.DataFrame:
-    """AUC of every feature set within each level of the columns of `table` (see `stratified`).
+    """Compute the AUC of every feature set within each level of the columns of `table` (see `stratified`).
 
-    Counts that would single people out are null in ``n, events, unknown`` and stand as text in ``…_shown``
+    Suppressed counts are null in ``n, events, unknown``. The columns ``…_shown`` contain the counts as text
     (`metaswin.evaluation.strata.suppressed`).
     """
     by_feature_set = {
@@ -237,7 +238,7 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_shown_counts(table: pd.DataFrame, least: int) -> pd.DataFrame:
-    """Counts as they may be shown, as text; those that may not are null as numbers."""
+    """Add the counts as text, with small counts suppressed; suppressed counts are null as numbers."""
     shown = {name: pd.Series("", index=table.index, dtype="str") for name in COUNTS}
     for _, rows in table.groupby("column", sort=False):
         by_level = rows.drop_duplicates("level").set_index("level")[list(COUNTS)].astype("int64")

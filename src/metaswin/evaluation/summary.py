@@ -1,4 +1,4 @@
-"""Metrics of every feature set and classifier: by fold, and as means over folds with its interval."""
+"""Compute the metrics of every feature set and classifier, by fold and as means over folds with intervals."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,24 +12,23 @@ from metaswin.evaluation.intervals import Estimate, mean_over_folds
 from metaswin.evaluation.metrics import BOUNDS, METRICS, Value, fold_metrics
 from metaswin.evaluation.predictions import FEATURE_SET, EndpointData, Scored
 
-# Known outcomes count 1 each, or by inverse probability of censoring.
+# Known outcomes have the weight 1, or are weighted by inverse probability of censoring.
 WEIGHTINGS = ("", "_ipcw")
-PLAIN = "no follow-up times: a plain column"
-# Rows without a score of a published signature are not among its rows.
+PLAIN = "a plain column has no follow-up times"
+# The rows of a published signature do not include patients without its score.
 NO_SCORE = "no patient among the fold's test rows has a score"
 
 
 def weightings(data: EndpointData) -> Sequence[str]:
-    """Endings of the metrics that this endpoint has."""
+    """Return the suffixes of the metrics that this endpoint has."""
     return WEIGHTINGS if data.horizon is not None else WEIGHTINGS[:1]
 
 
 def fold_table(data: EndpointData, confidence: float = 0.95) -> pd.DataFrame:
     """Compute the metrics of every feature set, classifier, repeat and fold.
 
-    A missing metric has its reason in the column ``<metric>_why``.
-
-    ``delong_low, delong_high`` are DeLong's interval of the AUC of known outcomes, for this fold's fitted model.
+    The column ``<metric>_why`` gives the reason for a missing metric. ``delong_low, delong_high`` are DeLong's interval
+    of the AUC of known outcomes, for the fitted model of this fold.
     """
     table = pd.DataFrame([_fold_record(part, data, confidence) for part in data.scored])
     numbers = [metric + suffix for metric in METRICS for suffix in WEIGHTINGS]
@@ -64,7 +63,7 @@ def _fold_record(part: Scored, data: EndpointData, confidence: float) -> dict[st
 
 
 def summary_table(data: EndpointData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Mean over folds of each metric with its interval, one row per feature set and classifier."""
+    """Compute the mean over folds of each metric with its interval, one row per feature set and classifier."""
     counts = _counts(data)
     records = []
     for (feature_set, classifier), rows in folds.groupby(FEATURE_SET, sort=True):
@@ -100,5 +99,5 @@ def _counts(data: EndpointData) -> dict[str, int]:
 
 
 def reasons(column: Iterable[str]) -> str:
-    """The different reasons of the folds, joined."""
+    """Join the distinct reasons of the folds."""
     return "; ".join(sorted(set(column) - {""}))

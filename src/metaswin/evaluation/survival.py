@@ -21,28 +21,29 @@ from metaswin.evaluation.survival_predictions import SurvivalData, gather
 
 
 def concordance_index(risk: NDArray, time: NDArray, event: NDArray, horizon: float, censoring: Censoring) -> Value:
-    """Cause-specific C-index of metastases up to the horizon (Wolbers et al. 2009, Epidemiology 20:555-561; 2014,
-    Biostatistics 15:526-539).
+    """Compute the cause-specific C-index of metastases up to the horizon.
 
-    The probability that of two patients the one who has a metastasis first, within the horizon, has the higher risk; a
-    patient who dies without metastasis never has one. For a metastasis of patient i on day T_i a patient j counts who
+    The C-index (Wolbers et al. 2009, Epidemiology 20:555-561; 2014, Biostatistics 15:526-539) is the probability that,
+    of two patients, the one with the earlier metastasis within the horizon has the higher risk. A patient who dies
+    without metastasis is treated as never having one. A metastasis of patient i on day T_i is compared with each
+    patient j who
 
     - is known to be free of both events after T_i, with weight 1 / G(T_i-)²;
-    - died without metastasis on or before T_i, with weight 1 / (G(T_i-) G(T_j-)),
+    - died without metastasis on or before T_i, with weight 1 / (G(T_i-) G(T_j-)).
 
-    where G(t-) is the probability of not being censored before t. Equal risks count one half. Two metastases on one
-    day are not compared; a patient censored on day T_i was seen after it, as in `metaswin.evaluation.censoring`.
+    G(t-) is the probability of not being censored before t. Equal risks count one half. Two metastases on the same day
+    are not compared. A patient censored on day T_i counts as followed after it, as in `metaswin.evaluation.censoring`.
 
     Parameters
     ----------
     risk : ndarray of shape (n,)
-        Higher means earlier or likelier metastasis.
+        A higher value means an earlier or more likely metastasis.
     time, event : ndarray of shape (n,)
-        Days to the first event or to loss; 0 censored, 1 metastasis, 2 death.
+        Days to the first event or to censoring; 0 censored, 1 metastasis, 2 death.
     horizon : float
         Days.
     censoring : Censoring
-        Fitted on the fold's training rows.
+        Fitted on the training rows of the fold.
     """
     return _concordance(risk, time, event, horizon, censoring)[0]
 
@@ -65,7 +66,7 @@ def _concordance(
     weight = free * own**2 + died * own * theirs
     total = float(weight.sum())
     if total == 0:
-        return Value(why="no patient to compare a metastasis with in the fold's test rows"), None
+        return Value(why="no patient in the fold's test rows can be compared with a metastasis"), None
     higher, equal = risk[first, None] > risk, risk[first, None] == risk
     index = float(np.sum(weight * (higher + 0.5 * equal)) / total)
     moved = weight * (higher + 0.5 * equal - index) / total
@@ -78,11 +79,11 @@ COLUMNS = ["endpoint", "feature_set", "bin", "n", "predicted", "observed", "low"
 
 
 def calibration_table(data: SurvivalData, bins: int, confidence: float) -> pd.DataFrame:
-    """Mean predicted risk and observed incidence at the horizon by quantile of risk, for every feature set.
+    """Compute the mean predicted risk and the observed incidence at the horizon by quantile of risk.
 
-    Patients are ranked within their fold; the rows of one bin are pooled over the folds of a repeat. With several
-    repeats estimates are averaged, and so is their variance: the repeats hold the same patients, so the mean is no
-    more certain than that.
+    Patients are ranked within their fold. The rows of one bin are pooled over the folds of a repeat. With several
+    repeats, the estimates are averaged. Their variances are averaged too, because the repeats contain the same
+    patients.
     """
     records = []
     for feature_set in data.feature_sets:
@@ -96,7 +97,7 @@ def calibration_table(data: SurvivalData, bins: int, confidence: float) -> pd.Da
 
 
 def ranked(rows: pd.DataFrame, bins: int) -> pd.DataFrame:
-    """Bin of each row by its rank within its fold; equal risks fall into the same bin."""
+    """Return the bin of each row by its rank within its fold; equal risks are in the same bin."""
     share = rows.groupby("fold")["risk"].transform(lambda risk: (rankdata(risk) - 0.5) / len(risk))
     number = np.floor(share * bins).clip(upper=bins - 1)
     return rows.assign(bin=number.where(rows["risk"].notna(), -1).astype("int64"))
@@ -120,7 +121,7 @@ def _bin(chosen: list[pd.DataFrame], horizon: float, confidence: float, why: str
     error = float(np.sqrt(np.mean([found.variance[0] for found in estimates])))
     low, high = interval(np.array([observed]), np.array([error]), confidence)
     if not np.isfinite(low[0]):
-        why = "all or none have had a metastasis: no interval"
+        why = "no interval, because all or no patients had a metastasis"
     return {"n": n, "predicted": predicted, "observed": observed, "low": low[0], "high": high[0], "why": why}
 
 
@@ -130,22 +131,22 @@ METRICS = ("c_index", "auc_t", "brier_t", "observed_expected")
 def survival_metrics(
     risk: NDArray, time: NDArray, event: NDArray, label: NDArray, horizon: float, censoring: Censoring
 ) -> dict[str, Value]:
-    """Metrics of the risk of metastasis by the horizon, one for each of `METRICS`.
+    """Compute each of `METRICS` for the risk of metastasis by the horizon.
 
     - ``c_index``: `metaswin.evaluation.survival.concordance_index`.
-    - ``auc_t``: cumulative/dynamic AUC at the horizon, patients who died before it as controls, inverse-probability-
-      of-censoring weights (Blanche et al. 2013, Stat Med 32:5381-5397).
+    - ``auc_t``: cumulative/dynamic AUC at the horizon with inverse-probability-of-censoring weights. Patients who died
+      before the horizon are controls (Blanche et al. 2013, Stat Med 32:5381-5397).
     - ``brier_t``: mean of (y - risk)² with the same weights over their sum (Schoop et al. 2011, Biom J 53:88-112).
     - ``observed_expected``: Aalen-Johansen estimate at the horizon over the mean risk of all test rows.
 
     Parameters
     ----------
     risk, time, event, label : ndarray of shape (n,)
-        Label at the horizon: 0, 1 or NaN for unknown.
+        Label at the horizon: 0, 1 or NaN (unknown).
     horizon : float
         Days.
     censoring : Censoring
-        Fitted on the fold's training rows.
+        Fitted on the training rows of the fold.
     """
     if len(risk) == 0:
         return dict.fromkeys(METRICS, Value(why="no test rows with known follow-up"))
@@ -182,11 +183,11 @@ def _observed_expected(risk: NDArray, time: NDArray, event: NDArray, horizon: fl
 def metric_variances(
     risk: NDArray, time: NDArray, event: NDArray, label: NDArray, horizon: float, censoring: Censoring
 ) -> dict[str, float]:
-    """Compute the variance of each of `METRICS` over samples of test rows; NaN where it is not estimable.
+    """Compute the variance of each of `METRICS` over samples of test rows; NaN if it is not estimable.
 
-    C-index, AUC and Brier score: sum of squared influences (`metaswin.evaluation.influence`). Observed over expected:
-    delta method with Greenwood-type variance of the Aalen-Johansen estimate and the variance of the mean risk, as if
-    the two were independent.
+    The variance of C-index, AUC and Brier score is the sum of squared influences (`metaswin.evaluation.influence`). The
+    variance of observed over expected is computed by the delta method from the Greenwood-type variance of the
+    Aalen-Johansen estimate and the variance of the mean risk. The two are treated as independent.
 
     Parameters
     ----------
@@ -216,7 +217,7 @@ BOUNDS = {"observed_expected": (0.0, np.inf)}
 
 @dataclass(frozen=True)
 class SurvivalInputs:
-    """Files of every fold (predictions, fits) and of every endpoint (folds, facts) that `evaluate_survival` reads."""
+    """Name the files of every fold (predictions, fits) and endpoint (folds, facts) that `evaluate_survival` reads."""
 
     predictions: list[str]
     fits: list[str]
@@ -226,7 +227,7 @@ class SurvivalInputs:
 
 @dataclass(frozen=True)
 class SurvivalOutputs:
-    """Files that `evaluate_survival` writes: ``facts`` (JSON) and a table (Parquet) for each of the other names."""
+    """Name the files that `evaluate_survival` writes: ``facts`` (JSON) and a Parquet table for each other name."""
 
     summary: str
     folds: str
@@ -239,7 +240,7 @@ class SurvivalOutputs:
 def evaluate_survival(
     inputs: SurvivalInputs, outputs: SurvivalOutputs, settings: SurvivalSettings, confidence: float
 ) -> None:
-    """Write all tables of the evaluation in time.
+    """Write all tables of the time-to-event evaluation.
 
     Parameters
     ----------
@@ -248,7 +249,7 @@ def evaluate_survival(
     outputs : SurvivalOutputs
     settings : SurvivalSettings
     confidence : float
-        Of all intervals, such as 0.95.
+        Confidence level of all intervals, for example 0.95.
     """
     names = ("summary", "folds", "curves", "calibration", "tests")
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in names}
@@ -283,7 +284,7 @@ def fold_table(data: SurvivalData) -> pd.DataFrame:
 
 
 def summary_table(data: SurvivalData, folds: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Mean over folds of each metric with its interval: ``value, low, high, folds, why``."""
+    """Compute the mean over folds of each metric with its interval: ``value, low, high, folds, why``."""
     first = [fold.rows for fold in data.folds if fold.repeat == data.folds[0].repeat]
     labels = np.concatenate([rows["label"].to_numpy(dtype="float64") for rows in first])
     few = too_few(int((labels == 1).sum()), int((labels == 0).sum()))
@@ -304,8 +305,8 @@ def summary_table(data: SurvivalData, folds: pd.DataFrame, confidence: float) ->
 def gray_table(data: SurvivalData) -> pd.DataFrame:
     """Compute Gray's test of the incidence of DM between risk groups for every feature set and repeat (not pooled).
 
-    A patient's group comes from a model that did not see the patient; but the folds' models share patients, so the
-    groups are not independent of each other as the test assumes.
+    The model that gives a patient's group was not trained on the patient. However, the models of the folds share
+    training patients. Therefore the groups are not independent, as the test assumes.
     """
     records = []
     for feature_set in data.feature_sets:

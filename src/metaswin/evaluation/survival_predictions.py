@@ -1,4 +1,4 @@
-"""Bring the folds' risks, follow-up and censoring distributions together."""
+"""Collect the risks, the follow-up and the censoring distributions of the folds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from metaswin.evaluation.censoring import Censoring
 
 @dataclass(frozen=True)
 class ScoredFold:
-    """Test rows of one fold, those with known follow-up.
+    """Store the test rows of one fold that have known follow-up.
 
     Attributes
     ----------
@@ -23,13 +23,13 @@ class ScoredFold:
     rows : DataFrame
         ``patient, time, event, label, followup, dead``.
     risks : dict
-        Feature set → risk of metastasis by the horizon, of shape (rows,); NaN where it is missing.
+        Feature set → risk of metastasis by the horizon, of shape (rows,). NaN if it is missing.
     groups : dict
-        Feature set → number of the risk group, -1 where the risk is missing.
+        Feature set → number of the risk group, -1 if the risk is missing.
     censoring : Censoring
-        Fitted on the fold's training rows.
+        Fitted on the training rows of the fold.
     why : str
-        Why there are no risks; empty where there are.
+        Reason if there are no risks, otherwise empty.
     """
 
     repeat: int
@@ -43,7 +43,7 @@ class ScoredFold:
 
 @dataclass(frozen=True)
 class SurvivalData:
-    """Everything the evaluation of one endpoint needs.
+    """Store the data that the evaluation of one endpoint needs.
 
     Attributes
     ----------
@@ -74,14 +74,14 @@ class SurvivalData:
 
     @property
     def why(self) -> str:
-        """Why folds have no risks; empty where all have."""
+        """Reasons if folds have no risks, otherwise empty."""
         return "; ".join(sorted({fold.why for fold in self.folds} - {""}))
 
     def pooled(self, feature_set: str, repeat: int) -> pd.DataFrame:
-        """Test rows of all folds of a repeat: the columns of `ScoredFold.rows`, ``fold, risk, group``.
+        """Return the test rows of all folds of a repeat: the columns of `ScoredFold.rows`, ``fold, risk, group``.
 
-        A patient is there once. Groups are comparable across folds, since each fold's limits are quantiles of its own
-        training risks; risks are not pooled for ranking.
+        Each patient occurs once. Groups can be compared across folds, because the limits of each fold are quantiles of
+        its own training risks. Risks are not pooled for ranking.
         """
         parts = [
             fold.rows.assign(fold=fold.fold, risk=fold.risks[feature_set], group=fold.groups[feature_set])
@@ -145,5 +145,8 @@ def _fold(
 
 
 def risk_groups(risk: NDArray, thresholds: Sequence[float]) -> NDArray:
-    """Number of the group of each risk, from 0 = lowest; at a limit the higher group; -1 where it is missing."""
+    """Return the number of the group of each risk.
+
+    The lowest group is 0. A risk at a limit belongs to the higher group. A missing risk has the group -1.
+    """
     return np.where(np.isnan(risk), -1, np.searchsorted(np.asarray(thresholds, dtype="float64"), risk, side="right"))

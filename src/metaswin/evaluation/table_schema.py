@@ -1,4 +1,4 @@
-"""Tables of one endpoint: the same columns and types whether there are rows or not."""
+"""Build tables of one endpoint that have the same columns and types with and without rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ def tabled(
     columns: Mapping[str, type | str],
     keys: Sequence[str] = ("feature_set", "classifier"),
 ) -> pd.DataFrame:
-    """Join `parts` below each other: ``endpoint``, `keys` (text), then `columns` with their types."""
+    """Concatenate `parts` with the columns ``endpoint``, `keys` (text) and `columns` with their types."""
     types = {**dict.fromkeys(["endpoint", *keys], "str"), **columns}
     if not parts:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
@@ -24,5 +24,5 @@ def from_records(
     columns: Mapping[str, type | str],
     keys: Sequence[str] = ("feature_set", "classifier"),
 ) -> pd.DataFrame:
-    """The same from one mapping a row."""
+    """Build the same table from one mapping per row."""
     return tabled([pd.DataFrame(list(records))] if records else [], endpoint, columns, keys)

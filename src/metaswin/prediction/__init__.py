@@ -1,1 +1,1 @@
-"""New patients: a finished run frozen as a bundle, predicted with it, and validated."""
+"""Freeze a finished run as a bundle, predict new patients with it, and validate the predictions."""

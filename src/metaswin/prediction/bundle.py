@@ -1,4 +1,4 @@
-"""Read, write and verify a bundle: JSON and safetensors files with a hash each, packed as one zip."""
+"""Read, write and verify a bundle of JSON and safetensors files with hashes, packed as one zip."""
 
 import hashlib
 import hmac
@@ -19,7 +19,7 @@ from metaswin.core.files import atomic, file_hash, read_json, write_json
 
 @dataclass(frozen=True)
 class BundledFeatureSet:
-    """A feature set of the bundle.
+    """Describe a feature set of the bundle.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ def bundled_feature_sets(
     modalities : mapping
         Feature set → modalities, of every fitted feature set.
     inner : mapping
-        Feature set → mean AUC of inner out-of-fold predictions over the members; None where not estimable.
+        Feature set → mean AUC of inner out-of-fold predictions over the members. None if it is not estimable.
     """
 
     def order(name: str) -> tuple[Any, ...]:
@@ -69,12 +69,12 @@ def bundled_feature_sets(
 
 
 def stand_in(feature_sets: Sequence[BundledFeatureSet], there: Collection[str]) -> BundledFeatureSet | None:
-    """The first feature set whose modalities are all there; None where there is none."""
+    """Return the first feature set whose modalities are all available; None if there is none."""
     return next((feature_set for feature_set in feature_sets if set(feature_set.modalities) <= set(there)), None)
 
 
 def mean_inner_auc(fits: Sequence[Mapping[str, Any]], classifier: str) -> dict[str, float | None]:
-    """Mean over the members of each feature set's AUC on the held-out inner rows."""
+    """Return the mean over the members of each feature set's AUC on the held-out inner rows."""
     found = {}
     for name in fits[0]["feature_sets"]:
         values = [fit["feature_sets"][name][classifier]["auc_inner"] for fit in fits]
@@ -84,7 +84,7 @@ def mean_inner_auc(fits: Sequence[Mapping[str, Any]], classifier: str) -> dict[s
 
 
 def id_hash(key: str, patient: str) -> str:
-    """HMAC-SHA256 of a study id, trimmed and case-folded (64 hex digits).
+    """Return the HMAC-SHA256 of a study id, trimmed and case-folded (64 hex digits).
 
     The key is part of the bundle: only a person who has the bundle can test an id that they know or guess.
     """
@@ -92,13 +92,13 @@ def id_hash(key: str, patient: str) -> str:
 
 
 def make_key(hashes: Mapping[str, str]) -> str:
-    """A key of the bundle's own, from the hashes of its other files: the same run gives the same bundle."""
+    """Derive the key of the bundle from the hashes of its other files, so the same run gives the same bundle."""
     text = "".join(f"{path} {value}\n" for path, value in sorted(hashes.items()))
     return hashlib.sha256(f"metaswin training cohort\n{text}".encode()).hexdigest()
 
 
 def training_folds(key: str, folds: pd.DataFrame) -> dict[str, list[int]]:
-    """Hash of each patient of an endpoint → its test fold in each repeat.
+    """Return the hash of each patient of an endpoint with the test fold in each repeat.
 
     Parameters
     ----------
@@ -111,55 +111,55 @@ def training_folds(key: str, folds: pd.DataFrame) -> dict[str, list[int]]:
 
 
 def held_out(folds: Iterable[int] | None, repeat: int, fold: int) -> bool:
-    """Whether a patient with these test folds was held out of one member; who was never there was held out of all."""
+    """Return whether a patient with these test folds was left out of a member; a new patient was left out of all."""
     return folds is None or list(folds)[repeat] == fold
 
 
 NAME = "manifest.json"
 STAMP = ".snakemake_timestamp"
 FORMAT = 2
-# The first day that a zip can tell: the same files make the same bytes.
+# The first day that a zip can store. A fixed day gives the same bytes for the same files.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below `folder` but the manifest, by its path there."""
+    """Return the SHA-256 of every file in `folder` except the manifest, by its relative path."""
     return {path.relative_to(folder).as_posix(): file_hash(path) for path in _files(folder) if path != folder / NAME}
 
 
 def write_manifest(folder: Path) -> None:
-    """Seal `folder`: from now on an altered, missing or added file is noticed."""
+    """Write the manifest, with which changed, missing and added files are detected."""
     write_json(folder / NAME, {"format": FORMAT, "files": file_hashes(folder)})
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 of the manifest: it identifies the whole bundle and can be published beside it."""
+    """Return the SHA-256 of the manifest, which identifies the whole bundle and can be published with it."""
     return file_hash(folder / NAME)
 
 
 def tampering(folder: Path) -> list[str]:
-    """What is wrong with a bundle, one message each; nothing else of a bundle with a message may be read."""
+    """Return one message per fault of a bundle; a bundle with a message must not be read further."""
     if not (folder / NAME).is_file():
         return [f"{folder} is not a bundle: it has no {NAME}; give the folder or the zip that `bundle_model` wrote"]
     links = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_symlink()]
     if links:
-        return [f"{folder}: {link} is a symbolic link; a bundle has none" for link in links]
+        return [f"{folder}: {link} is a symbolic link, which a bundle must not contain" for link in links]
     try:
         manifest = read_json(folder / NAME)
         form, wanted = manifest["format"], dict(manifest["files"])
     except (ValueError, KeyError, TypeError):
-        return [f"{folder / NAME} is not a manifest of a bundle; copy the bundle again"]
+        return [f"{folder / NAME} is not the manifest of a bundle; copy the bundle again"]
     if form != FORMAT:
         return [f"{folder} has the format {form}, but this version of metaswin reads {FORMAT}; see its bundle.json"]
     found = file_hashes(folder)
     messages = [f"{path} is missing" for path in wanted if path not in found]
-    messages += [f"{path} is not of the bundle" for path in found if path not in wanted]
-    messages += [f"{path} was altered" for path in wanted if path in found and wanted[path] != found[path]]
+    messages += [f"{path} does not belong to the bundle" for path in found if path not in wanted]
+    messages += [f"{path} was changed" for path in wanted if path in found and wanted[path] != found[path]]
     return [f"{folder}: {message}; copy the bundle again" for message in messages]
 
 
 def pack(folder: Path, target: str | Path) -> None:
-    """Write `folder` as one zip, the same bytes for the same files."""
+    """Write `folder` as one zip, with the same bytes for the same files."""
     with atomic(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for path in _files(folder):
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), NO_TIME)
@@ -168,19 +168,21 @@ def pack(folder: Path, target: str | Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip that `pack` wrote below `folder`.
+    """Unpack a zip that `pack` wrote into `folder`.
 
     Raises
     ------
     UserError
-        If it is no zip, or holds a path that leads out of `folder`.
+        If it is not a zip, or if it contains a path outside of `folder`.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             for entry in opened.infolist():
                 place = PurePosixPath(entry.filename)
                 if place.is_absolute() or ".." in place.parts or "\\" in entry.filename:
-                    raise UserError(f"{archive}: {entry.filename!r} leads out of the bundle; get the bundle again")
+                    raise UserError(
+                        f"{archive}: the path {entry.filename!r} is outside of the bundle; get the bundle again"
+                    )
                 if not entry.is_dir():
                     with atomic(folder / place) as temporary:
                         temporary.write_bytes(opened.read(entry))
@@ -189,13 +191,13 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Every file below `folder` but Snakemake's mark of a folder's time."""
+    """Return every file in `folder` except Snakemake's timestamp file."""
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / STAMP]
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose files are as they were written.
+    """Access a bundle whose files are unchanged.
 
     Attributes
     ----------
@@ -209,12 +211,12 @@ class Bundle:
 
     @property
     def endpoints(self) -> dict[str, dict[str, Any]]:
-        """Endpoint → its description."""
+        """Description of each endpoint."""
         return self.facts["endpoints"]
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Settings that new patients go through."""
+        """Settings that apply to new patients."""
         return read_json(self.folder / "config.json")
 
     @cached_property
@@ -226,30 +228,33 @@ class Bundle:
         return read_json(self.folder / "training.json")
 
     def feature_sets(self, endpoint: str) -> list[BundledFeatureSet]:
-        """Feature sets of an endpoint, the primary model first, then those that stand in for it."""
+        """Return the feature sets of an endpoint: the primary one, then its replacements."""
         return [BundledFeatureSet.from_json(raw) for raw in self.endpoints[endpoint]["feature_sets"]]
 
     def members(self, endpoint: str) -> list[tuple[int, int]]:
-        """Repeat and fold of each member."""
+        """Return repeat and fold of each member."""
         return [(repeat, fold) for repeat, fold in self.endpoints[endpoint]["members"]]
 
     def member_folder(self, endpoint: str, member: tuple[int, int]) -> Path:
         return self.folder / endpoint / f"r{member[0]}-f{member[1]}"
 
     def ranges(self, endpoint: str) -> dict[str, Any]:
-        """Ranges and levels of the training patients."""
+        """Read the ranges and levels of the training patients."""
         return read_json(self.folder / endpoint / "ranges.json")
 
     def scores(self, endpoint: str) -> dict[str, Any]:
-        """Feature set → how the training patients' inner cross-fitted risks lie, see `metaswin.prediction.placing`."""
+        """Read the distribution of the training patients' inner cross-fitted risks by feature set.
+
+        See `metaswin.prediction.placing`.
+        """
         return read_json(self.folder / endpoint / "scores.json")
 
     def folds_of(self, endpoint: str, patient: str) -> list[int] | None:
-        """Test fold of a training patient in each repeat; None for whom the training cohort did not have."""
+        """Return the test fold of a training patient in each repeat; None if the patient was not in the cohort."""
         return self._training["endpoints"][endpoint].get(id_hash(self._training["key"], patient))
 
     def modalities(self) -> set[str]:
-        """Modalities that any bundled feature set joins."""
+        """Return the modalities of all bundled feature sets."""
         return {
             modality
             for name in self.endpoints
@@ -264,7 +269,7 @@ def read_bundle(folder: str | Path) -> Bundle:
     Raises
     ------
     UserError
-        If it is none, or a file was altered.
+        If it is not a bundle, or if a file was changed.
     """
     folder = Path(folder)
     messages = tampering(folder)

@@ -1,4 +1,4 @@
-"""Check a call of ``metaswin predict``, and make the configuration of the new patients."""
+"""Check a call of ``metaswin predict``, and build the configuration for the new patients."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from metaswin.config.load import load_section
 from metaswin.core.errors import UserError, several, suggestion
 from metaswin.prediction.bundle import Bundle
 
-LENIENT = "or give --lenient: they count as missing, and every patient concerned says so"
+LENIENT = "or give --lenient to treat them as missing; every affected patient then has a warning"
 
 
 def check_call(
@@ -26,7 +26,7 @@ def check_call(
     lenient: bool = False,
     other_version: bool = False,
 ) -> list[str]:
-    """Messages on a call.
+    """Return messages about errors in a call.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ def check_call(
     clinical : mapping
         Settings of the clinical table, see `clinical_of`.
     lenient : bool
-        Whether missing columns and unknown categories count as missing values.
+        Whether missing columns and unknown categories are treated as missing values.
     other_version : bool
-        Whether a bundle of another version of metaswin is taken.
+        Whether a bundle of another version of metaswin is accepted.
     """
     messages = []
     made = bundle.facts["metaswin"]
     if made != __version__ and not other_version:
         messages.append(
-            f"the bundle was made by metaswin {made}, and this is {__version__}: features and predictions may differ; "
+            f"the bundle was made by metaswin {made}, but this is {__version__}; features and predictions may differ; "
             f"install {made}, or give --other-version to continue anyway"
         )
     messages += _check_member(bundle, member) + _check_data(bundle.config["source"], data, table)
@@ -52,7 +52,7 @@ def check_call(
 
 
 def check_table(bundle: Bundle, table: str | Path, clinical: Mapping[str, Any], lenient: bool) -> list[str]:
-    """Messages on the clinical table: columns that are missing, categories that the models do not know, no row."""
+    """Return messages about the clinical table: missing columns, categories that the models do not know, no rows."""
     settings = ClinicalSettings(**{**clinical, "table": str(table)})
     try:
         header = read_header(table)
@@ -66,8 +66,8 @@ def check_table(bundle: Bundle, table: str | Path, clinical: Mapping[str, Any], 
     if missing and not lenient:
         messages += missing
         messages.append(
-            f"name the columns of this table (clinical.columns.<name>.column in the file given with --settings) or add "
-            f"them ({len(missing)}; empty where unknown), {LENIENT}"
+            f"give the names of these {len(missing)} columns in this table (clinical.columns.<name>.column in the file "
+            f"given with --settings), or add them with empty values, {LENIENT}"
         )
     if settings.id.strip() not in header:
         return messages
@@ -76,7 +76,7 @@ def check_table(bundle: Bundle, table: str | Path, clinical: Mapping[str, Any], 
     except UserError as error:
         return [*messages, str(error)]
     if rows.empty:
-        messages.append(f"{table} has no row; give one row a patient")
+        messages.append(f"{table} has no rows; one row per patient is expected; add the patients")
     if not lenient:
         messages += _unknown_categories(bundle, rows, table)
     return messages
@@ -96,7 +96,7 @@ def _unknown_categories(bundle: Bundle, rows: Any, table: str | Path) -> list[st
             ]
     if messages:
         messages.append(
-            "write these categories as the training table did (clinical.columns.<name>.map in the file given with "
+            "map these categories to those of the training table (clinical.columns.<name>.map in the file given with "
             f"--settings), {LENIENT}"
         )
     return list(dict.fromkeys(messages))
@@ -120,18 +120,18 @@ def _check_data(trained: str, data: str | Path | None, table: str | Path | None)
         )
     path, source = Path(data), data_source(trained, data)
     if trained == "clinical":
-        return ["--input: the models read the clinical table alone; give --clinical only"]
+        return ["--input: the models use only the clinical table; give only --clinical"]
     if not path.exists():
         return [f"--input: no folder or file {data} (looked from {Path.cwd()})"]
     if source == "dicom" and not any(path.iterdir()):
         return [f"--input: the folder {data} is empty; give the folder with the DICOM files"]
     if source == "features" and path.is_dir():
-        return [f"--input: the models were trained on a table of features; {data} is a folder"]
+        return [f"--input: {data} is a folder, but the models need a table of features; give the file of the table"]
     return []
 
 
 def versions_differ(made: Mapping[str, str], here: Mapping[str, str]) -> Sequence[str]:
-    """Packages whose versions are not those the bundle was made with."""
+    """Return the packages whose versions differ from those with which the bundle was made."""
     return [
         f"{package} {here.get(package, 'absent')} instead of {version}"
         for package, version in made.items()
@@ -141,7 +141,7 @@ def versions_differ(made: Mapping[str, str], here: Mapping[str, str]) -> Sequenc
 
 TABLE = "private/predict/clinical.csv"
 IMAGES = ("dicom", "nifti")
-# What a hospital may say for itself; all else belongs to the models.
+# Settings that depend on the hospital. All other settings belong to the models.
 LOCAL = [
     "data.sheet", "data.pseudonyms", "data.pseudonym_key", "ingest", "clinical.id", "clinical.na_values",
     "clinical.date_format", "clinical.columns", "endpoints", "images.nnunet", "organs.totalsegmentator.device",
@@ -158,21 +158,21 @@ def prediction_config(
     member: str | None = None,
     local: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Configuration of a prediction as plain values.
+    """Return the configuration of a prediction as plain values.
 
     Parameters
     ----------
     bundle : Bundle
     data : path or None
-        Folder of DICOM files, sheet of NIfTI files or table of features; None predicts from the clinical table alone.
+        Folder of DICOM files, sheet of NIfTI files or table of features. None predicts from the clinical table alone.
     table : path or None
-        The new patients' clinical table.
+        Clinical table of the new patients.
     header : collection of str
-        Its columns.
+        Columns of the clinical table.
     member : str or None
         ``repeat,fold``.
     local : mapping or None
-        Settings of the place where the patients come from, see `LOCAL`.
+        Local settings of the hospital of the new patients, see `LOCAL`.
     """
     config = merged(bundle.config, local or {})
     clinical = clinical_of(bundle.config, local or {}, header)
@@ -188,7 +188,7 @@ def prediction_config(
     if start is not None and start.strip() not in there:
         series = {**series, "treatment_start": None}
     columns = {name: column for name, column in clinical["columns"].items() if name in wanted}
-    # Other columns that are read keep their name and spelling in this table, and cannot predict.
+    # Other columns that are read keep their name and spelling in this table. They cannot be predictors.
     others = {name.strip() for rule in cohort.values() for name in rule} | {(series["treatment_start"] or "").strip()}
     columns |= {
         name: {**column, "role": "ignore"}
@@ -217,7 +217,7 @@ def prediction_config(
 
 
 def data_source(trained: str, data: str | Path | None) -> str:
-    """``data.source`` of the new data: a folder holds DICOM, a file is the sheet or the table of features."""
+    """Return ``data.source`` of the new data: a folder contains DICOM, a file is the sheet or the table of features."""
     if data is None or trained == "clinical":
         return "clinical"
     if trained in IMAGES:
@@ -226,42 +226,42 @@ def data_source(trained: str, data: str | Path | None) -> str:
 
 
 def merged(config: Mapping[str, Any], local: Mapping[str, Any]) -> dict[str, Any]:
-    """`local` on top of `config`; `endpoints` stay as they are, see `outcome_settings`.
+    """Merge `local` into `config`, without `endpoints`, see `outcome_settings`.
 
     Raises
     ------
     UserError
-        If `local` sets what belongs to the models.
+        If `local` contains settings that belong to the models.
     """
     foreign = [path for path in _leaves(local) if not any(path == own or path.startswith(f"{own}.") for own in LOCAL)]
     if foreign:
         raise several(
             "These settings belong to the models of the bundle and cannot be changed:",
-            [*foreign, f"what can be set: {', '.join(LOCAL)}"],
+            [*foreign, f"settings that can be changed: {', '.join(LOCAL)}"],
         )
     return _onto(config, {section: values for section, values in local.items() if section != "endpoints"})
 
 
 def clinical_of(config: Mapping[str, Any], local: Mapping[str, Any], header: Collection[str]) -> dict[str, Any]:
-    """Settings of a clinical table from another place, as plain values.
+    """Return the settings of a clinical table of another hospital, as plain values.
 
-    The table may name a predictor as the training table did, as the bundle does, or as `local` says
+    The table may use the name of a predictor in the training table, the name in the bundle, or the name in `local`
     (`clinical.columns.<name>.column`).
 
     Parameters
     ----------
     config : mapping
-        The bundle's configuration.
+        Configuration of the bundle.
     local : mapping
-        Settings of the place where the patients come from.
+        Local settings of the hospital of the new patients.
     header : collection of str
         Columns of the table.
 
     Raises
     ------
     UserError
-        If `local` sets what belongs to the models, has a mistake, names a column that the bundle does not know, or
-        reads one column as predictor and outcome.
+        If `local` contains settings that belong to the models, has an error, names a column that the bundle does not
+        know, or reads one column as predictor and outcome.
     """
     clinical = merged(config, local)["clinical"]
     own = (local.get("clinical") or {}).get("columns")
@@ -271,9 +271,9 @@ def clinical_of(config: Mapping[str, Any], local: Mapping[str, Any], header: Col
     if unknown:
         messages = [f"clinical.columns.{name}: not in the bundle{suggestion(name, known)}" for name in unknown]
         remedy = "use the names of the bundle, and give those of the table as `column`; any other column needs a role"
-        raise several("The settings have mistakes:", [*messages, remedy])
+        raise several("The settings have errors:", [*messages, remedy])
     named = {name for name, column in own.items() if _expanded(column).get("column")}
-    # Columns that `local` reads are not read under a name of the training run too.
+    # Columns that `local` names are not also read under a name of the training run.
     claimed = {str(_expanded(own[name])["column"]).strip() for name in named}
     outcomes = set(_columns_in(local.get("endpoints")))
     claimed |= outcomes
@@ -290,17 +290,17 @@ def clinical_of(config: Mapping[str, Any], local: Mapping[str, Any], header: Col
                 f"clinical.columns.{name} reads {source!r}, which is an outcome in endpoints; correct one"
             )
     if predicting:
-        raise several("An outcome would predict:", predicting)
+        raise several("An outcome would be used as a predictor:", predicting)
     return load_section(ClinicalSettings, {**clinical, "columns": columns}, "clinical").model_dump(mode="json")
 
 
 def _expanded(column: Any) -> Mapping[str, Any]:
-    """Settings of a column; its role alone is a short form."""
+    """Return the settings of a column; a role alone is a short form."""
     return column if isinstance(column, Mapping) else {"role": column}
 
 
 def _columns_in(section: Any) -> Iterator[str]:
-    """Columns that sections of endpoints name."""
+    """Yield the columns that sections of endpoints name."""
     for key, value in section.items() if isinstance(section, Mapping) else ():
         if isinstance(value, Mapping):
             yield from _columns_in(value)
@@ -311,23 +311,23 @@ def _columns_in(section: Any) -> Iterator[str]:
 def outcome_settings(
     endpoints: Mapping[str, Mapping[str, Any]], local: Mapping[str, Any]
 ) -> dict[str, EndpointSettings]:
-    """Where the outcomes of each endpoint stand in a table from another place.
+    """Return the settings of the outcomes of each endpoint in a table of another hospital.
 
     A section ``endpoints.<name>`` of `local` describes the outcomes in that table, in days or dates, or as a plain
-    0/1 column that is known at the horizon. It replaces the section of the training run; the horizon and the rule of
-    deaths belong to the models and stay. null leaves the endpoint out.
+    0/1 column that is known at the horizon. It replaces the section of the training run. The horizon and the rule for
+    deaths belong to the models and are kept. null excludes the endpoint.
 
     Parameters
     ----------
     endpoints : mapping
         Settings of each endpoint of the bundle.
     local : mapping
-        Settings of the place where the patients come from.
+        Local settings of the hospital of the new patients.
 
     Raises
     ------
     UserError
-        With every mistake found.
+        With all errors that were found.
     """
     given = local.get("endpoints") or {}
     if not isinstance(given, Mapping):
@@ -352,7 +352,7 @@ def outcome_settings(
     if not messages and not found:
         messages.append("endpoints: every endpoint of the bundle is null; nothing is left to validate")
     if messages:
-        raise several("The settings have mistakes:", messages)
+        raise several("The settings have errors:", messages)
     return found
 
 
@@ -374,7 +374,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 
 def _sets(sets: Mapping[str, list[str]], columns: Collection[str]) -> dict[str, list[str]]:
-    """Clinical sets whose columns the bundle joins."""
+    """Return the clinical sets whose columns the bundle uses."""
     known = {name.strip() for name in columns}
     return {name: names for name, names in sets.items() if {column.strip() for column in names} <= known}
 

@@ -1,4 +1,4 @@
-"""CARD.md: what the bundle is for, what it was trained on, how well it did, what it is not."""
+"""Write CARD.md, which describes intended use, training data, performance and limits of the bundle."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ SHOWN = {
 
 
 def card(facts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """The card as Markdown.
+    """Return the card as Markdown.
 
     Parameters
     ----------
@@ -25,28 +25,30 @@ def card(facts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     lines = [
         "# Model card",
         "",
-        "**For research. Not a medical device; not for decisions about patients.**",
+        "**For research only. This is not a medical device. Do not use it for decisions about patients.**",
         "",
         f"- Intended use: {settings['intended_use']}",
         f"- Licence: {settings['licence']}",
         f"- Contact: {settings['contact']}",
-        f"- Made by metaswin {facts['metaswin']}; the same version is needed to predict.",
+        f"- Made by metaswin {facts['metaswin']}. Predictions need the same version.",
         f"- Input: {_input(config)}",
         "",
-        "## Out of its scope",
-        "Patients unlike the training cohort (age, tumour site, stage, scanner, kernel, slice spacing): each new "
-        "patient is checked against its ranges, and what lies outside is said. Contours drawn after another protocol "
-        "are not noticed. No weights of TotalSegmentator and no nnU-Net model are part of this bundle.",
+        "## Out of scope",
+        "The models are not intended for patients unlike the training cohort (age, tumour site, stage, scanner, "
+        "kernel, slice spacing). Each new patient is compared with the ranges of the training cohort, and values "
+        "outside are reported. Contours that were drawn with another protocol are not detected. The weights of "
+        "TotalSegmentator and an nnU-Net model are not part of this bundle.",
     ]
     for name, endpoint in facts["endpoints"].items():
         lines += ["", *_endpoint(name, endpoint, facts["confidence"])]
     lines += [
         "",
         "## Privacy",
-        "No image, row or id of a patient is in the bundle. Ids are keyed hashes, with their key in `training.json`: "
-        "anyone who has the bundle can test whether a known id was in the training cohort. Ranges are rounded "
-        "outwards. Medians, means, covariances and percentiles over training rows are in it. The weights of a network "
-        "may still contain information on its training images; this has not been measured.",
+        "The bundle contains no images, rows or ids of patients. Ids are stored as keyed hashes, and the key is in "
+        "`training.json`. A person who has the bundle can therefore test whether a known id was in the training "
+        "cohort. Ranges are rounded outwards. The bundle contains medians, means, covariances and percentiles of "
+        "training rows. The weights of a network may still contain information about its training images. This has "
+        "not been measured.",
         "",
         "## Made with",
         "",
@@ -72,14 +74,16 @@ def _endpoint(name: str, endpoint: Mapping[str, Any], confidence: float) -> list
     count = len(endpoint["members"])
     lines = [
         f"## {name}",
-        f"Predicted: the risk of {what}. Trained on {endpoint['patients']} patients: {endpoint['events']} events, "
-        f"{endpoint['nonevents']} non-events, {endpoint['unknown']} with an unknown outcome (never trained on).",
+        f"The models predict the risk of {what}. The training cohort has {endpoint['patients']} patients: "
+        f"{endpoint['events']} events, {endpoint['nonevents']} non-events, and {endpoint['unknown']} with an unknown "
+        "outcome, who were not used for training.",
         "",
-        f"{count} models, one for each fold: the risk is the mean of theirs, each recalibrated on inner out-of-fold "
-        f"predictions. Classifier: {endpoint['classifier']}. Clinical columns: {listed(list(endpoint['columns']))}.",
+        f"There are {count} models, one for each fold. The risk is the mean of their risks, which are recalibrated on "
+        f"inner out-of-fold predictions. Classifier: {endpoint['classifier']}. Clinical columns: "
+        f"{listed(list(endpoint['columns']))}.",
         "",
-        "Internal performance: means over the test folds of the run, for single members; what is "
-        f"measured on other patients may be worse. {confidence:.0%} intervals.",
+        "The table shows the internal performance as means over the test folds of the run, for single members, with "
+        f"{confidence:.0%} intervals. The performance on other patients may be worse.",
         "",
         f"| feature set | {' | '.join(SHOWN.values())} |",
         f"|---|{'---|' * len(SHOWN)}",
@@ -93,14 +97,14 @@ def _endpoint(name: str, endpoint: Mapping[str, Any], confidence: float) -> list
         lines.append(f"| {label} | {' | '.join(figure(figures[metric]) for metric in SHOWN)} |")
     lines += [
         "",
-        "The feature set in bold predicts. For a patient without a whole modality, the first of the others that does "
-        "not need it predicts.",
+        "The feature set in bold is used for prediction. If a patient lacks a whole modality, the first other feature "
+        "set that does not need this modality is used.",
     ]
     return lines
 
 
 def figure(found: Mapping[str, Any]) -> str:
-    """``0.712 (0.601 to 0.823)``, or that it is not estimable and why."""
+    """Return a text such as ``0.712 (0.601 to 0.823)``, or the reason if the value is not estimable."""
     if found["value"] is None:
         return f"not estimable ({found['why']})"
     if found["low"] is None:

@@ -1,4 +1,4 @@
-"""The command ``metaswin predict``: check the call, write the configuration and run the workflow."""
+"""Run ``metaswin predict``: check the call, write the configuration and run the workflow."""
 
 import argparse
 import shutil
@@ -15,24 +15,26 @@ from metaswin.prediction.bundle import unpack
 CONFIG = "predict.yaml"
 SETTINGS = "settings.yaml"
 LOG = "logs/snakemake.log"
-# `metaswin run` becomes Snakemake: a process of its own.
+# `metaswin run` replaces its process by Snakemake. Therefore it needs a separate process.
 METASWIN = "import sys; from metaswin.cli import main; sys.exit(main())"
 
 
 def check_output(output: Path) -> None:
-    """Look whether a prediction may be written into `output`.
+    """Check that a prediction may be written into `output`.
 
     Raises
     ------
     UserError
-        If another run has its results there: the stages write files of the same names.
+        If `output` contains the results of another run, because the stages write files with the same names.
     """
     if (output / "results").exists() and not (output / CONFIG).is_file():
-        raise UserError(f"--output: {output} holds the results of another run, which would be lost; name a new folder")
+        raise UserError(
+            f"--output: {output} contains the results of another run, which would be overwritten; name a new folder"
+        )
 
 
 def opened(bundle: Path, output: Path) -> Path:
-    """Folder of a bundle; a zip is unpacked below `output`."""
+    """Return the folder of a bundle; a zip is unpacked in `output`."""
     if not bundle.exists():
         raise UserError(f"--bundle: no folder or zip {bundle} (looked from {Path.cwd()})")
     if bundle.is_dir():
@@ -49,7 +51,7 @@ def run_workflow(config: Mapping[str, Any], output: Path, cores: int) -> None:
     Raises
     ------
     UserError
-        If it ends with an error: what the jobs said, and where the log lies.
+        If it ends with an error. The message contains the errors of the jobs and the path of the log.
     """
     import yaml
 
@@ -63,11 +65,11 @@ def run_workflow(config: Mapping[str, Any], output: Path, cores: int) -> None:
     with log.open("w", encoding="utf-8") as file:
         done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
-        raise several("The prediction failed:", [*_said(output), f"the whole log: {log}"])
+        raise several("The prediction failed:", [*_said(output), f"complete log: {log}"])
 
 
 def summary_of(output: Path) -> str:
-    """What was predicted, in a few lines."""
+    """Summarise the predictions in a few lines."""
     folder = output / "results/predictions"
     table = read_table(folder / "predictions.parquet")
     lines = []
@@ -81,12 +83,12 @@ def summary_of(output: Path) -> str:
         warned = f"  ! {row.warnings}" if row.warnings else ""
         lines.append(f"{row.patient}  {row.endpoint}  risk {row.risk:.3f}{spread}{group}{warned}")
     lines += [f"not predicted, {endpoint}: {', '.join(who)}: {why}" for (endpoint, why), who in left.items()]
-    lines.append(f"For research; not a medical device. Tables and a page a patient: {folder}")
+    lines.append(f"For research only; not a medical device. Tables and one page per patient: {folder}")
     return "\n".join(lines)
 
 
 def _said(output: Path) -> list[str]:
-    """The messages of the jobs that failed; of Snakemake itself where there are none."""
+    """Return the messages of the jobs that failed, or the last lines of Snakemake's log if there are none."""
     started = (output / CONFIG).stat().st_mtime
     found: dict[str, None] = {}
     for path in sorted((output / "logs").rglob("*.log")):
@@ -104,22 +106,24 @@ def _said(output: Path) -> list[str]:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """The command `predict`."""
-    parser = commands.add_parser("predict", help="predict new patients by a bundle; for research only")
+    """Add the command `predict`."""
+    parser = commands.add_parser("predict", help="predict new patients with a bundle; for research only")
     parser.add_argument("--bundle", required=True, help="folder or zip that the rule bundle_model wrote")
     parser.add_argument("--input", help="folder with the DICOM files (or a sheet of NIfTI files, a table of features)")
     parser.add_argument("--clinical", help="clinical table of the new patients (CSV)")
-    parser.add_argument("--output", required=True, help="folder for everything that is written")
-    parser.add_argument("--member", help="REPEAT,FOLD: predict by the models of this fold alone")
-    parser.add_argument("--settings", help="YAML with settings of your own place: ingest, clinical, devices, weights")
-    parser.add_argument("--lenient", action="store_true", help="missing columns, unknown categories: missing values")
-    parser.add_argument("--other-version", action="store_true", help="take a bundle of another version of metaswin")
+    parser.add_argument("--output", required=True, help="folder for all output")
+    parser.add_argument("--member", help="REPEAT,FOLD: predict only with the models of this fold")
+    parser.add_argument("--settings", help="YAML file with local settings: ingest, clinical, devices, weights")
+    parser.add_argument(
+        "--lenient", action="store_true", help="treat missing columns and unknown categories as missing values"
+    )
+    parser.add_argument("--other-version", action="store_true", help="accept a bundle of another version of metaswin")
     parser.add_argument("--cores", type=int, default=1, help="CPU cores (default: 1)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict; returns the exit status."""
+    """Predict and return the exit status."""
     import yaml
 
     from metaswin.prediction.bundle import read_bundle
@@ -140,14 +144,14 @@ def run(arguments: argparse.Namespace) -> int:
         bundle, arguments.input, arguments.clinical, header, member=arguments.member, local=local
     )
     run_workflow(config, output, arguments.cores)
-    # `metaswin validate` reads the same table by the same settings.
+    # `metaswin validate` reads the same table with the same settings.
     write_text(output / SETTINGS, yaml.safe_dump(local, sort_keys=False, allow_unicode=True))
     print(summary_of(output))
     return 0
 
 
 def _header(table: str | None) -> list[str]:
-    """Columns of the clinical table; none where it cannot be read, which `check_call` reports."""
+    """Return the columns of the clinical table; empty if it cannot be read, which `check_call` reports."""
     from metaswin.cohort.clinical_table import read_header
 
     try:
@@ -157,7 +161,7 @@ def _header(table: str | None) -> list[str]:
 
 
 def read_settings(path: str | None) -> dict[str, Any]:
-    """Settings of the file given with `--settings`; nothing without one."""
+    """Read the settings of the file given with `--settings`; empty without a file."""
     from metaswin.config.read import read_config
 
     if path is None:

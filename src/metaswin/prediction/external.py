@@ -1,4 +1,4 @@
-"""Discrimination and calibration of frozen models on patients they have not seen."""
+"""Compute discrimination and calibration of frozen models on patients that were not in the training cohort."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from metaswin.evaluation.intervals import too_few
 from metaswin.evaluation.metrics import Value, calibration_intercept, calibration_slope
 from metaswin.evaluation.predictions import Scored
 
-# A draw takes about 0.01 s: scikit-learn checks its input at every call.
+# A draw takes about 0.01 s, because scikit-learn checks its input at every call.
 DRAWS = 1000
 COLUMNS = ["metric", "value", "low", "high", "se", "why", "recalibrated", "recalibrated_why"]
 ONE_OUTCOME = "all outcomes are the same"
@@ -27,7 +27,7 @@ Measure = Callable[[NDArray, NDArray, NDArray], Value]
 
 @dataclass(frozen=True)
 class External:
-    """Patients with a prediction and an outcome.
+    """Store patients with a prediction and an outcome.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class External:
         0, 1 or NaN (unknown).
     risk : ndarray of shape (n,)
     weight : ndarray of shape (n,)
-        Inverse probability of censoring at a horizon; 1 of known outcomes otherwise.
+        Inverse probability of censoring at a horizon, otherwise 1 for known outcomes.
     """
 
     label: NDArray
@@ -44,10 +44,10 @@ class External:
 
     @classmethod
     def of(cls, table: pd.DataFrame, horizon: float | None) -> "External":
-        """Of a table ``risk, label, time, event``.
+        """Build from a table ``risk, label, time, event``.
 
-        At a horizon the censoring distribution is fitted on these patients: that of the training cohort is not
-        theirs.
+        At a horizon, the censoring distribution is fitted on these patients, because that of the training cohort may
+        differ.
         """
         label = table["label"].to_numpy(dtype="float64", na_value=np.nan)
         weight = (~np.isnan(label)).astype("float64")
@@ -58,7 +58,7 @@ class External:
 
     @property
     def known(self) -> tuple[NDArray, NDArray, NDArray]:
-        """Outcome (bool), risk and weight of the patients whose outcome is known."""
+        """Outcome (bool), risk and weight of the patients with a known outcome."""
         known = ~np.isnan(self.label) & np.isfinite(self.weight)
         return self.label[known] == 1, self.risk[known], self.weight[known]
 
@@ -73,14 +73,14 @@ class External:
         }
 
     def table(self, confidence: float, seed: int) -> pd.DataFrame:
-        """Metrics with their intervals, as predicted and recalibrated in the large (see `COLUMNS`).
+        """Compute metrics with their intervals, as predicted and recalibrated in the large (see `COLUMNS`).
 
         ``se`` is the standard error on the scale on which cohorts are pooled (see `standard_errors`).
 
         Recalibration in the large adds the calibration intercept to every logit (Steyerberg 2019, Clinical Prediction
-        Models, section 20.3, method 1). It is fitted on the patients it is measured on: optimistic by one parameter,
-        and it leaves ranks as they are. Intervals are percentiles of a bootstrap over patients (Efron and Tibshirani
-        1993, chapter 13), the models held fixed; the weights are not estimated anew in a draw.
+        Models, section 20.3, method 1). It is fitted on the same patients on which it is measured, so it is optimistic
+        by one parameter. It does not change ranks. Intervals are percentiles of a bootstrap over patients with fixed
+        models (Efron and Tibshirani 1993, chapter 13). The weights are not estimated again in each draw.
         """
         labels, risks, weight = self.known
         shift = calibration_intercept(labels, risks, weight) if len(labels) else Value(why="no known outcome")
@@ -101,7 +101,7 @@ class External:
         return pd.DataFrame(records, columns=COLUMNS).astype(kinds | dict.fromkeys(["why", "recalibrated_why"], "str"))
 
     def reliability(self, bins: int, confidence: float) -> pd.DataFrame:
-        """Predicted and observed risk by quantile of risk, with Wilson's interval; empty for too few patients."""
+        """Compute predicted and observed risk by quantile of risk; the table is empty for too few patients."""
         part = Scored("", "", 0, 0, self.label, self.risk, self.weight, np.nan)
         if not part.usable or len(self.known[0]) < FEWEST_IN_BIN:
             return pd.DataFrame(columns=["bin", "n", "predicted", "observed", "low", "high", "why"])
@@ -112,7 +112,7 @@ class External:
         return f"no interval: {few}" if few else ""
 
     def _drawn(self, seed: int) -> NDArray:
-        """Draws of patients (rows are draws) that hold both outcomes; none where events or non-events are few."""
+        """Draw patients (rows are draws) with both outcomes; no draws if there are too few events or non-events."""
         labels = self.known[0]
         if self._few():
             return np.empty((0, len(labels)), dtype=int)
@@ -140,7 +140,7 @@ def _brier(labels: NDArray, risks: NDArray, weight: NDArray) -> Value:
 
 
 def _observed_expected(labels: NDArray, risks: NDArray, weight: NDArray) -> Value:
-    """Weighted prevalence over the mean risk; above 1: risks too low."""
+    """Return the weighted prevalence over the mean risk; a value above 1 means that the risks are too low."""
     if not len(labels):
         return Value(why="no known outcome")
     return Value(float(np.sum(weight * labels) / np.sum(weight * risks)))
@@ -158,15 +158,15 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True)
 class Scale:
-    """Scale on which estimates of a metric are near to normal: what leads to it, and back."""
+    """Define a scale on which estimates of a metric are nearly normal, with both transformations."""
 
     to: Callable[[float], float]
     back: Callable[[float], float]
 
 
 # Logit of the AUC and log of observed / expected: Debray et al. 2017 (BMJ 356:i6460); Snell, Ensor, Debray, Moons and
-# Riley 2018 (Stat Methods Med Res 27:3505-3522). Average precision and Brier score follow the prevalence and are not
-# pooled; nor is the slope, which says little where events are few.
+# Riley 2018 (Stat Methods Med Res 27:3505-3522). Average precision and Brier score depend on the prevalence and are not
+# pooled. The slope is not pooled either, because it is imprecise with few events.
 SCALES: dict[str, Scale] = {
     "auc": Scale(logit, expit),
     "observed_expected": Scale(np.log, np.exp),
@@ -175,15 +175,16 @@ SCALES: dict[str, Scale] = {
 
 
 def standard_errors(labels: NDArray, risks: NDArray, weight: NDArray) -> dict[str, float]:
-    """Standard errors on the scales of `SCALES`; empty without both outcomes.
+    """Compute standard errors on the scales of `SCALES`; empty without both outcomes.
 
-    They come from a model, so that cohorts with few events have one too: to leave those out would select cohorts by
-    their outcome, and the mean of observed / expected would be too high.
+    The standard errors are model-based. Therefore cohorts with few events also have one. Excluding these cohorts would
+    select cohorts by their outcome, and the mean of observed / expected would be too high.
 
-    - AUC: method 4 of Newcombe 2006 (Stat Med 25:559-573) for the logit, as Debray et al. 2019 (Stat Methods Med Res
-      28:2768-2786) use it. The numbers of events and non-events are effective ones, ``sum(w)² / sum(w²)``.
+    - AUC: method 4 of Newcombe 2006 (Stat Med 25:559-573) for the logit, as in Debray et al. 2019 (Stat Methods Med Res
+      28:2768-2786). The numbers of events and non-events are effective numbers, ``sum(w)² / sum(w²)``.
     - Observed / expected and calibration intercept: outcomes are Bernoulli with the risks recalibrated in the large.
-      Without weights and with equal risks the former is ``sqrt((1 - O/n) / O)`` (Debray et al. 2017).
+      Without weights and with equal risks, the standard error of the former is ``sqrt((1 - O/n) / O)`` (Debray et al.
+      2017).
 
     Parameters
     ----------
@@ -211,7 +212,7 @@ def standard_errors(labels: NDArray, risks: NDArray, weight: NDArray) -> dict[st
 def _interval(
     measure: Measure, known: tuple[NDArray, NDArray, NDArray], drawn: NDArray, confidence: float
 ) -> tuple[float | None, float | None, str]:
-    """Percentile interval; draws where the measure does not exist (separation) are ignored, if there are few."""
+    """Compute the percentile interval; a few draws without the measure (separation) are ignored."""
     if not len(drawn):
         return None, None, ""
     values = [measure(*(column[rows] for column in known)).value for rows in drawn]

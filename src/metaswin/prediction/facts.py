@@ -1,4 +1,4 @@
-"""Facts of a run that its bundle carries: configuration, clinical columns, training ranges, performance."""
+"""Collect the facts of a run for its bundle: configuration, clinical columns, training ranges, performance."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from metaswin.features.encoder import CategoryColumn
 from metaswin.models.fusion import FittedFeatureSet
 from metaswin.report.files import portable
 
-# Facts of an image that are numbers, in the order in which they are listed.
+# Numeric facts of an image, in the order of the output.
 NUMBERS = ("pixel_spacing", "slice_spacing", "slice_thickness", "kvp", "volume_tumor_mm3")
 TEXTS = ("manufacturer", "kernel")
 UNITS = {
@@ -26,14 +26,14 @@ UNITS = {
 
 
 def image_facts(used: pd.DataFrame, images: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Facts of the patients' images, one row a patient: those of `NUMBERS` and `TEXTS` that are known.
+    """Return the known facts `NUMBERS` and `TEXTS` of the patients' images, one row per patient.
 
     Parameters
     ----------
     used : DataFrame
         ``cohort/used.parquet``.
     images : mapping
-        Patient → contents of its ``image.json``; empty without images.
+        Patient → content of ``image.json``. Empty without images.
     """
     table = used.set_index("patient")
     for patient, facts in images.items():
@@ -44,15 +44,15 @@ def image_facts(used: pd.DataFrame, images: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def seen(table: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, Any]:
-    """Ranges of the numeric columns of `table` and levels of the others.
+    """Return the ranges of the numeric columns of `table` and the levels of the other columns.
 
     Ranges are rounded outwards to two significant digits. Values that have no more digits, such as ages in whole years,
-    stay as they are.
+    are not changed.
 
     Parameters
     ----------
     table : DataFrame
-        One row a training patient.
+        One row per training patient.
     kinds : mapping
         Column → ``numeric`` or ``category``.
     """
@@ -69,7 +69,7 @@ def seen(table: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, Any]:
 
 
 def outward(low: float, high: float) -> list[float]:
-    """Both ends rounded outwards to two significant digits."""
+    """Round both ends outwards to two significant digits."""
     return [_rounded(low, math.floor), _rounded(high, math.ceil)]
 
 
@@ -78,16 +78,16 @@ def _rounded(value: float, direction: Any) -> float:
         return 0.0
     digits = 1 - math.floor(math.log10(abs(value)))
     scale = 10.0**digits
-    # 0.3 * 10 is a hair above 3 in floats: that is no reason to take the next step.
+    # 0.3 * 10 is slightly above 3 in floating point. It must not be rounded up to 4.
     return round(direction(round(value * scale, 9)) / scale, max(digits, 0))
 
 
-# Settings that name places of the machine it was made on.
+# Settings that name paths on the machine of the training run.
 PLACES = [
     ("deep", "pretrained"), ("organs", "totalsegmentator", "weights"), ("organs", "masks", "pattern"),
     ("images", "nnunet", "model_folder"),
 ]  # fmt: skip
-# Sections of the configuration that new patients go through.
+# Sections of the configuration that apply to new patients.
 STAGES = [
     "seed", "source", "clinical", "cohort", "endpoints", "ingest", "images", "organs", "anatomy", "regions",
     "qc_images", "radiomics", "patches", "deep",
@@ -95,14 +95,15 @@ STAGES = [
 
 
 def travelling(config: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
-    """The configuration that new patients go through, without a path, each predictor with the kind it was read as.
+    """Return the configuration that applies to new patients, without paths and with the kind of each predictor.
 
     Parameters
     ----------
     config : mapping
         All settings as plain values.
     kinds : mapping
-        Clinical column → ``numeric`` or ``category``: with a few new rows a guess from the values may differ.
+        Clinical column → ``numeric`` or ``category``. The kind is stored because a guess from the values of a few new
+        rows may differ.
     """
     kept = {name: value for name, value in portable(config).items() if name in STAGES}
     for place in PLACES:
@@ -117,7 +118,7 @@ def travelling(config: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str,
 def clinical_columns(
     config: Mapping[str, Any], modalities: Iterable[str], sets: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """Columns of the clinical table that the bundled feature sets join."""
+    """Return the columns of the clinical table that the bundled feature sets use."""
     names = [
         column
         for modality in modalities
@@ -129,7 +130,7 @@ def clinical_columns(
 
 
 def known_levels(feature_sets: Iterable[FittedFeatureSet]) -> dict[str, list[str]]:
-    """Levels of each category that any of the fitted feature sets tells apart."""
+    """Return the levels of each category that any of the fitted feature sets distinguishes."""
     found: dict[str, set[str]] = {}
     for feature_set in feature_sets:
         for modality, encoder in feature_set.encoders.items():
@@ -142,16 +143,16 @@ def known_levels(feature_sets: Iterable[FittedFeatureSet]) -> dict[str, list[str
 def training_ranges(
     images: pd.DataFrame, clinical: pd.DataFrame, kinds: Mapping[str, str], levels: Mapping[str, list[str]]
 ) -> dict[str, Any]:
-    """Ranges and levels of the training patients' images and clinical columns.
+    """Return the ranges and levels of the images and clinical columns of the training patients.
 
     Parameters
     ----------
     images, clinical : DataFrame
-        One row a training patient; `clinical` has the columns of `kinds`.
+        One row per training patient. `clinical` has the columns of `kinds`.
     kinds : mapping
         Clinical column → ``numeric`` or ``category``.
     levels : mapping
-        Category → levels that the models know (rare ones are suppressed).
+        Category → levels that the models know. Rare levels are suppressed.
     """
     kind = {name: "numeric" for name in NUMBERS if name in images} | {n: "category" for n in TEXTS if n in images}
     numeric = {name: kind for name, kind in kinds.items() if kind == "numeric"}
@@ -164,9 +165,10 @@ def training_ranges(
 def internal_figures(
     summary: pd.DataFrame, endpoint: str, feature_sets: Sequence[str], classifier: str, suffix: str
 ) -> dict[str, Any]:
-    """Metrics of the run for each bundled feature set: ``{feature_set: {metric: {value, low, high, why}}}``.
+    """Return the metrics of the run for the bundled feature sets.
 
-    `suffix` is the ending of the primary metrics of the endpoint.
+    The result is ``{feature_set: {metric: {value, low, high, why}}}``. `suffix` is the suffix of the primary metrics of
+    the endpoint.
     """
     rows = summary[(summary["endpoint"] == endpoint) & (summary["classifier"] == classifier)].set_index("feature_set")
     found: dict[str, Any] = {}

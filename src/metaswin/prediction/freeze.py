@@ -1,4 +1,4 @@
-"""Freeze a finished run: the work of rule ``bundle_model``."""
+"""Freeze a finished run (rule ``bundle_model``)."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ OF_MEMBERS = tuple(field.name for field in fields(MemberFiles))
 
 @dataclass(frozen=True)
 class FreezeInputs:
-    """Files of the run; an empty list, or None, stands for what the run does not have.
+    """Name the files of the run; a list is empty, or a file is None, if the run does not have it.
 
     Attributes
     ----------
@@ -50,9 +50,9 @@ class FreezeInputs:
         ``fusion/fits.json`` of every outer fold.
     predictions, models, selection, harmonisation, harmonisation_values, volume : list of str
     radiomics, peri_radiomics, deep, network : list of str
-        One for every outer fold, in the order of the fits, see `metaswin.prediction.member.MemberFiles`.
+        One file for every outer fold, in the order of the fits, see `metaswin.prediction.member.MemberFiles`.
     folds, facts : list of str
-        One for every endpoint.
+        One file for every endpoint.
     clinical, used, summary : str
         Tables of the cohort and of the evaluation.
     images : list of str
@@ -88,13 +88,13 @@ def freeze(
     config: Mapping[str, Any],
     sets: Mapping[str, list[str]],
 ) -> None:
-    """Write the bundle as a folder and as a zip of it.
+    """Write the bundle as a folder and as a zip of this folder.
 
     Parameters
     ----------
     inputs : FreezeInputs
     folder, archive : path
-        Written.
+        Folder and zip to write.
     settings : BundleSettings
     config : mapping
         The whole configuration as plain values.
@@ -117,7 +117,7 @@ def freeze(
         "pseudonyms": config["data"]["pseudonyms"],
         "endpoints": endpoints,
     }
-    # Not `write_json`, which sorts keys: the order of groups of organs is that of the network's channels.
+    # `write_json` would sort the keys, but the order of the organ groups is that of the channels of the network.
     write_text(folder / "config.json", json.dumps(travelling(config, kinds), indent=1, allow_nan=False) + "\n")
     write_json(folder / "bundle.json", facts)
     write_text(folder / "CARD.md", card(facts, travelling(config, kinds)))
@@ -207,7 +207,7 @@ def _kinds(clinical: str) -> dict[str, str]:
 
 
 def _members(inputs: FreezeInputs) -> dict[str, dict[tuple[int, int], tuple[dict[str, Any], MemberFiles]]]:
-    """Endpoint → repeat and fold → facts of the fit, and the files of that outer fold."""
+    """Return for each endpoint, repeat and fold the facts of the fit and the files of that outer fold."""
     nothing = [None] * len(inputs.fits)
     found: dict[str, dict[tuple[int, int], tuple[dict[str, Any], MemberFiles]]] = {}
     for (endpoint, *place), (fit, *files) in by_place(

@@ -1,4 +1,4 @@
-"""One fold's models, copied into the bundle with what places a new patient among their training rows."""
+"""Copy the models of one fold into the bundle, with the numbers that compare a new patient with their training rows."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ SELECTION, HARMONISATION, NETWORK = "selection.json", "harmonisation.json", "dee
 
 @dataclass(frozen=True)
 class MemberFiles:
-    """Files of one outer fold of the run; None for what the run does not have.
+    """Name the files of one outer fold of the run; a file that the run does not have is None.
 
     Attributes
     ----------
     predictions, models : str
-        What `metaswin.models.fusion.train_fusion` wrote.
+        Output of `metaswin.models.fusion.train_fusion`.
     selection, harmonisation, harmonisation_values, volume : str or None
-        Of the repeat.
+        Files of the repeat.
     radiomics, peri_radiomics : str or None
         Tables of the final fit.
     deep, network : str or None
@@ -56,19 +56,19 @@ class MemberFiles:
     network: str | None = None
 
     def modality_tables(self, clinical: str, anatomy: str | None, fit: str) -> ModalityFiles:
-        """What the models of this outer fold read."""
+        """Return the files that the models of this outer fold read."""
         tables = {(fit, name): path for name in RADIOMICS for path in [getattr(self, name)] if path}
         return ModalityFiles(clinical, tables, self.volume, anatomy, self.deep)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What the training rows of one feature set and member were, as numbers over all of them.
+    """Summarise the training rows of one feature set and member.
 
     Attributes
     ----------
     mean : ndarray of shape (encoded columns,)
-        The average training patient: what a contribution is measured against.
+        The average training patient, which is the reference of the contributions.
     distance : Distance or None
     """
 
@@ -88,7 +88,7 @@ def freeze_member(
     settings: BundleSettings,
     seed: int,
 ) -> dict[str, FittedFeatureSet]:
-    """Write one member below `folder` and return its feature sets.
+    """Write one member into `folder` and return its feature sets.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def freeze_member(
     Raises
     ------
     RuntimeError
-        If a feature set does not give the test predictions of the run again.
+        If a feature set does not reproduce the test predictions of the run.
     """
     rows = Folds.of(folds, place[0]).outer(place[1])
     predictions = read_table(files.predictions)
@@ -135,12 +135,12 @@ def freeze_member(
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """How one member turns all features of new patients into those of its final fit.
+    """Convert all features of new patients to those of the final fit of a member.
 
     Attributes
     ----------
     kept : dict
-        Set → features, best rank first.
+        Modality → selected features, best rank first.
     fit : str
     harmoniser : Harmoniser or None
         With the batches and covariates of the new patients.
@@ -152,19 +152,19 @@ class FrozenFeatures:
 
     @classmethod
     def read(cls, folder: Path, fold: int, used: str, clinical: str) -> "FrozenFeatures":
-        """Read what `freeze_member` wrote; `used` and `clinical` are tables of the new patients."""
+        """Read the output of `freeze_member`; `used` and `clinical` are tables of the new patients."""
         kept, facts = folder / SELECTION, folder / HARMONISATION
         values = str(facts.with_suffix(".safetensors"))
         harmoniser = load_harmoniser(str(facts), values, used, clinical) if facts.is_file() else None
         return cls(read_json(kept) if kept.is_file() else {}, fit_name(fold), harmoniser)
 
     def table(self, matrix: pd.DataFrame, modality: str) -> pd.DataFrame:
-        """Features of one set as the final fit sees them, see `metaswin.features.fit_tables.fit_table`."""
+        """Return the features of one modality for the final fit, see `metaswin.features.fit_tables.fit_table`."""
         return fit_table(matrix, self.kept[modality], self.fit, modality, self.harmoniser)
 
 
 def read_reference(folder: Path, feature_set: str) -> Reference:
-    """Reference of one feature set of a member."""
+    """Read the reference of one feature set of a member."""
     tensors = load_file(folder / "reference.safetensors")
     numbers: dict[str, Any] = {name: tensors.get(f"{feature_set}/distance/{name}") for name in DISTANCE}
     return Reference(tensors[f"{feature_set}/mean"], None if numbers["mean"] is None else Distance(**numbers))
@@ -193,7 +193,7 @@ def _reference(
 def _check(
     feature_set: FittedFeatureSet, tables: dict[str, pd.DataFrame], rows: OuterFold, predictions: pd.DataFrame
 ) -> None:
-    """Freeze nothing but what predicted the test rows of the run."""
+    """Check that the feature set reproduces the test predictions of the run."""
     found = feature_set.predict({modality: table[rows.test] for modality, table in tables.items()})
     patients = [patient for patient, test in zip(rows.patients, rows.test, strict=True) if test]
     chosen = predictions[(predictions["feature_set"] == feature_set.name) & (predictions["part"] == "test")]
@@ -206,7 +206,7 @@ def _check(
 
 
 def _write_harmonisation(folder: Path, files: MemberFiles, fit: str) -> None:
-    """The final fit alone, without the numbers of patients by batch, which nothing here reads."""
+    """Write only the final fit, without the numbers of patients by batch, which are not used."""
     if files.harmonisation is None:
         return
     assert files.harmonisation_values is not None

@@ -1,4 +1,4 @@
-"""Read the data of new patients, and find what a model has to assume where values are missing."""
+"""Read the data of new patients, and find the values that a model imputes."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from metaswin.prediction.bundle import Bundle
 
 @dataclass(frozen=True)
 class ClinicalInputs:
-    """The user's clinical table, and index (private series of the DICOM files), sheet or features; None: not there."""
+    """Name the user's clinical table, and the index of the DICOM files, sheet or features; None if there is none."""
 
     clinical: str | None = None
     index: str | None = None
@@ -37,10 +37,10 @@ def prepare_clinical(
     also: Sequence[str],
     names: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the table that ingest reads; values stay as the user wrote them, but for blanks around them.
+    """Write the clinical table that ingest reads.
 
-    Who has data but no row gets an empty one: other feature sets can predict these. A column that the user's table
-    lacks is empty.
+    Values are those of the user without leading and trailing blanks. A patient with data but without a row gets an
+    empty row, because other feature sets can predict this patient. A column that the user's table lacks is empty.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def prepare_clinical(
     output : str
     settings : ClinicalSettings
     also : sequence of str
-        Columns that other settings name, by the names that `settings` gives them.
+        Columns of other settings, by their names in `settings`.
     names : mapping or None
-        Pseudonym → id, where pseudonyms stand in the index: the table holds the ids.
+        Pseudonym → id, if the index contains pseudonyms. The table contains the ids.
     """
     identifier = settings.id.strip()
     header, lines = read_rows(inputs.clinical) if inputs.clinical else ([identifier], [])
@@ -68,7 +68,7 @@ def prepare_clinical(
 
 
 def _found(inputs: ClinicalInputs) -> list[str]:
-    """Ids in the data, sorted."""
+    """Return the ids in the data, sorted."""
     if inputs.index:
         table = read_table(inputs.index, columns=["patient", "usable"])
         return sorted({patient for patient in table.loc[table["usable"].astype(bool), "patient"] if patient})
@@ -84,16 +84,16 @@ MEDIAN = "the training median"
 
 @dataclass(frozen=True)
 class NewData:
-    """Everything measured of the new patients.
+    """Store all measurements of the new patients.
 
     Attributes
     ----------
     modality_tables : ModalityTables
-        Raw columns without what belongs to a member: no features as a fit sees them, no deep score.
+        Raw columns without the data of a member: no selected features of a fit and no deep score.
     features : dict
-        Set → matrix of all features.
+        Modality → matrix of all features.
     patches : dict
-        Patient → file that holds its patch, of those who have one.
+        Patient → file that contains the patch, for patients that have one.
     """
 
     modality_tables: ModalityTables
@@ -105,7 +105,7 @@ class NewData:
         return self.modality_tables.patients
 
     def modalities(self, patient: str) -> set[str]:
-        """Modalities of which this patient has at least one value."""
+        """Return the modalities for which this patient has at least one value."""
         found = {f"{CLINICAL}{name}" for name in self.modality_tables.sets if self._any(self.clinical(name), patient)}
         found |= {name for name, matrix in self.features.items() if self._any(matrix, patient)}
         if self.modality_tables.anatomy is not None and self._any(self.modality_tables.anatomy, patient):
@@ -115,11 +115,11 @@ class NewData:
         return found | ({"deep"} if patient in self.patches else set())
 
     def clinical(self, name: str) -> pd.DataFrame:
-        """Columns of a clinical set."""
+        """Return the columns of a clinical set."""
         return self.modality_tables.clinical[self.modality_tables.sets[name]]
 
     def assumed(self, feature_set: FittedFeatureSet, patient: str) -> list[str]:
-        """Values of this patient that the feature set has to make up, and what it takes instead."""
+        """Return the values of this patient that the feature set imputes, and how."""
         found = []
         for modality, encoder in feature_set.encoders.items():
             if modality in RADIOMICS:
@@ -137,7 +137,7 @@ class NewData:
         return found
 
     def value(self, modality: str, feature: str, patient: str) -> float | str | None:
-        """What was measured: a number, a category as it was written, or None where it is missing."""
+        """Return the measured value: a number, a category as written, or None if it is missing."""
         table = self.features.get(modality) if modality in RADIOMICS else self._plain(modality)
         if table is None or feature not in table or pd.isna(value := table.at[patient, feature]):
             return None
@@ -152,7 +152,7 @@ class NewData:
         return self.modality_tables.clinical
 
     def _assumed_features(self, modality: str, columns: list[str], patient: str) -> list[str]:
-        """Regions that are absent, and single features that could not be computed."""
+        """Describe absent regions, and single features that could not be computed."""
         matrix = self.features.get(modality, pd.DataFrame(index=self.patients))
         row = matrix.loc[patient].reindex(columns)
         regions = dict.fromkeys(map(region_of, row.index))
@@ -170,16 +170,16 @@ class NewData:
 def load_new(
     used: str, clinical: str, features: str | None, anatomy: str | None, patches: Mapping[str, str], bundle: Bundle
 ) -> NewData:
-    """Read what the stages made of the new patients.
+    """Read the output of the stages for the new patients.
 
     Parameters
     ----------
     used, clinical : str
         Tables of the cohort.
     features, anatomy : str or None
-        There with images or a table of features.
+        Available with images or a table of features.
     patches : mapping
-        Patient → file that holds its patch, of those who have one.
+        Patient → file that contains the patch, for patients that have one.
     bundle : Bundle
     """
     volumes = read_table(used)
@@ -198,5 +198,5 @@ def load_new(
 def _assumption(column: NumericColumn | CategoryColumn) -> str:
     if isinstance(column, CategoryColumn):
         return f"{column.name} (counted as unknown)"
-    # Whether a member also knows that it was missing differs from member to member, and is no other assumption.
+    # Some members also have a flag for the missing value. The text is the same for all members.
     return f"{column.name} ({MEDIAN})"

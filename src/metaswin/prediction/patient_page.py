@@ -1,4 +1,4 @@
-"""One page a patient: the risk, how far to believe it, and what it rests on. Opens offline."""
+"""Write one page per patient with the risk, its limits and its contributions; the page opens offline."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def patient_page(
     qc_image: Path | None,
     member: tuple[int, int] | None,
 ) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def patient_page(
 
 
 def bars(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Contributions as bars: name, value, place and width in per cent of the widest on either side of the middle."""
+    """Return contributions as bars with name, value, position and width in percent; the widest bar fills one side."""
     widest = table["contribution"].abs().max() if len(table) else 0.0
     found = []
     for row in table.itertuples():
@@ -87,13 +87,13 @@ def bars(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _words(feature: str) -> str:
-    """``tumor: original firstorder Mean`` of a radiomic feature; other columns as they are named."""
+    """Return words such as ``tumor: original firstorder Mean`` for a radiomic feature; other names are unchanged."""
     region, apart, name = feature.partition("__")
     return f"{region}: {name.replace('_', ' ')}" if apart else feature
 
 
 def per_cent(share: float) -> str:
-    """``23 %``; below 10 % with a digit more."""
+    """Return a text such as ``23 %``, with one more digit below 10 %."""
     return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
 
 

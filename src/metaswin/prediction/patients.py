@@ -1,4 +1,4 @@
-"""Combine the risks of the fold models to one prediction for each patient."""
+"""Combine the risks of the fold models into one prediction for each patient."""
 
 import logging
 import shutil
@@ -37,7 +37,7 @@ COLUMNS = {
 }  # fmt: skip
 LISTS = ("modalities", "missing", "assumed", "warnings")
 IN_TRAINING, HELD_OUT, NEW = "was in the training cohort", "held out by this member", "not in the training cohort"
-NOT_KNOWN = "cannot be compared with the training cohort: pseudonyms stand for the ids of one of them"
+NOT_KNOWN = "cannot be compared with the training cohort, because only one of them uses pseudonyms"
 
 
 def predicted(
@@ -51,10 +51,10 @@ def predicted(
     training: str,
     member: tuple[int, int] | None,
 ) -> dict[str, Any]:
-    """Row of ``predictions.parquet``; `LISTS` are lists.
+    """Build a row of ``predictions.parquet``; the columns `LISTS` are lists.
 
-    The range across fold models is not a confidence interval: the members share most of their
-    training patients, and all may be wrong together.
+    The range across fold models is not a confidence interval. The members share most of their training patients, and
+    all of them may have the same error.
     """
     facts = bundle.endpoints[endpoint]
     risks = scored.risks[(scored.risks["patient"] == patient) & (scored.risks["classifier"] == facts["classifier"])]
@@ -91,14 +91,14 @@ def predicted(
 
 
 def not_predicted(endpoint: str, patient: str, why: str) -> dict[str, Any]:
-    """Row of a patient without a prediction."""
+    """Build the row of a patient without a prediction."""
     blank = {"str": "", "float64": None, "int64": 0, "bool": False}
     facts = {name: blank[kind] for name, kind in COLUMNS.items()} | {"group": None, "feature_set": None}
     return {**facts, **{name: [] for name in LISTS}, "endpoint": endpoint, "patient": patient, "why": why}
 
 
 def prediction_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of `predicted` and `not_predicted` as one table; lists are written with semicolons."""
+    """Join rows of `predicted` and `not_predicted` to one table; lists are written with semicolons."""
     rows = [{**record, **{name: "; ".join(record[name]) for name in LISTS}} for record in records]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return table.sort_values(["endpoint", "patient"], kind="stable", ignore_index=True)
@@ -107,7 +107,7 @@ def prediction_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def membership(
     bundle: Bundle, endpoint: str, patient: str, member: tuple[int, int] | None, pseudonyms: bool = False
 ) -> str:
-    """Whether the training cohort had this id; not to be known where it is a pseudonym on one side only."""
+    """Return whether the training cohort had this id; unknown if only one of the two uses pseudonyms."""
     if bundle.facts["pseudonyms"] != pseudonyms:
         return NOT_KNOWN
     folds = bundle.folds_of(endpoint, patient)
@@ -117,10 +117,10 @@ def membership(
 
 
 def contributions(scored: Scored, patient: str) -> pd.DataFrame:
-    """Mean contributions over the members: ``modality, feature, contribution, members`` (that join it), largest first.
+    """Average the contributions over the members, largest first.
 
-    A feature that a member did not select contributes 0 there, so that a patient's contributions and the mean base add
-    up to the mean logit.
+    The columns are ``modality, feature, contribution, members`` (that use the feature). A feature contributes 0 in a
+    member that did not select it. Therefore the contributions of a patient and the mean base add up to the mean logit.
     """
     own = scored.shapley[scored.shapley["patient"] == patient]
     count = len(own[["repeat", "fold"]].drop_duplicates())
@@ -140,27 +140,30 @@ def _own_warnings(
     if not primary:
         found.append(f"{', '.join(missing)} missing: predicted by the models of {feature_set.name} instead")
     elif missing:
-        found.append(f"{', '.join(missing)} missing: filled as in the training run")
+        found.append(f"{', '.join(missing)} missing: imputed as in the training run")
     if training == IN_TRAINING:
         found.append(f"{training}: this risk does not test the models")
     if training == NOT_KNOWN:
         found.append(f"this id {training}")
     if far is not None:
-        found.append(f"unlike the training patients: farther from them than {far:.0f} % of them are from the others")
+        found.append(
+            f"unlike the training patients: the distance from them is larger than that of {far:.0f} % of the training "
+            "patients from the others"
+        )
     return found
 
 
 logger = logging.getLogger("metaswin.prediction")
 
 SCORES = ["endpoint", "patient", "feature_set", "classifier", "repeat", "fold", "probability", "positive"]
-NOBODY = "no feature set of the bundle can do without what is missing"
+NOBODY = "no feature set of the bundle can be used without the missing data"
 
 
 @dataclass(frozen=True)
 class PredictionInputs:
-    """Files of the new patients; features, problems, anatomy and patches are None where there are none.
+    """Name the files of the new patients; features, problems, anatomy and patches are None if there are none.
 
-    ``images`` and ``qc_images`` have a file for each planned patient.
+    ``images`` and ``qc_images`` have one file for each planned patient.
     """
 
     used: str
@@ -176,7 +179,7 @@ class PredictionInputs:
 
 @dataclass(frozen=True)
 class PredictionOutputs:
-    """Predictions as Parquet and CSV, risks of the members, contributions, facts (JSON) and the folder of pages."""
+    """Name the predictions (Parquet, CSV), risks of the members, contributions, facts (JSON) and folder of pages."""
 
     table: str
     csv: str
@@ -193,7 +196,7 @@ def predict_patients(
     deep: DeepSettings,
     pseudonyms: bool = False,
 ) -> None:
-    """Write predictions, what they rest on, and a page a patient.
+    """Write predictions, their contributions, and one page per patient.
 
     Parameters
     ----------
@@ -203,12 +206,12 @@ def predict_patients(
     deep : DeepSettings
         ``device`` and ``threads``.
     pseudonyms : bool
-        Whether pseudonyms stand for the ids.
+        Whether pseudonyms replace the ids.
 
     Raises
     ------
     UserError
-        If the bundle was altered.
+        If the bundle was changed.
     """
     bundle = read_bundle(settings.bundle or "")
     patches = dict.fromkeys(patients_with_patch(inputs.patches), inputs.patches) if inputs.patches else {}
@@ -256,9 +259,10 @@ def predict_patients(
 def choose_feature_sets(
     bundle: Bundle, endpoint: str, new: NewData, member: tuple[int, int] | None
 ) -> dict[str, BundledFeatureSet]:
-    """Patient → feature set: the primary model, or the one that stands in for whom a whole modality is missing.
+    """Choose the feature set of each patient: the primary one, or its replacement if a whole modality is missing.
 
-    A single member predicts by the primary model always, as the run did: it gives the out-of-fold prediction again.
+    A single member always predicts with the primary feature set, as the run did. It reproduces the out-of-fold
+    prediction.
     """
     feature_sets = bundle.feature_sets(endpoint)
     if member is not None:
@@ -274,12 +278,12 @@ def _outside(
     found = image_warnings(facts.loc[patient].to_dict(), ranges["image"]) if len(facts.columns) else []
     found += clinical_warnings(new.modality_tables.clinical.loc[patient].to_dict(), ranges["clinical"])
     if patient in scored.unharmonised:
-        found.append("features not harmonised: no training patients of this batch, or too few")
+        found.append("features not harmonised: the training cohort has no or too few patients of this batch")
     return found
 
 
 def _noticed(exclusions: str, problems: str | None) -> dict[str, list[str]]:
-    """Warnings of the stages by patient."""
+    """Return the warnings of the stages by patient."""
     tables = [read_table(path) for path in (exclusions, problems) if path]
     found: dict[str, list[str]] = {}
     for row in pd.concat(tables).itertuples():
@@ -289,7 +293,7 @@ def _noticed(exclusions: str, problems: str | None) -> dict[str, list[str]]:
 
 
 def _excluded(used: str, exclusions: str) -> dict[str, str]:
-    """Patients whom an earlier stage could not use → why."""
+    """Return the patients that an earlier stage excluded, with the reasons."""
     predicted = set(read_table(used, columns=["patient"])["patient"])
     table = read_table(exclusions)
     table = table[table["excludes"] & ~table["patient"].isin(["", *predicted])].drop_duplicates("patient")

@@ -10,16 +10,16 @@ import pandas as pd
 from metaswin.config.feature_sets import CLINICAL
 from metaswin.models.fusion import FittedFeatureSet
 
-# Modalities whose columns mean something together; a deep score is one number that the network makes up.
+# Modalities for which a distance is meaningful. The deep score is a single output of the network.
 MEASURED = ("radiomics", "peri_radiomics")
-# Fewer training rows say nothing of what is usual.
+# With fewer training rows, the usual distances cannot be estimated.
 FEWEST = 10
 PERCENTILES = np.arange(101)
 
 
 @dataclass(frozen=True)
 class Distance:
-    """Mahalanobis distance from the training rows.
+    """Measure the Mahalanobis distance from the training rows.
 
     Attributes
     ----------
@@ -35,22 +35,22 @@ class Distance:
     held_out: np.ndarray
 
     def of(self, rows: np.ndarray) -> np.ndarray:
-        """Distances of rows of shape (rows, columns)."""
+        """Return the distances of rows of shape (rows, columns)."""
         away = rows - self.mean
         return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", away, self.precision, away), 0))
 
     def percentile(self, rows: np.ndarray) -> np.ndarray:
-        """Percentile (0 to 100) of the rows' distances among those of held-out training rows."""
+        """Return the percentile (0 to 100) of each row's distance among those of held-out training rows."""
         return np.interp(self.of(rows), self.held_out, PERCENTILES)
 
 
 def measured_blocks(feature_set: FittedFeatureSet) -> list[str]:
-    """Modalities of a feature set that the distance is measured on: clinical columns and selected radiomics."""
+    """Return the modalities that are used for the distance: clinical columns and selected radiomics."""
     return [modality for modality in feature_set.encoders if modality.startswith(CLINICAL) or modality in MEASURED]
 
 
 def measured_rows(feature_set: FittedFeatureSet, tables: dict[str, pd.DataFrame]) -> np.ndarray:
-    """Encoded rows for the distance: as the model sees them, but without the cut of extreme values."""
+    """Return the encoded rows for the distance, which are those of the model without clipping of extreme values."""
     modalities = measured_blocks(feature_set)
     return np.concatenate(
         [feature_set.encoders[modality].transform(tables[modality], limit=np.inf) for modality in modalities], axis=1
@@ -58,24 +58,24 @@ def measured_rows(feature_set: FittedFeatureSet, tables: dict[str, pd.DataFrame]
 
 
 def fit_distance(rows: np.ndarray, most: int, seed: list[int]) -> Distance | None:
-    """Fit mean and covariance, and measure each training row against the fit without it.
+    """Fit mean and covariance, and measure each training row with a fit that leaves it out.
 
-    The covariance is shrunk as Ledoit and Wolf (2004, J Multivar Anal 88:365-411) do, so that it has an inverse with
-    more columns than rows. Distances of rows that the fit has seen are too small; therefore each is held out, with
-    a fit of its own.
+    The covariance is shrunk (Ledoit and Wolf 2004, J Multivar Anal 88:365-411). Therefore it has an inverse even with
+    more columns than rows. The distances of rows that were used for the fit are too small. Therefore each row is
+    measured with a separate fit that leaves it out.
 
     Parameters
     ----------
     rows : ndarray of shape (rows, columns)
         Training rows.
     most : int
-        At most this many rows are held out in turn, drawn by the seed.
+        Largest number of rows that are left out, one at a time. They are drawn by the seed.
     seed : list of int
 
     Returns
     -------
     Distance or None
-        None where there are fewer than `FEWEST` rows, or no column varies.
+        None if there are fewer than `FEWEST` rows, or if no column varies.
     """
     if len(rows) < FEWEST or not np.any(np.ptp(rows, axis=0) > 0):
         return None
@@ -96,10 +96,10 @@ def _fitted(rows: np.ndarray) -> Distance:
 
 
 def cross_fitted(predictions: Sequence[pd.DataFrame], feature_set: str, classifier: str) -> pd.Series:
-    """Inner cross-fitted risk of each training patient: the mean over the members that trained on it.
+    """Return the inner cross-fitted risk of each training patient, as a mean over the members that trained on it.
 
-    Within a member the patient is predicted by the inner model that left it out. A new patient's risk is a mean over
-    the same members, so both are on one scale.
+    Within a member, the patient is predicted by the inner model that leaves it out. The risk of a new patient is a mean
+    over the same members, so both risks are on the same scale.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def cross_fitted(predictions: Sequence[pd.DataFrame], feature_set: str, classifi
 
 
 def placing(scores: pd.Series, groups: int) -> dict[str, Any]:
-    """Percentiles 0 to 100 of the scores, and the limits of so many risk groups; null where there is no score."""
+    """Return percentiles 0 to 100 of the scores, and the limits of the risk groups; null if there are no scores."""
     if scores.empty:
         return {"n": 0, "percentiles": None, "limits": None}
     values = scores.to_numpy()
@@ -128,11 +128,11 @@ def placing(scores: pd.Series, groups: int) -> dict[str, Any]:
 
 
 def percentile(placed: dict[str, Any], risk: float) -> float | None:
-    """Percentile of a risk: the share (0 to 100) of training patients with a lower one; ties count half."""
+    """Return the percentile of a risk: the percentage of training patients with a lower risk; ties count one half."""
     if not placed["n"]:
         return None
     values = np.array(placed["percentiles"])
-    # Equal neighbours make a step: between its ends there is no telling them apart.
+    # Equal neighbouring percentiles form a step. The result is the middle of the step.
     low, high = np.searchsorted(values, risk, side="left"), np.searchsorted(values, risk, side="right")
     if low < high:
         return float((low + high - 1) / 2)
@@ -140,5 +140,5 @@ def percentile(placed: dict[str, Any], risk: float) -> float | None:
 
 
 def group(placed: dict[str, Any], risk: float) -> int | None:
-    """Risk group from 0 (lowest); who is on a limit is above it."""
+    """Return the risk group from 0 (lowest); a risk equal to a limit belongs to the higher group."""
     return int(np.searchsorted(placed["limits"], risk, side="right")) if placed["n"] else None

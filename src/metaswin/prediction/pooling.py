@@ -23,12 +23,12 @@ COLUMNS = {
     "predicted_low": "float64", "predicted_high": "float64", "tau2": "float64", "i2": "float64", "q": "float64",
     "p": "float64", "why": "str", "not_pooled": "str",
 }  # fmt: skip
-# Axis of the forest plots: its reference, and the limits that intervals are cut at.
+# Axis of the forest plots: its reference line, and the limits to which intervals are clipped.
 DRAWN = {"auc": (0.5, 0.0, 1.0), "observed_expected": (1.0, 0.0, 4.0)}
 
 
 def cohort_names(outputs: Sequence[Path]) -> list[str]:
-    """Names of the cohorts: of their folders, numbered where they are the same."""
+    """Return the names of the cohorts, which are the names of their folders, numbered if they are equal."""
     total, seen, names = Counter(output.name for output in outputs), Counter[str](), []
     for output in outputs:
         seen[output.name] += 1
@@ -37,16 +37,16 @@ def cohort_names(outputs: Sequence[Path]) -> list[str]:
 
 
 def pool_cohorts(bundle: Bundle, cohorts: Mapping[str, Path], folder: Path) -> Path:
-    """Write ``pooled.parquet``, ``pooled.csv``, forest plots and one page with all cohorts; returns the page.
+    """Write ``pooled.parquet``, ``pooled.csv``, forest plots and one page with all cohorts; return the page.
 
-    Of each cohort all patients predicted count. A cohort without a standard error (one outcome only, an AUC of 0 or
-    1) is shown and not pooled.
+    All predicted patients of each cohort are used. A cohort without a standard error (only one outcome, or an AUC of 0
+    or 1) is shown but not pooled.
 
     Parameters
     ----------
     bundle : Bundle
     cohorts : mapping
-        Name of each cohort → folder of `metaswin predict`, validated.
+        Name of each cohort → folder of `metaswin predict`, with its validation.
     folder : Path
     """
     found = {name: _read(output) for name, output in cohorts.items()}
@@ -76,7 +76,9 @@ def pool_cohorts(bundle: Bundle, cohorts: Mapping[str, Path], folder: Path) -> P
 
 
 def pooled_metric(rows: Mapping[str, Mapping[str, Any]], metric: str, confidence: float) -> dict[str, Any]:
-    """One metric over cohorts, see `COLUMNS`; estimates are on the metric's own scale, tau² on that of pooling.
+    """Pool one metric over cohorts, see `COLUMNS`.
+
+    The estimates are on the scale of the metric, and tau² is on the scale of pooling.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def pooled_metric(rows: Mapping[str, Mapping[str, Any]], metric: str, confidence
     record: dict[str, Any] = dict.fromkeys(COLUMNS)
     record |= {"cohorts": len(usable), "not_pooled": "; ".join(left), "why": ""}
     if len(usable) < FEWEST:
-        return record | {"why": f"{count(len(usable), 'cohort')} with a standard error; {FEWEST} or more are pooled"}
+        return record | {"why": f"{count(len(usable), 'cohort')} with a standard error, fewer than {FEWEST}"}
     result = pool([at for at, _ in usable.values()], [se for _, se in usable.values()], confidence)
     record |= _own_scale(result, metric)
     if result.predicted_low is None:
@@ -100,7 +102,7 @@ def pooled_metric(rows: Mapping[str, Mapping[str, Any]], metric: str, confidence
 
 
 def _scaled(row: Mapping[str, Any], metric: str) -> tuple[float, float] | None:
-    """Value and standard error on the scale of pooling; None where they do not exist."""
+    """Return value and standard error on the scale of pooling; None if they do not exist."""
     value, se = number(row["value"]), number(row["se"])
     if value is None or se is None or not se > 0:
         return None
@@ -122,7 +124,7 @@ def _own_scale(result: Pooled, metric: str) -> dict[str, Any]:
 def _forest(
     bundle: Bundle, endpoint: str, metric: str, found: Mapping[str, CohortResult], record: Mapping[str, Any]
 ) -> Forest:
-    """Cohorts, their mean with its prediction interval, and the internal figure of the training run."""
+    """Draw the cohorts, their mean with its prediction interval, and the internal value of the training run."""
     rows = []
     for name, result in found.items():
         table = result.metrics_of(endpoint)
@@ -135,7 +137,7 @@ def _forest(
         label = f"Mean of {record['cohorts']} cohorts"
         rows.append(ForestRow(label, "Pooled", mean, record["low"], record["high"], colour=PRIMARY))
         if (low := record["predicted_low"]) is not None:
-            label = "Prediction interval, another cohort"
+            label = "Prediction interval for another cohort"
             rows.append(ForestRow(label, "Pooled", mean, low, record["predicted_high"], colour=MUTED))
     facts = bundle.endpoints[endpoint]
     inside = facts["internal"][facts["primary"]].get(metric)
@@ -151,7 +153,7 @@ def _forest(
 
 
 def _limits(row: Mapping[str, Any], metric: str, confidence: float) -> tuple[float | None, float | None, float | None]:
-    """Value of a cohort with the interval that its standard error gives."""
+    """Return the value of a cohort with the interval from its standard error."""
     found = _scaled(row, metric)
     if found is None:
         return number(row["value"]), None, None
@@ -166,7 +168,7 @@ def _read(output: Path) -> CohortResult:
 
 
 def _repeated(outputs: Iterable[Path]) -> int:
-    """Number of ids that were predicted in more than one cohort."""
+    """Return the number of ids that were predicted in more than one cohort."""
     ids = Counter[str]()
     for output in outputs:
         table = read_table(output / "results/predictions/predictions.parquet", columns=["patient", "risk"])

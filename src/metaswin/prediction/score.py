@@ -1,4 +1,4 @@
-"""Compute the risk of every patient by every fold model, and warn where a patient differs from the training data."""
+"""Compute the risk of every patient with every fold model, and warn if a patient differs from the training data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,14 +31,14 @@ WORDS = {
 
 
 def image_warnings(facts: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:
-    """Facts of an image outside the training ranges, in words.
+    """Describe facts of an image that are outside the training ranges.
 
     Parameters
     ----------
     facts : mapping
         Row of `metaswin.prediction.facts.image_facts`.
     seen : mapping
-        The part ``image`` of ``ranges.json``.
+        Section ``image`` of ``ranges.json``.
     """
     found = []
     for name, (low, high) in seen["numbers"].items():
@@ -46,21 +46,21 @@ def image_warnings(facts: Mapping[str, Any], seen: Mapping[str, Any]) -> list[st
     for name, levels in seen["levels"].items():
         value = facts.get(name)
         if pd.isna(value):
-            found.append(f"{name} not stated in the image")
+            found.append(f"{name} is not stated in the image")
         elif str(value) not in levels:
-            found.append(f"{name} {value}: no training patient had it")
+            found.append(f"{name} {value}: no training patient had this value")
     return found
 
 
 def clinical_warnings(row: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:
-    """Clinical values outside the training ranges and categories that no model knows, in words.
+    """Describe clinical values outside the training ranges and categories that the models do not know.
 
     Parameters
     ----------
     row : mapping
         Column → value.
     seen : mapping
-        The part ``clinical`` of ``ranges.json``.
+        Section ``clinical`` of ``ranges.json``.
     """
     found = []
     for name, (low, high) in seen["numbers"].items():
@@ -68,7 +68,7 @@ def clinical_warnings(row: Mapping[str, Any], seen: Mapping[str, Any]) -> list[s
     for name, levels in seen["levels"].items():
         (value,) = normalised(pd.Series([row.get(name)], dtype=object))
         if value not in (*levels, UNKNOWN):
-            found.append(f"{name} {value}: the models do not know it and count it as unknown")
+            found.append(f"{name} {value}: the models do not know this category and treat it as unknown")
     return found
 
 
@@ -78,13 +78,13 @@ def _outside(what: str, value: Any, low: float, high: float, unit: str) -> list[
     return [f"{what} {float(value):,.4g}{unit}: the training patients had {low:,g} to {high:,g}{unit}"]
 
 
-# Orders of the features that are drawn for each patient; a logistic regression has no interaction, one is exact.
+# Number of feature orders drawn for each patient. A logistic regression has no interactions, so one order is exact.
 PERMUTATIONS = {"logistic": 1, "network": 2}
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What the members of one endpoint say of the new patients.
+    """Store the results of the members of one endpoint for the new patients.
 
     Attributes
     ----------
@@ -92,14 +92,14 @@ class Scored:
         ``patient, feature_set, repeat, fold, classifier, probability, positive`` (at or above the member's own
         threshold).
     shapley : DataFrame
-        ``patient, repeat, fold, modality, feature, contribution, base``: of the logit, by the primary classifier;
+        ``patient, repeat, fold, modality, feature, contribution, base`` for the logit of the primary classifier.
         ``feature`` is empty for a whole modality.
     distances : DataFrame
-        ``patient, repeat, fold, percentile``; no rows where it cannot be measured.
+        ``patient, repeat, fold, percentile``. No rows if the distance cannot be measured.
     assumed : dict
-        Patient → values that a member had to make up.
+        Patient → values that a member had to impute.
     unharmonised : set of str
-        Patients whose features a member left as they were, though others were harmonised.
+        Patients whose features a member did not harmonise although it harmonises features.
     """
 
     risks: pd.DataFrame
@@ -130,7 +130,7 @@ def score_members(
         Patient → feature set that predicts it.
     new : NewData
     used, clinical : str
-        Tables of the new patients: batch and covariates of the harmonisation.
+        Tables of the new patients, with batch and covariates of the harmonisation.
     deep : DeepSettings
         ``device`` and ``threads``.
     """
@@ -179,12 +179,12 @@ def deep_scores(
     made_by: PatchesSettings,
     settings: DeepSettings,
 ) -> pd.Series:
-    """Scores of the patients by one network, as `metaswin.models.deep_features` makes them; missing without a patch.
+    """Compute the scores of one network like `metaswin.models.deep_features`; a score is missing without a patch.
 
     Raises
     ------
     RuntimeError
-        If the patches were not made as those that the network was trained on.
+        If the patches were made with settings other than those of the network's training patches.
     """
     from metaswin.models.compute import own_device, reproducible
     from metaswin.models.deep_features import load_network, read_facts, score
@@ -192,7 +192,7 @@ def deep_scores(
 
     facts = read_facts(network)
     if facts["patches"] != made_by.model_dump(mode="json") or facts["channels"] != channel_names(made_by):
-        raise RuntimeError(f"{network}: trained on other patches than those of the new patients")
+        raise RuntimeError(f"{network}: the network was trained on patches with other settings")
     values = dict.fromkeys(patients, np.nan)
     with own_device(settings.device) as device, reproducible(settings.threads, device):
         loaded = load_network(network, device)
@@ -205,7 +205,7 @@ def deep_scores(
 def _tables(
     new: NewData, fitted: FittedFeatureSet, patients: Sequence[str], frozen: FrozenFeatures, deep: pd.Series | None
 ) -> dict[str, pd.DataFrame]:
-    """Raw columns of the feature set's modalities for its patients."""
+    """Return the raw columns of the feature set's modalities for its patients."""
     modality_tables = replace(new.modality_tables, deep=None if deep is None else deep.reindex(new.patients))
     tables = {
         modality: frozen.table(new.features[modality], modality)
@@ -241,11 +241,12 @@ def _shapley(
     mean: np.ndarray,
     seed: int,
 ) -> pd.DataFrame:
-    """Contributions of modalities (exact) and of columns, against the average training patient.
+    """Compute contributions of modalities (exact) and of columns, relative to the average training patient.
 
-    The bundle holds no training row. What is not known takes the mean of the encoded training rows: "baseline
-    Shapley" (Sundararajan and Najmi 2020, ICML, PMLR 119:9269-9278). Of a logistic regression that is the coefficient
-    times the distance from the mean, as with a background of all rows.
+    The bundle contains no training rows. Unknown values are replaced by the mean of the encoded training rows
+    ("baseline Shapley", Sundararajan and Najmi 2020, ICML, PMLR 119:9269-9278). For a logistic regression, the
+    contribution is the coefficient times the distance from the mean. This equals the result with all rows as
+    background.
     """
     encoded = np.concatenate(
         [encoder.transform(tables[modality]) for modality, encoder in fitted.encoders.items()], axis=1

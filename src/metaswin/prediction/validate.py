@@ -1,4 +1,4 @@
-"""The work of ``metaswin validate``: read predictions and outcomes, write the tables and one page."""
+"""Validate predictions: read predictions and outcomes, write the tables and one page."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from metaswin.prediction.patients import IN_TRAINING
 from metaswin.prediction.validation_page import CohortResult, validation_page
 
 BINS = 10
-EVERYBODY, PRIMARY = "everybody predicted", "predicted by the primary feature set"
+EVERYBODY, PRIMARY = "all predicted patients", "patients predicted by the primary feature set"
 
 
 def validate(
@@ -28,9 +28,9 @@ def validate(
     local: Mapping[str, Any],
     pseudonym: Callable[[str], str] = str,
 ) -> Path:
-    """Write the external validation below ``results/validation`` of a prediction; returns the page.
+    """Write the external validation into ``results/validation`` of a prediction and return the page.
 
-    Patients of the training cohort are excluded: they cannot test the model.
+    Patients of the training cohort are excluded, because they cannot test the model.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def validate(
     outcomes : Path
         Table of the outcomes.
     local : mapping
-        Settings of the place where the patients come from, see `metaswin.prediction.call.outcome_settings`.
+        Local settings of the hospital of the new patients, see `metaswin.prediction.call.outcome_settings`.
     pseudonym : callable
-        What stands for an id in the predictions.
+        Returns the name of an id in the predictions.
 
     Raises
     ------
     UserError
-        With every mistake found: no predictions, columns that the endpoints need, no patient with an outcome.
+        With all errors that were found: no predictions, missing columns of the endpoints, no patient with an outcome.
     """
     predicted = output / "results/predictions/predictions.parquet"
     endpoints = outcome_settings({name: facts["settings"] for name, facts in bundle.endpoints.items()}, local)
@@ -85,7 +85,7 @@ def _check(
     local: Mapping[str, Any],
     endpoints: Mapping[str, EndpointSettings],
 ) -> ClinicalSettings:
-    """Settings of the table of outcomes, if predictions and columns are there."""
+    """Check that the predictions and columns exist, and return the settings of the table of outcomes."""
     messages = []
     if not predicted.is_file():
         messages.append(f"no predictions at {predicted}; run `metaswin predict` first")
@@ -102,8 +102,8 @@ def _check(
         missing = [message for message in dict.fromkeys(found) if message is not None]
         if missing:
             remedy = (
-                f"endpoints.{name}: describe where the outcomes stand in this table, in days or dates, in a section "
-                f"endpoints.{name} of the file given with --settings; or write null there to leave this endpoint out"
+                f"endpoints.{name}: describe the columns of the outcomes in this table, in days or dates, in a section "
+                f"endpoints.{name} of the file given with --settings; or write null there to exclude this endpoint"
             )
             messages += [*missing, remedy]
     if messages:
@@ -114,7 +114,7 @@ def _check(
 def _endpoint(
     bundle: Bundle, name: str, endpoint: EndpointSettings, joined: pd.DataFrame, with_outcome: set[str]
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Description of one endpoint, its metrics and its reliability."""
+    """Return the description of one endpoint, its metrics and its reliability."""
     training = joined["training_cohort"] == IN_TRAINING
     risk, outcome_there = joined["risk"].notna(), joined.index.isin(list(with_outcome))
     left = {
@@ -127,7 +127,7 @@ def _endpoint(
     if len(sets[PRIMARY]) == len(kept):
         del sets[EVERYBODY]
     confidence, seed = bundle.facts["confidence"], bundle.config["seed"]
-    # A plain column is known at the horizon: no patient is censored.
+    # A plain column is known at the horizon. Therefore no patient is censored.
     horizon = endpoint.horizon_days if endpoint.event is not None else None
     view: dict[str, Any] = {
         "name": name,

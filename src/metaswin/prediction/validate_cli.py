@@ -1,4 +1,4 @@
-"""``metaswin validate``: the external validation of finished predictions, of one cohort or pooled over several."""
+"""Run ``metaswin validate``, the external validation of predictions for one cohort or pooled over several."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """The command `validate`."""
+    """Add the command `validate`."""
     parser = commands.add_parser("validate", help="compare predictions of `metaswin predict` with known outcomes")
     parser.add_argument(
         "--output", required=True, nargs="+", help="folder that `metaswin predict` wrote; one for each cohort"
@@ -20,16 +20,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--outcomes", nargs="+", help="table with the outcomes of each cohort (default: the table of the prediction)"
     )
     parser.add_argument(
-        "--settings", nargs="+", help="YAML with settings of each place (default: those given to `metaswin predict`)"
+        "--settings", nargs="+", help="YAML file with local settings of each cohort (default: those of the prediction)"
     )
-    parser.add_argument(
-        "--pooled", help="folder for the page of several cohorts, with their pooled AUC and calibration"
-    )
+    parser.add_argument("--pooled", help="folder for the page of several cohorts with pooled AUC and calibration")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Validate; returns the exit status."""
+    """Validate and return the exit status."""
     from metaswin.prediction.pooling import cohort_names, pool_cohorts
 
     outputs = [Path(output).resolve() for output in arguments.output]
@@ -49,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]  # fmt: skip
     if different:
         first = f"{outputs[0]}: bundle {found[0].fingerprint[:16]}"
-        remedy = "predict all cohorts by the same bundle: different models cannot be pooled"
+        remedy = "predict all cohorts with the same bundle, because different models cannot be pooled"
         raise several("Nothing was pooled: the predictions are of different bundles", [first, *different, remedy])
     page = pool_cohorts(
         found[0], dict(zip(cohort_names(outputs), outputs, strict=True)), Path(arguments.pooled).resolve()
@@ -86,7 +84,7 @@ def _check(arguments: argparse.Namespace, outputs: list[Path]) -> None:
 
 
 def _validate(output: Path, outcomes: str | None, settings: str | None) -> "Bundle":
-    """Validate one cohort; returns the bundle that predicted it."""
+    """Validate one cohort and return the bundle that predicted it."""
     from metaswin.cohort.pseudonyms import pseudonym_places, read_pseudonyms
     from metaswin.config.cohort import DataSettings
     from metaswin.config.read import read_config

@@ -1,4 +1,4 @@
-"""The external validation as one page that opens offline."""
+"""Write the external validation as one page that opens offline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ NAMES = {
 
 @dataclass(frozen=True)
 class CohortResult:
-    """The external validation of one cohort, as its files hold it.
+    """Store the external validation of one cohort as it is in its files.
 
     Attributes
     ----------
     views : dict
-        Endpoint → its description, see `metaswin.prediction.validate`.
+        Endpoint → description, see `metaswin.prediction.validate`.
     metrics, calibration : DataFrame
         Tables of all endpoints and sets.
     """
@@ -40,18 +40,18 @@ class CohortResult:
     calibration: pd.DataFrame
 
     def metrics_of(self, endpoint: str) -> pd.DataFrame:
-        """Metrics of all patients predicted, indexed by their name; empty where the cohort has none."""
+        """Return the metrics of all predicted patients, indexed by name; empty if the cohort has none."""
         rows = self.metrics[self.metrics["endpoint"] == endpoint]
         sets = self.views[endpoint]["sets"] if endpoint in self.views else {}
         return rows[rows["set"] == next(iter(sets), "")].set_index("metric")
 
     def counts_of(self, endpoint: str) -> dict[str, int]:
-        """Number of patients, events, non-events and unknown outcomes of the set of `metrics_of`."""
+        """Return the numbers of patients, events, non-events and unknown outcomes of the set of `metrics_of`."""
         return next(iter(self.views[endpoint]["sets"].values()))
 
 
 def validation_page(bundle: Bundle, result: CohortResult) -> str:
-    """The page of one cohort as HTML."""
+    """Return the page of one cohort as HTML."""
     return _page(bundle, {"": result}, [], 0)
 
 
@@ -62,13 +62,13 @@ def pooled_page(
     forests: Mapping[tuple[str, str], Forest],
     repeated: int,
 ) -> str:
-    """The page of several cohorts as HTML.
+    """Return the page of several cohorts as HTML.
 
     Parameters
     ----------
     bundle : Bundle
     cohorts : mapping
-        Name of each cohort → its validation.
+        Name of each cohort → validation.
     pooled : DataFrame
         See `metaswin.prediction.pooling`.
     forests : mapping

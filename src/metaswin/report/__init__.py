@@ -1,1 +1,1 @@
-"""One HTML file, figures and tables."""
+"""Build the report: one HTML file, figures and tables."""

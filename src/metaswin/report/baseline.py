@@ -1,4 +1,4 @@
-"""Table 1: baseline characteristics by outcome, with standardised differences in place of p values."""
+"""Build Table 1: baseline characteristics by outcome, with standardised differences instead of p-values."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ SOURCES = {"rtstruct": "RTSTRUCT", "seg": "DICOM SEG", "nifti": "NIfTI mask", "n
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """Store one line of the table.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class Row:
     cells : dict of str to str
         ``all, event, nonevent, unknown``.
     difference : float or None
-        Standardised difference of events and non-events, given once a variable.
+        Standardised difference of events and non-events, given once per variable.
     why : str
-        Why there is none.
+        Reason if there is no difference.
     kind : str
         ``numeric``, ``category``, ``level`` or ``missing``.
     """
@@ -50,9 +50,9 @@ class Row:
 
 
 def baseline_rows(endpoint: Endpoint, data: ReportData) -> list[Row]:
-    """Rows for follow-up, the baseline and treatment columns, tumour volumes, scanners and contours.
+    """Return rows for follow-up, the baseline and treatment columns, tumour volumes, scanners and contours.
 
-    Numeric values are median [quartiles], categories n (%) of those known.
+    Numeric values are median [quartiles]. Categories are n (% of known values).
     """
     patients = endpoint.tables["predictions"].drop_duplicates("patient").set_index("patient")
     label = patients["label"].astype("float64")
@@ -78,7 +78,7 @@ def baseline_rows(endpoint: Endpoint, data: ReportData) -> list[Row]:
 
 
 def baseline_table(rows: list[Row]) -> pd.DataFrame:
-    """The rows as a table for CSV."""
+    """Return the rows as a table for CSV."""
     columns = ["variable", "level", "all", "event", "nonevent", "unknown", "standardised_difference", "why"]
     records = [
         {"variable": r.variable, "level": r.level, **r.cells, "standardised_difference": r.difference, "why": r.why}
@@ -88,9 +88,9 @@ def baseline_table(rows: list[Row]) -> pd.DataFrame:
 
 
 def difference_of_means(events: NDArray, nonevents: NDArray) -> tuple[float | None, str]:
-    """Standardised difference of two groups' means, or why there is none.
+    """Return the standardised difference of the means of two groups, or the reason if there is none.
 
-    (m1 - m0) / sqrt((s1² + s0²) / 2): Austin 2009, Stat Med 28:3083-3107.
+    The difference is (m1 - m0) / sqrt((s1² + s0²) / 2) (Austin 2009, Stat Med 28:3083-3107).
 
     Parameters
     ----------
@@ -101,20 +101,21 @@ def difference_of_means(events: NDArray, nonevents: NDArray) -> tuple[float | No
         return None, "fewer than 2 known values in a group"
     spread = math.sqrt((np.var(events, ddof=1) + np.var(nonevents, ddof=1)) / 2)
     if spread == 0:
-        return None, "no spread"
+        return None, "all values are equal"
     return float((np.mean(events) - np.mean(nonevents)) / spread), ""
 
 
 def difference_of_shares(events: NDArray, nonevents: NDArray) -> tuple[float | None, str]:
-    """Standardised difference of a categorical variable, or why there is none; not negative.
+    """Return the standardised difference of a categorical variable, or the reason if there is none.
 
-    The Mahalanobis distance of the vectors of shares, without the first level: Yang & Dalton 2012, SAS Global
-    Forum, paper 335. With two levels it is |p1 - p0| / sqrt((p1 q1 + p0 q0) / 2) of Austin 2009.
+    The difference is the Mahalanobis distance of the vectors of proportions without the first level, and is not
+    negative (Yang & Dalton 2012, SAS Global Forum, paper 335). With two levels it equals
+    |p1 - p0| / sqrt((p1 q1 + p0 q0) / 2) of Austin 2009.
 
     Parameters
     ----------
     events, nonevents : array, shape (levels,)
-        Numbers of patients a level.
+        Numbers of patients per level.
     """
     present = (events + nonevents) > 0
     events, nonevents = events[present], nonevents[present]
@@ -125,7 +126,7 @@ def difference_of_shares(events: NDArray, nonevents: NDArray) -> tuple[float | N
     p1, p0 = (counts[1:] / counts.sum() for counts in (events, nonevents))
     covariance = sum(np.diag(p) - np.outer(p, p) for p in (p1, p0)) / 2
     if np.linalg.matrix_rank(covariance) < len(p1):
-        return None, "levels that tell the groups apart entirely"
+        return None, "the levels separate the groups completely"
     gap = p1 - p0
     return float(math.sqrt(gap @ np.linalg.solve(covariance, gap))), ""
 
@@ -179,7 +180,7 @@ def _category(name: str, values: pd.Series, label: pd.Series) -> list[Row]:
 
 
 def _one_spelling(text: pd.Series) -> pd.Series:
-    """Levels that differ by case only are one, spelt as most often."""
+    """Join levels that differ only in case, with the most frequent spelling."""
     known = text.dropna()
     if not len(known):
         return text

@@ -27,27 +27,29 @@ from metaswin.report.statements import conditions, statements
 from metaswin.report.svg import chart_svg, scale_svg, swatch, track_svg, write_figure
 from metaswin.report.tables import patient_rows
 
-# Of all QC images together, before base64 makes them a third larger: the page stays below 15 MB.
+# Limit for all QC images together. base64 makes them a third larger, and the page stays below 15 MB.
 QC_IMAGE_BYTES = 7_000_000
 
 
 def patients_view(endpoint: Endpoint) -> pd.DataFrame:
-    """Test predictions of the primary model, with how far each is from its outcome.
+    """Return the test predictions of the primary model with their errors.
 
-    `wrong` is |outcome − predicted risk|, missing where the outcome is unknown.
+    ``wrong`` is |outcome − predicted risk|. It is missing if the outcome is unknown.
     """
     table = patient_rows(endpoint)
     return table.assign(wrong=(table["label"].astype("float64") - table["probability"]).abs())
 
 
 def chosen_qc_images(data: ReportData, most: int) -> dict[str, Path]:
-    """QC images to show, at most `most` and `QC_IMAGE_BYTES`; of each endpoint highest risks and most wrong first.
+    """Choose the QC images of the page, at most `most` images and `QC_IMAGE_BYTES`.
+
+    For each endpoint, the patients with the highest risks and with the most wrong predictions come first.
 
     Parameters
     ----------
     data : ReportData
     most : int
-        Patients with a QC image in the page.
+        Largest number of patients with a QC image in the page.
     """
     found: dict[str, Path] = {}
     size = 0
@@ -68,7 +70,7 @@ def embedded(path: Path) -> str:
 
 
 def _by_interest(endpoints: Iterable[Endpoint]) -> list[str]:
-    """Patients of all endpoints in turn, highest risk and most wrong alternately, each once."""
+    """Return the patients of all endpoints, alternating highest risk and most wrong, each patient once."""
     queues: list[list[Any]] = []
     for endpoint in endpoints:
         table = patients_view(endpoint)
@@ -85,9 +87,9 @@ MANY = 12
 def endpoint_view(
     endpoint: Endpoint, data: ReportData, settings: ReportSettings, config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Everything the templates show of one endpoint.
+    """Return everything that the templates show for one endpoint.
 
-    ``figures`` are the charts that are written as files too; ``charts`` those of them that the page shows.
+    ``figures`` are the charts that are also written as files. ``charts`` are those of them that the page shows.
     """
     modalities = tables.modality_rows(endpoint, settings.paper)
     feature_sets = figures.feature_sets_forest(endpoint)
@@ -152,12 +154,12 @@ def _charts(endpoint: Endpoint) -> dict[str, Chart]:
 
 
 def _shown(kind: str, chart: Chart, endpoint: Endpoint) -> bool:
-    """Whether the page shows a chart: not one of evidence that was not run."""
+    """Return whether the page shows a chart; charts of analyses that were not run are not shown."""
     return bool(chart.series) or (kind in figures.CURVES and kind in endpoint.tables)
 
 
 def cohort_view(data: ReportData) -> dict[str, Any]:
-    """Flow, exclusions and facts of the cohort."""
+    """Return flow, exclusions and facts of the cohort."""
     problems = data.problems
     left, warned = problems[problems["excludes"]], problems[~problems["excludes"]]
     facts = []
@@ -181,7 +183,7 @@ def cohort_view(data: ReportData) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ReportOutputs:
-    """The page, and the folders of tables and figures, whose files have the names of `metaswin.report.files`."""
+    """Name the page and the folders of tables and figures; `metaswin.report.files` names the files in them."""
 
     html: Path
     tables: Path
@@ -205,7 +207,7 @@ def build_report(
     config : mapping
         The configuration as plain values, see `metaswin.report.files.portable`.
     benchmarks : path
-        Folder with Snakemake's benchmark files; it may be absent.
+        Folder with Snakemake's benchmark files. It may be absent.
     """
     data = read_report_data(inputs, config)
     run = {

@@ -1,4 +1,4 @@
-"""What a figure shows, apart from how it is drawn: curves, points and rows with intervals."""
+"""Define the content of a figure, independently of how it is drawn: curves, points and rows with intervals."""
 
 from dataclasses import dataclass, field
 
@@ -9,13 +9,13 @@ WRONG = "#a3420a"
 
 @dataclass(frozen=True)
 class Style:
-    """Colour and dashes of a line (lengths in points); dashes tell lines apart in grey.
+    """Define colour and dashes of a line (lengths in points); dashes distinguish lines in grey.
 
     Attributes
     ----------
     colour : str
     dashes : tuple of float
-        Lengths of strokes and gaps; empty for a solid line.
+        Lengths of dashes and gaps. Empty for a solid line.
     width : float
     """
 
@@ -24,7 +24,7 @@ class Style:
     width: float = 1.6
 
 
-# Okabe & Ito's palette, distinguishable with any colour vision.
+# Palette of Okabe & Ito. It can be distinguished with any colour vision.
 PRIMARY_STYLE = Style(PRIMARY, (), 2.6)
 PLAIN = Style(MUTED, (), 1.2)
 STYLES = {
@@ -45,24 +45,25 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class Series:
-    """One curve, set of points or set of columns.
+    """Define one curve, set of points or set of columns.
 
     Attributes
     ----------
     key : str
-        What a button in the legend turns on and off; series of one key belong together.
+        Key of the button in the legend that shows and hides the series. Series of one key are shown together.
     label : str
-        For the legend; empty for a series that belongs to another one of the same key.
+        Text in the legend. Empty for a series that belongs to another one of the same key.
     x, y : list of float
     low, high : list of float or None
-        Around `y`: a band for lines and steps, error bars for points. None within the lists where there is none.
+        Limits around `y`, drawn as a band for lines and steps and as error bars for points. An element is None if the
+        point has no limit.
     kind : str
         ``line``, ``step`` (constant to the right), ``points`` or ``columns``.
     style : Style
     shown : bool
-        Whether it is drawn at first; the legend can turn it on.
+        Whether it is shown initially. The legend can show it later.
     notes : list of str
-        For points: what else to tell of each one.
+        Additional text for each point.
     """
 
     key: str
@@ -79,16 +80,16 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure with two axes.
+    """Define a figure with two axes.
 
     Attributes
     ----------
     name : str
-        Of its files and identifiers.
+        Name of its files and identifiers.
     title, x_label, y_label : str
     x_range, y_range : tuple of float
     series : list of Series
-        Drawn in this order; none means that nothing is estimable, and `empty` says why.
+        Drawn in this order. If the list is empty, nothing is estimable, and `empty` gives the reason.
     diagonal : bool
         Whether to draw the line y = x.
     level : float or None
@@ -97,7 +98,7 @@ class Chart:
         A vertical reference line.
     square : bool
     empty : str
-        Said in place of curves.
+        Text that replaces the curves.
     whole_x : bool
         Whether x is a whole number, such as an epoch.
     """
@@ -119,7 +120,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One estimate with its interval.
+    """Define one estimate with its interval.
 
     Attributes
     ----------
@@ -128,10 +129,10 @@ class ForestRow:
         Small print under the label.
     value, low, high : float or None
     why : str
-        Why there is no value, or no interval.
+        Reason if there is no value or no interval.
     colour : str
     second : tuple of float or None, or None
-        Value and limits of the other classifier, drawn hollow below.
+        Value and limits of the other classifier, drawn below with a hollow marker.
     """
 
     label: str
@@ -147,14 +148,14 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class Forest:
-    """Rows of estimates on one scale.
+    """Define rows of estimates on one scale.
 
     Attributes
     ----------
     name, title, x_label : str
     x_range : tuple of float
     reference : float or None
-        A line through all rows, such as the AUC of a coin.
+        Position of a line through all rows, such as the AUC of a random score.
     rows : list of ForestRow
     """
 
@@ -167,7 +168,7 @@ class Forest:
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers from `low` to `high`, at most `most` + 1 of them.
+    """Return round numbers from `low` to `high`, at most `most` + 1 of them.
 
     Steps are 1, 2, 2.5 or 5 times a power of ten.
     """
@@ -184,5 +185,5 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def tick_text(value: float) -> str:
-    """A tick's number without needless digits."""
+    """Return the number of a tick without unnecessary digits."""
     return f"{value:,.10g}".replace("-", "−")

@@ -1,7 +1,7 @@
-"""Reporting guidelines: which items the run itself answers, and which are the author's to state.
+"""Fill the reporting guidelines with the items that the run can answer.
 
-The lists in ``checklists/`` hold the items' numbers with short paraphrases of our own; the full wording is in the
-papers they name.
+The author must answer the other items. The lists in ``checklists/`` contain the numbers of the items with short
+paraphrases of our own. The full wording is in the papers that the lists name.
 """
 
 import json
@@ -17,20 +17,20 @@ NAMES = ("tripod-ai", "clear", "metrics")
 
 @dataclass(frozen=True)
 class Item:
-    """One item with what the run says to it.
+    """Store one item with the answer of the run.
 
     Attributes
     ----------
     item, topic, asks : str
     status : str
-        ``run`` (answered), ``not done`` (the run did not do it), ``both`` (answered, and the author adds something),
-        ``author`` or ``n/a``.
+        ``run`` (answered), ``not done`` (the run did not do it), ``both`` (answered, and the author must add
+        something), ``author`` or ``n/a``.
     text : str
-        What the run states.
+        Answer of the run.
     author : str
-        What the author has to state.
+        What the author must state.
     weight : float or None
-        Of METRICS.
+        Weight of the item in METRICS.
     """
 
     item: str
@@ -44,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Checklist:
-    """A list with its items; `answered` of them need nothing from the author."""
+    """Store a list with its items; `answered` of them need no answer from the author."""
 
     name: str
     source: str
@@ -56,19 +56,19 @@ class Checklist:
         return sum(item.status in ("run", "not done", "n/a") for item in self.items)
 
     def weight(self, *statuses: str) -> float:
-        """Sum of the weights of items in these states."""
+        """Return the sum of the weights of the items with these statuses."""
         return sum(item.weight or 0.0 for item in self.items if item.status in statuses)
 
 
 def filled(statements: Mapping[str, Statement], conditions: Mapping[str, bool]) -> list[Checklist]:
-    """All lists, filled from the run.
+    """Return all lists, filled from the run.
 
     Parameters
     ----------
     statements : mapping
-        What the run says, see `metaswin.report.statements.statements`.
+        Statements of the run, see `metaswin.report.statements.statements`.
     conditions : mapping
-        Whether what an item is about exists in this run; an item whose condition is False does not apply.
+        For each condition, whether this run meets it. An item whose condition is False does not apply.
     """
     found = []
     for name in NAMES:

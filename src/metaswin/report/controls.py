@@ -1,4 +1,4 @@
-"""Negative controls of the run: which were made, in which classifier, and which were not and why."""
+"""Collect the negative controls of the run, and the reasons for controls that were not run."""
 
 from typing import Any
 
@@ -9,17 +9,20 @@ from metaswin.core.formatting import CLASSIFIER_NAMES, Shown, number, p_text, re
 from metaswin.report.charts import MUTED, PRIMARY_STYLE, WRONG, Chart, Series, Style
 from metaswin.report.data import Endpoint
 
-# In the order of the page: the name, what it is, a colour.
+# Name, description and colour, in the order of the page.
 CONTROLS = {
     "shuffled": ("Voxel-shuffled regions", "same histogram and shape, no texture", MUTED),
-    "permuted": ("Permuted outcome", "nothing to be found, expected .5", MUTED),
-    "leaky": ("Leaky: selection before the split", "wrong on purpose, what a leak would have claimed", WRONG),
+    "permuted": ("Permuted outcome", "no predictable outcome, expected AUC .5", MUTED),
+    "leaky": ("Leakage demonstration (selection before the split)", "wrong on purpose, AUC too high", WRONG),
 }
 WIDTH = 0.0125
 
 
 def made(endpoint: Endpoint) -> pd.DataFrame:
-    """Return one row per control and feature set, of the primary classifier or, without it, of the other one."""
+    """Return one row per control and feature set that was run.
+
+    The row is that of the primary classifier, or of the other classifier if the primary one was not refitted.
+    """
     table = endpoint.rows("controls")
     if table is None:
         return pd.DataFrame(columns=["control", "feature_set", "classifier"])
@@ -33,7 +36,7 @@ def made(endpoint: Endpoint) -> pd.DataFrame:
 
 
 def not_made(endpoint: Endpoint) -> dict[str, str]:
-    """Why each control that was not run was not: empty where nothing is known of it."""
+    """Return the reason for each control that was not run; the reason is empty if it is unknown."""
     table = endpoint.rows("controls")
     run = set(made(endpoint)["control"])
     why = {} if table is None else dict(zip(table["control"], table["note"], strict=True))
@@ -41,7 +44,7 @@ def not_made(endpoint: Endpoint) -> dict[str, str]:
 
 
 def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Negative controls beside the same feature set as it is."""
+    """Return the negative controls with the same feature set of the run."""
     rows = []
     limits = ("", "_low", "_high", "_why")
     for row in made(endpoint).to_dict("records"):
@@ -67,9 +70,10 @@ def control_table(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def permutation_chart(endpoint: Endpoint) -> Chart | None:
-    """AUCs of the primary feature set under permuted outcomes, with the unpermuted outcome refitted in the same way.
+    """Draw the AUCs of the primary feature set for permuted outcomes and for the unpermuted outcome.
 
-    None without the table; empty where the control was not run.
+    The unpermuted outcome is refitted in the same way. Without the table, the result is None. If the control was not
+    run, the chart is empty.
     """
     table = endpoint.tables.get("permutations")
     if table is None:

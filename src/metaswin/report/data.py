@@ -1,4 +1,4 @@
-"""What the report reads, one view an endpoint."""
+"""Read the data of the report, with one view per endpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,24 +28,24 @@ STABILITY = ["endpoint", "repeat", "fit", "modality", "feature", "patients", "lo
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The tables of one endpoint.
+    """Provide the tables of one endpoint.
 
     Attributes
     ----------
     facts : dict
         The endpoint's entry in ``evaluation/facts.json``.
     settings : dict
-        Its settings in the config.
+        Settings of the endpoint in the configuration.
     confidence : float
-        Of all intervals.
+        Confidence level of all intervals.
     tables : dict of str to DataFrame
-        The tables of the evaluation and of the other evidence that this run has, this endpoint's rows.
+        Rows of this endpoint in the tables of the evaluation and of the other analyses that this run has.
     selection : DataFrame
-        ``selection.parquet`` of the final fits, with ``repeat, fold``; empty without radiomics.
+        ``selection.parquet`` of the final fits, with ``repeat, fold``. Empty without radiomics.
     training : list of dict
-        ``training.json`` of the networks of the final fits; empty without deep features.
+        ``training.json`` of the networks of the final fits. Empty without deep features.
     clinical_feature_set : str
-        The feature set of the modality ``clinical`` alone, named after its set.
+        Name of the feature set of the modality ``clinical`` alone, which contains the name of the clinical set.
     """
 
     facts: dict[str, Any]
@@ -66,7 +66,7 @@ class Endpoint:
 
     @property
     def suffix(self) -> str:
-        """Which metrics are the primary ones: weighted for a horizon, plain otherwise."""
+        """Suffix of the primary metrics, which are weighted at a horizon and plain otherwise."""
         return "_ipcw" if self.facts["weighting"] == "ipcw" else ""
 
     @property
@@ -92,7 +92,7 @@ class Endpoint:
         return self.classifiers[0]
 
     def classifier_of(self, feature_set: str) -> str:
-        """The primary classifier; a published signature has no classifier but its formula."""
+        """Return the classifier of a feature set: the primary one, or ``published`` for a published signature."""
         return PUBLISHED if feature_set.startswith(SIGNATURE) else self.classifier
 
     @property
@@ -101,7 +101,10 @@ class Endpoint:
         return self.tables["summary"].iloc[0]
 
     def label(self, feature_set: str) -> str:
-        """Name of a feature set for readers; the feature set of all of three or more modalities is "All modalities"."""
+        """Return the name of a feature set for readers.
+
+        The feature set of all modalities is "All modalities" if there are three or more.
+        """
         modalities = self.facts["modalities"]
         for signature in self.signatures:
             if feature_set == SIGNATURE + signature["name"]:
@@ -114,7 +117,7 @@ class Endpoint:
 
     @property
     def signatures(self) -> list[dict[str, Any]]:
-        """What ``evaluation/facts.json`` says of each published signature; none where the run has none."""
+        """Entries of the published signatures in ``evaluation/facts.json``; empty if the run has none."""
         return self.facts.get("signatures", [])
 
     @property
@@ -123,50 +126,50 @@ class Endpoint:
         return self.facts.get("equivalence_margin")
 
     def alone(self) -> list[tuple[str, str]]:
-        """Each modality that is a feature set of its own, with the name of that feature set."""
+        """Return each modality that is also a feature set, with the name of that feature set."""
         feature_sets = [(m, self.clinical_feature_set if m == "clinical" else m) for m in self.facts["modalities"]]
         return [(modality, feature_set) for modality, feature_set in feature_sets if feature_set in self.feature_sets]
 
     def rows(self, name: str) -> pd.DataFrame | None:
-        """A table of evidence; None where this run does not have it, or nothing of it for this endpoint."""
+        """Return a table; None if this run does not have it, or if it has no rows for this endpoint."""
         table = self.tables.get(name)
         return None if table is None or not len(table) else table
 
     def has(self, name: str) -> bool:
-        """Whether the summary has the metric `name`, weighted as the primary model."""
+        """Return whether the summary has the metric `name` with the primary weighting."""
         return name + self.suffix in self.tables["summary"]
 
     def metric(self, feature_set: str, classifier: str, name: str = "auc", suffix: str | None = None) -> Shown:
-        """A metric of a feature set, weighted as the primary model unless `suffix` says otherwise."""
+        """Return a metric of a feature set, with the primary weighting unless `suffix` is given."""
         return shown(self.summary.loc[(feature_set, classifier)], name + (self.suffix if suffix is None else suffix))
 
     def baselines(self) -> list[str]:
-        """Volume, clinical feature sets and published signatures other than the primary model itself."""
+        """Return volume, clinical feature sets and published signatures, without the primary model itself."""
         return [feature_set for feature_set in baselines(self.feature_sets) if feature_set != self.primary]
 
     def best(self, feature_sets: list[str]) -> tuple[str, str] | None:
-        """The feature set and classifier with the highest AUC among `feature_sets`; None where none is estimable."""
+        """Return the feature set and classifier with the highest AUC; None if no AUC is estimable."""
         column = f"auc{self.suffix}"
         rows = self.summary[self.summary.index.get_level_values("feature_set").isin(feature_sets)][column].dropna()
         return rows.idxmax() if len(rows) else None
 
     def volume(self) -> tuple[str, str] | None:
-        """Tumour volume alone with the classifier of the confirmatory comparison, otherwise its better classifier."""
+        """Return tumour volume with the classifier of the confirmatory comparison, otherwise its better classifier."""
         return self._named(["volume"]) or self.best(
             [feature_set for feature_set in self.baselines() if feature_set == "volume"]
         )
 
     def best_clinical(self) -> tuple[str, str] | None:
-        """The clinical set that the confirmatory comparison names, otherwise the set with the highest AUC."""
+        """Return the clinical set of the confirmatory comparison, otherwise the set with the highest AUC."""
         sets = self.clinical_sets()
         return self._named(sets) or self.best(sets)
 
     def clinical_sets(self) -> list[str]:
-        """The clinical sets among the baselines."""
+        """Return the clinical sets among the baselines."""
         return [feature_set for feature_set in self.baselines() if feature_set.startswith(CLINICAL)]
 
     def published(self) -> list[tuple[str, str]]:
-        """The published signatures among the baselines, with what stands in place of a classifier."""
+        """Return the published signatures among the baselines, each with ``published`` as its classifier."""
         return [(name, PUBLISHED) for name in self.baselines() if name.startswith(SIGNATURE)]
 
     def _named(self, feature_sets: list[str]) -> tuple[str, str] | None:
@@ -177,7 +180,7 @@ class Endpoint:
         return (rows["against"].iloc[0], rows["against_classifier"].iloc[0]) if len(rows) else None
 
     def comparison(self, against: str, against_classifier: str, metric: str = "auc") -> pd.Series | None:
-        """The row of primary minus a baseline, weighted as the primary model; None where it was not made."""
+        """Return the row of the primary model minus a baseline, with the primary weighting; None if there is none."""
         table = self.tables["comparisons"]
         wanted = {
             "classifier": self.classifier,
@@ -190,21 +193,21 @@ class Endpoint:
         return table.iloc[0] if len(table) else None
 
     def difference(self, against: str, against_classifier: str, metric: str = "auc") -> Shown:
-        """Primary model minus a baseline."""
+        """Return the primary model minus a baseline."""
         row = self.comparison(against, against_classifier, metric)
         return Shown(None, why="not compared") if row is None else shown_value(row)
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything the report shows.
+    """Provide everything that the report shows.
 
     Attributes
     ----------
     flow : dict
         ``cohort/flow.json``.
     problems : DataFrame
-        Public problems of all stages, warnings of the fits among them.
+        Public problems of all stages, including the warnings of the fits.
     used : DataFrame
         ``cohort/used.parquet``.
     endpoints : list of Endpoint
@@ -215,7 +218,7 @@ class ReportData:
     qc_images : dict of str to Path
         QC image of each patient that has one.
     maps : dict of str to list
-        For each endpoint the entries of ``explanation/<endpoint>/maps.json``, each with its ``path``.
+        For each endpoint, the entries of ``explanation/<endpoint>/maps.json``, each with its ``path``.
     """
 
     flow: dict[str, Any]
@@ -230,22 +233,22 @@ class ReportData:
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """Files that the report reads; what a run does not have is None or empty.
+    """Name the files that the report reads; files that a run does not have are None or empty.
 
     Attributes
     ----------
     evaluation : list of str
         All outputs of the evaluation.
     flow, exclusions, used, clinical : str
-        Of the cohort.
+        Tables of the cohort.
     problems : str or None
-        Of the features.
+        Problems of the features.
     selection, stability : list of str
         One file for each endpoint and repeat.
     training : list of str
         One file for each outer fold.
     survival, controls, optimism, explanation, site : list of str
-        Outputs of other stages; their tables have a column ``endpoint`` or lie below a folder named after it.
+        Outputs of other stages. Their tables have a column ``endpoint`` or are in a folder with its name.
     qc_images : list of str
         PNG and status of each patient.
     maps : list of str
@@ -323,7 +326,7 @@ def read_report_data(inputs: ReportInputs, config: Mapping[str, Any]) -> ReportD
 
 
 def _joined(tables: list[tuple[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
-    """Tables by name; those of one name, a file an endpoint, are put together."""
+    """Return the tables by name; tables of the same name, one file per endpoint, are joined."""
     parts: dict[str, list[pd.DataFrame]] = {}
     for name, table in tables:
         parts.setdefault(name, []).append(table)
@@ -331,7 +334,7 @@ def _joined(tables: list[tuple[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
 
 
 def _evidence(path: Path, endpoints: list[str]) -> tuple[str, pd.DataFrame]:
-    """Name and table of one file of evidence; the endpoint is taken from the path where the table does not say it."""
+    """Return name and table of one file; the endpoint is taken from the path if the table has no such column."""
     table = read_table(path)
     if "endpoint" not in table:
         table = table.assign(endpoint=next(part for part in reversed(path.parts) if part in endpoints))
@@ -339,7 +342,7 @@ def _evidence(path: Path, endpoints: list[str]) -> tuple[str, pd.DataFrame]:
 
 
 def _clinical(path: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The clinical table with the role of each column."""
+    """Return the clinical table with the role of each column."""
     import json
 
     import pyarrow.parquet as pq
@@ -349,13 +352,13 @@ def _clinical(path: str) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def _qc_images(paths: list[str]) -> dict[str, Path]:
-    """QC image of each patient; an empty file says that there is none."""
+    """Return the QC image of each patient; an empty file means that there is none."""
     found = [Path(path) for path in paths if path.endswith(".png")]
     return {path.stem: path for path in found if path.stat().st_size}
 
 
 def _maps(paths: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """Entries of each ``explanation/<endpoint>/maps.json`` whose image exists."""
+    """Return the entries of each ``explanation/<endpoint>/maps.json`` whose image exists."""
     found = {}
     for path in map(Path, paths):
         entries = [{**entry, "path": path.parent / entry["file"]} for entry in read_json(path)["maps"]]
@@ -364,7 +367,7 @@ def _maps(paths: list[str]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _final(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the fits without a single fold, the test fold, with that fold."""
+    """Return the rows of the final fits, which leave out only the test fold, with that fold."""
     folds = table["fit"].map(left_out)
     final = folds.map(len) == 1
     return table[final].assign(fold=folds[final].str[0].astype(int))

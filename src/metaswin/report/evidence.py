@@ -1,4 +1,4 @@
-"""Tables beside the results: comparisons, optimism, sample size, coverage, sites and Shapley values."""
+"""Build the tables of comparisons, optimism, sample size, coverage, sites and Shapley values."""
 
 from typing import Any
 
@@ -11,18 +11,19 @@ from metaswin.report.data import Endpoint
 # Riley et al. 2019, Stat Med 38:1276-1296; 2020, BMJ 368:m441.
 CRITERIA = {
     "events_per_parameter": "Events per candidate parameter",
-    "shrinkage": "Expected shrinkage, 15 % of the largest R² anticipated",
-    "shrinkage_measured": "Expected shrinkage, R² as measured",
-    "optimism": "Expected optimism in R², 15 % of the largest R² anticipated",
-    "optimism_measured": "Expected optimism in R², R² as measured",
+    "shrinkage": "Expected shrinkage, with 15 % of the largest R² anticipated",
+    "shrinkage_measured": "Expected shrinkage, with the measured R²",
+    "optimism": "Expected optimism in R², with 15 % of the largest R² anticipated",
+    "optimism_measured": "Expected optimism in R², with the measured R²",
     "overall_risk": "Error of the overall risk",
     "absolute_error": "Mean absolute error of the risks",
-    "rows_needed": "Training rows, and the largest need",
+    "rows_needed": "Training rows (limit: the largest required number)",
 }
 SCORES = {"deep_score": "Deep score alone"}
 DEEP_SCORES = {
-    "cross-fitted": "Deep scores of training rows come from networks that did not see them (cross-fitted).",
-    "in-sample": "Deep scores of training rows come from the network that saw them: the paper's way, and optimistic.",
+    "cross-fitted": "Deep scores of training rows come from networks that were not trained on them (cross-fitted).",
+    "in-sample": "Deep scores of training rows come from the network that was trained on them. This is probably the "
+    "method of the paper, and it is optimistic.",
 }
 
 
@@ -50,7 +51,7 @@ def optimism_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def deep_score_note(endpoint: Endpoint) -> str:
-    """How the deep scores of training rows were made; empty where nothing is known."""
+    """Describe how the deep scores of training rows were made; return an empty text if it is unknown."""
     table = endpoint.rows("optimism")
     if table is None or "deep_score" not in table:
         return ""
@@ -58,10 +59,10 @@ def deep_score_note(endpoint: Endpoint) -> str:
 
 
 def coverage_rows() -> dict[str, Any]:
-    """Measured coverage of every kind of interval, with the setting it was measured in.
+    """Return the measured coverage of every kind of interval, with the setting of the measurement.
 
-    Besides what `metaswin.evaluation.intervals.measured_coverage` gives: ``auc``, the rows of the AUC, and ``delong``,
-    the lowest and highest coverage of DeLong's interval of the mean true AUC of models.
+    The result extends that of `metaswin.evaluation.intervals.measured_coverage` by ``auc``, the rows of the AUC, and
+    ``delong``, the lowest and highest coverage of DeLong's interval of the mean true AUC of models.
     """
     found = measured_coverage()
     auc = [row for row in found["rows"] if row["metric"].removesuffix("_ipcw") == "auc"]
@@ -71,13 +72,16 @@ def coverage_rows() -> dict[str, Any]:
 
 
 def coverage_in_time() -> dict[str, Any]:
-    """Measured coverage of the intervals in time; ``gray``: how often Gray's test of nothing had p < .05."""
+    """Return the measured coverage of the time-to-event intervals.
+
+    ``gray`` is how often Gray's test had p < .05 in cohorts without any predictive variable.
+    """
     found = measured_coverage_in_time()
     return {**found, "gray": found["gray_below_05_when_nothing_predicts"]}
 
 
 def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Sample-size criteria of the primary feature set and its primary classifier."""
+    """Return the sample size criteria of the primary feature set and its primary classifier."""
     table = endpoint.rows("sample_size")
     if table is None:
         return []
@@ -95,7 +99,7 @@ def sample_size_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def delong_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """DeLong intervals of the primary model and the baselines, one repeat at a time."""
+    """Return the DeLong intervals of the primary model and the baselines, separately for each repeat."""
     table = endpoint.rows("delong")
     if table is None:
         return []
@@ -115,7 +119,7 @@ def delong_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def site_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Association of the outcome with the site or batch."""
+    """Return the association of the outcome with the site or batch."""
     table = endpoint.rows("site")
     if table is None:
         return []
@@ -135,7 +139,7 @@ def site_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def comparison_rows(endpoint: Endpoint) -> dict[str, list[dict[str, Any]]]:
-    """The primary model minus each baseline and classifier: what was fixed beforehand, and everything else."""
+    """Return the primary model minus each baseline and classifier, as confirmatory and exploratory comparisons."""
     table = endpoint.tables["comparisons"]
     family = table["family"] if "family" in table else pd.Series("exploratory", index=table.index)
     suffixed = table["metric"].str.endswith("_ipcw")
@@ -179,12 +183,15 @@ METRIC_NAMES = {"auc": "AUC", "brier": "Brier score", "net_benefit": "Net benefi
 
 
 def _plain(value: Any, why: str | None = "") -> Shown:
-    """A number without an interval."""
+    """Return a number without an interval."""
     return Shown(number(value), why=reason(why))
 
 
 def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Share of each modality in the primary model's predictions, mean and range over folds, largest first."""
+    """Return the share of each modality in the primary model's predictions, largest first.
+
+    Each row has the mean and the range over folds.
+    """
     table = endpoint.rows(_table("shap_modalities", endpoint))
     table = None if table is None else table[table["share"].notna()]
     if table is None:
@@ -204,7 +211,7 @@ def modality_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def feature_rows(endpoint: Endpoint, most: int) -> list[dict[str, Any]]:
-    """Features with the largest mean |SHAP|, at most `most` a modality, with the number of folds behind each."""
+    """Return the features with the largest mean |SHAP|, at most `most` per modality, with their numbers of folds."""
     table = endpoint.rows(_table("shap_features", endpoint))
     table = None if table is None else table[table["mean_abs"].notna()]
     if table is None:
@@ -229,5 +236,5 @@ def feature_rows(endpoint: Endpoint, most: int) -> list[dict[str, Any]]:
 
 
 def _table(name: str, endpoint: Endpoint) -> str:
-    """Name of the table of the primary classifier."""
+    """Return the name of the table of the primary classifier."""
     return f"{name}_logistic" if endpoint.classifier == "logistic" else name

@@ -1,4 +1,7 @@
-"""Facts of the run (versions, machine, settings, times), and the numbers of Tong et al. 2025 (arXiv 2508.20469)."""
+"""Collect facts of the run (versions, machine, settings, times) and the numbers of Tong et al. 2025.
+
+The paper is arXiv 2508.20469.
+"""
 
 import hashlib
 import json
@@ -18,12 +21,12 @@ PACKAGES = (
 
 
 def settings_hash(config: Mapping[str, Any]) -> str:
-    """Twelve hex digits of the SHA-256 of the whole configuration."""
+    """Return twelve hex digits of the SHA-256 of the whole configuration."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of Python and the packages that shape results."""
+    """Return the installed versions of Python and of the packages that affect results."""
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -34,7 +37,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """The machine the report was made on: processor, cores, memory; never its name."""
+    """Describe the machine that made the report by processor, cores and memory, without its name."""
     import psutil
 
     cores = os.cpu_count() or 1
@@ -44,13 +47,13 @@ def machine() -> dict[str, str]:
 
 
 def times(folder: str | Path) -> pd.DataFrame:
-    """Time and memory of each stage from Snakemake's benchmark files below `folder`.
+    """Return time and memory of each stage from Snakemake's benchmark files in `folder`.
 
     Returns
     -------
     DataFrame
         ``stage`` (first folder or file name), ``jobs, seconds`` (sum over jobs), ``longest`` (seconds) and
-        ``memory_mb`` (largest job), longest first; empty where there are no benchmark files.
+        ``memory_mb`` (largest job), longest first. Empty if there are no benchmark files.
     """
     folder = Path(folder)
     records = []
@@ -73,7 +76,11 @@ FUSION = {"auc": 0.803, "acc": 0.752, "sen": 0.730, "spe": 0.758}
 
 
 def published(feature_set: str, primary: str) -> dict[str, float]:
-    """The paper's numbers of a feature set: deep features alone and the fusion with deep features; else empty."""
+    """Return the paper's numbers for a feature set.
+
+    The paper has numbers for deep features alone and for the fusion with deep features. For others, the result is
+    empty.
+    """
     if feature_set == "deep":
         return DEEP
     return FUSION if feature_set == primary and "deep" in feature_set.split("+") else {}

@@ -1,4 +1,4 @@
-"""The charts of one endpoint: ROC, precision-recall, calibration, decision and training curves, and the forest plot."""
+"""Draw the curves and the forest plots of one endpoint."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -27,12 +27,12 @@ from metaswin.report.tables import centre_rows, spread_rows, strata_feature_sets
 
 
 def curves_of(endpoint: Endpoint) -> list[Chart]:
-    """The charts of predictive performance; one whose table is absent is empty and says so."""
+    """Return the charts of predictive performance; a chart without its table is empty and has a note."""
     return [make(endpoint) if name in endpoint.tables else _absent(name, endpoint) for name, make in CURVES.items()]
 
 
 def styles(endpoint: Endpoint) -> dict[str, Style]:
-    """A style of its own for every feature set; the same in all figures."""
+    """Return a style for every feature set, which is the same in all figures."""
     fixed = {endpoint.clinical_feature_set: STYLES["clinical"], **{name: STYLES[name] for name in STYLES}}
     found, others = {}, 0
     for feature_set in endpoint.feature_sets:
@@ -47,7 +47,7 @@ def styles(endpoint: Endpoint) -> dict[str, Style]:
 
 
 def main_feature_sets(endpoint: Endpoint) -> list[str]:
-    """Return the feature sets that a figure shows at first: modalities alone, baselines, the primary feature set."""
+    """Return the feature sets that a figure shows initially: modalities alone, baselines, the primary feature set."""
     feature_sets = dict.fromkeys([feature_set for _, feature_set in endpoint.alone()] + endpoint.baselines())
     return [*(feature_set for feature_set in feature_sets if feature_set != endpoint.primary), endpoint.primary]
 
@@ -55,7 +55,7 @@ def main_feature_sets(endpoint: Endpoint) -> list[str]:
 def _series(
     endpoint: Endpoint, table: pd.DataFrame, shown: Iterable[str], make: Callable[[str, pd.DataFrame, Style], Series]
 ) -> list[Series]:
-    """Return one series per feature set with the primary classifier: hidden ones first, primary last (on top)."""
+    """Return one series per feature set with the primary classifier; hidden ones are first, the primary one is last."""
     look = styles(endpoint)
     table = table[table["classifier"] == table["feature_set"].map(endpoint.classifier_of)]
     by_feature_set = dict(iter(table.groupby("feature_set")))
@@ -72,7 +72,7 @@ def _series(
 
 
 def roc_chart(endpoint: Endpoint) -> Chart:
-    """Mean ROC curves; the primary model's band is ± 1 standard deviation over folds."""
+    """Draw the mean ROC curves; the band of the primary model is ± 1 standard deviation over folds."""
     shown = main_feature_sets(endpoint)
 
     def make(feature_set: str, rows: pd.DataFrame, style: Style) -> Series:
@@ -88,7 +88,7 @@ def roc_chart(endpoint: Endpoint) -> Chart:
 
 
 def pr_chart(endpoint: Endpoint) -> Chart:
-    """Mean curves of precision against recall; the level line is the prevalence."""
+    """Draw the mean curves of precision against recall; the horizontal line is the prevalence."""
     shown = main_feature_sets(endpoint)
     known = "pr_auc" + endpoint.suffix in endpoint.tables["summary"]
 
@@ -108,7 +108,7 @@ def pr_chart(endpoint: Endpoint) -> Chart:
 
 
 def calibration_chart(endpoint: Endpoint) -> Chart:
-    """Observed against predicted risk in bins, with intervals."""
+    """Draw observed against predicted risk in bins, with intervals."""
     wanted = [endpoint.primary]
 
     def make(feature_set: str, rows: pd.DataFrame, style: Style) -> Series:
@@ -126,7 +126,7 @@ def calibration_chart(endpoint: Endpoint) -> Chart:
 
 
 def decision_chart(endpoint: Endpoint) -> Chart:
-    """Net benefit by threshold probability, beside treating all and treating none."""
+    """Draw net benefit by threshold probability, with the curves of treating all and treating none."""
     table = endpoint.tables["decision"].sort_values("threshold_probability")
     shown = [
         feature_set
@@ -161,13 +161,13 @@ def decision_chart(endpoint: Endpoint) -> Chart:
 
 
 def training_chart(endpoint: Endpoint) -> Chart:
-    """Loss by epoch of each fold's outer network."""
+    """Draw the loss by epoch of the outer network of each fold."""
     series: list[Series] = []
     longest, losses = 1, [0.0]
     for place, record in enumerate(endpoint.training):
         found = record["losses"], record["holdout"]["losses"]
         looks = (
-            ("train", "Training rows, one line a fold", Style(PRIMARY, (), 1.2)),
+            ("train", "Training rows, one line per fold", Style(PRIMARY, (), 1.2)),
             ("holdout", "Rows held out for early stopping", Style("#D55E00", (5, 3), 1.2)),
         )
         for values, (key, label, style) in zip(found, looks, strict=True):
@@ -184,14 +184,14 @@ def training_chart(endpoint: Endpoint) -> Chart:
 
 
 def _around(middle: list[float], spread: pd.Series) -> tuple[list[float | None], list[float | None]]:
-    """Limits one `spread` below and above, within 0 and 1."""
+    """Return limits one `spread` below and above, within 0 and 1."""
     pairs = list(zip(middle, numbers(spread), strict=True))
     low = [None if s is None else max(m - s, 0.0) for m, s in pairs]
     return low, [None if s is None else min(m + s, 1.0) for m, s in pairs]
 
 
 def _reason(table: pd.DataFrame, endpoint: Endpoint) -> str:
-    """Why there is no curve of the primary model."""
+    """Return the reason why there is no curve of the primary model."""
     own = table[(table["feature_set"] == endpoint.primary) & (table["classifier"] == endpoint.classifier)]
     reasons = sorted({why for why in own["why"] if isinstance(why, str) and why})
     return f"not estimable: {reasons[0]}" if reasons else "not estimable"
@@ -210,15 +210,15 @@ CURVES: dict[str, Callable[[Endpoint], Chart]] = {
 
 
 def nice_limit(value: float, step: float = 0.05) -> float:
-    """`value` rounded up to a multiple of `step`, for the end of an axis."""
+    """Round `value` up to a multiple of `step`, for the end of an axis."""
     return math.ceil(value / step - 1e-9) * step
 
 
 def feature_sets_forest(endpoint: Endpoint) -> Forest:
-    """AUC of every feature set, the other classifier hollow, and of the negative controls below."""
+    """Draw the AUC of every feature set and of the negative controls; the other classifier has hollow markers."""
     named = [feature_set for _, feature_set in endpoint.alone()]
     baselines = [feature_set for feature_set in endpoint.baselines() if feature_set not in named]
-    # Also feature sets of one modality that the primary model does not have, such as anatomy.
+    # Feature sets of one modality that the primary model does not have, such as anatomy, are included.
     alone = [
         *named,
         *(
@@ -248,7 +248,7 @@ def feature_sets_forest(endpoint: Endpoint) -> Forest:
 
 
 def summary_forest(endpoint: Endpoint) -> Forest:
-    """The primary model beside what it must beat, for the first screen."""
+    """Draw the primary model and its baselines, for the summary."""
     rows = [_row(endpoint, endpoint.primary, endpoint.classifier, "")]
     for baseline in (endpoint.volume(), endpoint.best_clinical(), *endpoint.published()):
         if baseline is not None:
@@ -268,19 +268,19 @@ def centres_forest(endpoint: Endpoint) -> Forest | None:
         group = f"{endpoint.label(feature_set)}, {CLASSIFIER_NAMES.get(classifier, classifier).lower()}"
         colour = PRIMARY if feature_set == endpoint.primary else INK
         for row in centres:
-            note = f"{row['events']} events among {row['n']}"
+            note = f"{row['events']} events in {row['n']} patients"
             rows.append(_forest_row(row["level"], group, row["estimates"][place], colour, note))
         own = spread[place]
         rows.append(_forest_row("Mean of the centres", group, own["mean"], colour, "random effects"))
         if own["predicted"].interval:
             rows.append(_forest_row("A new centre", group, own["predicted"], colour, "prediction interval"))
     title = f"AUC in each centre of {endpoint.name}"
-    label = f"AUC in each centre, by the model trained without it, with {endpoint.confidence:.0%} interval"
+    label = f"AUC in each centre of the model trained without it, with {endpoint.confidence:.0%} interval"
     return Forest(f"centres-{endpoint.name}", title, label, _range(rows), rows, 0.5)
 
 
 def control_rows(endpoint: Endpoint) -> list[ForestRow]:
-    """One row for each negative control that was run, and each of its feature sets."""
+    """Return one row for each negative control that was run and each of its feature sets."""
     rows = []
     for row in made(endpoint).to_dict("records"):
         title, what, colour = CONTROLS[row["control"]]
@@ -319,7 +319,7 @@ def _forest_row(label: str, group: str, found: Shown, colour: str, note: str) ->
 
 
 def _range(rows: list[ForestRow]) -> tuple[float, float]:
-    """Where the estimates lie, in steps of .1, with .5 inside."""
+    """Return the range of the estimates in steps of .1, including .5."""
     found = [x for row in rows for x in (row.value, row.low, row.high, *(row.second or ())) if x is not None]
     low, high = min([0.45, *found]), max([0.75, *found])
     return max(0.0, int(low * 10) / 10), min(1.0, (int(high * 10 - 1e-9) + 1) / 10)

@@ -1,10 +1,13 @@
-"""Names of the report's files; imported by the workflow, so it imports nothing heavy."""
+"""Name the files of the report.
+
+The workflow imports this module. Therefore it imports no large packages.
+"""
 
 from collections.abc import Collection, Mapping
 from pathlib import PurePath
 from typing import Any
 
-# Figures by kind: what a kind needs to be drawn, and what it is called in Snakemake's own report.
+# For each kind of figure: what the run needs to have, and the title in Snakemake's own report.
 FIGURES = {
     "roc": ("", "ROC curves"),
     "pr": ("", "precision and recall"),
@@ -16,7 +19,7 @@ FIGURES = {
     "survival": ("survival", "survival"),
     "survival_calibration": ("survival", "calibration at the horizon"),
     "permuted": ("permuted", "permuted outcomes"),
-    "centres": ("centres", "AUC in each centre, by the model trained without it"),
+    "centres": ("centres", "AUC in each centre, with the model trained without it"),
 }
 ENDPOINT_TABLES = (
     "baseline", "modalities", "ablation", "folds", "strata", "comparisons", "selected", "patients", "roc", "pr",
@@ -27,18 +30,18 @@ COMMON_TABLES = ("problems", "deaths", "times", "checklists")
 
 
 def table_files(endpoints: list[str]) -> list[str]:
-    """File names below ``report/tables``."""
+    """Return the file names in ``report/tables``."""
     own = [f"{name}-{endpoint}.csv" for endpoint in endpoints for name in ENDPOINT_TABLES]
     return [*own, *(f"{name}.csv" for name in COMMON_TABLES)]
 
 
 def figure_files(endpoints: Mapping[str, Collection[str]]) -> list[str]:
-    """File names below ``report/figures`` without their ending; each is there as SVG and as PDF.
+    """Return the file names in ``report/figures`` without extension; each file exists as SVG and as PDF.
 
     Parameters
     ----------
     endpoints : mapping of str to collection of str
-        For each endpoint what it has of ``deep, survival, permuted, centres``.
+        For each endpoint, which of ``deep, survival, permuted, centres`` it has.
     """
     return [
         f"{kind}-{endpoint}"
@@ -49,7 +52,10 @@ def figure_files(endpoints: Mapping[str, Collection[str]]) -> list[str]:
 
 
 def portable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without the locations of files: the same on every machine, and without names."""
+    """Return the configuration without the locations of files.
+
+    The result is the same on every machine and contains no names of persons or folders.
+    """
     kept = {key: value for key, value in config.items() if key not in ("data", "output")}
     kept["source"] = config["data"]["source"]
     kept["signatures"] = [

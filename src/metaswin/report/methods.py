@@ -1,4 +1,4 @@
-"""The paragraph on methods, to paste into a manuscript."""
+"""Write the methods paragraph for a manuscript."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from metaswin.report.data import Endpoint, ReportData
 from metaswin.report.notes import division, outcome_words
 
 DEEP_SCORES = {
-    "cross-fitted": "its score entered the fusion cross-fitted within the training rows.",
-    "in-sample": "its score of training rows came from the network that had seen them, which is optimistic.",
+    "cross-fitted": "The fusion used its scores, which were cross-fitted within the training rows.",
+    "in-sample": "The fusion used its scores of the rows on which it was trained, which is optimistic.",
 }
 
 
 def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, str]) -> str:
-    """A paragraph on methods to paste into a manuscript."""
+    """Return a methods paragraph for a manuscript."""
     first = data.endpoints[0]
     endpoints = "; ".join(_endpoint_in_methods(endpoint) for endpoint in data.endpoints)
     horizons = any(endpoint.suffix for endpoint in data.endpoints)
@@ -23,9 +23,9 @@ def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, 
     parts = [
         f"We analysed {count(data.flow['used'], 'patient')} for {endpoints}.",
         _deaths_in_methods(data) if horizons else "",
-        f"Performance was estimated by {division(first, config['folds'])}; "
-        "whatever learns (imputation, scaling, feature selection, networks, thresholds) was fitted on the training "
-        "rows of each fold only.",
+        f"Performance was estimated by {division(first, config['folds'])}. "
+        "Imputation, scaling, feature selection, networks and thresholds were fitted only on the training rows of each "
+        "fold.",
         *_features_in_methods(first.facts["modalities"], config),
         "Thresholds were fitted on inner out-of-fold predictions of the training rows "
         f"({threshold_rule(config['evaluation'])}).",
@@ -36,7 +36,7 @@ def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, 
         _confirmatory(first),
         _signatures(first),
         *_beside_the_fusion(data, config),
-        "Unknown outcomes were handled by inverse-probability-of-censoring weights from Kaplan–Meier estimates of the "
+        "Unknown outcomes were handled by inverse-probability-of-censoring weights from Kaplan–Meier estimates in the "
         "training rows (Uno et al. 2007)."
         if horizons
         else "",
@@ -46,21 +46,21 @@ def methods(data: ReportData, config: Mapping[str, Any], versions: Mapping[str, 
 
 
 def _confirmatory(endpoint: Endpoint) -> str:
-    """The family of comparisons fixed beforehand."""
+    """Describe the confirmatory comparisons."""
     table = endpoint.tables["comparisons"]
     against = table.loc[table["family"] == "confirmatory", "against"].unique() if "family" in table else []
     if not len(against):
         return ""
     names = [feature_set_name(feature_set) for feature_set in against]
     return (
-        f"Confirmatory were the differences in AUC from {listed([name[:1].lower() + name[1:] for name in names])}, "
-        "adjusted by Holm's method; "
-        "all other comparisons are exploratory."
+        "The confirmatory comparisons were the differences in AUC from "
+        f"{listed([name[:1].lower() + name[1:] for name in names])}, adjusted by Holm's method. "
+        "All other comparisons are exploratory."
     )
 
 
 def _signatures(endpoint: Endpoint) -> str:
-    """The published signatures; empty without any."""
+    """Describe the published signatures; return an empty text if there are none."""
     titles = [signature["title"] for signature in endpoint.signatures]
     if not titles:
         return ""
@@ -71,7 +71,7 @@ def _signatures(endpoint: Endpoint) -> str:
 
 
 def _beside_the_fusion(data: ReportData, config: Mapping[str, Any]) -> list[str]:
-    """Harmonisation, stability, time to event and controls, where the run has them."""
+    """Describe harmonisation, stability, time to event and controls, if the run has them."""
     parts = []
     endpoints = data.endpoints
     if "radiomics" in endpoints[0].facts["modalities"] and config["harmonisation"]["method"] == "combat":
@@ -81,18 +81,18 @@ def _beside_the_fusion(data: ReportData, config: Mapping[str, Any]) -> list[str]
         )
     if any(endpoint.rows("stability") is not None for endpoint in endpoints):
         parts.append(
-            "Features had to withstand perturbed masks: lower 95% limit of the intraclass correlation of at least "
-            f"{config['stability']['min_icc']:g} among training patients."
+            "Features had to be stable under perturbed masks, with a lower 95% limit of the intraclass correlation of "
+            f"at least {config['stability']['min_icc']:g} in training patients."
         )
     if any(endpoint.rows("survival") is not None for endpoint in endpoints):
         parts.append(
-            "Time to metastasis was modelled by a hazard network with death as competing event; cumulative incidence "
-            "was estimated by Aalen–Johansen and risk groups were compared by Gray's test."
+            "Time to metastasis was modelled by a hazard network with death as a competing event. Cumulative incidence "
+            "was estimated by Aalen–Johansen, and risk groups were compared by Gray's test."
         )
     named = {"shuffled": "voxel-shuffled regions", "permuted": "permuted outcomes"}
     run = [text for name, text in named.items() if any(name in set(made(e)["control"]) for e in endpoints)]
     if run:
-        parts.append(f"Negative controls were {listed(run)}, refitted in the same folds.")
+        parts.append(f"Negative controls were {listed(run)}. The models were refitted for each of them.")
     return parts
 
 
@@ -109,15 +109,15 @@ def _deaths_in_methods(data: ReportData) -> str:
     if rules == {"exclude"}:
         return "Patients who died before the horizon without distant metastasis were excluded."
     return (
-        "Deaths before the horizon without distant metastasis counted as non-events, except where stated that they "
-        "were excluded."
+        "Deaths before the horizon without distant metastasis counted as non-events, except for endpoints for which "
+        "the exclusion of these patients is stated."
     )
 
 
 def radiomics_made(config: Mapping[str, Any]) -> str:
-    """How the features came to be, in brackets of the methods paragraph."""
+    """Describe how the features were computed, for the brackets in the methods paragraph."""
     if config["source"] == "features":
-        return "ready table"
+        return "from a given table"
     radiomics = config["radiomics"]
     engine = "PyRadiomics" if radiomics["engine"] == "pyradiomics" else "PyRadiomics' definitions, metaswin's engine"
     bins = f"{radiomics['bin_count']} bins" if radiomics.get("bin_count") else f"bins of {radiomics['bin_width']:g} HU"
@@ -132,28 +132,28 @@ def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> li
     parts = []
     if "radiomics" in modalities:
         parts.append(
-            f"Radiomic features ({radiomics_made(config)}) were dropped when missing in more than "
-            f"{selection['max_missing']:.0%} of training rows, constant, or correlated "
-            f"(|Spearman ρ| > {selection['max_correlation']:g}) with a kept one; the "
-            f"{selection['keep']} ranked highest by a random forest of {selection['trees']} trees were kept."
+            f"Radiomic features ({radiomics_made(config)}) were dropped if they were missing in more than "
+            f"{selection['max_missing']:.0%} of the training rows, constant, or correlated "
+            f"(|Spearman ρ| > {selection['max_correlation']:g}) with a selected feature. The "
+            f"{selection['keep']} features ranked highest by a random forest of {selection['trees']} trees were kept."
         )
     if "deep" in modalities:
         backbone = {"swin": "3D Swin Transformer", "resnet": "3D ResNet", "densenet": "3D DenseNet"}[deep["backbone"]]
         parts.append(
-            f"A {backbone} was trained on CT patches around the tumour in each fold; "
+            f"A {backbone} was trained on CT patches around the tumour in each fold. "
             + DEEP_SCORES[config["fusion"]["deep_score"]]
         )
     if len(modalities) > 1:
         names = listed([FEATURE_SET_NAMES.get(modality, modality).lower() for modality in modalities])
-        parts.append(f"Modalities ({names}) were joined by a fully connected network with one encoder each;")
+        parts.append(f"A fully connected network with one encoder per modality joined the modalities ({names}).")
     else:
-        parts.append("Predictions were made by a fully connected network;")
-    parts.append("logistic regression served as reference.")
+        parts.append("Predictions were made by a fully connected network.")
+    parts.append("Logistic regression was the reference.")
     return parts
 
 
 def threshold_rule(evaluation: Mapping[str, Any]) -> str:
-    """How thresholds were found, in words."""
+    """Describe how thresholds were found."""
     if evaluation["threshold"] == "sensitivity":
-        return f"the highest one with a sensitivity of {evaluation['sensitivity']:g}"
-    return "highest Youden index"
+        return f"the highest threshold with a sensitivity of {evaluation['sensitivity']:g}"
+    return "the highest Youden index"

@@ -1,4 +1,4 @@
-"""What the run can say of itself, in sentences that reporting guidelines ask for."""
+"""Write the sentences with which the run answers items of the reporting guidelines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from metaswin.report.summary import summarise
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence, and whether the run did what it is about."""
+    """Store a sentence, and whether the run did what the sentence is about."""
 
     text: str
     done: bool = True
 
 
 def either(done: bool, yes: str, no: str) -> Statement:
-    """A statement for both cases."""
+    """Return the statement for the case that applies."""
     return Statement(yes if done else no, done)
 
 
 def conditions(data: ReportData, config: Mapping[str, Any]) -> dict[str, bool]:
-    """What this run has, for items that do not apply to every study."""
+    """Return what this run has, for items that do not apply to every study."""
     modalities = data.endpoints[0].facts["modalities"]
     automatic = "tumor_source" in data.used and bool((data.used["tumor_source"] == "nnunet").any())
     made = config["source"] in ("dicom", "nifti")
@@ -40,7 +40,7 @@ def conditions(data: ReportData, config: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def statements(data: ReportData, config: Mapping[str, Any]) -> dict[str, Statement]:
-    """Every statement by name; the lists in ``checklists/`` name them."""
+    """Return every statement by its name, which the lists in ``checklists/`` use."""
     return {
         **_of_the_cohort(data, config),
         **_of_the_images(data, config),
@@ -56,29 +56,34 @@ def _of_the_cohort(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
     source = {
         "dicom": "CT and contours from DICOM, with a clinical table",
         "nifti": "CT and masks as NIfTI, with a clinical table",
-        "features": "A ready table of image features and a clinical table",
+        "features": "A given table of image features and a clinical table",
         "clinical": "A clinical table",
     }[config["source"]]
     treated = [name for name, role in data.roles.items() if role == "treatment"]
     rules = {key: value for key, value in config["cohort"].items() if value}
-    kept = "; ".join(f"{key}: {value}" for key, value in rules.items()) or "no rule in the settings"
+    kept = "; ".join(f"{key}: {value}" for key, value in rules.items()) or "no rules"
     outcomes = "; ".join(outcome_words(endpoint) for endpoint in data.endpoints)
     return {
-        "objectives": Statement(f"Development and internal validation of a model of {outcomes}."),
+        "objectives": Statement(f"Development and internal validation of a prediction model. Outcome: {outcomes}."),
         "source": Statement(f"{source}: {count(data.flow['used'], 'patient')}."),
-        "eligibility": Statement(f"Settings of the cohort: {kept}. Exclusions by code are in “Cohort”."),
+        "eligibility": Statement(f"Settings of the cohort: {kept}. “Cohort” lists the exclusions by code."),
         "treatments": either(
             bool(treated),
-            f"Treatment columns {listed(treated)} predict only where a clinical set names them; see “Table 1”.",
-            "No treatment column was given; treatment does not predict.",
+            f"Treatment columns ({listed(treated)}) are predictors only in clinical sets that name them. See “Table "
+            "1”.",
+            "No treatment column was given. Treatment is not used as a predictor.",
         ),
         "outcome": Statement(" ".join(label_rule(endpoint) for endpoint in data.endpoints)),
         "predictors": Statement(
-            f"Clinical sets: {named}. Only columns with the role baseline or treatment can predict."
+            f"Clinical sets: {named}. Only columns with the role baseline or treatment can be predictors."
         ),
-        "protection": Statement("Results identify patients by the study id only; identifying data stay in private/."),
-        "flow": Statement("Flow diagram and every exclusion with its reason: “Cohort”."),
-        "characteristics": Statement("Table 1, by outcome, with missing values and standardised differences."),
+        "protection": Statement(
+            "The results identify patients only by the study id. Identifying data are kept in private/."
+        ),
+        "flow": Statement("“Cohort” shows the flow diagram and every exclusion with its reason."),
+        "characteristics": Statement(
+            "Table 1 shows characteristics by outcome, with missing values and standardised differences."
+        ),
     }
 
 
@@ -87,10 +92,10 @@ def _of_the_images(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
              "defaults", "imaging", "pipeline")  # fmt: skip
     if config["source"] not in ("dicom", "nifti"):
         why = {
-            "features": "Features came from a ready table; how they were made is the author's to state.",
+            "features": "Features came from a given table. The author must state how they were computed.",
             "clinical": "No images were processed in this run.",
         }[config["source"]]
-        checked = Statement("Clinical values were checked for range and spelling.")
+        checked = Statement("Range and spelling of clinical values were checked.")
         return {**dict.fromkeys(names, Statement(why, False)), "preparation": checked}
     radiomics, regions = config["radiomics"], config["regions"]
     bins = f"{radiomics['bin_count']} bins" if radiomics["bin_count"] else f"bins of {radiomics['bin_width']:g} HU"
@@ -99,28 +104,35 @@ def _of_the_images(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
     sigmas = listed([f"{sigma:g}" for sigma in radiomics["log_sigma"]])
     return {
         "preparation": Statement(
-            f"CT in HU, resampled to {spacing}; every series, contour and region is checked, and what fails is named."
+            f"CT in HU, resampled to {spacing}. Every series, contour and region was checked, and each failure is "
+            "reported."
         ),
-        "segmentation": Statement(f"Contours: {_counted(data, 'tumor_source')}; rings around the tumour: {rings}."),
+        "segmentation": Statement(f"Contours: {_counted(data, 'tumor_source')}. Rings around the tumour: {rings}."),
         "resampling": Statement(
-            f"{spacing}; image {regions['image_interpolation']}, mask {regions['mask_interpolation']}."
+            f"Resampled to {spacing}. Interpolation: {regions['image_interpolation']} for the image and "
+            f"{regions['mask_interpolation']} for the mask."
         ),
         "discretisation": Statement(f"Fixed {bins}."),
         "image_types": Statement(
-            f"{', '.join(radiomics['image_types'])}; LoG sigma {sigmas} mm; wavelet {radiomics['wavelet']}."
+            f"{', '.join(radiomics['image_types'])}. LoG sigma: {sigmas} mm. Wavelet: {radiomics['wavelet']}."
         ),
         "extraction": Statement(f"3D, {radiomics_made(config)}."),
         "classes": Statement(
-            f"{', '.join(radiomics['feature_classes'])}; omitted: {', '.join(radiomics['omit_features']) or 'none'}."
+            f"{', '.join(radiomics['feature_classes'])}. Omitted features: "
+            f"{', '.join(radiomics['omit_features']) or 'none'}."
         ),
         "number": Statement(
-            "1562 features a region with the default settings; numbers after each step are in “Selected features”."
+            "1562 features per region with the default settings. “Selected features” shows the numbers after each step."
         ),
-        "defaults": Statement("All settings with their defaults are in config/config.yaml; their hash is in “Run”."),
+        "defaults": Statement(
+            "All settings with their defaults are in config/config.yaml. The hash of the settings is in “Run”."
+        ),
         "imaging": Statement(
-            f"Scanners: {_counted(data, 'manufacturer')}; slice spacing and kernels, where known, are in Table 1."
+            f"Scanners: {_counted(data, 'manufacturer')}. Table 1 shows slice spacing and kernels if they are known."
         ),
-        "pipeline": Statement("Stages and their times are in “Run”; the flow of files is in docs/artefacts.md."),
+        "pipeline": Statement(
+            "“Run” shows the stages and their times. docs/artefacts.md describes the files of each stage."
+        ),
     }
 
 
@@ -145,45 +157,55 @@ def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
     return {
         "selection": either(
             "radiomics" in modalities,
-            f"On training rows: missing in > {selection['max_missing']:.0%} dropped, |Spearman ρ| > "
-            f"{selection['max_correlation']:g} dropped, {selection['keep']} kept by a random forest.",
-            "No image features: no selection.",
+            "On the training rows, features were dropped if they were missing in more than "
+            f"{selection['max_missing']:.0%} of the rows or correlated (|Spearman ρ| > "
+            f"{selection['max_correlation']:g}). A random forest selected {selection['keep']} features.",
+            "There are no image features and no feature selection.",
         ),
         "missing": Statement(
-            "Unknown outcomes are never trained on and are weighted for in evaluation; predictors are imputed by the "
-            "training rows' median, missing categories are a level of their own."
+            "Patients with unknown outcomes are not used for training. The evaluation uses weights for them. Missing "
+            "predictors are imputed by the median of the training rows. Missing categories are a separate level."
         ),
-        "scaling": Statement("Numeric columns scaled, categories one-hot, fitted on the training rows of each fold."),
+        "scaling": Statement(
+            "Numeric columns were scaled and categories one-hot encoded, fitted on the training rows of each fold."
+        ),
         "model": Statement(
-            f"Fully connected network over {joined}, one encoder each, an ensemble of "
-            f"{fusion['network']['ensemble']}; logistic regression as reference."
+            f"A fully connected network joins {joined}, with one encoder for each modality. It is an ensemble of "
+            f"{fusion['network']['ensemble']} networks. Logistic regression is the reference."
         ),
         "tuning": Statement(
-            "Penalties chosen by log loss on inner out-of-fold predictions."
+            "Penalties were chosen by log loss on inner out-of-fold predictions."
             + (networks if "deep" in modalities else "")
         ),
         "imbalance": Statement(
-            "No resampling and no class weights; "
-            + ("recalibrated by intercept and slope." if fusion["recalibrate"] else "no recalibration.")
+            "No resampling and no class weights were used. "
+            + (
+                "Predictions were recalibrated by intercept and slope."
+                if fusion["recalibrate"]
+                else "Predictions were not recalibrated."
+            )
         ),
         "output": Statement(
-            "A probability; threshold fitted on inner out-of-fold predictions "
+            "The output is a probability. The threshold was fitted on inner out-of-fold predictions "
             f"({threshold_rule(config['evaluation'])})."
         ),
         "primary": Statement(
-            "Primary feature set and backbone are fixed in the settings, never chosen by a test result."
+            "The primary feature set and the backbone are fixed in the settings. They are never chosen by a test "
+            "result."
         ),
-        "specification": Statement("Fitted models of every fold are files of the run (results/models), no pickles."),
-        "predictions": Statement("By the fitted models of each fold on its test rows, read once."),
+        "specification": Statement(
+            "The fitted models of every fold are files of the run (results/models). No pickle files are used."
+        ),
+        "predictions": Statement("The fitted models of each fold predicted its test rows, which were read once."),
         "stability": either(
             stable,
-            "Unstable features under perturbed masks are dropped on training rows of the fold.",
+            "Features that are unstable under perturbed masks were dropped on the training rows of each fold.",
             "Feature stability was not assessed in this run.",
         ),
-        "settings": Statement("The configuration file states every setting; its hash is in “Run”."),
-        "code": Statement("metaswin, Apache-2.0; versions are in “Run”."),
+        "settings": Statement("The configuration file states every setting. Its hash is in “Run”."),
+        "code": Statement("metaswin, Apache-2.0. The versions are in “Run”."),
         "new_input": Statement(
-            "Missing predictors are imputed by training medians; a patient without a usable image is excluded with a "
+            "Missing predictors are imputed by training medians. A patient without a usable image is excluded with a "
             "code."
         ),
     }
@@ -196,73 +218,79 @@ def _of_the_evaluation(data: ReportData, config: Mapping[str, Any]) -> dict[str,
     site, strata = bool(len(tables.get("site", ()))), bool(len(tables["strata"]))
     classifiers = set(first.summary.index.get_level_values("classifier"))
     return {
-        "checklists": Statement("TRIPOD+AI, CLEAR and METRICS, in this report."),
+        "checklists": Statement("This report contains TRIPOD+AI, CLEAR and METRICS."),
         "split": Statement(
-            f"{capital(division(first, config['folds']))}, by patient, made before anything is fitted; "
-            "the other folds serve as inner folds; test rows are read once."
+            f"{capital(division(first, config['folds']))}. The patients were divided before any model was fitted. "
+            "The other folds are the inner folds. Test rows are read once."
         ),
-        "measures": Statement(f"{listed(_measures(first))}; {listed(curves)} curves."),
+        "measures": Statement(f"Metrics: {listed(_measures(first))}. Curves: {listed(curves)}."),
         "uncertainty": Statement(
-            f"{first.confidence:.0%} intervals with the variance of the test rows and of the fits."
+            f"{first.confidence:.0%} intervals contain the variance of the test rows and of the fits."
         ),
         "comparison": Statement(
-            "Paired differences on the same test rows; "
-            + ("Holm over the confirmatory comparisons, the rest exploratory." if "family" in tables["comparisons"]
-               else "exploratory, not corrected for their number.")
+            "Models were compared by paired differences on the same test rows. "
+            + ("The confirmatory comparisons are Holm-adjusted. All others are exploratory."
+               if "family" in tables["comparisons"]
+               else "The comparisons are exploratory and not corrected for multiple testing.")
         ),
         "baselines": either(
             any(endpoint.baselines() for endpoint in data.endpoints),
-            "Tumour volume alone and each named clinical set, in the same folds"
+            "The baselines are tumour volume alone and each named clinical set, in the same folds"
             + (", and published signatures on the same test rows." if data.endpoints[0].signatures else "."),
             "This run has no feature set of volume or of a clinical set.",
         ),
         "simple_model": either(
             "logistic" in classifiers,
-            "Logistic regression on the same inputs, in the same folds.",
+            "Logistic regression was fitted on the same inputs in the same folds.",
             "This run has no logistic regression.",
         ),
         "calibration": either(
-            "calibration" in tables, "Reliability curve, intercept and slope.", "Calibration was not assessed."
+            "calibration" in tables,
+            "The report shows the reliability curve and the calibration intercept and slope.",
+            "Calibration was not assessed.",
         ),
-        "single_imaging": Statement("One CT a patient; each modality is a feature set of its own."),
+        "single_imaging": Statement("There is one CT per patient. Each modality alone is also a feature set."),
         "sample_size": either(
             "sample_size" in tables,
-            "Events per parameter and Riley's criteria are under “Sample size”.",
-            "No criterion of sample size was computed.",
+            "“Sample size” shows the events per parameter and Riley's criteria.",
+            "Sample size criteria were not computed.",
         ),
         "dimensionality": either(
             _sample_suffices(first),
-            "All criteria of sample size are met.",
-            "Not all criteria of sample size are met, or none was computed.",
+            "All sample size criteria are met.",
+            "Not all sample size criteria are met, or none was computed.",
         ),
         "confounders": either(
             site,
-            "The association of site or scanner and outcome is tested; harmonisation is a setting.",
-            "Volume is a baseline; the association of site and outcome was not tested.",
+            "The association of site or scanner and outcome was tested. Harmonisation is a setting.",
+            "Volume is a baseline. The association of site and outcome was not tested.",
         ),
         "clusters": either(
             site or strata or by is not None,
-            f"{'Each centre is left out once; strata' if by is not None else 'Strata'} of the settings"
-            + ("; the association of site and outcome." if site else "."),
-            "No clusters were modelled.",
+            ("Each centre is left out once. " if by is not None else "")
+            + "The report shows the strata of the settings"
+            + (" and the association of site and outcome." if site else "."),
+            "Clusters were not modelled.",
         ),
         "fairness": either(
             strata,
-            "Performance within the strata of the settings; nothing was done to equalise it.",
+            "The report shows the performance within the strata of the settings. The performance was not equalised.",
             "No strata were named in the settings.",
         ),
         "training_test": Statement(
             f"Development and test rows come from different levels of {by} in the same cohort."
             if by is not None
-            else "Development and test rows come from the same cohort, by random folds."
+            else "Development and test rows come from random folds of the same cohort."
         ),
-        "updating": Statement("No model was updated after evaluation.", False),
-        "testing": Statement("Internal: nested cross-validation. No external testing."),
-        "internal_test": Statement("Nested cross-validation: test rows of a fold are read once, after all fitting."),
-        "external_test": Statement("No patients from elsewhere.", False),
+        "updating": Statement("No model was updated after the evaluation.", False),
+        "testing": Statement("The test was internal, by nested cross-validation. There was no external test."),
+        "internal_test": Statement(
+            "In the nested cross-validation, the test rows of a fold are read once, after all models are fitted."
+        ),
+        "external_test": Statement("The model was not tested on patients of another data set.", False),
         "explanation": either(
             "shap_modalities" in tables,
-            "SHAP on held-out rows with a training background; see “Explanation”.",
+            "“Explanation” shows Shapley values (SHAP) of held-out rows with a background of training rows.",
             "Explanations were not computed in this run.",
         ),
     }  # fmt: skip
@@ -292,22 +320,22 @@ def _of_the_results(data: ReportData, config: Mapping[str, Any]) -> dict[str, St
     )
     primary = "; ".join(f"{e.name}: AUC {e.metric(e.primary, e.classifier).text}" for e in data.endpoints)
     return {
-        "analyses": Statement(f"{counts}. Numbers of every fold are in tables/folds-*.csv."),
-        "performance": Statement(f"{primary}; all feature sets and strata with intervals in “Results”."),
+        "analyses": Statement(f"{counts}. The numbers of every fold are in tables/folds-*.csv."),
+        "performance": Statement(f"{primary}. “Results” shows all feature sets and strata with intervals."),
         "clusters_result": either(
             any(len(endpoint.tables["strata"]) for endpoint in data.endpoints),
-            "Strata with intervals, small cells suppressed.",
+            "“Strata” shows the results with intervals. Small counts are suppressed.",
             "No strata were named in the settings.",
         ),
         "comparison_result": either(
             any(endpoint.baselines() for endpoint in data.endpoints),
-            "“Against the baselines”.",
+            "See “Comparison with the baselines”.",
             "This run has no baseline to compare with.",
         ),
         "feature_statistics": either(
             any(len(endpoint.selection) for endpoint in data.endpoints),
-            "Numbers dropped at each step and features kept in each fold: “Selected features”.",
-            "No feature was selected.",
+            "“Selected features” shows the numbers dropped at each step and the features selected in each fold.",
+            "No features were selected.",
         ),
         "summary": Statement(" ".join(text for _, text in summarise(data.endpoints[0]))),
         "limitations": Statement("See “Limits”."),

@@ -1,4 +1,4 @@
-"""Summarise an endpoint in three sentences: how well, against what, can it be trusted."""
+"""Summarise an endpoint in three short texts: performance, comparison with baselines, and reliability."""
 
 from metaswin.core.formatting import Shown, count, listed, number, numbers, part_name
 from metaswin.report.controls import made
@@ -11,16 +11,16 @@ ONE_SIDED = 1.6448536269514722
 
 
 def summarise(endpoint: Endpoint) -> list[tuple[str, str]]:
-    """Answer three questions in short sentences: how well, against what, can it be trusted."""
+    """Describe performance, comparison with baselines, and reliability in short sentences."""
     return [
-        ("How well?", _how_well(endpoint)),
-        ("Against what?", _against_what(endpoint)),
-        ("Can it be trusted?", _trusted(endpoint)),
+        ("Performance", _how_well(endpoint)),
+        ("Comparison with baselines", _against_what(endpoint)),
+        ("Reliability", _trusted(endpoint)),
     ]
 
 
 def volume_statement(endpoint: Endpoint) -> str:
-    """Compare the primary model with tumour volume alone; empty without a volume feature set."""
+    """Compare the primary model with tumour volume alone; return an empty text without a volume feature set."""
     volume = endpoint.volume()
     return "" if volume is None else comparison(endpoint, volume, "tumour volume alone")
 
@@ -28,8 +28,9 @@ def volume_statement(endpoint: Endpoint) -> str:
 def comparison(endpoint: Endpoint, baseline: tuple[str, str], name: str) -> str:
     """Compare the primary model with a baseline, in the same words for every baseline.
 
-    "Better" and "worse" follow from an interval of the difference that does not contain 0, "equivalent" from two
-    one-sided tests with the margin of the configuration (Schuirmann 1987, J Pharmacokinet Biopharm 15:657-680).
+    The text says "better" or "worse" if the interval of the difference does not contain 0. It says "equivalent" if
+    two one-sided tests with the margin of the configuration show it (Schuirmann 1987, J Pharmacokinet Biopharm
+    15:657-680).
     """
     found = endpoint.difference(*baseline)
     auc = endpoint.metric(*baseline).text
@@ -60,7 +61,10 @@ def _equivalence(endpoint: Endpoint, baseline: tuple[str, str]) -> str:
 
 
 def volume_suffices(endpoint: Endpoint) -> bool:
-    """Whether the interval of the difference does not show the primary feature set to be better than tumour volume."""
+    """Return whether the primary feature set is not shown to be better than tumour volume.
+
+    This is the case if the interval of the difference is estimable and is not above 0.
+    """
     volume = endpoint.volume()
     if volume is None:
         return False
@@ -86,7 +90,7 @@ def _how_well(endpoint: Endpoint) -> str:
 def _against_what(endpoint: Endpoint) -> str:
     sets, volume, clinical = endpoint.clinical_sets(), endpoint.volume(), endpoint.best_clinical()
     if not endpoint.baselines():
-        return "This run has no baseline: neither tumour volume nor another clinical set."
+        return "This run has no baseline, because it has neither tumour volume nor another clinical set."
     sentences = [volume_statement(endpoint) if volume else "This run has no feature set of tumour volume."]
     if clinical:
         sentences.append(comparison(endpoint, clinical, _clinical_in_text(endpoint, clinical, len(sets))))
@@ -120,14 +124,14 @@ def _trusted(endpoint: Endpoint) -> str:
     if auc.value is not None and auc.low is None:
         sentences.append(f"The interval of the AUC is not estimable ({auc.why}).")
     if warnings := endpoint.facts["warnings"]:
-        sentences.append(f"Read the {count(len(warnings), 'warning')} of the fits first.")
+        sentences.append(f"The fits gave {count(len(warnings), 'warning')}. Read the warnings in “Cohort” first.")
     sentences += _control_doubts(endpoint)
     sentences.append("The model was not tested on patients outside this cohort.")
     return " ".join(sentences)
 
 
 def _control_doubts(endpoint: Endpoint) -> list[str]:
-    """What the negative controls say about the primary model."""
+    """Return the doubts about the primary model that follow from the negative controls."""
     doubts = []
     table = made(endpoint)
     permuted = table[(table["control"] == "permuted") & (table["feature_set"] == endpoint.primary)]
@@ -138,7 +142,8 @@ def _control_doubts(endpoint: Endpoint) -> list[str]:
         low, high = number(row["difference_low"]), number(row["difference_high"])
         if low is not None and high is not None and low <= 0 <= high:
             doubts.append(
-                "Radiomics is not shown to be better than with shuffled voxels, so texture is not shown to matter."
+                "Radiomics is not shown to be better than with shuffled voxels. Therefore the model is not shown to "
+                "use texture."
             )
     return doubts
 

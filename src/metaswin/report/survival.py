@@ -1,4 +1,4 @@
-"""Time to event: concordance, cumulative incidence by risk group, calibration at the horizon, survival."""
+"""Build the tables and charts of time to event: metrics, cumulative incidence, calibration and survival."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ METRICS = {
     "observed_expected": "Observed / expected",
 }
 ALL = "all"
-# Told apart in grey by their width.
+# The widths distinguish the groups in grey.
 GROUPS = (
     Style("#0072B2", (), 1.2),
     Style("#E69F00", (), 2.0),
@@ -27,7 +27,10 @@ SURVIVAL = {"km_dm_free": "Free of distant metastasis", "km_overall": "Overall s
 
 
 def survival_charts(endpoint: Endpoint) -> list[Chart]:
-    """The charts of the time-to-event models, for endpoints that keep their deaths; none where they were not run."""
+    """Return the charts of the time-to-event models.
+
+    The list is empty for endpoints that exclude deaths, and if the models were not run.
+    """
     if "survival_curves" not in endpoint.tables or endpoint.facts["deaths"] != "nonevent":
         return []
     return [incidence_chart(endpoint), survival_calibration_chart(endpoint), kaplan_meier_chart(endpoint)]
@@ -59,7 +62,7 @@ def metric_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def test_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Gray's test of the risk groups."""
+    """Return the results of Gray's test of the risk groups."""
     table = endpoint.rows("survival_tests")
     if table is None:
         return []
@@ -76,7 +79,7 @@ def test_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def incidence_chart(endpoint: Endpoint) -> Chart:
-    """Cumulative incidence (Aalen-Johansen) of metastasis by group of predicted risk, death beside it."""
+    """Draw the cumulative incidence (Aalen-Johansen) of metastasis and death by group of predicted risk."""
     table = _of_feature_set(endpoint, "survival_curves")
     series = []
     for curve, what, shown in (("cif_death", "death without it", False), ("cif_dm", "", True)):
@@ -98,7 +101,7 @@ def incidence_chart(endpoint: Endpoint) -> Chart:
 
 
 def kaplan_meier_chart(endpoint: Endpoint) -> Chart:
-    """Metastasis-free and overall survival of the cohort (Kaplan-Meier)."""
+    """Draw the metastasis-free and overall survival of the cohort (Kaplan-Meier)."""
     table = endpoint.tables["survival_curves"]
     own = (
         table[(table["group"] == ALL) & (table["feature_set"] == table["feature_set"].iloc[0])] if len(table) else table
@@ -115,7 +118,7 @@ def kaplan_meier_chart(endpoint: Endpoint) -> Chart:
 
 
 def survival_calibration_chart(endpoint: Endpoint) -> Chart:
-    """Observed cumulative incidence at the horizon against the predicted one."""
+    """Draw the observed cumulative incidence at the horizon against the predicted one."""
     look, series = styles(endpoint), []
     table = endpoint.tables.get("survival_calibration")
     for feature_set, rows in table.groupby("feature_set") if table is not None else []:

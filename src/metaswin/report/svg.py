@@ -1,7 +1,8 @@
 """Draw charts as SVG for the page, and as SVG and PDF files for manuscripts.
 
-In the page report.js adds the read-out and the buttons. `metaswin.report.svg` turns a file's SVG into a PDF, and
-knows the elements that are written here: ``line``, ``circle``, ``path`` of ``M``, ``L`` and ``Z``, ``text`` and ``g``.
+In the page, report.js adds the read-out and the buttons. This module also converts the SVG of a file to a PDF. It
+supports only the elements that are written here: ``line``, ``circle``, ``path`` of ``M``, ``L`` and ``Z``, ``text``
+and ``g``.
 """
 
 import html
@@ -26,10 +27,10 @@ ROW = 16.0  # height of a row of a file's legend or forest
 
 
 def chart_svg(chart: Chart) -> str:
-    """An SVG of a chart.
+    """Return an SVG of a chart.
 
-    The plot's corners and ranges are in data attributes, from which the script turns the pointer's place into
-    numbers; each series is a group ``g.series`` with its key.
+    The corners and ranges of the plot are in data attributes. The script uses them to convert the position of the
+    pointer to numbers. Each series is a group ``g.series`` with its key.
     """
     plane = _Plane(chart)
     parts = [
@@ -46,7 +47,10 @@ def chart_svg(chart: Chart) -> str:
 
 
 def chart_file(chart: Chart) -> str:
-    """A chart as a file of its own: what the page shows at first, with a legend below, the last series first."""
+    """Return a chart as a separate file, with the series that the page shows initially and a legend below.
+
+    The legend shows the last series first.
+    """
     chart = replace(chart, series=[series for series in chart.series if series.shown])
     plane = _Plane(chart)
     parts, y = _plot(chart, plane), plane.height + 8
@@ -59,7 +63,7 @@ def chart_file(chart: Chart) -> str:
 
 
 def forest_file(forest: Forest) -> str:
-    """A forest plot as a file of its own: names, estimates on one scale, numbers."""
+    """Return a forest plot as a separate file, with names, estimates on one scale, and numbers."""
     left = 24 + 6.2 * max([len(row.label) for row in forest.rows], default=0)  # wide enough for 10 units of DejaVu Sans
     right = left + 230
     x = partial(_place, forest, left, right - left, "")
@@ -98,7 +102,7 @@ def _file(title: str, width: float, height: float, parts: list[str]) -> str:
 
 
 def _plot(chart: Chart, plane: "_Plane") -> list[str]:
-    """Axes, reference lines and series."""
+    """Return axes, reference lines and series."""
     parts = _axes(chart, plane)
     if chart.diagonal:
         low, high = max(chart.x_range[0], chart.y_range[0]), min(chart.x_range[1], chart.y_range[1])
@@ -115,7 +119,7 @@ def _plot(chart: Chart, plane: "_Plane") -> list[str]:
 
 
 def swatch(style: Style) -> str:
-    """A short stroke in a series' style, for the legend."""
+    """Return a short line in the style of a series, for the legend."""
     return (
         '<svg class="swatch" viewBox="0 0 30 10" width="30" height="10" aria-hidden="true">'
         f'<path d="M1 5L29 5" {_stroke(style)}/></svg>'
@@ -123,7 +127,7 @@ def swatch(style: Style) -> str:
 
 
 def track_svg(forest: Forest, number: int) -> str:
-    """One row of a forest plot, as wide as its cell: coordinates in per cent."""
+    """Return one row of a forest plot, as wide as its cell, with coordinates in percent."""
     row = forest.rows[number]
     height, at = (30, 10) if row.second else (24, 12)
     x = partial(_place, forest, 0.0, 100.0, "%")
@@ -140,7 +144,10 @@ def track_svg(forest: Forest, number: int) -> str:
 def _estimate(
     found: tuple[float | None, float | None, float | None], y: float, colour: str, main: bool, x: Callable[[float], str]
 ) -> list[str]:
-    """A marker with its interval; the second classifier's is hollow and thin. `x` gives an estimate's place."""
+    """Return a marker with its interval; that of the second classifier is hollow and thin.
+
+    `x` gives the position of an estimate.
+    """
     value, low, high = found
     if value is None:
         return []
@@ -154,7 +161,7 @@ def _estimate(
 
 
 def scale_svg(forest: Forest) -> str:
-    """The scale under the rows of a forest plot."""
+    """Return the scale below the rows of a forest plot."""
     parts = ['<svg class="track" width="100%" height="20" aria-hidden="true">']
     for value in ticks(*forest.x_range, most=5):
         at = _place(forest, 0.0, 100.0, "%", value)
@@ -166,7 +173,7 @@ def scale_svg(forest: Forest) -> str:
 
 
 class _Plane:
-    """From data to the SVG's units."""
+    """Convert data to units of the SVG."""
 
     def __init__(self, chart: Chart) -> None:
         self.height = WIDTH - LEFT - RIGHT + TOP + BOTTOM if chart.square else 300.0
@@ -283,7 +290,7 @@ def _box(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
 
 
 def _place(forest: Forest, left: float, width: float, unit: str, value: float) -> str:
-    """Where a value lies on the scale of a forest plot."""
+    """Return the position of a value on the scale of a forest plot."""
     low, high = forest.x_range
     return f"{left + width * (min(max(value, low), high) - low) / (high - low):.2f}{unit}"
 
@@ -296,7 +303,7 @@ ALIGNED: "dict[str, Literal['left', 'center', 'right']]" = {"start": "left", "mi
 
 
 def write_figure(figure: Chart | Forest, folder: Path) -> None:
-    """Write ``<name>.svg`` and ``<name>.pdf``; of a chart only what the page shows at first."""
+    """Write ``<name>.svg`` and ``<name>.pdf``; for a chart, only the series that the page shows initially."""
     svg = forest_file(figure) if isinstance(figure, Forest) else chart_file(figure)
     write_text(folder / f"{figure.name}.svg", svg)
     with atomic(folder / f"{figure.name}.pdf") as temporary:
@@ -304,7 +311,7 @@ def write_figure(figure: Chart | Forest, folder: Path) -> None:
 
 
 def _write_pdf(svg: str, path: Path, title: str) -> None:
-    """A unit of the drawing is a point of the page; matplotlib writes the PDF and embeds its DejaVu Sans."""
+    """Write a PDF with matplotlib, which embeds its DejaVu Sans; a unit of the drawing is a point of the page."""
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.figure import Figure
     from matplotlib.transforms import Affine2D
@@ -321,7 +328,7 @@ def _write_pdf(svg: str, path: Path, title: str) -> None:
 
 
 def _artist(element: ElementTree.Element, size: float, place: "Transform") -> "Artist | None":
-    """An element of `metaswin.report.svg` for matplotlib; None for one that draws nothing itself."""
+    """Convert an element of the SVG to matplotlib; None for an element that draws nothing itself."""
     from matplotlib.patches import Circle, PathPatch
     from matplotlib.path import Path as Outline
     from matplotlib.text import Text

@@ -1,4 +1,4 @@
-"""Rows of the report's tables, and the same tables as CSV."""
+"""Build the rows of the report's tables, and the same tables as CSV."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from metaswin.report.facts import published
 
 METRICS = ("auc", "acc", "sen", "spe")
 MORE_METRICS = ("pr_auc", "brier", "calibration_intercept", "calibration_slope")
-# Tables of other stages that are written to CSV as they are; a run without one gets a file that says so.
+# Tables of other stages that are written to CSV unchanged. If the run has no such table, the file contains a note.
 EVIDENCE = (
     "pr", "calibration", "decision", "delong", "sample_size", "survival", "controls", "optimism", "site",
     "shap_modalities", "shap_features", "centres", "between_centres",
@@ -20,14 +20,14 @@ STEPS = {
     "missing": "missing in too many training rows",
     "unstable": "unstable when the mask is perturbed",
     "constant": "constant",
-    "correlated": "correlated with a kept one",
+    "correlated": "correlated with a selected feature",
     "rank": "ranked too low by the random forest",
     "kept": "kept",
 }
 
 
 def modality_rows(endpoint: Endpoint, paper: bool) -> list[dict[str, Any]]:
-    """The paper's first table: modalities alone, everything together, and the baselines."""
+    """Return the rows of the paper's first table: modalities alone, all modalities together, and the baselines."""
     alone = [feature_set for _, feature_set in endpoint.alone()]
     baselines = [feature_set for feature_set in endpoint.baselines() if feature_set not in alone]
     groups = [("Alone", alone), ("Together", [endpoint.primary]), ("Baselines", baselines)]
@@ -53,7 +53,7 @@ def modality_rows(endpoint: Endpoint, paper: bool) -> list[dict[str, Any]]:
 
 
 def ablation_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Every feature set with every classifier."""
+    """Return the rows of every feature set with every classifier."""
     return [
         _metric_row(endpoint, feature_set, classifier)
         for feature_set in endpoint.feature_sets
@@ -81,13 +81,16 @@ def _metric_row(endpoint: Endpoint, feature_set: str, classifier: str) -> dict[s
 
 
 def strata_feature_sets(endpoint: Endpoint) -> list[tuple[str, str]]:
-    """Feature sets shown per stratum, each with its classifier: the primary model, volume, the best clinical set."""
+    """Return the feature sets shown per stratum, each with its classifier.
+
+    They are the primary model, volume and the best clinical set.
+    """
     chosen = [(endpoint.primary, endpoint.classifier)]
     return [*chosen, *(pair for pair in (endpoint.volume(), endpoint.best_clinical()) if pair is not None)]
 
 
 def strata_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """The AUC within each stratum, for `strata_feature_sets`."""
+    """Return the AUC within each stratum, for `strata_feature_sets`."""
     table = endpoint.tables["strata"]
     rows = []
     for (column, level), cell in table.groupby(["column", "level"], sort=False):
@@ -129,7 +132,10 @@ def centre_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def spread_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Mean over centres and spread between them, of the AUCs and of the primary model's calibration."""
+    """Return the mean over centres and the variation between them.
+
+    The rows are those of the AUCs and of the primary model's calibration.
+    """
     table = endpoint.rows("between_centres")
     if table is None:
         return []
@@ -156,10 +162,10 @@ def spread_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str, pd.DataFrame]:
-    """Per set of features: those kept in any fold, with the number of folds, most often kept first.
+    """Return for each modality the features selected in any fold, with the number of folds, the most frequent first.
 
-    The importance is the random forest's, averaged over the folds that kept the feature; ``low``, where stability was
-    judged, is the median over folds of the lower limit of the intraclass correlation.
+    The importance is that of the random forest, averaged over the folds that selected the feature. If stability was
+    assessed, ``low`` is the median over folds of the lower limit of the intraclass correlation.
     """
     found: dict[str, pd.DataFrame] = {}
     if not len(endpoint.selection):
@@ -180,7 +186,7 @@ def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str,
 
 
 def stability_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Per set of features: means over folds of how many were judged under perturbed masks and how many are stable."""
+    """Return for each modality the mean numbers over folds of assessed features and of stable features."""
     table = endpoint.rows("stability")
     if table is None:
         return []
@@ -195,7 +201,7 @@ def stability_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def selection_steps(endpoint: Endpoint) -> dict[str, list[tuple[str, float]]]:
-    """Per set of features: mean number over folds of features that ended at each step."""
+    """Return for each modality the mean number over folds of features that ended at each step."""
     found: dict[str, list[tuple[str, float]]] = {}
     if not len(endpoint.selection):
         return found
@@ -207,7 +213,7 @@ def selection_steps(endpoint: Endpoint) -> dict[str, list[tuple[str, float]]]:
 
 
 def patient_rows(endpoint: Endpoint) -> pd.DataFrame:
-    """Test predictions of the primary feature set in the first repeat, highest first."""
+    """Return the test predictions of the primary feature set in the first repeat, highest first."""
     table = endpoint.tables["predictions"]
     table = table[
         (table["feature_set"] == endpoint.primary)
@@ -221,7 +227,7 @@ def patient_rows(endpoint: Endpoint) -> pd.DataFrame:
 
 
 def problem_counts(data: ReportData) -> list[tuple[str, str, int]]:
-    """Exclusions by stage and code, most frequent first."""
+    """Return the exclusions by stage and code, most frequent first."""
     left = data.problems[data.problems["excludes"]]
     counts = left.groupby(["stage", "code"]).size().sort_values(ascending=False, kind="stable")
     return [(stage, code, int(n)) for (stage, code), n in counts.items()]
@@ -241,7 +247,7 @@ def confusion(endpoint: Endpoint) -> dict[str, int]:
 
 
 def csv_tables(endpoint: Endpoint, data: ReportData) -> dict[str, pd.DataFrame]:
-    """Each table of an endpoint as it is written to CSV, with all columns."""
+    """Return each table of an endpoint as it is written to CSV, with all columns."""
     summary = endpoint.tables["summary"].drop(columns="endpoint")
     summary = summary.sort_values(
         ["feature_set", "classifier"],

@@ -145,8 +145,8 @@ def test_label_when_a_time_is_no_number_then_told_so():
     }
     result = outcome(table(cases), "dm", EndpointSettings(**ZERO_ONE), CLINICAL)
     assert {(p.patient, p.code, p.found) for p in result.problems} == {
-        ("A", "event-without-time", "DM with a day that cannot be read"),
-        ("B", "no-outcome", "a follow-up that cannot be read"),
+        ("A", "event-without-time", "DM with an unreadable day"),
+        ("B", "no-outcome", "an unreadable follow-up"),
     }
 
 

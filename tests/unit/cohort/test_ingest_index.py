@@ -244,7 +244,7 @@ def test_index_when_a_file_becomes_readable_then_the_cache_does_not_hide_it(root
 
 def test_index_when_there_is_no_dicom_then_a_user_error(root):
     (root / "readme").write_text("text")
-    with pytest.raises(UserError, match=r"1 files below .* none of them DICOM"):
+    with pytest.raises(UserError, match=r"found 1 files in .* none is a DICOM file"):
         run(root)
     with pytest.raises(UserError, match="no folder"):
         run(root / "absent")

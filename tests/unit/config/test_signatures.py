@@ -90,7 +90,7 @@ def test_parameters_compute_what_the_formula_needs():
             "the signature has a horizon of 730.5 days, the endpoint a horizon of 1826 days",
         ),
         ({}, 730, "the signature has no horizon"),
-        ({"intercept": None}, None, "no intercept"),
+        ({"intercept": None}, None, "intercept of the signature is not published"),
         ({"distant_metastasis": False, "outcome": "death"}, None, "trained on death"),
     ],
 )
@@ -117,7 +117,7 @@ def test_names_when_wrong_then_every_mistake_at_once(shipped, tmp_path):
     text = str(error.value)
     assert "'tumour-volume' is named twice" in text
     assert "none.yaml (looked from" in text
-    assert "may hold letters, digits, - . and _ only" in text
+    assert "may contain only letters, digits, - . and _" in text
 
 
 @pytest.mark.parametrize(

@@ -129,9 +129,9 @@ def test_permuted_when_joined_then_mean_range_p_and_what_was_refitted(beside, tm
     # 0.595 and 0.6 score as high.
     assert row["p"] == pytest.approx(3 / 42)
     assert row["difference"] == pytest.approx(row["as_is"] - 0.5)
-    assert "41 times (200 or more are asked for)" in row["note"]
-    assert "at one penalty (16)" in row["note"]
-    assert "trained on one permuted outcome" in row["note"]
+    assert "41 times (200 or more are recommended)" in row["note"]
+    assert "with one penalty (16)" in row["note"]
+    assert "trained only on the first permuted outcome" in row["note"]
     assert len(permutations) == 2 * 42
 
 
@@ -152,9 +152,9 @@ def test_control_when_not_run_then_one_row_names_the_reason(beside):
     assert len(table) == 2 * 3
     notes = table[table["endpoint"] == "dm"].set_index("control")["note"].to_dict()
     assert notes == {
-        "leaky": "switched off by the setting controls.leaky: false",
+        "leaky": "turned off by the setting controls.leaky: false",
         "shuffled": "not applicable: it needs images",
-        "permuted": "switched off by the setting controls.permuted: false",
+        "permuted": "turned off by the setting controls.permuted: false",
     }
     assert table[["auc", "p", "difference"]].isna().all(axis=None)
     assert permutations.empty

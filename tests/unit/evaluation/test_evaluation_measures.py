@@ -332,10 +332,10 @@ def test_criteria_of_the_absolute_error_turn_at_its_formula():
 
 def test_criteria_when_not_estimable_then_why():
     found = {name: value for name, value, _, _ in criteria(100, 20, 1562, -0.1)}
-    assert "no better than the prevalence" in found["shrinkage_measured"].why
+    assert "not better than the prevalence" in found["shrinkage_measured"].why
     assert "up to 30" in found["absolute_error"].why
-    assert {value.why for _, value, _, _ in criteria(100, 0, 5, 0.1)} == {"the training rows have one outcome only"}
-    assert {value.why for _, value, _, _ in criteria(100, 9, 0, 0.1)} == {"no column left to fit"}
+    assert {value.why for _, value, _, _ in criteria(100, 0, 5, 0.1)} == {"the training rows have only one outcome"}
+    assert {value.why for _, value, _, _ in criteria(100, 9, 0, 0.1)} == {"no columns are left to fit"}
 
 
 def test_cox_snell_of_a_fitted_regression_equals_its_likelihood_ratio():

@@ -281,4 +281,4 @@ def test_pairs_of_one_fold_equal_sklearn_and_the_interval_holds_it():
 def test_pairs_without_both_outcomes_in_a_fold_are_not_estimable():
     found = pairs([0, 0, 1, 1], [0, 0, 1, 1]).estimate(np.arange(4.0), np.ones(4), 0.95)
     assert found.value is None
-    assert found.why == "no fold holds both an event and a non-event"
+    assert found.why == "no fold contains both an event and a non-event"

@@ -94,7 +94,7 @@ def test_fold_when_other_models_lie_there_then_it_is_refused(tmp_path):
     predictions = read_table(run.output("predictions.parquet"))
     predictions["probability"] = predictions["probability"] * 0.9
     write_table(run.output("predictions.parquet"), predictions)
-    with pytest.raises(RuntimeError, match="other predictions"):
+    with pytest.raises(RuntimeError, match="does not give the predictions"):
         explain(run)
 
 

@@ -81,7 +81,7 @@ def test_c_when_no_metastasis_falls_within_the_horizon_then_the_reason():
     found = c_index([0.1, 0.2], [5, 9], [1, 0], horizon=4)
     assert (found.value, found.why) == (None, "no metastasis within the horizon in the fold's test rows")
     alone = c_index([0.1, 0.2], [5, 3], [1, 0])
-    assert (alone.value, alone.why) == (None, "no patient to compare a metastasis with in the fold's test rows")
+    assert (alone.value, alone.why) == (None, "no patient in the fold's test rows can be compared with a metastasis")
 
 
 def test_c_when_the_training_rows_are_lost_earlier_then_the_reason():

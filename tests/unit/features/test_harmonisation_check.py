@@ -44,7 +44,7 @@ def test_load_when_the_batch_is_of_the_scanner_or_baseline_then_it_is_fine(batch
 def test_load_when_the_outcome_is_named_then_it_is_refused_with_the_reason(key, outcome):
     text = messages({key: [outcome] if key == "covariates" else outcome})
     assert f"harmonisation.{key}: {outcome!r} is an outcome" in text
-    assert "would carry the outcome into the models" in text
+    assert "would contain information about the outcome" in text
 
 
 def test_load_when_columns_are_unknown_then_all_are_told():

@@ -105,7 +105,7 @@ def test_deep_aucs_when_counted_by_hand_then_each_network_is_ranked_apart():
     assert found == {"auc_train": 1.0, "auc_inner": (0 + 0.75) / 2, "auc_test": 1.0, "why": ""}
     alone = deep_aucs(features, rows, "in-sample")
     assert alone["auc_inner"] is None
-    assert alone["why"] == "auc_inner: no network was trained without a training row"
+    assert alone["why"] == "auc_inner: all networks were trained on all training rows"
     events = folds.assign(label=folds["label"].where(folds["fold"] != 0, 1))
     one = deep_aucs(features, Folds.of(events, 0).outer(0), "cross-fitted")
     assert (one["auc_test"], one["why"]) == (None, "auc_test: one outcome only")

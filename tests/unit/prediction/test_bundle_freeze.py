@@ -64,7 +64,12 @@ def test_bundle_when_read_then_the_order_of_groups_of_organs_is_that_of_the_conf
 
 def test_card_when_read_then_it_states_training_performance_and_that_it_is_no_device(frozen):
     text = (frozen.bundle / "CARD.md").read_text()
-    for words in ("Not a medical device", "Licence: not stated", "Trained on 60 patients", "0.500 (0.500 to 0.500)"):
+    for words in (
+        "not a medical device",
+        "Licence: not stated",
+        "training cohort has 60 patients",
+        "0.500 (0.500 to 0.500)",
+    ):
         assert words in text
 
 
@@ -75,7 +80,7 @@ def test_bundle_when_one_byte_changes_then_it_is_refused(frozen, tmp_path):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(UserError, match=r"dm/r1-f0/reference\.safetensors was altered"):
+    with pytest.raises(UserError, match=r"dm/r1-f0/reference\.safetensors was changed"):
         read_bundle(copy)
 
 

@@ -29,7 +29,7 @@ def test_bundle_when_every_file_is_touched_in_turn_then_it_is_named(sealed):
         path = sealed / name
         before = path.read_bytes()
         path.write_bytes(before[:-1] + b"\xff")
-        assert tampering(sealed) == [f"{sealed}: {name} was altered; copy the bundle again"]
+        assert tampering(sealed) == [f"{sealed}: {name} was changed; copy the bundle again"]
         path.unlink()
         assert tampering(sealed) == [f"{sealed}: {name} is missing; copy the bundle again"]
         path.write_bytes(before)
@@ -38,7 +38,7 @@ def test_bundle_when_every_file_is_touched_in_turn_then_it_is_named(sealed):
 
 def test_bundle_when_files_are_added_or_linked_then_it_is_refused(sealed):
     (sealed / "dm/extra.json").write_text("{}")
-    assert "dm/extra.json is not of the bundle" in tampering(sealed)[0]
+    assert "dm/extra.json does not belong to the bundle" in tampering(sealed)[0]
     (sealed / "dm/extra.json").unlink()
     os.symlink("/etc/hostname", sealed / "dm/link")
     assert "dm/link is a symbolic link" in tampering(sealed)[0]
@@ -51,7 +51,7 @@ def test_bundle_when_snakemake_left_its_mark_then_it_counts_as_untouched(sealed)
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "has no manifest.json"), ("[1", "is not a manifest"), ('{"format": 1}', "is not a manifest")],
+    [(None, "has no manifest.json"), ("[1", "is not the manifest"), ('{"format": 1}', "is not the manifest")],
 )
 def test_manifest_when_absent_or_broken_then_the_message_says_so(sealed, content, words):
     (sealed / "manifest.json").unlink()
@@ -86,7 +86,7 @@ def test_zip_when_packed_twice_then_the_bytes_are_equal_and_it_unpacks_untouched
 def test_zip_when_a_path_leads_out_then_it_is_refused_and_nothing_is_written_there(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr(name, "{}")
-    with pytest.raises(UserError, match="leads out"):
+    with pytest.raises(UserError, match="outside of the bundle"):
         unpack(tmp_path / "bad.zip", tmp_path / "in/here")
     assert not list(tmp_path.rglob("outside.json"))
 

@@ -59,7 +59,7 @@ def test_pooling_when_cohorts_are_validated_then_numbers_are_those_of_the_meta_a
         "Pooled: risk of outcome dm",
         "Shown and not pooled: alike",
         "Mean of 3 cohorts",
-        "Prediction interval, another cohort",
+        "Prediction interval for another cohort",
         "Cohort centre 1",
         "12 ids occur in more than one cohort",
         "Hartung and Knapp",

@@ -316,7 +316,7 @@ def test_output_when_another_run_has_its_results_there_then_nothing_is_touched(t
     (tmp_path / "run/results/bundle").mkdir(parents=True)
     arguments = ["--bundle", frozen.bundle, "--clinical", table]
     code, text = called(capsys, *arguments, "--output", tmp_path / "run")
-    assert (code, "holds the results of another run" in text) == (1, True)
+    assert (code, "contains the results of another run" in text) == (1, True)
     assert [path.name for path in (tmp_path / "run").rglob("*")] == ["results", "bundle"]
 
 

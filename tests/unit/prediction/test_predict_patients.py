@@ -166,7 +166,7 @@ def test_page_when_written_then_it_is_one_offline_file_that_says_what_the_spread
     table = renamed.predict(frozen, tmp_path)
     page = (tmp_path / "pages/N1.html").read_text()
     assert not re.search(r'(src|href)="(https?:)?//', page)
-    assert "Not a medical device" in page
+    assert "not a medical device" in page
     assert "Their range is not a confidence interval" in page
     assert f"{100 * table.loc['N1', 'risk']:.0f} %" in page
     facts = read_json(tmp_path / "facts.json")
@@ -178,6 +178,6 @@ def test_prediction_when_the_bundle_was_altered_then_nothing_is_predicted(frozen
     shutil.copytree(frozen.bundle, tmp_path / "bundle")
     (tmp_path / "bundle/bundle.json").write_text("{}")
     other = type(frozen)(frozen.run, tmp_path / "bundle")
-    with pytest.raises(UserError, match=r"bundle\.json was altered"):
+    with pytest.raises(UserError, match=r"bundle\.json was changed"):
         renamed.predict(other, tmp_path / "out")
     assert not (tmp_path / "out/table.parquet").exists()

@@ -106,14 +106,14 @@ def test_validation_when_written_then_training_patients_excluded_and_figures_sho
     page = validate(Told({"column": "dm"}), tmp_path, tmp_path / "outcomes.csv", {}).read_text()
     metrics = pd.read_csv(tmp_path / "results/validation/metrics.csv")
     auc = metrics[metrics["metric"] == "auc"].set_index("set")["value"]
-    assert auc.to_dict() == {"everybody predicted": 1.0, "predicted by the primary feature set": 1.0}
+    assert auc.to_dict() == {"all predicted patients": 1.0, "patients predicted by the primary feature set": 1.0}
     for words in (
         "1 were in the training cohort; 1 were not predicted; 1 have no outcome",
         "7 patients, 3 events",
         "0.700 (0.600 to 0.800)",
         "no interval: 3 events, fewer than 10",
         "Unlike the training patients: 1 of the",
-        "Not a medical device",
+        "not a medical device",
     ):
         assert words in page, words
 

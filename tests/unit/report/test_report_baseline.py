@@ -20,7 +20,7 @@ def test_difference_of_means_is_in_standard_deviations():
 
 @pytest.mark.parametrize(
     ("events", "nonevents", "why"),
-    [([1.0], [1.0, 2.0], "fewer than 2 known values in a group"), ([1.0, 1.0], [1.0, 1.0], "no spread")],
+    [([1.0], [1.0, 2.0], "fewer than 2 known values in a group"), ([1.0, 1.0], [1.0, 1.0], "all values are equal")],
 )
 def test_difference_of_means_when_not_estimable_then_says_why(events, nonevents, why):
     assert difference_of_means(np.array(events), np.array(nonevents)) == (None, why)

@@ -50,7 +50,7 @@ def test_page_with_all_evidence_is_well_formed_offline_and_without_missing_numbe
 
 def test_leaky_control_is_labelled_as_wrong_wherever_it_stands(full):
     assert full.text.count("wrong on purpose") == 2
-    assert "what a leak claims, never a result" in full.text
+    assert "is too high and is never a result" in full.text
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_leaky_control_is_labelled_as_wrong_wherever_it_stands(full):
         "Observed / expected",
         "Cramér's V",
         "Share of the prediction",
-        "Where the deep network looks",
-        "One repeat at a time",
+        "Regions that the deep network uses",
+        "Each repeat is computed separately",
     ],
 )
 def test_each_piece_of_evidence_is_shown(full, words):
@@ -75,8 +75,8 @@ def test_each_piece_of_evidence_is_shown(full, words):
 def test_pictures_stop_at_the_setting_and_say_so(full):
     assert full.html.count('class="look"') == 10
     assert "10 QC images are in this page" in full.text
-    assert "the other 20 lie in" in full.text
-    assert "identifies people" in full.text
+    assert "The other 20 are in the folder" in full.text
+    assert "identifying data" in full.text
 
 
 def test_what_was_not_run_is_said(run):
@@ -182,11 +182,11 @@ def test_controls_when_shown_then_in_order_each_feature_set_once_with_its_classi
 def test_control_that_was_left_out_is_no_row_but_a_reason():
     table = CONTROLS[CONTROLS["control"] != "leaky"]
     missing = control(
-        "leaky", "clinical+radiomics", np.nan, as_is=np.nan, note="switched off by the setting controls.leaky: false"
+        "leaky", "clinical+radiomics", np.nan, as_is=np.nan, note="turned off by the setting controls.leaky: false"
     )
     found = endpoint(controls=pd.concat([table, pd.DataFrame([missing])], ignore_index=True))
     assert [row["control"] for row in control_table(found)] == ["shuffled", "permuted"]
-    assert not_made(found) == {"leaky": "switched off by the setting controls.leaky: false"}
+    assert not_made(found) == {"leaky": "turned off by the setting controls.leaky: false"}
     assert set(not_made(endpoint())) == {"shuffled", "permuted", "leaky"}
 
 
@@ -362,19 +362,19 @@ def test_measured_coverage_is_shown_with_what_it_was_measured_on(run, monkeypatc
     monkeypatch.setattr("metaswin.report.build.coverage_rows", lambda: found)
     text = reported(run).text
     assert "95.3%" in text
-    assert "held the mean true AUC of such models in 92.2 to 92.4% of cohorts" in text
+    assert "contained the mean true AUC of such models in 92.2 to 92.4% of cohorts" in text
     assert "mean of all models" in text
-    assert "Measured in simulation, not in this run: binormal scores. 500 cohorts each, nominal 95%" in text
+    assert "Measured in simulations, not in this run: binormal scores. Each row is based on 500 cohorts." in text
     assert not re.search(r"\b(nan|None)\b", text)
 
 
 def test_coverage_in_time_is_shown_where_there_is_a_time_to_event_only(run):
-    title = "Intervals of the time to event"
+    title = "Intervals of the time-to-event metrics"
     assert title not in reported(run).text
     text = reported(run, {"survival": draw_evidence(run)}).text
     assert title in text
     assert "Gray's test of cross-validated risk groups" in text
-    assert "had p < .05 where nothing predicts in 11.5% of cohorts of 200 and in 9.5% of cohorts of 400" in text
+    assert "had p < .05 in 11.5% of cohorts of 200 and in 9.5% of cohorts of 400 instead of 5%" in text
 
 
 def test_files_of_one_name_are_kept_apart_by_endpoint(tmp_path):

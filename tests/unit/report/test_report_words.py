@@ -118,7 +118,7 @@ def controls(**values) -> pd.DataFrame:
 def test_trust_when_shuffled_is_not_shown_worse_then_texture_is_not_shown_to_matter():
     found = endpoint()
     found.tables["controls"] = controls()
-    assert "texture is not shown to matter" in summarise(found)[2][1]
+    assert "not shown to use texture" in summarise(found)[2][1]
     found.tables["controls"] = controls(difference_low=0.01)
     assert "texture" not in summarise(found)[2][1]
 
@@ -225,7 +225,7 @@ def test_methods_of_a_plain_column_know_no_deaths_and_no_weights():
 
 
 def test_methods_of_both_rules_of_deaths_say_so():
-    assert "except where stated" in methods_of(endpoint(), endpoint(deaths="exclude"))
+    assert "except for endpoints" in methods_of(endpoint(), endpoint(deaths="exclude"))
 
 
 def test_shown_number_has_three_digits_and_a_sign_where_it_is_a_difference():
