@@ -53,7 +53,7 @@ def plain_network(settings):
     import torch
     from torch import nn
 
-    from metaswin.models.backbones import build
+    from metaswin.models.backbones import build, moments
 
     class Plain(nn.Module):
         def __init__(self, encoder: nn.Module) -> None:
@@ -62,7 +62,9 @@ def plain_network(settings):
 
         def forward(self, patches: torch.Tensor) -> torch.Tensor:
             tokens = self.swin(patches, normalize=False)[-1]
-            return self.norm(tokens.flatten(2).transpose(1, 2)).mean(dim=1)
+            last = self.norm(tokens.flatten(2).transpose(1, 2)).mean(dim=1)
+            embedded = self.swin.patch_embed(patches)
+            return torch.cat([last, *moments(embedded, patches[:, 1]), *moments(embedded, patches[:, 2])], dim=1)
 
     torch.manual_seed(SEED)
     network = build("swin", settings, CHANNELS)

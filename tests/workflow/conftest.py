@@ -34,7 +34,15 @@ SMALL = {
     "harmonisation": {"method": "combat", "min_batch": 2},
     "selection": {"trees": 20, "keep": 4},
     "patches": {"size": 32, "spacing": 4.0},
-    "deep": {"embed_dim": 12, "epochs": 2, "warmup_epochs": 1, "threads": 1, "checkpoint_every": 1},
+    "deep": {
+        "embed_dim": 12,
+        "components": 3,
+        "pretrain_epochs": 1,
+        "epochs": 1,
+        "warmup_epochs": 1,
+        "threads": 1,
+        "checkpoint_every": 1,
+    },
     "fusion": {"clinical_set": "paper", "network": {"steps": 10, "ensemble": 1, "penalties": [0.5, 5.0]}},
     "explanation": {
         "background": 4,

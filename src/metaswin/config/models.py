@@ -34,7 +34,15 @@ class DeepSettings(Settings):
     pretrained: str | None = Field(
         default=None, description="File with Swin weights to start from, such as MONAI's self-supervised ones."
     )
-    epochs: int = Field(default=100, ge=1, description="Largest number of epochs.")
+    components: int = Field(
+        default=16,
+        ge=0,
+        description="Principal components of the training rows' radiomics features that the encoder learns to predict "
+        "before it learns the outcome. 0, or a run without radiomics: it learns the outcome alone.",
+    )
+    pretrain_epochs: int = Field(default=25, ge=0, description="Epochs in which it learns the components.")
+    pretrain_learning_rate: float = Field(default=1e-3, gt=0, description="Learning rate of these epochs.")
+    epochs: int = Field(default=100, ge=1, description="Largest number of epochs in which it learns the outcome.")
     batch_size: int = Field(default=4, ge=2, description="Patches per step.")
     learning_rate: float = Field(
         default=5e-4, gt=0, description="Learning rate after the warm-up; it then falls to zero along half a cosine."

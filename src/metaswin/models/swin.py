@@ -282,8 +282,8 @@ def _heads_of(joined: torch.Tensor, parts: int, heads: int) -> torch.Tensor:
     return split.reshape(parts, windows * heads, -1, tokens)
 
 
-def last_tokens(swin: SwinTransformer, patches: torch.Tensor) -> torch.Tensor:
-    """Tokens (n, token, 16 · embed_dim) of the last stage of `swin`, which has no dropout.
+def last_tokens(swin: SwinTransformer, embedded: torch.Tensor) -> torch.Tensor:
+    """Return the tokens (n, token, 16 · embed_dim) of the last stage of `swin`, which has no dropout.
 
     As `SwinTransformer.forward` without normalisation (Liu et al. 2021, 3.1), but earlier stages are not normalised
     for a decoder, tokens move once a block, masks are made once a size, and attention is fused.
@@ -292,17 +292,14 @@ def last_tokens(swin: SwinTransformer, patches: torch.Tensor) -> torch.Tensor:
     ----------
     swin : SwinTransformer
         Gives the weights.
-    patches : Tensor, shape (n, channel, x, y, z)
-        Any size; windows and halves are padded with zeros as MONAI does.
+    embedded : Tensor, shape (n, embed_dim, x, y, z)
+        Patches after `swin.patch_embed`; any size. Windows and halves are padded with zeros as MONAI does.
     """
     # torch takes every part of a module for a tensor or a module.
     layers: list[Any] = [stage[0] for stage in (swin.layers1, swin.layers2, swin.layers3, swin.layers4)]
     depths = tuple(len(layer.blocks) for layer in layers)
-    grid = tuple(
-        math.ceil(edge / step) for edge, step in zip(patches.shape[2:], swin.patch_embed.patch_size, strict=True)
-    )
-    where = places(grid, tuple(swin.window_size), depths, str(patches.device))
-    tokens = move(swin.patch_embed(patches).flatten(2).transpose(1, 2), where.first).contiguous()
+    where = places(tuple(embedded.shape[2:]), tuple(swin.window_size), depths, str(embedded.device))
+    tokens = move(embedded.flatten(2).transpose(1, 2), where.first).contiguous()
     for layer, stage in zip(layers, where.stages, strict=True):
         for block, place in zip(layer.blocks, stage.blocks, strict=True):
             tokens = _one_block(block, move(tokens, place.before), place)

@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import monai
+import numpy as np
+import pandas as pd
 import torch
 
 from metaswin.cohort.folds import Folds, check_both_outcomes, seed_of
+from metaswin.config.features import RADIOMICS
 from metaswin.config.imaging import PatchesSettings
 from metaswin.config.models import DeepSettings
 from metaswin.core.files import file_hash, read_json, read_table, write_json
+from metaswin.features.matrix import wide
 from metaswin.imaging.patch_file import channel_names
 from metaswin.models.backbones import build, load_pretrained
 from metaswin.models.compute import choose_device, own_device, reproducible
 from metaswin.models.deep_features import save_network
+from metaswin.models.guidance import radiomics_components
 from metaswin.models.patches import load_patches
 from metaswin.models.training import Scratch, fit
 
@@ -36,6 +41,7 @@ def train_network(
     patch_settings: PatchesSettings,
     seed: int,
     code: str = "",
+    radiomics: str | None = None,
 ) -> None:
     """Train the network of one fit on its training rows, whose patches alone are read.
 
@@ -55,6 +61,9 @@ def train_network(
         Settings of the network and of its patches, seed of the configuration.
     code : str
         Hash of the library's source: a state left by another version is not resumed from.
+    radiomics : str or None
+        ``features/radiomics.parquet``. The rows of the training patients alone give the components that the encoder
+        learns first, see `metaswin.models.guidance`; None: it learns the outcome alone.
     """
     rows = Folds.of(read_table(folds), place["repeat"])
     labels = rows.labels[rows.fitted(place["fit"])].astype(int)
@@ -63,6 +72,7 @@ def train_network(
     where = f"endpoint {place['endpoint']}, repeat {place['repeat']}, fit {place['fit']}, patients with a patch"
     check_both_outcomes(labels.to_numpy(), where)
     own_seed = seed_of(seed, *(place[key] for key in ("endpoint", "repeat", "fit", "backbone")))
+    targets = guiding_components(radiomics, cached.patients, settings)
     pretrained = settings.pretrained if place["backbone"] == "swin" else None
     facts = {
         "settings": settings_facts(settings),
@@ -71,6 +81,7 @@ def train_network(
         "seed": seed,
         "labels": labels.to_dict(),
         "values": cached.fingerprint(),
+        "components": hashlib.blake2b(targets.tobytes(), digest_size=16).hexdigest(),
         "pretrained": file_hash(pretrained) if pretrained else None,
         "versions": [torch.__version__, monai.__version__],
         "device": choose_device(settings.device).type,
@@ -87,8 +98,9 @@ def train_network(
         loaded = load_pretrained(model.encoder.get_submodule("swin"), pretrained) if pretrained else None
         if loaded:
             logger.info("pretrained weights: %s", loaded)
+        model.fit_contrast(cached.values)
         model.to(device)
-        trained = fit(model, cached.values, labels.to_numpy(), settings, own_seed, state)
+        trained = fit(model, cached.values, labels.to_numpy(), settings, own_seed, state, targets)
     save_network(network, model, place["backbone"], settings, patch_settings.model_dump(mode="json"), channels)
     write_json(
         training,
@@ -96,6 +108,8 @@ def train_network(
             **dict(place),
             "rows": len(labels),
             "events": int(labels.sum()),
+            "components": targets.shape[1],
+            "pretraining_losses": trained.pretraining_losses,
             "epochs": len(trained.losses),
             "losses": trained.losses,
             "stopping": trained.stopping,
@@ -113,6 +127,15 @@ def train_network(
         },
     )
     state.remove()
+
+
+def guiding_components(radiomics: str | None, patients: list[str], settings: DeepSettings) -> np.ndarray:
+    """Return the components of the patients' tumour and ring features, shape (patients, components)."""
+    if radiomics is None or not settings.components or not settings.pretrain_epochs:
+        return np.empty((len(patients), 0), dtype=np.float32)
+    long = read_table(radiomics)
+    features = pd.concat([wide(long, modality, patients) for modality in RADIOMICS], axis="columns")
+    return radiomics_components(features, settings.components)
 
 
 def _is_there(network: str, training: str, key: str) -> bool:

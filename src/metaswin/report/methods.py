@@ -141,6 +141,7 @@ def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> li
         backbone = {"swin": "3D Swin Transformer", "resnet": "3D ResNet", "densenet": "3D DenseNet"}[deep["backbone"]]
         parts.append(
             f"A {backbone} was trained on CT patches around the tumour in each fold. "
+            + guided_training(deep)
             + DEEP_SCORES[config["fusion"]["deep_score"]]
         )
     if len(modalities) > 1:
@@ -157,3 +158,14 @@ def threshold_rule(evaluation: Mapping[str, Any]) -> str:
     if evaluation["threshold"] == "sensitivity":
         return f"the highest threshold with a sensitivity of {evaluation['sensitivity']:g}"
     return "the highest Youden index"
+
+
+def guided_training(deep: Mapping[str, Any]) -> str:
+    """Describe the first phase of the networks' training; empty if there was none."""
+    if not deep["components"] or not deep["pretrain_epochs"]:
+        return ""
+    return (
+        f"Its encoder first learned, for {count(deep['pretrain_epochs'], 'epoch')}, to predict the first "
+        f"{deep['components']} principal components of the training rows' radiomics features, and then learned the "
+        "outcome. "
+    )

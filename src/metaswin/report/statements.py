@@ -6,7 +6,7 @@ from typing import Any
 
 from metaswin.core.formatting import FEATURE_SET_NAMES, count, listed
 from metaswin.report.data import Endpoint, ReportData
-from metaswin.report.methods import radiomics_made, threshold_rule
+from metaswin.report.methods import guided_training, radiomics_made, threshold_rule
 from metaswin.report.notes import capital, division, label_rule, outcome_words
 from metaswin.report.summary import summarise
 
@@ -149,7 +149,7 @@ def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
     joined = listed([FEATURE_SET_NAMES.get(modality, modality).lower() for modality in modalities])
     changes = ", ".join(key for key, value in deep["augmentation"].items() if value)
     networks = (
-        f" {deep['backbone'].capitalize()}: {deep['epochs']} epochs at most, learning rate "
+        f" {deep['backbone'].capitalize()}: {guided_training(deep)}{deep['epochs']} epochs at most, learning rate "
         f"{deep['learning_rate']:g}, augmentation {changes}."
     )
     judged = [endpoint.rows("stability") for endpoint in data.endpoints]

@@ -15,14 +15,23 @@ from metaswin.models.train_network import train_network
 PATCHES = PatchesSettings(size=32, spacing=2.0, organ_groups={})
 
 
-SETTINGS = DeepSettings(embed_dim=12, epochs=4, warmup_epochs=1, threads=1, checkpoint_every=2, device="cpu")
+SETTINGS = DeepSettings(
+    embed_dim=12,
+    components=3,
+    pretrain_epochs=2,
+    epochs=4,
+    warmup_epochs=1,
+    threads=1,
+    checkpoint_every=2,
+    device="cpu",
+)
 
 
 COUNT = 12
 
 
 def make_cohort(folder: Path) -> None:
-    """Patches of twelve patients, the last without one, and three folds of four."""
+    """Write patches and features of twelve patients, the last without a patch, and three folds of four."""
     random = np.random.default_rng(0)
     z, y, x = np.mgrid[:32, :32, :32] - 15.5
     radius = np.sqrt(x**2 + y**2 + z**2)
@@ -34,6 +43,10 @@ def make_cohort(folder: Path) -> None:
         write_volume(folder / f"P{index:02d}.nii.gz", sitk.JoinSeries([sitk.GetImageFromArray(c) for c in channels]))
     (folder / f"P{COUNT - 1:02d}.nii.gz").write_bytes(b"")
     collected(folder)
+    features = random.standard_normal((COUNT, 6))
+    rows = {"patient": [f"P{index:02d}" for index in range(COUNT)], "region": "tumor", "voxels": 100}
+    columns = {f"original_firstorder_{number}": features[:, number] for number in range(6)}
+    write_table(folder / "radiomics.parquet", pd.DataFrame({**rows, **columns}))
     label = pd.array([*labels[:-2], None, labels[-1]], dtype="Int8")
     write_table(
         folder / "folds.parquet",
@@ -62,5 +75,6 @@ def train(folder: Path, out: Path, fit: str = "without-0", settings: DeepSetting
         settings,
         PATCHES,
         seed,
+        radiomics=str(folder / "radiomics.parquet"),
     )
     return out / fit

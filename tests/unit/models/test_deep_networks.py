@@ -8,7 +8,7 @@ from monai.networks.nets.swin_unetr import SwinTransformer
 
 from metaswin.config.models import DeepSettings
 from metaswin.core.errors import UserError
-from metaswin.models.backbones import build, load_pretrained
+from metaswin.models.backbones import build, load_pretrained, moments
 from metaswin.models.compute import choose_device, reproducible
 from metaswin.models.deep_features import load_network, read_facts, save_network, score
 
@@ -28,7 +28,7 @@ def self_supervised(network):
     return {"state_dict": state, "epoch": 3}
 
 
-@pytest.mark.parametrize(("backbone", "width"), [("swin", 192), ("resnet", 512), ("densenet", 1024)])
+@pytest.mark.parametrize(("backbone", "width"), [("swin", 240), ("resnet", 512), ("densenet", 1024)])
 def test_build_when_called_then_gives_a_logit_and_pooled_features(backbone, width):
     torch.manual_seed(0)
     network = build(backbone, SMALL, channels=3).eval()
@@ -40,14 +40,40 @@ def test_build_when_called_then_gives_a_logit_and_pooled_features(backbone, widt
     assert not torch.allclose(features[0], features[1])
 
 
-def test_swin_when_run_then_features_are_the_normalised_mean_of_monais_last_stage():
-    network = build("swin", SMALL, channels=3).eval()
+def test_swin_when_run_then_features_are_the_normalised_mean_of_monais_last_stage_and_moments():
+    encoder = build("swin", SMALL, channels=2).encoder.eval()
     patches = torch.rand(2, 3, 48, 48, 48)
     with torch.no_grad():
-        _, features = network(patches)
-        last = network.encoder.swin(patches, normalize=True)[-1]
+        features = encoder(patches)
+        last = encoder.swin(patches, normalize=True)[-1]
     # The layer normalisation of a new network has weight 1 and bias 0, as that of MONAI's forward.
-    assert torch.allclose(features, last.mean(dim=(2, 3, 4)), atol=1e-4)
+    assert torch.allclose(features[:, :192], last.mean(dim=(2, 3, 4)), atol=1e-4)
+    assert features.shape == (2, 240)
+
+
+def test_moments_when_tokens_are_in_the_mask_then_their_mean_and_log_deviation_only():
+    tokens = torch.randn(2, 5, 4, 4, 4)
+    mask = torch.zeros(2, 8, 8, 8)
+    mask[:, 2:6, 2:6, 2:6] = 1
+    mean, deviation = moments(tokens, mask)
+    inside = tokens[:, :, 1:3, 1:3, 1:3].flatten(2)
+    torch.testing.assert_close(mean, inside.mean(2), atol=1e-3, rtol=0)
+    torch.testing.assert_close(deviation, inside.std(2, correction=0).log(), atol=2e-3, rtol=0)
+    tokens[:, :, 0] += 50  # outside
+    torch.testing.assert_close(moments(tokens, mask)[0], mean, atol=1e-2, rtol=0)
+
+
+def test_fit_contrast_when_tumours_are_given_then_their_median_and_quartiles():
+    network = build("resnet", SMALL, channels=3)
+    patches = torch.full((3, 3, 8, 8, 8), 0.9)
+    patches[:, 1] = 0
+    patches[:, 1, :4] = 1
+    patches[:, 0, :4] = torch.linspace(0.4, 0.6, 256).view(1, 4, 8, 8)
+    network.fit_contrast(patches.half())
+    assert network.contrast.tolist() == pytest.approx([0.5, 0.1 / 1.349], abs=2e-3)
+    patches[:, 1] = 0
+    network.fit_contrast(patches.half())  # no tumour: stays
+    assert network.contrast.tolist() == pytest.approx([0.5, 0.1 / 1.349], abs=2e-3)
 
 
 def test_load_pretrained_when_monai_self_supervised_file_then_loaded_as_by_monai(tmp_path):
@@ -92,7 +118,7 @@ def test_load_pretrained_when_a_whole_swin_unetr_then_takes_its_encoder_only(tmp
 def test_load_pretrained_when_file_is_of_a_network_of_ours_then_all_matches(tmp_path):
     network = build("swin", SMALL, channels=5)
     save_network(tmp_path / "network.safetensors", network, "swin", SMALL, {}, ["ct", "tumor", "ring", "bone", "air"])
-    report = load_pretrained(swin(channels=5, seed=4), tmp_path / "network.safetensors")
+    report = load_pretrained(swin(channels=6, seed=4), tmp_path / "network.safetensors")
     assert report["matched"] == report["total"]
 
 

@@ -40,7 +40,7 @@ def test_last_tokens_when_size_and_window_vary_then_monais_values_and_gradients(
     (theirs * weighing).sum().backward()
     wanted = {name: weight.grad.clone() for name, weight in swin.named_parameters()}
     swin.zero_grad()
-    ours = last_tokens(swin, patches)
+    ours = last_tokens(swin, swin.patch_embed(patches))
     (ours * weighing).sum().backward()
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
     for name, weight in swin.named_parameters():
@@ -53,8 +53,8 @@ def test_last_tokens_when_predicting_then_the_values_of_training():
     swin = monai_swin(4)
     patches = torch.randn(2, 2, 40, 32, 32)
     with torch.inference_mode():
-        predicted = last_tokens(swin, patches)
-    trained = last_tokens(swin, patches)
+        predicted = last_tokens(swin, swin.patch_embed(patches))
+    trained = last_tokens(swin, swin.patch_embed(patches))
     trained.sum().backward()
     torch.testing.assert_close(predicted, trained, atol=1e-4, rtol=1e-4)
 
@@ -86,11 +86,11 @@ def test_attend_when_in_chunks_then_values_and_gradients_of_torchs_own(masked, m
 def test_fit_when_compiled_then_the_losses_of_the_plain_one(tmp_path, monkeypatch):
     """Traced as for any compiler, but run by torch: a real one would take a minute here."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
-    patches = torch.rand(4, 2, 32, 32, 32, generator=torch.Generator().manual_seed(0)).half()
+    patches = torch.rand(4, 3, 32, 32, 32, generator=torch.Generator().manual_seed(0)).half()
     losses = []
     for compiled in (False, True):
         settings = DeepSettings(embed_dim=12, epochs=2, batch_size=2, compile=compiled)
         torch.manual_seed(0)
-        network = build("swin", settings, 2)
+        network = build("swin", settings, 3)
         losses.append(fit(network, patches, np.array([0, 1, 0, 1]), settings, 1, Scratch(tmp_path, {})).losses)
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)

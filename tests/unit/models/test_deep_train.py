@@ -64,36 +64,55 @@ def test_train_when_killed_after_the_third_epoch_then_resumes_and_ends_bit_for_b
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (tmp_path / "without-0").exists()
     (state,) = (tmp_path / "scratch/without-0").iterdir()
-    assert torch.load(state, weights_only=True)["epoch"] == 2
+    assert torch.load(state, weights_only=True)["epoch"] == 4  # two that learn the components, two of four
     with caplog.at_level("INFO", logger="metaswin.models"):
         resumed = train(cohort, tmp_path)
-    assert "resumed after epoch 2" in caplog.text
+    assert "resumed after epoch 4" in caplog.text
     for name in ("network.safetensors", "training.json"):
         assert (resumed / name).read_bytes() == (undisturbed / name).read_bytes()
     assert not list((tmp_path / "scratch").iterdir())
 
 
 class Interrupt(logging.Handler):
-    """Stands in for ctrl-C after the third epoch."""
+    """Stands in for ctrl-C after an epoch."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
 
     def emit(self, record):
-        if record.getMessage().startswith("epoch 3 of 4"):
+        if record.getMessage().startswith(self.after):
             raise KeyboardInterrupt
 
 
-def test_train_when_interrupted_after_epoch_3_then_resumes_from_2_to_equal_bytes(cohort, undisturbed, tmp_path, caplog):
-    interrupt, logger = Interrupt(), logging.getLogger("metaswin.models")
+@pytest.mark.parametrize(
+    ("after", "every", "resumed_after"),
+    [("pretraining epoch 2 of 2", 1, 1), ("epoch 1 of 4", 2, 2), ("epoch 3 of 4", 2, 4)],
+)
+def test_train_when_interrupted_then_resumes_and_ends_with_equal_bytes(
+    cohort, undisturbed, tmp_path, caplog, after, every, resumed_after
+):
+    interrupt, logger = Interrupt(after), logging.getLogger("metaswin.models")
+    settings = SETTINGS.model_copy(update={"checkpoint_every": every})
     caplog.set_level("INFO", logger="metaswin.models")
     logger.addHandler(interrupt)
     try:
         with pytest.raises(KeyboardInterrupt):
-            train(cohort, tmp_path)
+            train(cohort, tmp_path, settings=settings)
     finally:
         logger.removeHandler(interrupt)
     torch.rand(7)  # the generator is elsewhere by now
-    resumed = train(cohort, tmp_path)
-    assert "resumed after epoch 2" in caplog.text
+    resumed = train(cohort, tmp_path, settings=settings)
+    assert f"resumed after epoch {resumed_after}" in caplog.text
     assert (resumed / "network.safetensors").read_bytes() == (undisturbed / "network.safetensors").read_bytes()
+
+
+def spoil_features(cohort, folder, patients):
+    """Copy the table of features; those of `patients` are other numbers."""
+    table = read_table(cohort / "radiomics.parquet")
+    columns = [name for name in table if name.startswith("original_")]
+    table.loc[table["patient"].isin(patients), columns] *= -1000
+    write_table(folder / "radiomics.parquet", table)
 
 
 def test_train_when_test_rows_are_corrupted_then_the_network_is_the_same(cohort, undisturbed, tmp_path):
@@ -103,6 +122,7 @@ def test_train_when_test_rows_are_corrupted_then_the_network_is_the_same(cohort,
     write_table(tmp_path / "folds.parquet", folds)
     unseen = [*folds.loc[test, "patient"], *folds.loc[folds["label"].isna(), "patient"]]
     spoil(cohort / "patches.safetensors", tmp_path / "patches.safetensors", unseen)
+    spoil_features(cohort, tmp_path, unseen)
     again = train(tmp_path, tmp_path / "out")
     assert (again / "network.safetensors").read_bytes() == (undisturbed / "network.safetensors").read_bytes()
 
@@ -115,12 +135,22 @@ def test_train_when_rows_of_two_held_out_folds_are_corrupted_then_the_same_netwo
     assert len(left_out) == 8
     shutil.copy(cohort / "folds.parquet", tmp_path)
     spoil(cohort / "patches.safetensors", tmp_path / "patches.safetensors", left_out)
+    spoil_features(cohort, tmp_path, left_out)
     second = train(tmp_path, tmp_path / "second", "without-0-1", settings)
     assert (first / "network.safetensors").read_bytes() == (second / "network.safetensors").read_bytes()
 
 
+def test_train_when_features_of_a_training_row_change_then_so_does_the_network(cohort, undisturbed, tmp_path):
+    for name in ("patches.safetensors", "folds.parquet"):
+        shutil.copy(cohort / name, tmp_path)
+    spoil_features(cohort, tmp_path, ["P05"])
+    other = train(tmp_path, tmp_path / "out")
+    assert (other / "network.safetensors").read_bytes() != (undisturbed / "network.safetensors").read_bytes()
+
+
 def test_train_when_a_training_label_changes_then_so_does_the_network(cohort, undisturbed, tmp_path):
-    shutil.copy(cohort / "patches.safetensors", tmp_path)
+    for name in ("patches.safetensors", "radiomics.parquet"):
+        shutil.copy(cohort / name, tmp_path)
     folds = read_table(cohort / "folds.parquet")
     folds.loc[5, "label"] = 1 - folds.loc[5, "label"]
     write_table(tmp_path / "folds.parquet", folds)
@@ -155,6 +185,7 @@ def test_train_when_done_then_says_what_it_was_fitted_on(undisturbed):
     assert (facts["rows"], facts["events"]) == (6, 3)
     assert (facts["stopping"], facts["epochs"], facts["best_epoch"]) == ("fixed", 4, 4)
     assert len(facts["losses"]) == 4
+    assert (facts["components"], len(facts["pretraining_losses"])) == (3, 2)
     assert facts["pretrained"] is None
     assert float(load_network(undisturbed / "network.safetensors").prior) == 0.0
 
@@ -163,7 +194,8 @@ def test_train_when_one_class_is_left_then_user_error(cohort, tmp_path):
     for file in cohort.glob("*.nii.gz"):
         (tmp_path / file.name).write_bytes(file.read_bytes() if file.name in ("P04.nii.gz", "P06.nii.gz") else b"")
     collected(tmp_path)
-    write_table(tmp_path / "folds.parquet", read_table(cohort / "folds.parquet"))
+    for name in ("folds", "radiomics"):
+        write_table(tmp_path / f"{name}.parquet", read_table(cohort / f"{name}.parquet"))
     with pytest.raises(UserError, match="fit without-0, patients with a patch: found no event among 2 training rows"):
         train(tmp_path, tmp_path / "out")
 
@@ -171,6 +203,8 @@ def test_train_when_one_class_is_left_then_user_error(cohort, tmp_path):
 def test_train_when_the_learning_rate_explodes_then_user_error(cohort, tmp_path):
     with pytest.raises(UserError, match=r"lower deep\.learning_rate"):
         train(cohort, tmp_path, settings=SETTINGS.model_copy(update={"learning_rate": 1e30}))
+    with pytest.raises(UserError, match=r"lower deep\.pretrain_learning_rate"):
+        train(cohort, tmp_path, settings=SETTINGS.model_copy(update={"pretrain_learning_rate": 1e30}))
 
 
 def test_scratch_when_settings_differ_then_is_not_resumed_from(tmp_path):
@@ -234,7 +268,7 @@ def test_extract_features_when_cross_fitted_then_the_network_without_a_row_score
     output = tmp_path / "features.parquet"
     extract_features(patches, str(cohort / "folds.parquet"), networks, str(output), 0, 0, SETTINGS)
     table = read_table(output).set_index("patient")
-    assert table.columns.tolist() == ["role", "score", "score_seen", *(f"d{number:03d}" for number in range(192))]
+    assert table.columns.tolist() == ["role", "score", "score_seen", *(f"d{number:03d}" for number in range(240))]
     assert table["role"].tolist() == ["test"] * 4 + ["train"] * 8
     for patient, left in [("P01", "without-0"), ("P04", "without-0-1"), ("P10", "without-0-2")]:
         value, _ = score(load_network(networks[left]), load_patch(patches, patient))

@@ -24,4 +24,5 @@ with job(snakemake.log[0]):
         patch_settings=PatchesSettings(**snakemake.params.patches),
         seed=snakemake.params.seed,
         code=snakemake.params.code,
+        radiomics=snakemake.input.radiomics or None,
     )
