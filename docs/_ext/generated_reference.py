@@ -153,7 +153,6 @@ class ProblemCode:
     """One code of a data problem with what the library says about it."""
 
     name: str
-    chapters: set[str] = field(default_factory=set)
     excludes: set[bool] = field(default_factory=set)
     expected: list[str] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
@@ -178,10 +177,8 @@ def problem_codes() -> dict[str, ProblemCode]:
     found: dict[str, ProblemCode] = {}
     for path in sorted(LIBRARY.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        chapter = path.relative_to(LIBRARY).parts[0]
         for name, excludes, expected, action in _problems_in(tree):
             code = found.setdefault(name, ProblemCode(name))
-            code.chapters.add(chapter)
             code.excludes.add(excludes)
             for texts, text in ((code.expected, expected), (code.actions, action)):
                 if text not in texts:
@@ -191,11 +188,11 @@ def problem_codes() -> dict[str, ProblemCode]:
 
 def code_reference() -> str:
     """Markdown with a table of all codes."""
-    lines = ["| code | effect | chapter | expected | what to do |", "|---|---|---|---|---|"]
+    lines = ["| code | effect | expected | what to do |", "|---|---|---|---|"]
     for name, code in problem_codes().items():
         effect = {(True,): "excluded", (False,): "warning"}.get(tuple(code.excludes), "excluded or warning")
         expected, actions = _plain(" / ".join(code.expected)), _plain(" / ".join(code.actions))
-        lines.append(f"| {_code(name)} | {effect} | {', '.join(sorted(code.chapters))} | {expected} | {actions} |")
+        lines.append(f"| {_code(name)} | {effect} | {expected} | {actions} |")
     return "\n".join(lines)
 
 
