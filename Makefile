@@ -1,4 +1,4 @@
-# Everything a user types: make demo, make test. All in one environment, .venv, from the one lock, requirements.txt.
+# Everything a user types: make demo, make test, make docs. All in one environment, .venv, from the one lock, requirements.txt.
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
@@ -12,10 +12,13 @@ HNPETCT ?= data/hn-pet-ct
 CT ?= ct.nii.gz
 CONFIG ?=
 
+# With docs: results of a run whose report becomes part of the site.
+EXAMPLE ?= demo/results
+
 # With test: more options of pytest, such as --cov for the coverage.
 PYTEST ?=
 
-.PHONY: install demo demo-organs check-weights test test-long results results-radcure results-external results-sts lint format lock schema clean
+.PHONY: install demo demo-organs check-weights test test-long results results-radcure results-external results-sts lint format lock schema docs clean
 
 install: .venv/.installed
 
@@ -99,6 +102,12 @@ format: install
 schema: install
 	$(BIN)/metaswin schema --write
 
+# The documentation site: docs/_build/html/index.html. It contains the report and the quality control of EXAMPLE if that run
+# exists (after `make demo`). Warnings are errors; nothing is downloaded.
+docs: install
+	METASWIN_EXAMPLE=$(abspath $(EXAMPLE)) $(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
+	@echo "The site: $(CURDIR)/docs/_build/html/index.html"
+
 # Resolve the newest versions that pyproject.toml allows and write them down without local suffixes such as +cpu.
 lock:
 	rm -rf .venv-lock
@@ -111,4 +120,4 @@ lock:
 	rm -rf .venv-lock
 
 clean:
-	rm -rf demo demo-organs results private logs runs .lint
+	rm -rf demo demo-organs results private logs runs .lint docs/_build

@@ -34,8 +34,8 @@ EXTRA = (
 )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; the documentation lists the commands from it."""
     parser = argparse.ArgumentParser(prog="metaswin", description=__doc__)
     parser.add_argument("--version", action="version", version=f"metaswin {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
@@ -46,7 +46,12 @@ def main(argv: list[str] | None = None) -> int:
     _add_problems(commands)
     _add_schema(commands)
     _add_running(commands)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    arguments = make_parser().parse_args(argv)
     if arguments.command not in WITHOUT_EXTRA and (absent := _absent()):
         named = f"{', '.join(absent[:3])} and {len(absent) - 3} more" if len(absent) > 3 else ", ".join(absent)
         print(

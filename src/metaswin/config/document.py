@@ -55,7 +55,7 @@ class _Writer:
         if isinstance(value, Settings):
             return self._section(path, value, width)
         name = path[-1]
-        entries = _entries_of(field.annotation)
+        entries = entries_of(field.annotation)
         pair = _pair(name, value, width)
         if not (field.examples or entries):
             return _described(pair, describe(field), width)
@@ -91,7 +91,7 @@ class _Writer:
                 lines += _described([f"{key}:"], f"Required. {describe(field)}", width)
             else:
                 lines += _described(_pair(key, field.get_default(), width), describe(field), width)
-            nested = _model_in(field.annotation)
+            nested = model_in(field.annotation)
             if nested is not None:
                 lines += _indented(self._inner((*path, key), nested, width - 2))
         return lines
@@ -127,12 +127,12 @@ def _choices(annotation: Any) -> tuple:
     return _choices(inner[0]) if len(inner) == 1 and get_origin(annotation) in (list, Union, UnionType) else ()
 
 
-def _entries_of(annotation: Any) -> type[Settings] | None:
+def entries_of(annotation: Any) -> type[Settings] | None:
     """Return the settings class of the values of a mapping."""
-    return _model_in(get_args(annotation)[1]) if get_origin(annotation) is dict else None
+    return model_in(get_args(annotation)[1]) if get_origin(annotation) is dict else None
 
 
-def _model_in(annotation: Any) -> type[Settings] | None:
+def model_in(annotation: Any) -> type[Settings] | None:
     for kind in (annotation, *get_args(annotation)):
         if inspect.isclass(kind) and issubclass(kind, Settings):
             return kind
@@ -164,22 +164,22 @@ def _indented(lines: Iterator[str] | list[str]) -> list[str]:
 
 def _pair(name: str, value: Any, width: int) -> list[str]:
     """Return ``name: value`` as one line of YAML if it fits, otherwise in several lines."""
-    line = f"{_flow(name)}: {_flow(value)}"
+    line = f"{flow(name)}: {flow(value)}"
     if len(line) <= width:
         return [line]
     if isinstance(value, dict):
         inner = [line for key, each in value.items() for line in _pair(key, each, width - 2)]
     else:  # YAML reads a line break as a space
-        inner = _wrapped(_flow(value), width - 2, hanging=" ")
-    return [f"{_flow(name)}:", *_indented(inner)]
+        inner = _wrapped(flow(value), width - 2, hanging=" ")
+    return [f"{flow(name)}:", *_indented(inner)]
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """Return a value as YAML in one line."""
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_flow(key)}: {_flow(each)}' for key, each in value.items())} }}" if value else "{}"
+        return f"{{ {', '.join(f'{flow(key)}: {flow(each)}' for key, each in value.items())} }}" if value else "{}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_flow, value))}]"
+        return f"[{', '.join(map(flow, value))}]"
     if isinstance(value, str):
         return value if _is_plain(value) else json.dumps(value, ensure_ascii=False)
     return yaml.safe_dump(value).splitlines()[0]  # 1e-7 as 1.0e-07, because YAML reads 1e-7 as a text
