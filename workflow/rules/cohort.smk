@@ -1,13 +1,14 @@
 from metaswin.cohort.walk import folder_state
 from metaswin.config.cohort import LEAST_FOLDS
 
-# Index the DICOM folder, match it with the clinical table, choose CT and contours, label the patients.
+# Index the DICOM folder, match it with the clinical table, choose CT and contours, and label the patients.
 
 
-# The DICOM folder is no input: Snakemake would look at the folder's own time only, and walking every file whenever the
-# workflow is read is slow. `folder_state` is the names and times of the folders down to the second level, so that a new
-# patient, series or file there re-runs the index; after a change further down, or of a file in place, ask for it with
-# `--forcerun index_dicom`. The index opens only files that its cache does not know by path, size and time.
+# The DICOM folder is not an input of the rule. Snakemake would only check the time of the folder itself, and a walk
+# over all files whenever the workflow is read is slow. `folder_state` contains the names and times of the folders down
+# to the second level. Therefore a new patient, series or file there reruns the index. After a change at a deeper level,
+# or of a file in place, use `--forcerun index_dicom`. The index opens only files whose path, size and time are not in
+# its cache.
 rule index_dicom:
     output:
         series=results("ingest/series.parquet"),
@@ -67,7 +68,7 @@ rule match_patients:
         pseudonyms=PSEUDONYMS,
         code=code("cohort/match_patients"),
     message:
-        "Match images with the clinical table; choose CT and contours; label the patients"
+        "Match images with the clinical table, choose CT and contours, label the patients"
     script:
         "../scripts/cohort/match_patients.py"
 
@@ -77,7 +78,7 @@ rule ingest:
         rules.match_patients.output,
 
 
-# Everything that is wrong with the data, on one page, before any long computation.
+# The page of the quality control shows all data problems before any long computation.
 
 
 rule make_qc:
@@ -108,7 +109,7 @@ rule make_qc:
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
         settings=section("qc"),
         single_column_auc=CONFIG.fusion.flag_single_column_auc,
-        # Where nothing stops the run, an edit of folds.k is none of the cohort's business: the least k counts.
+        # With qc.on_problem: exclude, a change of folds.k must not rerun the cohort. Therefore the smallest k is used.
         folds=CONFIG.folds.k if CONFIG.qc.on_problem == "stop" else LEAST_FOLDS,
         details=DETAILS,
         code=code("cohort/make_qc"),
@@ -118,8 +119,8 @@ rule make_qc:
         "../scripts/cohort/make_qc.py"
 
 
-# Leave one centre out: the centres of the planned patients, each a fold or with others in one. How many folds there are
-# is known only then, so the checkpoint waits for it.
+# Leave one centre out: the centres of the planned patients are grouped into folds. The number of folds is known only
+# after this rule. Therefore the checkpoint waits for it.
 BY_CENTRE = CONFIG.folds.by is not None
 
 if BY_CENTRE:
@@ -151,12 +152,12 @@ if BY_CENTRE:
             "../scripts/cohort/group_centres.py"
 
 
-# The only checkpoint, and the first gate: the patients that it plans, and no others, have jobs of their own. It ends the
-# run where no patient is left or, with `qc.on_problem: stop`, where the data have problems. It stands apart from the
-# page, since Snakemake deletes what a failed job has written. `run` and no script, since of a script Snakemake also shows
-# the command that failed; what is wrong stands in the log, which it shows once.
-# The folder of sources is made anew each time. Snakemake compares the checksum of each JSON with that of the last run,
-# so that only the patients whose JSON changed are converted again.
+# The only checkpoint, and the first gate. Only the patients that it plans have their own jobs. It stops the run if no
+# patient is left or, with `qc.on_problem: stop`, if the data have problems. It is separate from the rule of the page,
+# because Snakemake deletes the output of a failed job. It uses `run` instead of a script, because Snakemake also shows
+# the failed command of a script. The log contains the error, and Snakemake shows it once. The folder of sources is
+# written again each time. Snakemake compares the checksum of each JSON file with that of the last run. Therefore only
+# patients whose JSON file changed are converted again.
 checkpoint build_cohort:
     input:
         matched=rules.match_patients.output.patients,
@@ -179,7 +180,7 @@ checkpoint build_cohort:
     params:
         settings=section("qc"),
     message:
-        "Plan the patients after the quality control, or end the run"
+        "Plan the patients after the quality control, or stop the run"
     run:
         plan_patients(input, output, params.settings, log[0])
 
@@ -190,7 +191,7 @@ rule qc:
         rules.build_cohort.output,
 
 
-# The patients used: those planned whom no stage of the images has excluded.
+# The used patients are the planned patients that no image stage has excluded.
 
 
 rule close_cohort:
@@ -222,14 +223,15 @@ rule close_cohort:
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
         code=code("cohort/close_cohort"),
     message:
-        "Closing the cohort"
+        "List the used patients"
     script:
         "../scripts/cohort/close_cohort.py"
 
 
-# The second gate, before the radiomics: with `qc.on_problem: stop` it ends the run where a stage of the images excludes
-# anyone; with `exclude` it does not wait, so that radiomics begin while organs are still segmented. Radiomics always have
-# it as an input, and as `ancient`: neither the setting nor a newcomer makes those of the others anew.
+# The second gate, before the radiomics. With `qc.on_problem: stop`, it stops the run if an image stage excludes a
+# patient. With `exclude`, it does not wait, so radiomics start while organs of other patients are still segmented.
+# Radiomics always have it as an `ancient` input. Therefore neither a change of the setting nor a new patient reruns
+# existing radiomics.
 rule check_images:
     input:
         statuses=(
@@ -238,7 +240,7 @@ rule check_images:
             else []
         ),
     output:
-        # Left in place where the rule fails: radiomics would be made anew where it is gone.
+        # The file is kept if the rule fails, because existing radiomics would be rerun without it.
         update(touch(results("cohort/images_checked"))),
     log:
         logs("check_images"),
@@ -250,7 +252,7 @@ rule check_images:
         runtime=10,
         disk_mb=10,
     message:
-        "Go on after the images, or end the run"
+        "Check the images before radiomics, or stop the run"
     script:
         "../scripts/cohort/check_images.py"
 
@@ -277,7 +279,7 @@ rule make_folds:
         logs("make_folds/{endpoint}"),
     benchmark:
         benchmarks("make_folds/{endpoint}")
-    # Too few events among the used patients are reported as soon as they are known; make_qc has warned before.
+    # Too few events among the used patients are reported as early as possible. make_qc has warned before.
     priority: 100
     threads: 1
     resources:
@@ -290,7 +292,7 @@ rule make_folds:
         seed=CONFIG.seed,
         code=code("cohort/make_folds"),
     message:
-        "Folds of {wildcards.endpoint}"
+        "Make the folds of {wildcards.endpoint}"
     script:
         "../scripts/cohort/make_folds.py"
 

@@ -1,4 +1,4 @@
-# The checked configuration and the helpers every rule file uses.
+# The checked configuration, and helpers that all rule files use.
 from functools import lru_cache
 from functools import partial
 from importlib.metadata import version
@@ -20,7 +20,7 @@ import time
 
 try:
     CONFIG = load(config, check_files if workflow.is_main_process else None)
-    # Name → published signature, as plain values: a parameter, so that an edited file re-runs what depends on it.
+    # Name → published signature, as plain values. They are parameters, so a change of a file reruns dependent jobs.
     SIGNATURES = {
         name: signature.model_dump(mode="json")
         for name, signature in load_signatures(CONFIG.signatures, Path(workflow.basedir) / FOLDER).items()
@@ -37,7 +37,8 @@ DETAILS = f"{CONFIG.output.private}/details"
 PSEUDONYMS = pseudonym_places(CONFIG.data, CONFIG.output.private)
 
 
-# The running process holds a lock, which the operating system releases when the process ends; `metaswin run` took it before.
+# The running process holds a lock, which the operating system releases when the process ends. `metaswin run` may
+# already hold it.
 onstart:
     if workflow.is_main_process and not is_mine(Path.cwd()) and not hold(Path.cwd()):
         raise WorkflowError(f"{Path.cwd()} is in use: {live_owner(Path.cwd())} runs the workflow there.")
@@ -72,7 +73,7 @@ def benchmarks(path):
 
 
 def section(name):
-    """Settings of one stage as plain values: a parameter, so that an edit re-runs what depends on it."""
+    """Return the settings of one stage as plain values; they are parameters, so a change reruns dependent jobs."""
     value = CONFIG
     for key in name.split("."):
         value = value[key] if isinstance(value, dict) else getattr(value, key)
@@ -80,44 +81,44 @@ def section(name):
 
 
 def code(script):
-    """What stands for the library code behind a script: a parameter, so that a change re-runs what depends on it."""
+    """Return the version of the library code that a script uses; it is a parameter, so a change reruns its jobs."""
     return code_version(Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py")
 
 
 def repeat_folder(rest):
-    """Path below the folder of one repeat."""
+    """Return a path in the folder of one repeat."""
     return results(f"models/{{endpoint}}/{{variant}}/r{{repeat}}/{rest}")
 
 
 def fold_folder(rest):
-    """Path below the folder of one outer fold."""
+    """Return a path in the folder of one outer fold."""
     return repeat_folder(f"fold-{{fold}}/{rest}")
 
 
 def fit_folder(rest):
-    """Path below the folder of one fit, named by the folds that it leaves out."""
+    """Return a path in the folder of one fit, which is named by the folds that it leaves out."""
     return repeat_folder(f"{{fit}}/{rest}")
 
 
 def final_folder(rest):
-    """Path below the folder of the fit that learns from all training rows of an outer fold."""
+    """Return a path in the folder of the fit that is trained on all training rows of an outer fold."""
     return repeat_folder(f"{fit_name('{fold}')}/{rest}")
 
 
 def of_outer_fits(rest):
-    """Input function: that path for the fits of an outer fold, the final one first."""
+    """Return an input function: that path for the fits of an outer fold, the final fit first."""
     return lambda wildcards: expand(
         fit_folder(rest), fit=outer_fits(int(wildcards.fold), len(fold_numbers())), **wildcards
     )
 
 
 def memory(mb):
-    """Memory of a job in MB; a profile with `retries` gives a job that was killed for it twice as much."""
+    """Return the memory of a job in MB; with `retries` in the profile, each attempt gets twice as much."""
     return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
 
 
 def fold_numbers():
-    """Numbers of the outer folds; with `folds.by` the planned patients decide how many centres make a fold."""
+    """Return the numbers of the outer folds; with `folds.by`, their number depends on the planned patients."""
     if CONFIG.folds.by is None:
         return range(CONFIG.folds.k)
     checkpoints.build_cohort.get()
@@ -133,9 +134,10 @@ def _folds_of_centres(centres, written):
 
 
 def every_fold(path, endpoints=None, variant="as-is", **others):
-    """Input function: that path (of one of the folders above) for every repeat and fold of the run, or of a control.
+    """Return an input function: that path for every repeat and fold of the run or of a control.
 
-    It is for these endpoints, otherwise for the rule's own endpoint, or for all where the rule has none.
+    The path is in one of the folders above. The endpoints are those given, otherwise the endpoint of the rule, or all if
+    the rule has none.
     """
 
     def paths_of(wildcards):
@@ -146,20 +148,20 @@ def every_fold(path, endpoints=None, variant="as-is", **others):
 
 
 def each_for_its_folds(paths):
-    """Input function: paths of `every_repeat`, each once for every fold, in the order of `every_fold`."""
+    """Return an input function: paths of `every_repeat`, repeated for every fold, in the order of `every_fold`."""
     return lambda wildcards: [path for path in paths for _ in fold_numbers()]
 
 
 def every_repeat(path, endpoints=None, variant="as-is", **wildcards):
-    """That path for every endpoint and repeat of the run, or of a control."""
+    """Return that path for every endpoint and repeat of the run or of a control."""
     return expand(path, endpoint=endpoints or ENDPOINTS, variant=variant, repeat=REPEATS, **wildcards)
 
 
-# Input functions: who is there, and where what a rule reads lies. They stand apart from the rules that use them.
+# Input functions, which give patients and paths to the rules.
 
 
 def cohort_inputs(wildcards):
-    """The clinical table, and what the way in has: the index, the sheet or the table of features."""
+    """Return the clinical table and the input of the data source: the index, the sheet or the table of features."""
     inputs = {"clinical": CONFIG.clinical.table} if CONFIG.clinical.table else {}
     if CONFIG.data.source == "dicom":
         inputs["index"] = rules.index_dicom.output.private_series
@@ -172,12 +174,12 @@ def cohort_inputs(wildcards):
 
 
 def patient_source(wildcards):
-    """What to convert for one patient."""
+    """Return the file that describes the images of one patient."""
     return f"{checkpoints.build_cohort.get().output.sources}/{wildcards.patient}.json"
 
 
 def planned_patients():
-    """Patients that have jobs of their own: with data and an outcome; some may be excluded later."""
+    """Return the patients that have their own jobs: those with data and an outcome; some may be excluded later."""
     import pandas as pd
 
     patients = checkpoints.build_cohort.get().output.patients
@@ -185,9 +187,9 @@ def planned_patients():
 
 
 def of_planned(*paths):
-    """Input function: these paths for every planned patient; nothing without images.
+    """Return an input function: these paths for every planned patient; empty without images.
 
-    Rules that collect read ``cohort/used.parquet`` too, and take from these files those of the used patients.
+    Rules that collect tables also read ``cohort/used.parquet``, and use only the files of the used patients.
     """
 
     def paths_of(wildcards):
@@ -197,7 +199,7 @@ def of_planned(*paths):
 
 
 def organ_batches():
-    """Batches of the planned patients: name → patients, and patient → name."""
+    """Return the batches of the planned patients: name → patients, and patient → name."""
     patients = Path(checkpoints.build_cohort.get().output.patients)
     return _organ_batches(patients.stat().st_mtime_ns)
 
@@ -209,52 +211,52 @@ def _organ_batches(written):
 
 
 def of_batch(path):
-    """Input function: this path for every patient of a batch of organs."""
+    """Return an input function: this path for every patient of a batch of organs."""
     return lambda wildcards: expand(results(path), patient=organ_batches()[0][wildcards.batch])
 
 
 def batch_of(wildcards):
-    """The batch in which the organs of a patient are drawn."""
+    """Return the batch in which the organs of a patient are segmented."""
     return results(f"organs/batches/{organ_batches()[1][wildcards.patient]}.json")
 
 
 def folds_of(wildcards):
-    """Folds of a variant: those of the run, but for networks trained on a permuted outcome."""
+    """Return the folds of a variant: those of the run, except for networks trained on a permuted outcome."""
     if wildcards.variant == "permuted":
         return results(f"controls/{wildcards.endpoint}/folds.parquet")
     return results(f"folds/{wildcards.endpoint}.parquet")
 
 
 def features_of(wildcards):
-    """Radiomics of a variant."""
+    """Return the radiomics of a variant."""
     if wildcards.variant == "shuffled":
         return results("features/radiomics-shuffled.parquet")
     return results("features/radiomics.parquet")
 
 
 def deep_of(wildcards):
-    """Deep scores that a fold's feature sets join: those of the run, which the controls with feature sets of their own leave alone."""
+    """Return the deep scores for the feature sets of a fold; the controls also use the deep scores of the run."""
     path = fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet")
     return expand(path, **{**wildcards, "variant": "as-is"})[0]
 
 
 def perturbed_patients():
-    """The patients whose masks are perturbed."""
+    """Return the patients whose masks are perturbed."""
     return subset(planned_patients(), CONFIG.stability.patients, CONFIG.seed)
 
 
 def of_harmonisation(ending):
-    """A file of the repeat's harmonisation, for every rule that reads it; nothing where none is asked for."""
+    """Return a file of the harmonisation of the repeat for the rules that read it; empty without harmonisation."""
     return repeat_folder(f"harmonisation.{ending}") if HARMONISED else []
 
 
 def first_repeat(path, variant):
-    """Input function: that path for every fold of the first repeat of the rule's endpoint."""
+    """Return an input function: that path for every fold of the first repeat of the rule's endpoint."""
     return lambda wildcards: expand(path, endpoint=wildcards.endpoint, variant=variant, repeat=0, fold=fold_numbers())
 
 
 def training_mb(wildcards, input, attempt):
-    """Memory (MB) of training a network."""
+    """Return the memory (MB) for training a network."""
     needed = memory_mb(
         wildcards.backbone,
         CONFIG.deep,
@@ -270,7 +272,7 @@ def figure_outputs(ending):
 
 
 def evidence_of_endpoints():
-    """For each endpoint what its report has beside the predictions."""
+    """Return for each endpoint which analyses its report has in addition to the predictions."""
     survival = SURVIVAL_ENDPOINTS if SURVIVAL else []
     return {
         endpoint: [
@@ -284,7 +286,7 @@ def evidence_of_endpoints():
 
 
 def report_resources():
-    """Templates, lists of items and measured coverage that the report reads: an edit makes it anew."""
+    """Return the templates, checklists and measured coverage that the report reads; a change reruns the report."""
     folders = [LIBRARY / folder for folder in ("core/templates", "report/templates", "report/checklists")]
     coverage = [LIBRARY / "evaluation" / name for name in ("coverage.json", "survival_coverage.json")]
     return sorted(map(str, [*(path for folder in folders for path in folder.iterdir()), *coverage]))
@@ -303,7 +305,7 @@ def labelled_table(name):
 
 
 def plan_patients(inputs, outputs, settings, log):
-    """Write the planned patients, or end the run with one message that names the page."""
+    """Write the planned patients, or stop the run with one message that names the page."""
     from metaswin.core.files import write_text
     from metaswin.cohort.gate import GateInputs, pass_gate
     from metaswin.config.cohort import QcSettings
@@ -313,4 +315,4 @@ def plan_patients(inputs, outputs, settings, log):
         pass_gate(GateInputs(**gate), outputs.patients, outputs.sources, QcSettings(**settings))
     except UserError as error:
         write_text(log, f"{time.strftime('%F %T')} ERROR {error}\n")
-        raise WorkflowError(f"The quality control ends the run. Open {inputs.page}") from None
+        raise WorkflowError(f"The quality control stopped the run. Open {inputs.page}") from None

@@ -1,7 +1,7 @@
 from metaswin.config.feature_sets import clinical_sets
 from metaswin.evaluation.control_plan import joins, permutation_batches, permutes_deep, reasons
 
-# All feature sets of all endpoints together: performance, curves, comparisons, strata, sample size.
+# Evaluate all feature sets of all endpoints: performance, curves, comparisons, strata, sample size.
 
 
 rule evaluate:
@@ -45,7 +45,7 @@ rule evaluate:
         signatures=SIGNATURES,
         code=code("evaluation/evaluate"),
     message:
-        "Evaluation of every feature set"
+        "Evaluate all feature sets"
     script:
         "../scripts/evaluation/evaluate.py"
 
@@ -72,7 +72,7 @@ rule measure_optimism:
         backbone=section("deep.backbone"),
         code=code("evaluation/measure_optimism"),
     message:
-        "AUC on rows seen and not seen"
+        "Compare the AUC on training rows with the AUC on other rows"
     script:
         "../scripts/evaluation/measure_optimism.py"
 
@@ -83,7 +83,7 @@ rule evaluation:
         rules.measure_optimism.output,
 
 
-# Time to event: what the hazard models' predictions are worth.
+# Time to event: evaluate the predictions of the hazard models.
 if SURVIVAL:
 
     rule evaluate_survival:
@@ -113,7 +113,7 @@ if SURVIVAL:
             confidence=CONFIG.evaluation.confidence,
             code=code("evaluation/evaluate_survival"),
         message:
-            "Evaluation of the hazard models"
+            "Evaluate the hazard models"
         script:
             "../scripts/evaluation/evaluate_survival.py"
 
@@ -123,7 +123,7 @@ rule survival:
         rules.evaluate_survival.output if SURVIVAL else [],
 
 
-# Negative controls through the same folds: selection before the split, radiomics of shuffled regions, permuted outcomes.
+# Controls: selection before the split, radiomics of shuffled regions, permuted outcomes.
 
 CONTROLLED = CONFIG.controls
 NOT_APPLICABLE = reasons(CONFIG)
@@ -161,7 +161,7 @@ if IMAGES:
             seed=CONFIG.seed,
             code=code("evaluation/extract_shuffled"),
         message:
-            "Radiomics of {wildcards.patient}, voxels shuffled"
+            "Extract the radiomics of {wildcards.patient} with shuffled voxels"
         script:
             "../scripts/evaluation/extract_shuffled.py"
 
@@ -183,12 +183,12 @@ if IMAGES:
         params:
             code=code("features/collect_radiomics"),
         message:
-            "Join the radiomics of all patients, voxels shuffled"
+            "Join the radiomics of all patients with shuffled voxels"
         script:
             "../scripts/features/collect_radiomics.py"
 
 
-# The folds that networks are trained on with deep: once.
+# The folds for training the networks with deep: once.
 rule permute_folds:
     input:
         folds=results("folds/{endpoint}.parquet"),
@@ -209,7 +209,7 @@ rule permute_folds:
         seed=CONFIG.seed,
         code=code("evaluation/permute_folds"),
     message:
-        "Folds of {wildcards.endpoint} with a permuted outcome"
+        "Make the folds of {wildcards.endpoint} with a permuted outcome"
     script:
         "../scripts/evaluation/permute_folds.py"
 
@@ -251,7 +251,7 @@ rule permute_outcome:
         harmonisation=section("harmonisation"),
         selection=section("selection"),
         fusion=section("fusion"),
-        # Their number and the size of a batch do not change a permutation.
+        # The number of permutations and the batch size do not change a permutation.
         permutation=CONTROLLED.permutation.model_dump(mode="json", exclude={"n", "batch"}),
         sets=clinical_sets(CONFIG.clinical),
         primary_classifier=CONFIG.evaluation.primary_classifier,
@@ -305,7 +305,7 @@ rule evaluate_controls:
         },
         code=code("evaluation/evaluate_controls"),
     message:
-        "Negative controls beside the run"
+        "Compare the controls with the run"
     script:
         "../scripts/evaluation/evaluate_controls.py"
 
@@ -315,7 +315,8 @@ rule controls:
         rules.evaluate_controls.output,
 
 
-# What the primary feature set's predictions rest on: Shapley values in each fold, and occlusion maps of the deep network.
+# Explain the predictions of the primary feature set: Shapley values in each fold, and occlusion maps of the deep
+# network.
 SHAP_TABLES = [f"{what}{classifier}" for what in ("modalities", "features") for classifier in ("", "_logistic")]
 MAPPED = USES_DEEP and CONFIG.explanation.maps > 0
 
@@ -372,7 +373,7 @@ rule collect_explanation:
     params:
         code=code("evaluation/collect_explanation"),
     message:
-        "Explanation of {wildcards.endpoint} over all folds"
+        "Collect the explanation of {wildcards.endpoint} over all folds"
     script:
         "../scripts/evaluation/collect_explanation.py"
 
@@ -404,7 +405,7 @@ if MAPPED:
             deep=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
             code=code("evaluation/map_occlusion"),
         message:
-            "Occlusion maps of {wildcards.endpoint}"
+            "Draw the occlusion maps of {wildcards.endpoint}"
         script:
             "../scripts/evaluation/map_occlusion.py"
 

@@ -1,6 +1,6 @@
 from metaswin.config.feature_sets import clinical_sets
 
-# The finished run as one folder and one zip that predict new patients elsewhere. Not part of `all`.
+# Write the finished run as a folder and a zip, with which new patients can be predicted elsewhere. Not part of `all`.
 
 
 rule bundle_model:
@@ -58,7 +58,7 @@ rule bundle:
         rules.bundle_model.output,
 
 
-# New patients by a bundle: the stages above, then every member. `metaswin predict` writes the configuration.
+# Predict new patients with a bundle: the stages above, then every member. `metaswin predict` writes the configuration.
 PREDICTING = CONFIG.predict.bundle is not None
 
 if PREDICTING:
@@ -82,12 +82,12 @@ if PREDICTING:
             disk_mb=10,
         params:
             clinical=section("clinical"),
-            # Columns that the cohort's rules read: they are known to be in the user's table.
+            # Columns of the cohort rules, which are in the user's table.
             also=[name for rule in section("cohort").values() for name in rule],
             pseudonyms=PSEUDONYMS,
             code=code("prediction/prepare_clinical"),
         message:
-            "Clinical table of the new patients"
+            "Prepare the clinical table of the new patients"
         script:
             "../scripts/prediction/prepare_clinical.py"
 

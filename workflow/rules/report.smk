@@ -43,6 +43,6 @@ rule report:
         benchmarks=results("benchmarks"),
         code=code("report/report"),
     message:
-        "Report"
+        "Write the report"
     script:
         "../scripts/report/report.py"

@@ -1,1 +1,1 @@
-"""The configuration: every stage's settings in one model, loaded and checked before anything runs."""
+"""Define, load and check the configuration, which has the settings of every stage in one model."""

@@ -1,4 +1,4 @@
-"""End the run where a stage of the images has excluded anyone (qc.on_problem: stop)."""
+"""Stop the run if an image stage has excluded a patient (qc.on_problem: stop)."""
 
 from metaswin.cohort.used import check_images
 from metaswin.core.joblog import job

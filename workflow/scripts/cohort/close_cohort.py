@@ -1,4 +1,4 @@
-"""List the used patients and write what later stages read of them."""
+"""List the used patients and write the tables that later stages read."""
 
 from metaswin.cohort.used import UsedInputs, UsedOutputs, close_cohort
 from metaswin.config.cohort import EndpointSettings

@@ -5,7 +5,7 @@ from metaswin.core.joblog import job
 
 with job(snakemake.log[0]):
     group_centres(
-        # An input is an empty list where there are no DICOM files.
+        # The input is an empty list if there are no DICOM files.
         CentreInputs(**{name: path or None for name, path in snakemake.input.items()}),
         snakemake.output.centres,
         snakemake.params.column,

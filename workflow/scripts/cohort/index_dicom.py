@@ -1,4 +1,4 @@
-"""Index the DICOM folder: headers only."""
+"""Index the DICOM folder from headers only."""
 
 from metaswin.cohort.index import index_dicom
 from metaswin.core.joblog import job

@@ -1,4 +1,4 @@
-"""Join the explanations of an endpoint's folds."""
+"""Join the explanations of the folds of an endpoint."""
 
 from metaswin.core.joblog import job
 from metaswin.evaluation.explanation import ExplanationOutputs, collect_explanation

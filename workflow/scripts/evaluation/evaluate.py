@@ -1,4 +1,4 @@
-"""Evaluate every feature set of every endpoint from the folds' test predictions."""
+"""Evaluate every feature set of every endpoint from the test predictions of the folds."""
 
 from metaswin.config.evaluation import EvaluationSettings
 from metaswin.config.signatures import Signature

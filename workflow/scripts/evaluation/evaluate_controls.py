@@ -1,4 +1,4 @@
-"""Put every control beside the run."""
+"""Compare every control with the run."""
 
 from metaswin.config.evaluation import ControlsSettings
 from metaswin.core.joblog import job

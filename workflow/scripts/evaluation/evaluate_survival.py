@@ -1,4 +1,4 @@
-"""Evaluate the hazard model of every endpoint that has one."""
+"""Evaluate the hazard models of all endpoints that have one."""
 
 from metaswin.config.models import SurvivalSettings
 from metaswin.core.joblog import job

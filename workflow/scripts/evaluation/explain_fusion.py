@@ -1,4 +1,4 @@
-"""Shapley values of the primary feature set in one outer fold."""
+"""Compute Shapley values of the primary feature set in one outer fold."""
 
 from metaswin.cohort.fits import fit_name
 from metaswin.config.evaluation import ExplanationSettings

@@ -1,4 +1,4 @@
-"""Occlusion maps of the patients of the highest risk and of the most wrong predictions."""
+"""Draw occlusion maps of the patients with the highest risks and the most wrong predictions."""
 
 from metaswin.config.evaluation import ExplanationSettings
 from metaswin.config.models import DeepSettings

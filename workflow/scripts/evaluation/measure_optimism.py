@@ -1,4 +1,4 @@
-"""Compare the AUC on rows a model was fitted on with that on others."""
+"""Compare the AUC of a model on its training rows with that on other rows."""
 
 from metaswin.core.joblog import job
 from metaswin.evaluation.optimism import OptimismInputs, measure_optimism

@@ -1,4 +1,4 @@
-"""Make the folds of the permuted outcome that networks are trained on."""
+"""Make the folds of the permuted outcome on which networks are trained."""
 
 from metaswin.config.cohort import FoldsSettings
 from metaswin.core.files import read_table, write_table

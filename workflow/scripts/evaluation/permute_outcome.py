@@ -1,4 +1,4 @@
-"""Refit all table feature sets on some permutations of the outcome."""
+"""Refit the feature sets on some permutations of the outcome."""
 
 from metaswin.config.cohort import FoldsSettings
 from metaswin.config.evaluation import PermutationSettings

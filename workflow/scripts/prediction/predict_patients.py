@@ -1,4 +1,4 @@
-"""Predict the new patients by every member of the bundle."""
+"""Predict the new patients with every member of the bundle."""
 
 from metaswin.config.models import DeepSettings
 from metaswin.config.prediction import PredictSettings

@@ -1,4 +1,4 @@
-"""Give everybody who is to be predicted a row of the clinical table."""
+"""Give every patient to be predicted a row of the clinical table."""
 
 from metaswin.cohort.pseudonyms import read_map
 from metaswin.config.cohort import ClinicalSettings
@@ -7,7 +7,7 @@ from metaswin.prediction.new_data import ClinicalInputs, prepare_clinical
 
 with job(snakemake.log[0]):
     prepare_clinical(
-        # An input the data source does not have is an empty list.
+        # An input that the data source does not have is an empty list.
         ClinicalInputs(**{name: path or None for name, path in snakemake.input.items()}),
         snakemake.output.clinical,
         ClinicalSettings(**snakemake.params.clinical),
