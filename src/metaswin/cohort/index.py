@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("metaswin")
 FOUND = {
     "empty-file": "without any bytes",
-    "truncated-file": "that are truncated",
+    "truncated-file": "with truncated content",
     "unreadable-file": "that cannot be read",
     "unreadable-folder": "that cannot be listed",
     "undecodable-name": "with a name that is not UTF-8",

@@ -144,7 +144,7 @@ def test_group_when_no_patient_is_planned_then_the_gate_speaks(tmp_path):
 def test_folds_when_a_centre_lost_all_its_patients_then_the_centre_is_named(tmp_path):
     outcome, centres = grouped(tmp_path, dict.fromkeys("ABC", (10, 20)))
     used = outcome[outcome["patient"].isin(centres.loc[centres["level"] != "B", "patient"])]
-    with pytest.raises(UserError, match=r"endpoint dm: found no patient of the centre 'B' among those used"):
+    with pytest.raises(UserError, match=r"endpoint dm: found no used patient of the centre 'B'"):
         centre_folds(used, centres, "dm")
 
 

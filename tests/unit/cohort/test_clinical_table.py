@@ -41,7 +41,7 @@ def test_table_when_rows_end_with_separators_or_lack_values_then_no_column_shift
     ("text", "message"),
     [
         ("patient_id,age\nA,50\nB,oral cavity, left\n", "2 columns, but more values in line 3"),
-        ('patient_id,site\nA,"oral\nB,larynx\n', "is not a CSV file from line 3 or before on"),
+        ('patient_id,site\nA,"oral\nB,larynx\n', "is not a valid CSV file in or before line 3"),
     ],
 )
 def test_table_when_a_row_cannot_be_told_apart_then_its_line_is_named(tmp_path, text, message):

@@ -106,7 +106,7 @@ def test_strata_when_a_subtype_is_rare_then_it_is_merged_with_a_note():
     outcome = cohort(60, 30)
     strata = pd.DataFrame({"site": ["Larynx"] * 29 + ["Orbit"] + ["larynx "] * 30}, index=outcome["patient"])
     folds, notes = make_folds(outcome, strata, FoldsSettings(k=5), 1, "dm")
-    assert notes == ["label 1: 2 subtypes with fewer than 5 patients balanced together"]
+    assert notes == ["label 1: 2 subtypes with fewer than 5 patients were balanced together"]
     assert set(folds["stratum"]) == {"0 | larynx", "1 | rare"}
 
 

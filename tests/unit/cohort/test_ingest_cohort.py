@@ -146,7 +146,7 @@ def test_build_when_ids_differ_by_writing_then_both_sides_name_the_other(study):
     study.build()
     problems = study.table("problems").set_index("code")
     assert problems.loc["no-image", "patient"] == "p_001"
-    assert problems.loc["no-image", "action"].endswith("the data hold P-1: the same patient?")
+    assert problems.loc["no-image", "action"].endswith("the data contain P-1: the same patient?")
     assert problems.loc["no-clinical-row", "action"].endswith("the clinical table has p_001: the same patient?")
     assert study.sources() == ["P2"]
 

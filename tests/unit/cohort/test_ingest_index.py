@@ -110,8 +110,8 @@ def test_index_when_files_are_damaged_then_one_problem_a_code_and_patient(root, 
     assert public["files"].tolist() == [2]
     assert private["damaged"].tolist() == [3]
     assert problems[["patient", "code", "found", "excludes"]].values.tolist() == [
-        ["P1", "empty-file", "2 files without a byte", False],
-        ["P1", "truncated-file", "1 file cut short", False],
+        ["P1", "empty-file", "2 files without any bytes", False],
+        ["P1", "truncated-file", "1 file with truncated content", False],
     ]
     details = read_json(tmp_path / "out" / "details" / "index" / "P1.json")
     assert str(paths[0]) in details[0]["private"]

@@ -51,7 +51,7 @@ def test_key_when_given_by_the_user_then_it_is_used_and_a_bad_one_is_reported(tm
     with pytest.raises(UserError, match=r"data\.pseudonym_key: cannot read .*hospital\.key"):
         read_pseudonyms(pseudonym_places(settings, "p"))
     key.write_text("short\n")
-    with pytest.raises(UserError, match="holds 5 characters; a key has 32 or more"):
+    with pytest.raises(UserError, match="contains 5 characters, but a key needs 32 or more"):
         read_pseudonyms(pseudonym_places(settings, "p"))
     key.write_text(KEY + "\n")
     assert read_pseudonyms(pseudonym_places(settings, "p")).of("A") == Pseudonyms(KEY).of("A")

@@ -44,7 +44,7 @@ def test_explain_no_match_when_a_name_is_near_then_names_patterns_and_nearest_sh
     text = explain_no_match(["G.T.V. p", "Parotid_L"], RoiSettings(primary=["gtv[-_ ]?p"], nodes=["node.*"]))
     assert "names found: 'G.T.V. p', 'Parotid_L'" in text
     assert "patterns tried for primary: 'gtv[-_ ]?p'" in text
-    assert "nearest for primary: 'G.T.V. p'; to take it, add 'G\\.T\\.V\\.\\ p'" in text
+    assert "nearest for primary: 'G.T.V. p'; to use it, add 'G\\.T\\.V\\.\\ p'" in text
     assert "nearest for nodes" not in text
 
 

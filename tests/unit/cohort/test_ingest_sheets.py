@@ -60,7 +60,7 @@ def test_check_files_when_absent_damaged_or_on_another_grid_then_each_is_reporte
     absent = check_files("P1", paths, automatic=False)
     damaged = check_files("P1", {**paths, "primary": str(tmp_path / "damaged.nii.gz")}, automatic=False)
     other = check_files("P1", {**paths, "primary": volume(tmp_path / "b.nii.gz", (4, 5, 7))}, automatic=False)
-    assert [(p.code, p.found) for p in absent] == [("missing-file", "the primary is not there")]
+    assert [(p.code, p.found) for p in absent] == [("missing-file", "the primary does not exist")]
     assert [(p.code, p.found) for p in damaged] == [("missing-file", "the primary cannot be read as a volume")]
     assert [p.code for p in other] == ["grid-mismatch"]
     assert "4 × 5 × 6 and a mask of the primary of 4 × 5 × 7" in other[0].found

@@ -114,7 +114,7 @@ def test_collect_when_events_are_fewer_than_folds_then_told_and_stop_ends_the_ru
     assert "too-few-events" not in set(gathered(study, folds=10).problems["code"])
     told = gathered(study, folds=11).problems.set_index("code").loc["too-few-events"]
     assert (told["found"], told["stage"]) == ("10 with the event", "label:dm")
-    assert told["expected"] == "11 or more, one in each fold"
+    assert told["expected"] == "11 or more, at least one in each fold"
     assert told["stops"]
     assert not told["excludes"]
 

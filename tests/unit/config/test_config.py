@@ -198,7 +198,7 @@ def test_load_when_the_confirmatory_set_or_a_band_is_unknown_then_it_is_told(cli
 
 def test_load_when_bands_do_not_go_up_then_it_is_told(clinical_only):
     clinical_only["evaluation"] = {"strata": ["Age"], "bands": {"Age": [65, 50]}}
-    assert "bands of Age must go up" in messages(clinical_only)
+    assert "bands of Age must be in ascending order" in messages(clinical_only)
 
 
 def test_load_when_strata_name_the_scanner_then_only_images_have_it(clinical_only):
@@ -216,5 +216,5 @@ def test_load_when_radiomics_names_a_ring_nobody_makes_then_it_is_told(repositor
 def test_load_when_organs_are_named_that_the_thresholds_do_not_make_then_it_is_told(repository):
     raw = read_config(repository / "config/demo.yaml")
     raw["patches"] = {**raw["patches"], "organ_groups": {"jaw": ["mandible"]}}
-    with pytest.raises(UserError, match=r"organ_groups\.jaw: organs\.backend threshold does not make 'mandible'"):
+    with pytest.raises(UserError, match=r"organ_groups\.jaw: organs\.backend threshold does not segment 'mandible'"):
         load(raw)

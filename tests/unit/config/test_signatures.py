@@ -132,7 +132,7 @@ def test_names_when_wrong_then_every_mistake_at_once(shipped, tmp_path):
         (
             "extraction",
             {"imageType": {"Original": {}}},
-            "extraction.imageType makes no image 'log-sigma-2-0-mm-3D'",
+            "extraction.imageType does not contain the image 'log-sigma-2-0-mm-3D'",
         ),
         (
             "features",
@@ -164,7 +164,7 @@ def test_file_when_a_key_is_missing_then_it_is_named(tmp_path):
 
 def test_configuration_when_the_source_has_no_images_then_an_error_before_the_run():
     raw = configuration(data={"source": "features", "features": "features.csv"}, signatures=["aerts-2014"])
-    with pytest.raises(UserError, match=r"data\.source features has no images of which signatures can be computed"):
+    with pytest.raises(UserError, match=r"data\.source features has no images from which signatures can be computed"):
         load(raw)
 
 

@@ -199,7 +199,7 @@ def test_report_names_the_signatures_among_the_baselines_and_what_was_checked(fi
     assert page.text.count("Signature: Lung 2020") >= 4
     assert "the published signature Lung 2020" in page.text
     assert "Trained on survival of lung cancer" in page.text
-    assert "4 patients without a score" in page.text
+    assert "4 patients have no score" in page.text
     assert (
         "Published signatures (Lung 2020 and Risk 2021) were computed with their own extraction settings" in page.text
     )

@@ -238,7 +238,7 @@ def test_load_when_the_grid_cannot_show_the_perturbations_then_it_is_told():
     }
     assert load(raw).stability.enabled
     coarse = {**raw, "regions": {"spacing": 2.0, "crop_margin": 3.0}}
-    with pytest.raises(UserError, match=r"stability\.margin: 1 mm is no more than half a voxel") as caught:
+    with pytest.raises(UserError, match=r"stability\.margin: 1 mm is at most half a voxel") as caught:
         load(coarse)
-    assert "regions.crop_margin: perturbed masks reach 5 mm beyond the drawn ones" in str(caught.value)
+    assert "regions.crop_margin: perturbed masks may extend 5 mm beyond the drawn masks" in str(caught.value)
     assert load({**coarse, "stability": {"enabled": False}})

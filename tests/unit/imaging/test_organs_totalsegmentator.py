@@ -131,7 +131,7 @@ def test_prepare_weights_when_whole_then_hashes_and_when_cut_short_then_all_repo
 
 
 def test_settings_when_a_task_is_licensed_then_a_number_is_asked_for():
-    with pytest.raises(ValidationError, match="face is not openly licensed"):
+    with pytest.raises(ValidationError, match="face has no open licence"):
         OrgansSettings(totalsegmentator={"tasks": ["total", "face"]})
     assert OrgansSettings(totalsegmentator={"tasks": ["face"], "license": "aca_1"}).backend == "totalsegmentator"
     with pytest.raises(ValidationError, match="no task 'heart'"):

@@ -57,7 +57,7 @@ def test_pooling_when_cohorts_are_validated_then_numbers_are_those_of_the_meta_a
     assert table["not_pooled"].str.startswith("alike (").all()
     for words in (
         "Pooled: risk of outcome dm",
-        "Shown and not pooled: alike",
+        "Shown but not pooled: alike",
         "Mean of 3 cohorts",
         "Prediction interval for another cohort",
         "Cohort centre 1",
@@ -76,7 +76,7 @@ def test_pooled_metric_when_only_one_has_an_error_then_there_is_no_mean_and_it_s
     }
     found = pooled_metric(rows, "auc", 0.95)
     assert found["value"] is None
-    assert found["why"] == "1 cohort with a standard error; 2 or more are pooled"
+    assert found["why"] == "1 cohort with a standard error, fewer than 2"
     assert found["not_pooled"] == "b (1 has no standard error); c (all outcomes are the same)"
 
 
