@@ -32,11 +32,11 @@ NETWORK = {
     "device": "cpu",
     "early_stopping_events": 1000,
 }
-GUIDED = {"components": 16, "pretrain_epochs": 25, "epochs": 8, "learning_rate": 1e-4}
+GUIDED = {"components": 16, "pretrain_epochs": 25}
 VARIANTS = {
     "full": GUIDED,
-    "no-fine-tuning": {**GUIDED, "epochs": 1, "learning_rate": 1e-9},
-    "outcome-only": {"components": 0, "epochs": 33, "learning_rate": 5e-4},
+    "fine-tuned": {**GUIDED, "epochs": 8, "learning_rate": 1e-4},
+    "outcome-only": {"components": 0, "epochs": 25, "learning_rate": 5e-4},
     "no-narrow": GUIDED,
     "no-moments": GUIDED,
     "resnet": {**GUIDED, "backbone": "resnet", "resnet_depth": 10},

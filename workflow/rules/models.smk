@@ -9,11 +9,7 @@ if DEEP:
             patches=results("features/patches.safetensors"),
             folds=folds_of,
             # What the encoder learns to predict first. Never the shuffled features of a negative control.
-            radiomics=(
-                results("features/radiomics.parquet")
-                if HAS_RADIOMICS and CONFIG.deep.components and CONFIG.deep.pretrain_epochs
-                else []
-            ),
+            radiomics=results("features/radiomics.parquet") if CONFIG.deep.guided else [],
             pretrained=CONFIG.deep.pretrained or [],
         output:
             # Left in place for the job, which keeps them where it would train on the same rows again.

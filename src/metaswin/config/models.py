@@ -1,8 +1,8 @@
 """Settings of the chapter models: deep networks, fusion and hazard models."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from metaswin.core.settings import Device, Settings
 
@@ -38,11 +38,16 @@ class DeepSettings(Settings):
         default=16,
         ge=0,
         description="Principal components of the training rows' radiomics features that the encoder learns to predict "
-        "before it learns the outcome. 0, or a run without radiomics: it learns the outcome alone.",
+        "before it learns the outcome. 0: it learns the outcome alone.",
     )
-    pretrain_epochs: int = Field(default=25, ge=0, description="Epochs in which it learns the components.")
+    pretrain_epochs: int = Field(default=100, ge=0, description="Epochs in which it learns the components.")
     pretrain_learning_rate: float = Field(default=1e-3, gt=0, description="Learning rate of these epochs.")
-    epochs: int = Field(default=100, ge=1, description="Largest number of epochs in which it learns the outcome.")
+    epochs: int = Field(
+        default=0,
+        ge=0,
+        description="Largest number of epochs in which all weights then learn the outcome. 0: the classification layer "
+        "is a logistic regression of the outcome on the predicted components (docs/methods.md).",
+    )
     batch_size: int = Field(default=4, ge=2, description="Patches per step.")
     learning_rate: float = Field(
         default=5e-4, gt=0, description="Learning rate after the warm-up; it then falls to zero along half a cosine."
@@ -74,6 +79,20 @@ class DeepSettings(Settings):
         default=False, description="Use torch.compile, which takes minutes at the start of each training."
     )
     checkpoint_every: int = Field(default=5, ge=1, description="Epochs between two checkpoints.")
+
+    @property
+    def guided(self) -> bool:
+        """Whether the encoder learns radiomics components first."""
+        return self.components > 0 and self.pretrain_epochs > 0
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if self.epochs == 0 and not self.guided:
+            raise ValueError(
+                "epochs is 0, and components or pretrain_epochs is 0: the network would learn nothing; set epochs to "
+                "50 or more, or both others above 0"
+            )
+        return self
 
 
 Modality = Literal["clinical", "radiomics", "peri_radiomics", "deep", "anatomy"]

@@ -131,7 +131,7 @@ def train_network(
 
 def guiding_components(radiomics: str | None, patients: list[str], settings: DeepSettings) -> np.ndarray:
     """Return the components of the patients' tumour and ring features, shape (patients, components)."""
-    if radiomics is None or not settings.components or not settings.pretrain_epochs:
+    if radiomics is None or not settings.guided:
         return np.empty((len(patients), 0), dtype=np.float32)
     long = read_table(radiomics)
     features = pd.concat([wide(long, modality, patients) for modality in RADIOMICS], axis="columns")

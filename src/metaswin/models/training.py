@@ -158,7 +158,12 @@ def fit(
         Components of the same rows, see `metaswin.models.guidance.radiomics_components`. Without them, or with
         `pretrain_epochs` 0, the training begins with the outcome.
     """
-    split = early_stopping_split(labels, settings, seed_of(seed, "holdout"))
+    if not settings.epochs and (targets is None or not targets.shape[1]):
+        raise UserError(
+            "deep.epochs is 0, but no radiomics feature of the training rows varies, so there is no component to "
+            "learn; set deep.components to 0 and deep.epochs to 50 or more"
+        )
+    split = early_stopping_split(labels, settings, seed_of(seed, "holdout")) if settings.epochs else None
     train, holdout = (np.arange(len(labels)), np.array([], dtype=int)) if split is None else split
     run = _Run(network, patches, labels, targets, torch.from_numpy(train), settings, seed)
     run.start(scratch.load())
@@ -166,7 +171,7 @@ def fit(
         "%d rows, %d events; %s",
         len(train),
         int(labels[train].sum()),
-        f"a fixed {settings.epochs} epochs" if split is None else f"early stopping on {len(holdout)} other rows",
+        f"early stopping on {len(holdout)} other rows" if split is not None else "a fixed number of epochs",
     )
     while run.pretraining:
         run.pretrain_epoch()

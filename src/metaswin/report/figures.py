@@ -165,8 +165,9 @@ def training_chart(endpoint: Endpoint) -> Chart:
     series: list[Series] = []
     longest, losses = 1, [0.0]
     for place, record in enumerate(endpoint.training):
-        found = record["losses"], record["holdout"]["losses"]
+        found = record["pretraining_losses"], record["losses"], record["holdout"]["losses"]
         looks = (
+            ("components", "Radiomics components (smooth L1 loss)", Style("#009E73", (2, 2), 1.2)),
             ("train", "Training rows, one line per fold", Style(PRIMARY, (), 1.2)),
             ("holdout", "Rows held out for early stopping", Style("#D55E00", (5, 3), 1.2)),
         )

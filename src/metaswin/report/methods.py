@@ -164,8 +164,12 @@ def guided_training(deep: Mapping[str, Any]) -> str:
     """Describe the first phase of the networks' training; empty if there was none."""
     if not deep["components"] or not deep["pretrain_epochs"]:
         return ""
+    then = (
+        "All weights then learned the outcome. "
+        if deep["epochs"]
+        else "Its score is a logistic regression of the outcome on the predicted components. "
+    )
     return (
-        f"Its encoder first learned, for {count(deep['pretrain_epochs'], 'epoch')}, to predict the first "
-        f"{deep['components']} principal components of the training rows' radiomics features, and then learned the "
-        "outcome. "
+        f"Its encoder learned, for {count(deep['pretrain_epochs'], 'epoch')}, to predict the first "
+        f"{deep['components']} principal components of the training rows' radiomics features. {then}"
     )

@@ -67,10 +67,17 @@ def training_note(endpoint: Endpoint) -> str:
     stopping = [record["stopping"] for record in endpoint.training]
     early, fixed = stopping.count("early"), stopping.count("fixed")
     found = []
-    if fixed:
-        epochs = sorted({record["epochs"] for record in endpoint.training if record["stopping"] == "fixed"})
+    guided = [record for record in endpoint.training if record["epochs"] == 0]
+    if guided:
         found.append(
-            f"In {count(fixed, 'fold')}, training ran a fixed number of epochs ({listed([str(e) for e in epochs])})."
+            f"In {count(len(guided), 'fold')}, the network learned radiomics components only. The outcome was fitted "
+            "by logistic regression."
+        )
+    if fixed > len(guided):
+        epochs = sorted({record["epochs"] for record in endpoint.training if record["stopping"] == "fixed"} - {0})
+        found.append(
+            f"In {count(fixed - len(guided), 'fold')}, training on the outcome ran a fixed number of epochs "
+            f"({listed([str(e) for e in epochs])})."
         )
     if early:
         found.append(f"In {count(early, 'fold')}, training stopped early on held-out training rows.")

@@ -148,9 +148,10 @@ def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
     selection, fusion, deep = config["selection"], config["fusion"], config["deep"]
     joined = listed([FEATURE_SET_NAMES.get(modality, modality).lower() for modality in modalities])
     changes = ", ".join(key for key, value in deep["augmentation"].items() if value)
+    outcome = f"{deep['epochs']} epochs on the outcome at most, learning rate {deep['learning_rate']:g}. "
     networks = (
-        f" {deep['backbone'].capitalize()}: {guided_training(deep)}{deep['epochs']} epochs at most, learning rate "
-        f"{deep['learning_rate']:g}, augmentation {changes}."
+        f" {deep['backbone'].capitalize()}: {guided_training(deep)}{outcome if deep['epochs'] else ''}"
+        f"Augmentation: {changes}."
     )
     judged = [endpoint.rows("stability") for endpoint in data.endpoints]
     stable = any(table is not None and table["judged"].any() for table in judged)

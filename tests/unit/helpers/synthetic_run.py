@@ -233,6 +233,7 @@ def _model(run, folder, rows, place, patients, risk, rng) -> None:
         held_out = {"rows": 20, "events": 10, "losses": [loss + 0.05 for loss in losses] if fold == 0 else []}
         stopping = "early" if fold == 0 else "fixed"
         own = {"endpoint": place.endpoint, "repeat": place.repeat, "fit": fit_name(fold), "backbone": "swin"}
+        own |= {"components": 4, "pretraining_losses": [0.3, 0.2, 0.1]}
         training = {**own, "epochs": 12, "losses": losses, "stopping": stopping, "holdout": held_out}
         write_json(folder / f"{fit_name(fold)}/deep/swin/training.json", training)
 
