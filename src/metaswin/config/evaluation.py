@@ -93,7 +93,7 @@ class PermutationSettings(Settings):
         description="fixed: the middle one of the classifier's penalties, without inner fits. chosen: as in the run, "
         "by inner fits with a selection in each, which takes k times as long.",
     )
-    trees: int = Field(default=100, ge=1, description="Trees of the forest of the selection.")
+    trees: int = Field(default=100, ge=1, description="Trees of the forest with selection.method: forest.")
     deep: Literal["once", "none"] = Field(
         default="once",
         description="once: the networks of the first repeat are trained on one permuted outcome, as long as the run's, "

@@ -34,14 +34,19 @@ def switched_off(control: str, settings: ControlsSettings, reasons: Mapping[str,
 
 
 def permuted_note(
-    feature_set: str, classifier: str, n: int, settings: PermutationSettings, penalties: Mapping[str, Sequence[float]]
+    feature_set: str,
+    classifier: str,
+    n: int,
+    settings: PermutationSettings,
+    penalties: Mapping[str, Sequence[float]],
+    selection: str,
 ) -> str:
     """What the permutations of a feature set refit."""
     fewer = f" ({FEWEST} or more are asked for)" if n < FEWEST else ""
     text = f"The outcome was permuted {n} times{fewer}; label, time and event move together. Refitted each time"
     text += ", in the first repeat: folds"
     if "radiomics" in feature_set:
-        text += f", selection ({settings.trees} trees)"
+        text += ", selection" + (f" ({settings.trees} trees)" if selection == "forest" else "")
     text += f", encoding and the {classifier} classifier "
     if settings.penalty == "chosen":
         text += "with its penalty, in inner folds. "
@@ -123,6 +128,7 @@ def evaluate_controls(
     reasons: Mapping[str, str],
     confidence: float,
     penalties: Mapping[str, Sequence[float]],
+    selection: str,
 ) -> None:
     """Write ``controls.parquet`` and ``permutations.parquet``.
 
@@ -137,6 +143,8 @@ def evaluate_controls(
     confidence : float
     penalties : mapping
         Classifier → penalties of the run.
+    selection : str
+        Setting ``selection.method``.
     """
     endpoints = _endpoints(read_json(inputs.facts), read_table(inputs.as_is))
     batches = [read_table(path) for path in inputs.permutations]
@@ -163,7 +171,7 @@ def evaluate_controls(
     for endpoint in endpoints:
         rows = permuted[permuted["endpoint"] == endpoint.name]
         if len(rows):
-            records += permuted_records(endpoint, rows, settings, confidence, penalties)
+            records += permuted_records(endpoint, rows, settings, confidence, penalties, selection)
         else:
             records.append(_missing("permuted", endpoint, switched_off("permuted", settings, reasons)))
     table = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, "float64") | {"n": "Int64"})
@@ -213,6 +221,7 @@ def permuted_records(
     settings: ControlsSettings,
     confidence: float,
     penalties: Mapping[str, Sequence[float]],
+    selection: str,
 ) -> list[dict[str, Any]]:
     """Permuted outcomes beside the run: mean and range of their AUCs, and p of the refitted unpermuted outcome.
 
@@ -233,7 +242,7 @@ def permuted_records(
             "refit": observed,
             "difference_why": "p compares the refit with the permutations",
             "n": len(null),
-            "note": permuted_note(feature_set, classifier, len(null), settings.permutation, penalties),
+            "note": permuted_note(feature_set, classifier, len(null), settings.permutation, penalties, selection),
         }
         if not len(null) or not np.isfinite(observed):
             why = "the AUC is not estimable in any fold"

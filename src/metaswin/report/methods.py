@@ -127,6 +127,17 @@ def radiomics_made(config: Mapping[str, Any]) -> str:
     )
 
 
+def _ranking(selection: Mapping[str, Any]) -> str:
+    """How features were ranked and how many were kept, as a sentence."""
+    if selection["method"] == "auc":
+        return (
+            "The remaining features were ranked by their own AUC on the training rows. The number kept was chosen from "
+            f"{listed([str(number) for number in selection['keep_choices']])} by the log loss of a ridge logistic "
+            "regression in inner folds of the training rows."
+        )
+    return f"The {selection['keep']} ranked highest by a random forest of {selection['trees']} trees were kept."
+
+
 def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> list[str]:
     selection, deep = config["selection"], config["deep"]
     parts = []
@@ -134,8 +145,7 @@ def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> li
         parts.append(
             f"Radiomic features ({radiomics_made(config)}) were dropped when missing in more than "
             f"{selection['max_missing']:.0%} of training rows, constant, or correlated "
-            f"(|Spearman ρ| > {selection['max_correlation']:g}) with a kept one; the "
-            f"{selection['keep']} ranked highest by a random forest of {selection['trees']} trees were kept."
+            f"(|Spearman ρ| > {selection['max_correlation']:g}) with a kept one. {_ranking(selection)}"
         )
     if "deep" in modalities:
         backbone = {"swin": "3D Swin Transformer", "resnet": "3D ResNet", "densenet": "3D DenseNet"}[deep["backbone"]]

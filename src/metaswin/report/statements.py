@@ -140,13 +140,16 @@ def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
         f" {deep['backbone'].capitalize()}: {deep['epochs']} epochs at most, learning rate "
         f"{deep['learning_rate']:g}, augmentation {changes}."
     )
+    ranked = f"{selection['keep']} kept by a random forest"
+    if selection["method"] == "auc":
+        ranked = "the rest ranked by own AUC, their number chosen in inner folds"
     judged = [endpoint.rows("stability") for endpoint in data.endpoints]
     stable = any(table is not None and table["judged"].any() for table in judged)
     return {
         "selection": either(
             "radiomics" in modalities,
             f"On training rows: missing in > {selection['max_missing']:.0%} dropped, |Spearman ρ| > "
-            f"{selection['max_correlation']:g} dropped, {selection['keep']} kept by a random forest.",
+            f"{selection['max_correlation']:g} dropped, {ranked}.",
             "No image features: no selection.",
         ),
         "missing": Statement(

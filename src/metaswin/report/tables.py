@@ -21,7 +21,7 @@ STEPS = {
     "unstable": "unstable when the mask is perturbed",
     "constant": "constant",
     "correlated": "correlated with a kept one",
-    "rank": "ranked too low by the random forest",
+    "rank": "ranked too low",
     "kept": "kept",
 }
 
@@ -158,8 +158,9 @@ def spread_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str, pd.DataFrame]:
     """Per set of features: those kept in any fold, with the number of folds, most often kept first.
 
-    The importance is the random forest's, averaged over the folds that kept the feature; ``low``, where stability was
-    judged, is the median over folds of the lower limit of the intraclass correlation.
+    The importance is the random forest's, or the feature's own AUC (`selection.method`), averaged over the folds that
+    kept the feature; ``low``, where stability was judged, is the median over folds of the lower limit of the intraclass
+    correlation.
     """
     found: dict[str, pd.DataFrame] = {}
     if not len(endpoint.selection):
