@@ -1,6 +1,6 @@
 """Which selection of radiomic features loses least? Compared on simulated tables of features with known risk.
 
-    python -P benchmarks/selection.py [--seeds 20] [--n 400] [--features 600]
+    python -P benchmarks/selection.py [--seeds 20] [--first 1] [--n 400] [--features 600]
 
 Each seed is a cohort of `n` patients (preset ``reference``, table level). All patients with a known label train; the
 test is another cohort of 5,000 patients, each an event with its true risk, so that the AUC has little noise of its own.
@@ -13,7 +13,7 @@ penalty of the logistic regression are made by the log loss of 4 inner folds. Mo
 - permutation: permutation importance of the 50 first features on held-out thirds, sum of 3 forests, 36 features;
 - mRMR: maximum relevance (F statistic) divided by redundancy (mean absolute correlation), 36 features (Ding & Peng
   2005, J Bioinform Comput Biol 3:185-205; the quotient of Zhao et al. 2019);
-- univariate: the 36 features with the highest AUC by themselves;
+- univariate: the 36 features with the highest AUC by themselves; with inner K: ``selection.method: auc``;
 - elastic net: logistic regression with an elastic-net penalty (half L1) on all filtered features;
 - ridge: logistic regression with a ridge penalty on all filtered features;
 - oracle: the latent variables of the modality.
@@ -207,6 +207,7 @@ def main() -> None:
     """Print a table per modality."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--n", type=int, default=400)
     parser.add_argument("--features", type=int, default=600)
     arguments = parser.parse_args()
@@ -214,7 +215,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     base = risk.baseline(preset_options("reference", n=1, seed=1, level="table"))
     rows = []
-    for seed in range(1, arguments.seeds + 1):
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         rows += one_seed(seed, arguments.n, arguments.features, base)
         report(pd.DataFrame(rows))
 

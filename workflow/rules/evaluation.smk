@@ -303,6 +303,7 @@ rule evaluate_controls:
             "network": CONFIG.fusion.network.penalties,
             "logistic": CONFIG.fusion.logistic_penalties,
         },
+        selection=CONFIG.selection.method,
         code=code("evaluation/evaluate_controls"),
     message:
         "Compare the controls with the run"

@@ -91,7 +91,7 @@ class PermutationSettings(Settings):
         description="fixed: the middle penalty of the classifier, without inner fits. chosen: as in the run, by inner "
         "fits with a feature selection in each, which takes k times as long.",
     )
-    trees: int = Field(default=100, ge=1, description="Trees of the random forest of the feature selection.")
+    trees: int = Field(default=100, ge=1, description="Trees of the forest with selection.method: forest.")
     deep: Literal["once", "none"] = Field(
         default="once",
         description="once: the networks of the first repeat are trained on one permuted outcome, for as long as those "

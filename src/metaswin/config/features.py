@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from metaswin.core.settings import Settings
 
@@ -86,7 +86,7 @@ RADIOMICS = ("radiomics", "peri_radiomics")
 
 
 class SelectionSettings(Settings):
-    """Selection on training rows: missing, constant, correlated, then random-forest rank.
+    """Selection on training rows: missing, constant and correlated features are dropped, the rest is ranked.
 
     The paper reduces 1562 features to 36 by a correlation filter and a random forest; it states neither the
     threshold of the filter nor the size of the forest.
@@ -98,5 +98,17 @@ class SelectionSettings(Settings):
     max_correlation: float = Field(
         default=0.9, gt=0, le=1, description="Largest absolute Spearman correlation of two features that stay."
     )
-    trees: int = Field(default=500, ge=1, description="Trees of the forest.")
-    keep: int = Field(default=36, ge=1, description="Features kept of each set: radiomics and peri_radiomics.")
+    method: Literal["forest", "auc"] = Field(
+        default="forest",
+        description="forest: rank by the importance in a random forest, as in the paper. auc: rank by each feature's "
+        "own AUC on the training rows; inner folds of these rows choose how many features are kept.",
+    )
+    trees: int = Field(default=500, ge=1, description="Method forest: trees.")
+    keep: int = Field(
+        default=36, ge=1, description="Method forest: features kept of each set, radiomics and peri_radiomics."
+    )
+    keep_choices: list[PositiveInt] = Field(
+        default=[8, 16, 36, 72],
+        min_length=1,
+        description="Method auc: numbers of features of each set that are compared.",
+    )

@@ -34,14 +34,19 @@ def switched_off(control: str, settings: ControlsSettings, reasons: Mapping[str,
 
 
 def permuted_note(
-    feature_set: str, classifier: str, n: int, settings: PermutationSettings, penalties: Mapping[str, Sequence[float]]
+    feature_set: str,
+    classifier: str,
+    n: int,
+    settings: PermutationSettings,
+    penalties: Mapping[str, Sequence[float]],
+    selection: str,
 ) -> str:
     """Describe what the permutations of a feature set refit."""
     fewer = f" ({FEWEST} or more are recommended)" if n < FEWEST else ""
     text = f"The outcome was permuted {n} times{fewer}, with label, time and event together. Each permutation refitted"
     text += ", in the first repeat, the folds"
     if "radiomics" in feature_set:
-        text += f", the feature selection ({settings.trees} trees)"
+        text += ", the feature selection" + (f" ({settings.trees} trees)" if selection == "forest" else "")
     text += f", the encoding and the {classifier} classifier "
     if settings.penalty == "chosen":
         text += "with a penalty chosen in inner folds. "
@@ -124,6 +129,7 @@ def evaluate_controls(
     reasons: Mapping[str, str],
     confidence: float,
     penalties: Mapping[str, Sequence[float]],
+    selection: str,
 ) -> None:
     """Write ``controls.parquet`` and ``permutations.parquet``.
 
@@ -138,6 +144,8 @@ def evaluate_controls(
     confidence : float
     penalties : mapping
         Classifier → penalties of the run.
+    selection : str
+        Setting ``selection.method``.
     """
     endpoints = _endpoints(read_json(inputs.facts), read_table(inputs.as_is))
     batches = [read_table(path) for path in inputs.permutations]
@@ -164,7 +172,7 @@ def evaluate_controls(
     for endpoint in endpoints:
         rows = permuted[permuted["endpoint"] == endpoint.name]
         if len(rows):
-            records += permuted_records(endpoint, rows, settings, confidence, penalties)
+            records += permuted_records(endpoint, rows, settings, confidence, penalties, selection)
         else:
             records.append(_missing("permuted", endpoint, switched_off("permuted", settings, reasons)))
     table = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, "float64") | {"n": "Int64"})
@@ -214,6 +222,7 @@ def permuted_records(
     settings: ControlsSettings,
     confidence: float,
     penalties: Mapping[str, Sequence[float]],
+    selection: str,
 ) -> list[dict[str, Any]]:
     """Compare permuted outcomes with the run: mean and range of their AUCs, and p of the refitted unpermuted outcome.
 
@@ -234,7 +243,7 @@ def permuted_records(
             "refit": observed,
             "difference_why": "p compares the refitted unpermuted outcome with the permutations",
             "n": len(null),
-            "note": permuted_note(feature_set, classifier, len(null), settings.permutation, penalties),
+            "note": permuted_note(feature_set, classifier, len(null), settings.permutation, penalties, selection),
         }
         if not len(null) or not np.isfinite(observed):
             why = "the AUC is not estimable in any fold"

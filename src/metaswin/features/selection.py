@@ -1,14 +1,21 @@
-"""Select features on training rows: drop missing, constant, unstable and correlated ones, rank the rest by a forest."""
+"""Select features on training rows: drop missing, constant, unstable and correlated ones, rank the rest."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold
 
 from metaswin.config.features import SelectionSettings
 from metaswin.core.errors import UserError
+from metaswin.features.encoder import LIMIT
+
+logger = logging.getLogger("metaswin.features")
 
 COLUMNS = ["feature", "kept", "step", "reason", "rank", "importance"]
 
@@ -16,6 +23,11 @@ COLUMNS = ["feature", "kept", "step", "reason", "rank", "importance"]
 # are compared to this many decimals, so that ties are broken by name whatever the order of summation.
 CONSTANT = 1e-10
 DECIMALS = 10
+
+# How the number of features is chosen with the method ``auc``: inner folds of the training rows, and 1/C of the ridge
+# logistic regression that scores each number.
+INNER_FOLDS = 4
+PENALTIES = (1.0, 4.0, 16.0, 64.0, 256.0)
 
 
 def select(
@@ -37,7 +49,7 @@ def select(
     train : list of str
         Patients to learn from; their labels are known.
     settings, seed
-        Thresholds and size of the forest; its seed.
+        Thresholds and method; seed of the forest and of the inner folds.
     unstable : mapping or None
         Features that are not stable → why, see `metaswin.features.stability.unstable_features`; found on the same
         training rows.
@@ -50,7 +62,7 @@ def select(
         - ``feature, kept``;
         - ``step``: the step that dropped the feature (``missing, constant, unstable, correlated, rank``), or ``kept``;
         - ``reason``: text with the numbers;
-        - ``rank`` (from 1) and ``importance`` in the forest, NaN where it was not reached.
+        - ``rank`` (from 1) and ``importance`` (of the forest, or `own_auc`), NaN where it was not reached.
 
     Raises
     ------
@@ -61,8 +73,8 @@ def select(
     target = label.loc[train].to_numpy(dtype=int)
     if len(np.unique(target)) < 2:
         raise UserError(
-            f"feature selection found one outcome only among {len(target)} training rows, but a random forest needs "
-            "both; set folds.k lower (3 or more), or check the endpoint"
+            f"feature selection found one outcome only among {len(target)} training rows, but a ranking of "
+            "features needs both; set folds.k lower (3 or more), or check the endpoint"
         )
     names = features.columns.to_numpy(dtype=str)
     values = features.loc[train].to_numpy(dtype=float)
@@ -132,18 +144,85 @@ def _rank(
     settings: SelectionSettings,
     seed: int,
 ) -> None:
-    """Rank the features left by the impurity importance of a random forest (Breiman 2001); ties by name."""
+    """Rank the features left, ties by name, and keep the best.
+
+    The forest's measure is the impurity importance (Breiman 2001).
+    """
     if not len(alive):
         return
-    forest = RandomForestClassifier(settings.trees, max_features="sqrt", random_state=seed, n_jobs=1)
-    # Trees see order only; ranks keep it where scikit-learn's float32 would merge or overflow values.
-    importance = forest.fit(rankdata(values[:, alive], axis=0), target).feature_importances_
-    order = np.lexsort((table["feature"].to_numpy(dtype=str)[alive], -importance))
+    names = table["feature"].to_numpy(dtype=str)[alive]
+    # Ranks keep the order where scikit-learn's float32 would merge or overflow values.
+    ranks = rankdata(values[:, alive], axis=0)
+    if settings.method == "auc":
+        importance = own_auc(ranks, target)
+        keep = best_number(values[:, alive], target, names, settings.keep_choices, seed)
+    else:
+        forest = RandomForestClassifier(settings.trees, max_features="sqrt", random_state=seed, n_jobs=1)
+        importance = forest.fit(ranks, target).feature_importances_
+        keep = settings.keep
     rank = np.empty(len(alive), dtype=int)
-    rank[order] = np.arange(1, len(alive) + 1)
-    kept = rank <= settings.keep
+    rank[_order(importance, names)] = np.arange(1, len(alive) + 1)
+    kept = rank <= keep
     table.loc[alive, "rank"] = rank
     table.loc[alive, "importance"] = importance
     table.loc[alive, "kept"] = kept
     table.loc[alive, "step"] = np.where(kept, "kept", "rank")
     table.loc[alive, "reason"] = [f"rank {place} of {len(alive)}" for place in rank]
+
+
+def _order(importance: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Positions of the features, most important first, ties by name."""
+    return np.lexsort((names, -importance))
+
+
+def own_auc(values: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """AUC of each feature by itself, in the direction in which it is at least .5.
+
+    Parameters
+    ----------
+    values : ndarray of shape (rows, features)
+    target : ndarray of shape (rows,)
+        0 or 1, both present.
+    """
+    events = target == 1
+    n, m = int(events.sum()), int((~events).sum())
+    auc = (rankdata(values, axis=0)[events].sum(axis=0) - n * (n + 1) / 2) / (n * m)
+    return np.maximum(auc, 1 - auc).round(DECIMALS)
+
+
+def best_number(values: np.ndarray, target: np.ndarray, names: np.ndarray, choices: Sequence[int], seed: int) -> int:
+    """Choose how many of the features with the highest `own_auc` predict best in inner folds of the training rows.
+
+    In each inner fold the features are ranked anew on the other inner folds, and a ridge logistic regression of the
+    best ones predicts the rows of the fold. The number with the smallest log loss wins, at the penalty that suits it
+    best; of equals the smaller one. With fewer than two events or non-events no inner fold is possible, and the
+    smallest number is taken.
+
+    Parameters
+    ----------
+    values : ndarray of shape (rows, features)
+        Training rows without missing values, no feature constant.
+    target : ndarray of shape (rows,)
+        0 or 1, both present.
+    names : ndarray of shape (features,)
+    choices : sequence of int
+        Numbers to choose from; one beyond the number of features stands for all of them.
+    seed : int
+        Of the division into inner folds.
+    """
+    numbers = sorted({min(number, values.shape[1]) for number in choices})
+    folds = min(INNER_FOLDS, int(np.bincount(target, minlength=2).min()))
+    if len(numbers) == 1 or folds < 2:
+        return numbers[0]
+    scaled = ((values - values.mean(axis=0)) / values.std(axis=0)).clip(-LIMIT, LIMIT)
+    losses = np.zeros((len(numbers), len(PENALTIES)))
+    for train, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(scaled, target):
+        order = _order(own_auc(values[train], target[train]), names)
+        for row, number in enumerate(numbers):
+            inputs = scaled[:, order[:number]]
+            for column, penalty in enumerate(PENALTIES):
+                model = LogisticRegression(C=1 / penalty, max_iter=1000).fit(inputs[train], target[train])
+                losses[row, column] += log_loss(target[test], model.predict_proba(inputs[test])[:, 1]) / folds
+    found = losses.min(axis=1).round(DECIMALS)
+    logger.info("log loss of inner folds by number of features: %s", dict(zip(numbers, found.tolist(), strict=True)))
+    return numbers[int(found.argmin())]

@@ -129,6 +129,7 @@ def endpoint_view(
             for feature_set, classifier in tables.strata_feature_sets(endpoint)
         ],
         "selected": tables.selected_features(endpoint, settings.selected_features),
+        "importance": "AUC alone" if config["selection"]["method"] == "auc" else "Importance",
         "steps": tables.selection_steps(endpoint),
         "stability": {row["modality"]: row for row in tables.stability_rows(endpoint)},
         "patients": patients_view(endpoint).to_dict("records"),

@@ -127,6 +127,19 @@ def radiomics_made(config: Mapping[str, Any]) -> str:
     )
 
 
+def _ranking(selection: Mapping[str, Any]) -> str:
+    """Describe how the features were ranked and how many were selected."""
+    if selection["method"] == "auc":
+        return (
+            "The remaining features were ranked by their own AUC on the training rows. Their number was chosen from "
+            f"{listed([str(number) for number in selection['keep_choices']])} by the log loss of a ridge logistic "
+            "regression in inner folds of the training rows."
+        )
+    return (
+        f"The {selection['keep']} features ranked highest by a random forest of {selection['trees']} trees were kept."
+    )
+
+
 def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> list[str]:
     selection, deep = config["selection"], config["deep"]
     parts = []
@@ -134,8 +147,7 @@ def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> li
         parts.append(
             f"Radiomic features ({radiomics_made(config)}) were dropped if they were missing in more than "
             f"{selection['max_missing']:.0%} of the training rows, constant, or correlated "
-            f"(|Spearman ρ| > {selection['max_correlation']:g}) with a selected feature. The "
-            f"{selection['keep']} features ranked highest by a random forest of {selection['trees']} trees were kept."
+            f"(|Spearman ρ| > {selection['max_correlation']:g}) with a selected feature. {_ranking(selection)}"
         )
     if "deep" in modalities:
         backbone = {"swin": "3D Swin Transformer", "resnet": "3D ResNet", "densenet": "3D DenseNet"}[deep["backbone"]]

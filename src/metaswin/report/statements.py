@@ -153,6 +153,9 @@ def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
         f" {deep['backbone'].capitalize()}: {guided_training(deep)}{outcome if deep['epochs'] else ''}"
         f"Augmentation: {changes}."
     )
+    ranked = f"A random forest selected {selection['keep']} features."
+    if selection["method"] == "auc":
+        ranked = "The others were ranked by their own AUC, and their number was chosen in inner folds."
     judged = [endpoint.rows("stability") for endpoint in data.endpoints]
     stable = any(table is not None and table["judged"].any() for table in judged)
     return {
@@ -160,7 +163,7 @@ def _of_the_models(data: ReportData, config: Mapping[str, Any]) -> dict[str, Sta
             "radiomics" in modalities,
             "On the training rows, features were dropped if they were missing in more than "
             f"{selection['max_missing']:.0%} of the rows or correlated (|Spearman ρ| > "
-            f"{selection['max_correlation']:g}). A random forest selected {selection['keep']} features.",
+            f"{selection['max_correlation']:g}). {ranked}",
             "There are no image features and no feature selection.",
         ),
         "missing": Statement(

@@ -21,7 +21,7 @@ STEPS = {
     "unstable": "unstable when the mask is perturbed",
     "constant": "constant",
     "correlated": "correlated with a selected feature",
-    "rank": "ranked too low by the random forest",
+    "rank": "ranked too low",
     "kept": "kept",
 }
 
@@ -164,8 +164,9 @@ def spread_rows(endpoint: Endpoint) -> list[dict[str, Any]]:
 def selected_features(endpoint: Endpoint, limit: int | None = None) -> dict[str, pd.DataFrame]:
     """Return for each modality the features selected in any fold, with the number of folds, the most frequent first.
 
-    The importance is that of the random forest, averaged over the folds that selected the feature. If stability was
-    assessed, ``low`` is the median over folds of the lower limit of the intraclass correlation.
+    The importance is that of the random forest, or the feature's own AUC (`selection.method`), averaged over the folds
+    that selected the feature. If stability was assessed, ``low`` is the median over folds of the lower limit of the
+    intraclass correlation.
     """
     found: dict[str, pd.DataFrame] = {}
     if not len(endpoint.selection):

@@ -43,7 +43,7 @@ class Beside:
             write_table(path, change(read_table(path), label[~label.index.duplicated()].astype("float64")))
         return paths
 
-    def evaluate(self, permutations=(), settings=None, reasons=None, **variants):
+    def evaluate(self, permutations=(), settings=None, reasons=None, selection="forest", **variants):
         empty = {f"{c}_{kind}": [] for c in ("leaky", "shuffled") for kind in ("predictions", "fits")}
         inputs = ControlsInputs(
             as_is=self.run.evaluation_outputs.folds,
@@ -58,7 +58,7 @@ class Beside:
         outputs = [str(self.run.folder / f"{name}.parquet") for name in ("controls", "permutations")]
         reasons = {"shuffled": "it needs images"} if reasons is None else reasons
         settings = settings or ControlsSettings()
-        evaluate_controls(inputs, *outputs, settings, reasons, 0.95, PENALTIES)
+        evaluate_controls(inputs, *outputs, settings, reasons, 0.95, PENALTIES, selection)
         return tuple(map(read_table, outputs))
 
 
@@ -132,6 +132,7 @@ def test_permuted_when_joined_then_mean_range_p_and_what_was_refitted(beside, tm
     assert "41 times (200 or more are recommended)" in row["note"]
     assert "with one penalty (16)" in row["note"]
     assert "trained only on the first permuted outcome" in row["note"]
+    assert "the folds, the feature selection (100 trees), the encoding" in row["note"]
     assert len(permutations) == 2 * 42
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from controls_run import FUSION, SETS, NoiseCohort
+from controls_run import FUSION, SELECTION, SETS, NoiseCohort
 from sklearn.metrics import roc_auc_score
 
 from metaswin.config.cohort import FoldsSettings
-from metaswin.config.features import HarmonisationSettings, StabilitySettings
+from metaswin.config.features import HarmonisationSettings, SelectionSettings, StabilitySettings
 from metaswin.config.models import FusionSettings
 from metaswin.core.files import read_table
 from metaswin.evaluation.censoring import primary_weights, weighted_auc
@@ -17,6 +17,7 @@ from metaswin.evaluation.negative_controls import permutation_p
 from metaswin.evaluation.permutation import permutation_table, permute_batch
 
 STABILITY = StabilitySettings(perturbations=3)
+AUC = SelectionSettings(method="auc", keep_choices=[1, 3])
 
 
 @pytest.fixture
@@ -24,12 +25,23 @@ def cohort(tmp_path):
     return NoiseCohort(tmp_path).write()
 
 
-@pytest.mark.parametrize(("method", "stability"), [("none", None), ("combat", None), ("none", STABILITY)])
-def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_run(tmp_path, method, stability):
+@pytest.mark.parametrize(
+    ("method", "stability", "selection"),
+    [
+        ("none", None, SELECTION),
+        ("combat", None, SELECTION),
+        ("none", STABILITY, SELECTION),
+        ("combat", STABILITY, AUC),
+    ],
+)
+def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_run(
+    tmp_path, method, stability, selection
+):
     feature_sets = ["clinical", "radiomics", "peri_radiomics+deep", "volume"]
     fusion = FUSION.model_copy(update={"feature_sets": feature_sets, "primary_feature_set": "radiomics"})
     harmonisation = HarmonisationSettings(method=method, batch="sex")
-    cohort = NoiseCohort(tmp_path, fusion=fusion, harmonisation=harmonisation, stability=stability).write()
+    stages = {"selection": selection, "fusion": fusion, "harmonisation": harmonisation, "stability": stability}
+    cohort = NoiseCohort(tmp_path, **stages).write()
     predicted = pd.concat([cohort.fit_run(fold).assign(fold=fold) for fold in range(3)])
     label = read_table(cohort.path("folds.parquet")).set_index("patient")["label"]
     expected = predicted.groupby(["feature_set", "classifier", "fold"])[["patient", "probability"]].apply(

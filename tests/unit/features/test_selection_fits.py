@@ -16,6 +16,7 @@ from metaswin.features.harmonisation import fit_harmoniser
 from metaswin.features.matrix import wide
 
 SETTINGS = SelectionSettings(trees=10, keep=3)
+AUC = SelectionSettings(method="auc", keep_choices=[1, 3])
 N, K = 40, 4
 
 
@@ -55,13 +56,22 @@ def matrices(features: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {name: wide(features, name, patients()) for name in RADIOMICS}
 
 
-def selected(features: pd.DataFrame, table: pd.DataFrame, repeat: int = 0, training=None) -> pd.DataFrame:
+def selected(
+    features: pd.DataFrame, table: pd.DataFrame, repeat: int = 0, training=None, settings=SETTINGS
+) -> pd.DataFrame:
     """Selections of every fit of a repeat."""
     folds = Folds.of(table, repeat)
-    return selections(matrices(features), folds.labels, training or folds.training(), SETTINGS, seed=3)
+    return selections(matrices(features), folds.labels, training or folds.training(), settings, seed=3)
 
 
-def run(folder: Path, features: pd.DataFrame, folds: pd.DataFrame, used: pd.DataFrame | None = None, **options):
+def run(
+    folder: Path,
+    features: pd.DataFrame,
+    folds: pd.DataFrame,
+    used: pd.DataFrame | None = None,
+    settings=SETTINGS,
+    **options,
+):
     """`select_features` of repeat 1; the folder of its outputs."""
     folder.mkdir()
     used = pd.DataFrame({"patient": patients()}) if used is None else used
@@ -70,7 +80,7 @@ def run(folder: Path, features: pd.DataFrame, folds: pd.DataFrame, used: pd.Data
     inputs = SelectionInputs(*(str(folder / f"in-{name}.parquet") for name in ("features", "folds", "used")))
     tables = {(fit, name): str(folder / f"{fit}-{name}.parquet") for fit in all_fits(K) for name in RADIOMICS}
     own = str(folder / "selection.parquet"), str(folder / "volume.parquet")
-    select_features(inputs, *own, tables, "dm", 1, SETTINGS, 3, **options)
+    select_features(inputs, *own, tables, "dm", 1, settings, 3, **options)
     return folder
 
 
@@ -113,10 +123,11 @@ def test_selections_when_fits_are_chosen_then_the_same_as_among_all(
         pd.testing.assert_frame_equal(a, b)
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, AUC])
 def test_selections_when_rows_of_left_out_folds_are_corrupted_then_nothing_changes(
-    features: pd.DataFrame, folds: pd.DataFrame
+    features: pd.DataFrame, folds: pd.DataFrame, settings: SelectionSettings
 ) -> None:
-    clean = selected(features, folds)
+    clean = selected(features, folds, settings=settings)
     test = folds.loc[(folds["repeat"] == 0) & (folds["fold"] == 1), "patient"]
     unknown = folds.loc[folds["label"].isna(), "patient"]
     spoilt = features.copy()
@@ -124,9 +135,9 @@ def test_selections_when_rows_of_left_out_folds_are_corrupted_then_nothing_chang
     spoilt.loc[rows, "original_f_0":"original_f_4"] = 1e9
     wrong = folds.copy()
     wrong.loc[wrong["patient"].isin(test), "label"] = 1
-    changed = selected(spoilt, wrong)
+    changed = selected(spoilt, wrong, settings=settings)
     same = clean["fit"].isin(["without-1", "without-0-1", "without-1-2", "without-1-3"])
-    pd.testing.assert_frame_equal(clean[same], changed[same])
+    pd.testing.assert_frame_equal(clean[same], changed[same], check_exact=True)
     for fit in set(clean["fit"]) - set(clean.loc[same, "fit"]):
         assert not clean[clean["fit"] == fit].equals(changed[changed["fit"] == fit])
 
@@ -180,10 +191,29 @@ def test_select_features_when_written_then_selection_and_a_table_per_fit_and_set
             assert pq.read_schema(path).metadata[b"candidates"].decode() == count
 
 
-def test_select_features_when_run_twice_then_the_same_bytes(
+def test_select_features_by_auc_then_each_fit_sees_the_number_that_its_own_training_rows_choose(
     features: pd.DataFrame, folds: pd.DataFrame, tmp_path: Path
 ) -> None:
-    one, two = run(tmp_path / "one", features, folds), run(tmp_path / "two", features, folds)
+    known = features["patient"].isin(folds.loc[folds["label"] == 1, "patient"])
+    features["original_f_3"] += 2 * known
+    folder = run(tmp_path / "run", features, folds, settings=AUC)
+    table = selected(features, folds, repeat=1, settings=AUC)
+    written = read_table(folder / "selection.parquet")
+    pd.testing.assert_frame_equal(written.drop(columns=["endpoint", "repeat"]), table)
+    for fit in all_fits(K):
+        tumor = read_table(folder / f"{fit}-radiomics.parquet").set_index("patient")
+        assert tumor.columns[0] == "tumor__original_f_3"
+        rings = read_table(folder / f"{fit}-peri_radiomics.parquet").set_index("patient")
+        expected = wide(features, "peri_radiomics", patients())[kept_features(table, fit, "peri_radiomics")]
+        pd.testing.assert_frame_equal(rings, expected, check_index_type=False)
+    assert set(table.groupby(["fit", "modality"])["kept"].sum()) == {1, 3}
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, AUC])
+def test_select_features_when_run_twice_then_the_same_bytes(
+    features: pd.DataFrame, folds: pd.DataFrame, tmp_path: Path, settings: SelectionSettings
+) -> None:
+    one, two = (run(tmp_path / name, features, folds, settings=settings) for name in ("one", "two"))
     names = sorted(path.name for path in one.iterdir())
     assert len(names) == 3 + 2 + 2 * len(all_fits(K))
     for name in names:

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 
 from metaswin.config.features import SelectionSettings
 from metaswin.core.errors import UserError
-from metaswin.features.selection import COLUMNS, select
+from metaswin.features.selection import COLUMNS, own_auc, select
 
 FAST = SelectionSettings(trees=20)
+AUC = SelectionSettings(method="auc", keep_choices=[2, 5, 20])
 
 
 def matrix(columns: dict[str, list[float]]) -> pd.DataFrame:
@@ -136,19 +138,20 @@ def test_select_when_values_are_stretched_monotonically_then_same_features_are_k
     pd.testing.assert_frame_equal(there, huge)
 
 
-def test_select_when_test_rows_and_their_labels_are_corrupted_then_nothing_changes() -> None:
+@pytest.mark.parametrize("method", [FAST, AUC])
+def test_select_when_test_rows_and_their_labels_are_corrupted_then_nothing_changes(method) -> None:
     features, label = random_case(11)
     train = features.index[::2].tolist()
     test = features.index[1::2]
-    clean = select(features, label, train, FAST, 0)
+    clean = select(features, label, train, method, 0)
     spoilt, wrong = features.copy(), label.astype(float)
     spoilt.loc[test] = np.random.default_rng(0).normal(1e6, 1e6, (len(test), features.shape[1]))
     spoilt.loc[test[0]] = np.nan
     wrong.loc[test] = np.nan
-    pd.testing.assert_frame_equal(clean, select(spoilt, wrong, train, FAST, 0))
+    pd.testing.assert_frame_equal(clean, select(spoilt, wrong, train, method, 0))
     shuffled = label.copy()
     shuffled.loc[train] = label.loc[train].to_numpy()[::-1]
-    assert not clean["importance"].equals(select(features, shuffled, train, FAST, 0)["importance"])
+    assert not clean["importance"].equals(select(features, shuffled, train, method, 0)["importance"])
 
 
 def test_select_when_there_is_one_outcome_then_the_user_is_told() -> None:
@@ -171,3 +174,71 @@ def test_select_finds_the_feature_that_carries_the_label() -> None:
     table = select(features, label, features.index.tolist(), SelectionSettings(trees=100), 0)
     assert table["kept"].sum() == 36
     assert table.loc[table["rank"] == 1, "feature"].item() == "tumor__f17"
+
+
+def weak_signals(informative: int, strength: float, rows: int = 300) -> tuple[pd.DataFrame, pd.Series]:
+    """40 independent features; the log odds are `strength` times the sum of the first ones."""
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(rows, 40))
+    odds = strength * values[:, :informative].sum(axis=1)
+    features = matrix({f"f{i:02d}": values[:, i] for i in range(40)})
+    return features, pd.Series((rng.random(rows) < 1 / (1 + np.exp(-odds))).astype(int), index=features.index)
+
+
+def test_own_auc_is_that_of_scikit_learn_in_the_better_direction_and_heeds_ties() -> None:
+    rng = np.random.default_rng(1)
+    values, target = rng.integers(0, 6, (50, 8)).astype(float), rng.integers(0, 2, 50)
+    auc = np.array([roc_auc_score(target, column) for column in values.T])
+    assert own_auc(values, target) == pytest.approx(np.maximum(auc, 1 - auc))
+    assert (auc < 0.5).any()
+
+
+def test_select_by_auc_ranks_by_the_auc_on_the_training_rows_ties_by_name() -> None:
+    label = pd.Series([0] * 4 + [1] * 4, index=matrix({"x": [0] * 8}).index)
+    features = matrix(
+        {
+            "weak": [0, 1, 6, 7, 2, 3, 4, 5],
+            "zz_inverse": [8, 7, 6, 4, 5, 3, 2, 1],
+            "strong": [6, 1, 0, 3, 4, 7, 2, 5],
+            "aa_inverse": [5, 8, 7, 6, 1, 2, 4, 3],
+        }
+    )
+    settings = SelectionSettings(method="auc", keep_choices=[2], max_correlation=1.0)
+    table = select(features, label, features.index.tolist(), settings, 0).set_index("feature")
+    assert table["importance"].tolist() == [0.5, 15 / 16, 0.75, 1.0]
+    assert table["rank"].tolist() == [4, 2, 3, 1]
+    assert table["kept"].tolist() == [False, True, False, True]
+    assert table["step"].tolist() == ["rank", "kept", "rank", "kept"]
+    equal = features.assign(tumor__weak=features["tumor__strong"].to_numpy()[[1, 0, 3, 2, 6, 5, 4, 7]])
+    ranks = select(equal, label, features.index.tolist(), settings, 0).set_index("feature")["rank"]
+    assert ranks[["tumor__strong", "tumor__weak"]].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(("informative", "strength", "number"), [(2, 2.0, 2), (20, 0.6, 20)])
+def test_select_by_auc_keeps_as_many_features_as_carry_the_label(informative, strength, number) -> None:
+    features, label = weak_signals(informative, strength)
+    table = select(features, label, features.index.tolist(), AUC, 0)
+    assert table["kept"].sum() == number
+    kept = table.loc[table["kept"], "feature"].str[-2:].astype(int)
+    assert (kept < informative).mean() >= 0.8
+
+
+def test_select_by_auc_when_repeated_then_the_same_and_the_order_of_the_choices_does_not_matter() -> None:
+    features, label = random_case(6)
+    train = features.index.tolist()
+    first = select(features, label, train, AUC, 3)
+    shuffled = AUC.model_copy(update={"keep_choices": [20, 2, 5, 5]})
+    for again in (AUC, shuffled):
+        pd.testing.assert_frame_equal(first, select(features, label, train, again, 3), check_exact=True)
+
+
+def test_select_by_auc_when_there_are_fewer_features_than_choices_then_all_may_stay() -> None:
+    features, label = weak_signals(2, 2.0)
+    settings = SelectionSettings(method="auc", keep_choices=[50, 90])
+    assert select(features, label, features.index.tolist(), settings, 0)["kept"].sum() == 40
+
+
+def test_select_by_auc_when_there_is_one_event_then_the_smallest_number() -> None:
+    features, label = random_case(0)
+    table = select(features, (np.arange(60) == 7) + 0 * label, features.index.tolist(), AUC, 0)
+    assert table["kept"].sum() == 2

@@ -13,14 +13,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import SimpleITK as sitk
-from controls_run import FUSION, RADIOMICS, SEED, SETS, NoiseCohort
+from controls_run import FUSION, RADIOMICS, SEED, SELECTION, SETS, NoiseCohort
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from patch_file import collected
 from safetensors.numpy import load_file
 
 from metaswin.cohort.folds import Folds, Place, all_fits, fit_name, left_out, outer_fits
-from metaswin.config.features import HarmonisationSettings, StabilitySettings
+from metaswin.config.features import HarmonisationSettings, SelectionSettings, StabilitySettings
 from metaswin.config.models import SurvivalSettings
 from metaswin.core.files import read_json, read_table, write_table, write_volume
 from metaswin.features.modalities import ModalityFiles
@@ -115,30 +115,45 @@ def inner(folder: Path, kind: str) -> pd.DataFrame:
     return table[table["part"] == "inner"].reset_index(drop=True)
 
 
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory) -> NoiseCohort:
-    """A cohort with everything that is fitted from tables."""
+def written(folder: Path, selection: SelectionSettings) -> NoiseCohort:
+    """A cohort, its tables written."""
     feature_sets = ["clinical", "radiomics+peri_radiomics+deep", "volume"]
-    cohort = NoiseCohort(
-        tmp_path_factory.mktemp("clean"),
+    return NoiseCohort(
+        folder,
         n=60,
         signal=1.0,
         horizon=HORIZON,
+        selection=selection,
         fusion=FUSION.model_copy(update={"feature_sets": feature_sets, "primary_feature_set": feature_sets[1]}),
         harmonisation=HarmonisationSettings(method="combat", batch="sex", covariates=["age"], min_batch=5),
         stability=StabilitySettings(perturbations=2, min_patients=5),
     ).write()
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory) -> NoiseCohort:
+    """A cohort with everything that is fitted from tables."""
+    cohort = written(tmp_path_factory.mktemp("clean"), SELECTION)
     for fold in range(K):
         fit(cohort, fold)
     cohort.select("leaky")
     return cohort
 
 
+@pytest.fixture(scope="module")
+def ranked_by_auc(tmp_path_factory) -> NoiseCohort:
+    """The same cohort, its features ranked by their own AUC and their number chosen by inner folds."""
+    auc = SelectionSettings(method="auc", keep_choices=[1, 2, 3])
+    return written(tmp_path_factory.mktemp("auc"), auc)
+
+
+@pytest.mark.parametrize("method", ["clean", "ranked_by_auc"])
 @few
 @given(**corruptions)
 def test_fits_when_rows_of_a_fold_are_corrupted_then_those_that_leave_it_out_stay(
-    clean, tmp_path_factory, fold, seed, scale
+    request, method, tmp_path_factory, fold, seed, scale
 ):
+    clean = request.getfixturevalue(method)
     other = corrupted(clean, tmp_path_factory.mktemp("corrupted") / "run", fold, seed, scale)
     spoilt = rows_of(clean, fold)
     folders = clean.select(), other.select()

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from metaswin.config.features import SelectionSettings
 from metaswin.core.files import write_text
 from metaswin.core.formatting import (
     Shown,
@@ -177,13 +178,13 @@ def test_limits_of_a_ready_table_say_nothing_of_the_published_count():
     assert "published count" not in limits_of(endpoint(), source="features")
 
 
-def methods_of(*endpoints, **folds) -> str:
+def methods_of(*endpoints, selection="forest", **folds) -> str:
     config = {
         "source": "dicom",
         "folds": {"by": None, "k": 5, "repeats": 1, "stratify": [], **folds},
         "radiomics": {"engine": "metaswin", "bin_width": 25.0, "bin_count": None, "image_types": ["Original", "LoG"]},
         "regions": {"spacing": 1.0},
-        "selection": {"max_missing": 0.2, "max_correlation": 0.9, "keep": 36, "trees": 500},
+        "selection": SelectionSettings(method=selection).model_dump(),
         "deep": {"backbone": "swin"},
         "fusion": {"deep_score": "cross-fitted"},
         "evaluation": {"threshold": "sensitivity", "sensitivity": 0.9},
@@ -201,6 +202,16 @@ def test_methods_state_what_was_done():
     assert "sensitivity of 0.9" in text
     assert "Kaplan–Meier" in text
     assert "Swin" not in text
+
+
+def test_methods_state_how_features_were_ranked_and_how_many_were_kept():
+    found = endpoint()
+    found.facts["modalities"] = ["clinical", "radiomics"]
+    text = methods_of(found)
+    assert "The 36 ranked highest by a random forest of 500 trees were kept." in text
+    text = methods_of(found, selection="auc")
+    assert "forest" not in text
+    assert "ranked by their own AUC on the training rows. The number kept was chosen from 8, 16, 36 and 72" in text
 
 
 def test_methods_name_the_comparisons_fixed_beforehand_and_what_else_was_run():

@@ -13,4 +13,5 @@ with job(snakemake.log[0]):
         snakemake.params.reasons,
         snakemake.params.confidence,
         snakemake.params.penalties,
+        snakemake.params.selection,
     )
