@@ -208,10 +208,10 @@ def test_methods_state_how_features_were_ranked_and_how_many_were_kept():
     found = endpoint()
     found.facts["modalities"] = ["clinical", "radiomics"]
     text = methods_of(found)
-    assert "The 36 ranked highest by a random forest of 500 trees were kept." in text
+    assert "The 36 features ranked highest by a random forest of 500 trees were kept." in text
     text = methods_of(found, selection="auc")
     assert "forest" not in text
-    assert "ranked by their own AUC on the training rows. The number kept was chosen from 8, 16, 36 and 72" in text
+    assert "ranked by their own AUC on the training rows. Their number was chosen from 8, 16, 36 and 72" in text
 
 
 def test_methods_name_the_comparisons_fixed_beforehand_and_what_else_was_run():
