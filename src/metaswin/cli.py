@@ -30,6 +30,7 @@ EXTRA = (
     "shap",
     "safetensors",
     "psutil",
+    "rich",
     "pulp",
 )
 
