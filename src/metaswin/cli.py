@@ -31,6 +31,7 @@ EXTRA = (
     "safetensors",
     "psutil",
     "rich",
+    "rocrate",
     "pulp",
 )
 

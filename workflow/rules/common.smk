@@ -294,6 +294,13 @@ def report_resources():
     return sorted(map(str, [*(path for folder in folders for path in folder.iterdir()), *coverage]))
 
 
+def workflow_files():
+    """The Snakefile, the rules and the lock, which describe a run; they come with metaswin and make no job run again."""
+    root = Path(workflow.basedir)
+    rules = sorted((root / "workflow/rules").glob("*.smk"))
+    return [str(path) for path in (root / "Snakefile", *rules, root / "requirements.txt")]
+
+
 def labelled_figure(path):
     kind, endpoint = Path(path).stem.split("-", 1)
     labels = {"endpoint": endpoint, "figure": FIGURES[kind][1]}

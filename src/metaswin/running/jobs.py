@@ -17,7 +17,7 @@ from typing import Any
 
 RECORD = ".snakemake/metaswin.jobs.jsonl"
 TAIL = 5  # number of last lines shown from a failed job's log
-CHUNK = 8192  # bytes read from the end of a job's log
+CHUNK = 32768  # bytes read from the end of a job's log
 LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ (.*)$", re.MULTILINE)
 PART_DONE = re.compile(r"(?:[a-z]+ )?(\d+) of (\d+)\b")  # at the start of a message: "epoch 3 of 40: loss 0.61"
 
