@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The display shows a failed job with the end of its log; Snakemake reports it by these exceptions too.
 OF_JOBS = ("RuleException", "CalledProcessError")
+# What else is shown of Snakemake's plain messages; warnings and errors always are.
+SHOWN = ("Building DAG of jobs", "Nothing to be done", "Complete log")
 
 
 class LogHandler(LogHandlerBase):
@@ -36,24 +38,21 @@ class LogHandler(LogHandlerBase):
             self.handleError(record)
 
     def _show(self, record: logging.LogRecord) -> None:
-        event = getattr(record, "event", None)
+        event, text = getattr(record, "event", None), record.getMessage().rstrip()
         if event == LogEvent.RUN_INFO and self.display is None:
             from metaswin.running.display import Display
 
             self.display = Display(Path.cwd(), self.common_settings.nocolor)
             self.display.start()
-        elif self._concerns_the_run(event, record):
-            text = record.getMessage().rstrip()
+            return
+        of_jobs = event == LogEvent.ERROR and getattr(record, "exception", "") in OF_JOBS
+        if of_jobs or event not in (None, LogEvent.ERROR):
+            return
+        if record.levelno > logging.INFO or text.startswith(SHOWN):
             if self.display is None:
                 os.write(2, f"{text}\n".encode())
             else:
                 self.display.say(text)
-
-    def _concerns_the_run(self, event: object, record: logging.LogRecord) -> bool:
-        if event == LogEvent.ERROR:
-            return getattr(record, "exception", "") not in OF_JOBS
-        at_the_edge = self.display is None or record.getMessage().startswith("Complete log")
-        return event is None and (record.levelno > logging.INFO or at_the_edge)
 
     def close(self) -> None:
         """End the display."""

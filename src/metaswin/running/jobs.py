@@ -178,7 +178,7 @@ class Run:
                 spent = (min((now - job.begun) * job.threads, each) for job in running)
                 work += max(0.0, rest * each - sum(spent))
         if not work:
-            return "time left: not known before the first jobs end" if unknown else ""
+            return "time left: not known yet" if unknown else ""
         without = f", and what {unknown} rules need that have not ended a job" if unknown > 1 else ""
         without = without or ", and what one rule needs that has not ended a job" * unknown
         return f"about {duration(work / slots)} left{without}"
