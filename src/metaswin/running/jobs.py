@@ -99,15 +99,16 @@ class Run:
     rules: dict[str, RuleJobs] = field(default_factory=dict)
     running: dict[int, Job] = field(default_factory=dict)
     failed: dict[int, Job] = field(default_factory=dict)
+    _first: bytes = b""
     _place: int = 0
 
     def poll(self) -> None:
         """Read the events that were written since the last call; a new run in the folder starts from nothing."""
-        path = self.directory / RECORD
         try:
-            if path.stat().st_size < self._place:
-                self._reset()
-            with path.open("rb") as file:
+            with (self.directory / RECORD).open("rb") as file:
+                first = file.readline()
+                if first != self._first:  # another run
+                    self.__dict__.update(Run(self.directory, _first=first).__dict__)
                 file.seek(self._place)
                 written = file.read()
         except OSError:
@@ -116,9 +117,6 @@ class Run:
         self._place += len(whole)
         for line in whole.splitlines():
             self._update(json.loads(line))
-
-    def _reset(self) -> None:
-        self.__dict__.update(Run(self.directory).__dict__)
 
     def _update(self, event: dict[str, Any]) -> None:
         self.seen = event["time"]

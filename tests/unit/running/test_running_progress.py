@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from metaswin.cli import main
-from metaswin.running.jobs import Job, RuleJobs, Run, last_run, part_done, under_way
+from metaswin.running.jobs import RECORD, Job, RuleJobs, Run, last_run, part_done, under_way
 from metaswin.running.plan import read_plan
 from metaswin.running.progress import Stage, describe, stages
 
@@ -140,6 +140,22 @@ def test_logger_when_the_user_asks_for_it_in_a_pipe_then_the_lines_are_those_of_
     done = subprocess.run(command(tmp_path, "--logger=metaswin"), capture_output=True, text=True)
     assert "Finished jobid" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_record_when_a_new_run_overwrites_it_then_it_is_read_from_its_beginning(tmp_path):
+    path = tmp_path / RECORD
+    path.parent.mkdir()
+    path.write_text('{"event": "begin", "time": 1.0, "pid": 1, "cores": 2}\n')
+    run = last_run(tmp_path)
+    new = (
+        '{"event": "begin", "time": 2.0, "pid": 2, "cores": 4}\n{"event": "plan", "time": 3.0, "more": true, "rules": {'
+    )
+    path.write_text(new)
+    run.poll()
+    assert (run.pid, run.cores, run.more) == (2, 4, False)  # half a line is left for later
+    path.write_text(new + '{"make": ["models", 3, 2]}}\n')
+    run.poll()
+    assert (run.planned, run.rules["make"].finished) == (2, 1)
 
 
 def begun(**rules):
