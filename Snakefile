@@ -31,5 +31,6 @@ rule all:
     default_target: True
     input:
         rules.report.output.html,
+        rules.pack_crate.output.folder,
         KERNELS,
         WEIGHTS,

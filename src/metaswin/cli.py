@@ -30,6 +30,8 @@ EXTRA = (
     "shap",
     "safetensors",
     "psutil",
+    "rich",
+    "rocrate",
     "pulp",
 )
 

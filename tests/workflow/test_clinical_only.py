@@ -67,6 +67,15 @@ def test_clinical_table_when_written_to_results_then_outcomes_stay_out(finished)
     assert set(finished.table("cohort/clinical.parquet").columns) == {"patient", "age", "sex", "site"}
 
 
+def test_crate_when_finished_then_it_has_the_report_and_no_place_or_table_of_patients(finished):
+    folder = finished.folder / "results/ro-crate"
+    assert (folder / "report/report.html").read_bytes() == (finished.folder / "results/report/report.html").read_bytes()
+    described = (folder / "ro-crate-metadata.json").read_text() + (folder / "settings.json").read_text()
+    assert str(finished.folder) not in described
+    assert not list(folder.glob("report/tables/patients-*.csv"))
+    assert "P001" not in described
+
+
 def test_rerun_when_nothing_changed_then_nothing_to_do(finished, snakemake):
     run = snakemake(finished.folder, CONFIG, "-n", "--", "all")
     assert "Nothing to be done" in run.text

@@ -27,7 +27,9 @@ METASWIN = [sys.executable, "-c", "import sys; from metaswin.cli import main; sy
 KILLS = 8  # of jobs, and as many of Snakemake, a cohort
 PACE = {"clinical": 1.5, "dicom": 0.5}  # seconds: about half of how long a job takes
 # Times of day and lengths of time; everything else must be the same to the byte.
-TIMED = re.compile(r"results/benchmarks/|results/report/report\.html|results/report/tables/times\.csv")
+TIMED = re.compile(
+    r"results/benchmarks/|results/report/report\.html|results/report/tables/times\.csv|results/ro-crate/"
+)
 
 
 @dataclass

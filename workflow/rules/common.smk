@@ -12,10 +12,12 @@ from metaswin.core.provenance import code_version
 from metaswin.imaging.batches import batches
 from metaswin.report.files import FIGURES, figure_files, portable, table_files
 from metaswin.running.input_files import check_files
+from metaswin.running.jobs import Recorder
 from metaswin.running.owner import hold, is_mine, live_owner
 from metaswin.running.scheduler import lift_default_rate_limit
 from pathlib import Path
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 import time
 
 try:
@@ -43,6 +45,8 @@ onstart:
     if workflow.is_main_process and not is_mine(Path.cwd()) and not hold(Path.cwd()):
         raise WorkflowError(f"{Path.cwd()} is in use: {live_owner(Path.cwd())} runs the workflow there.")
     lift_default_rate_limit(workflow.scheduler, version("snakemake"))
+    if workflow.is_main_process:  # what `metaswin run` displays and `metaswin status` reads
+        logger.addHandler(Recorder(Path.cwd(), workflow))
 
 
 wildcard_constraints:
@@ -290,6 +294,13 @@ def report_resources():
     folders = [LIBRARY / folder for folder in ("core/templates", "report/templates", "report/checklists")]
     coverage = [LIBRARY / "evaluation" / name for name in ("coverage.json", "survival_coverage.json")]
     return sorted(map(str, [*(path for folder in folders for path in folder.iterdir()), *coverage]))
+
+
+def workflow_files():
+    """The Snakefile, the rules and the lock, which describe a run; they come with metaswin and make no job run again."""
+    root = Path(workflow.basedir)
+    rules = sorted((root / "workflow/rules").glob("*.smk"))
+    return [str(path) for path in (root / "Snakefile", *rules, root / "requirements.txt")]
 
 
 def labelled_figure(path):

@@ -46,3 +46,49 @@ rule report:
         "Write the report"
     script:
         "../scripts/report/report.py"
+
+
+# What the user gives as one file each, by its name in the crate.
+GIVEN = {
+    name: path
+    for key, name in {"clinical": "clinical table", "sheet": "sheet of images", "features": "table of features"}.items()
+    if (path := cohort_inputs(None).get(key))
+}
+
+
+# The run for others: workflow, versions, settings, hashes, times and report as a Workflow Run RO-Crate.
+rule pack_crate:
+    input:
+        given=list(GIVEN.values()),
+        workflow=ancient(workflow_files()),
+        report=rules.report.output.html,
+        figures=rules.report.output.figures + rules.report.output.pdf,
+        tables=rules.report.output.tables,
+        computed=[
+            results("cohort/clinical.parquet"),
+            results("cohort/used.parquet"),
+            *expand(results("folds/{endpoint}.parquet"), endpoint=ENDPOINTS),
+            *([results("features/radiomics.parquet")] if HAS_RADIOMICS else []),
+            results("evaluation/summary.parquet"),
+        ],
+    output:
+        folder=directory(results("ro-crate")),
+    log:
+        logs("pack_crate"),
+    benchmark:
+        benchmarks("pack_crate")
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+        disk_mb=100,
+    params:
+        given=list(GIVEN),
+        root=str(workflow.basedir),
+        results=CONFIG.output.results,
+        config=portable(CONFIG.model_dump(mode="json")),
+        code=code("report/pack_crate"),
+    message:
+        "Describe the run: results/ro-crate"
+    script:
+        "../scripts/report/pack_crate.py"

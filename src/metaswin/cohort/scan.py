@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import multiprocessing
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CHUNK = 128
+EVERY = 5.0  # seconds between two log lines
 KEY = ["path", "size", "mtime_ns"]
 LOGGER = logging.getLogger("metaswin")
 
@@ -48,7 +50,7 @@ def scan(root: str | Path, files: list[FoundFile], workers: int = 1, cache: str 
         places = pd.MultiIndex.from_frame(known.select(KEY).to_pandas()).get_indexer(found)
         missing = [file for file, place in zip(files, places, strict=True) if place < 0]
         LOGGER.info("%d files, %d of them known from the cache", len(files), len(files) - len(missing))
-        fresh = _table(readers.read(missing))
+        fresh = _table(_counted(readers.read(missing), len(missing)))
     places[places < 0] = len(known) + np.arange(len(missing))
     # Combined into one chunk, so the bytes of the file do not depend on which rows were known before.
     table = pa.concat_tables([known, fresh]).take(pa.array(places)).combine_chunks().to_pandas()
@@ -85,6 +87,17 @@ class _Readers:
             yield from (_read_chunk(self.root, chunk) for chunk in chunks)
         else:
             yield from self.pool.map(_read_chunk, [self.root] * len(chunks), chunks)
+
+
+def _counted(chunks: Iterator[list[Header]], files: int) -> Iterator[list[Header]]:
+    """Pass chunks on, and log every few seconds how many files are read."""
+    done, said = 0, time.monotonic()
+    for chunk in chunks:
+        done += len(chunk)
+        if time.monotonic() - said >= EVERY:
+            said = time.monotonic()
+            LOGGER.info("%d of %d files read", done, files)
+        yield chunk
 
 
 def _read_chunk(root: str, files: list[FoundFile]) -> list[Header]:

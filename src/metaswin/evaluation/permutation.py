@@ -143,7 +143,13 @@ def permute_batch(
     settings : Refitting
     """
     study = load_study(inputs, endpoint, sets, settings)
-    tables = [permutation_table(study, number, settings) for number in permutations]
+    tables = []
+    for number in permutations:
+        start = time.perf_counter()
+        tables.append(permutation_table(study, number, settings))
+        logger.info(
+            "%d of %d: permutation %d in %.1f s", len(tables), len(permutations), number, time.perf_counter() - start
+        )
     write_table(output, pd.concat(tables, ignore_index=True))
 
 
@@ -191,7 +197,6 @@ def load_study(inputs: PermutationInputs, endpoint: str, sets: Mapping[str, list
 
 def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd.DataFrame:
     """Average the AUC over folds for every feature set and classifier on one permuted outcome (NaN if undefined)."""
-    start = time.perf_counter()
     feature_sets = table_feature_sets(study, settings)
     keys = [
         (feature_set.name, classifier)
@@ -208,7 +213,6 @@ def permutation_table(study: Study, permutation: int, settings: Refitting) -> pd
         found = []
     means = {key: [values[key] for values in found if np.isfinite(values[key])] for key in keys}
     records = [(study.endpoint, permutation, *key, np.mean(means[key]) if means[key] else np.nan) for key in keys]
-    logger.info("permutation %d: %d feature sets, %.1f s", permutation, len(feature_sets), time.perf_counter() - start)
     return pd.DataFrame(records, columns=COLUMNS).astype({"auc": "float64"})
 
 

@@ -194,7 +194,7 @@ def predict_batch(
     done: dict[str, Any] = {}
     with ExitStack() as stack:
         segment: Segment | None = None
-        for patient, ct, tumor in _patients(inputs, done):
+        for number, (patient, ct, tumor) in enumerate(_patients(inputs, done), start=1):
             key = store_key(ct, tumor, settings)
             path = stored(store, key)
             if not path.is_file():
@@ -211,7 +211,8 @@ def predict_batch(
                     logger.exception("%s: TotalSegmentator failed", patient)
                     done[patient] = {"error": type(error).__name__}
                     continue
-                logger.info("%s: drawn in %.1f s", patient, time.perf_counter() - start)
+                seconds = time.perf_counter() - start
+                logger.info("%d of %d: %s: drawn in %.1f s", number, len(inputs.ct), patient, seconds)
             done[patient] = {"key": key}
     write_json(output, done)
 

@@ -1,6 +1,7 @@
 """Run ``metaswin run``: lock the folder, remove the leftovers of an interrupted run, then start Snakemake."""
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ Runs `snakemake` with the Snakefile of metaswin. These arguments are added if yo
 working directory; a second run in it stops and reports the process that holds the lock. The leftovers of a killed run
 are removed first: its jobs on this machine, Snakemake's lock, outputs of interrupted jobs.
 
+On a terminal the progress is shown live: chapters, running jobs, time left, failures. In a pipe or a file, and with
+--logger, --quiet, --verbose, --printshellcmds or --debug-dag, Snakemake writes its own lines.
+
   --directory DIR, -d DIR   the working directory (default: here)
   {ENDED}              confirm that the jobs of a killed run on another machine or a cluster have ended
 All other arguments are Snakemake's own, for example -n, --cores 8, -- all: see `snakemake --help`."""
@@ -30,6 +34,9 @@ LOOKING = [
     "--unlock", "--list-rules", "--list-target-rules", "--dag", "--rulegraph", "--filegraph", "--summary",
     "--detailed-summary", "--report", "--lint", "--version",
 ]  # fmt: skip
+
+# With these arguments, and where standard error is not a terminal, Snakemake's own lines are shown.
+LINES = ["--logger", "--quiet", "-q", "--verbose", "--printshellcmds", "-p", "--debug-dag"]
 
 
 def launch(arguments: list[str]) -> int:
@@ -66,7 +73,7 @@ def launch(arguments: list[str]) -> int:
     _try_disk(directory)
     if left:
         _remove_leftovers(directory, left, before)
-    become(directory, command)
+    become(directory, [*command[:3], *_display(arguments), *command[3:]])
     raise AssertionError("os.exec does not return")
 
 
@@ -113,6 +120,12 @@ def _added(known: argparse.Namespace, directory: Path) -> list[str]:
     if known.cores is None and known.jobs is None and known.profile is None:
         added += ["--cores", "all"]
     return [*added, "--rerun-incomplete"]
+
+
+def _display(arguments: Sequence[str]) -> list[str]:
+    """Return the argument that shows the progress on a terminal; none if the user asks for lines."""
+    asked = any(word.split("=")[0] in LINES for word in arguments)
+    return [] if asked or not os.isatty(2) else ["--logger=metaswin"]
 
 
 def _try_disk(directory: Path) -> None:

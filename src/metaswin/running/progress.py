@@ -5,83 +5,19 @@ any machine that can read the folder.
 """
 
 import json
-import re
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaswin.core.formatting import count
+from metaswin.running.jobs import Run, clock, failure, last_message, last_run
 from metaswin.running.leftovers import live_snakemake
-from metaswin.running.owner import last_owner
+from metaswin.running.owner import Owner, last_owner
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-STEPS = re.compile(r"^(\d+) of (\d+) steps", re.MULTILINE)
-CORES = re.compile(r"^Provided cores: (\d+)", re.MULTILINE)
-FAILED = re.compile(r"^Error in rule (\w+):\n((?:    .*\n)+)", re.MULTILINE)
-RETRIED = re.compile(r"^Trying to restart job (\d+)\.", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class FailedJob:
-    """A failed job: its rule, and its log relative to the working directory (empty if it has no log)."""
-
-    rule: str
-    log: str
-
-
-@dataclass(frozen=True)
-class RunLog:
-    """State of one run, read from Snakemake's log.
-
-    Attributes
-    ----------
-    path : Path
-        File of the log.
-    done, steps : int
-        Number of finished jobs, and of all jobs planned so far; a checkpoint can add more.
-    cores : int
-        Number of cores of the run; 1 if the log does not state it.
-    failed : list of FailedJob
-        Failed jobs, each listed once. Jobs that were tried again and did not fail again are not listed.
-    """
-
-    path: Path
-    done: int = 0
-    steps: int = 0
-    cores: int = 1
-    failed: list[FailedJob] = field(default_factory=list)
-
-
-def last_run(directory: str | Path) -> RunLog | None:
-    """Return the newest run of a working directory whose log contains jobs; dry-runs and silent runs are skipped."""
-    logs = sorted((Path(directory) / ".snakemake/log").glob("*.snakemake.log"), reverse=True)
-    for path in logs:
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if "Select jobs to execute..." in text:
-            return _parse(path, text)
-    return None
-
-
-def _parse(path: Path, text: str) -> RunLog:
-    steps = STEPS.findall(text)
-    done, planned = map(int, steps[-1]) if steps else (0, 0)
-    cores = CORES.search(text)
-    return RunLog(path, done, planned, int(cores[1]) if cores else 1, _failed(text))
-
-
-def _failed(text: str) -> list[FailedJob]:
-    """Return the failed jobs except those that succeeded, or were started again, after their last failure."""
-    found: dict[str, tuple[FailedJob, int]] = {}
-    for match in FAILED.finditer(text):
-        facts = dict(line.strip().split(": ", 1) for line in match[2].splitlines() if ": " in line)
-        log = facts.get("log", "").split(" (check log")[0]
-        found[facts.get("jobid", match[0])] = (FailedJob(match[1], log), match.end())
-    retried = {match[1]: match.end() for match in RETRIED.finditer(text)}
-    return [job for number, (job, end) in found.items() if retried.get(number, -1) < end]
 
 
 PLANNED = "cohort/patients.parquet"
@@ -95,8 +31,7 @@ STAGES = {
     "radiomics": ("radiomics/{}.status.json", "extract_radiomics"),
     "patches": ("patches/{}.status.json", "make_patches"),
 }
-TAIL = 5  # number of last lines shown from a failed job's log
-SHOWN = 10  # number of failed jobs shown
+SHOWN = 10  # number of running and of failed jobs shown
 
 
 @dataclass(frozen=True)
@@ -131,7 +66,8 @@ def describe(directory: Path, results: Path) -> list[str]:
         The folder of its results.
     """
     run = last_run(directory)
-    lines = [_who(directory, run)]
+    owner = live_snakemake(directory)
+    lines = [_who(directory, owner, run)]
     found = stages(results)
     if found:
         lines += ["", f"{'stage':12}{'done':>8}{'excluded':>10}{'of':>8}{'s each':>9}"]
@@ -139,12 +75,13 @@ def describe(directory: Path, results: Path) -> list[str]:
             f"{s.name:12}{s.done:>8}{s.excluded:>10}{s.patients:>8}{f'{s.seconds:.1f}' if s.seconds else '-':>9}"
             for s in found
         ]
-        lines += time_left(found, run.cores if run else 1)
     elif not (results / PLANNED).is_file():
         lines.append("No cohort yet: the data have not been indexed, or the run does not start from images.")
+    if owner and run:
+        lines += ["", *filter(None, [run.time_left(time.time())]), *running(run, time.time())]
     lines += ["", *models] if (models := list(_models(results))) else []
     if run and run.failed:
-        lines += ["", *failures(directory, run)]
+        lines += ["", *failures(run)]
     return lines
 
 
@@ -162,9 +99,8 @@ def results_of(directory: Path, configs: Sequence[Path]) -> Path:
     return directory / output.get("results", "results")
 
 
-def _who(directory: Path, run: RunLog | None) -> str:
-    owner = live_snakemake(directory)
-    steps = f"; {run.done} of {run.steps} steps of the run done, as far as it is planned" if run and run.steps else ""
+def _who(directory: Path, owner: Owner | None, run: Run | None) -> str:
+    steps = f"; {run.done} of {count(run.planned, 'job')} done, as far as it is planned" if run else ""
     if owner is not None:
         return f"{directory}: {owner} runs the workflow here{steps}"
     before = last_owner(directory)
@@ -201,26 +137,6 @@ def _mean_seconds(folder: Path) -> float | None:
     return sum(seconds) / len(seconds) if seconds else None
 
 
-def time_left(found: list[Stage], cores: int) -> list[str]:
-    """Return one line with the time left for the patients' stages, from the mean duration of each stage so far.
-
-    Stages whose duration cannot be estimated are listed in it.
-    """
-    rest = {stage.name: stage for stage in found if stage.done < stage.patients}
-    if not rest:
-        return []
-    known = sum((s.patients - s.done) * s.seconds for s in rest.values() if s.seconds is not None)
-    unknown = [name for name, s in rest.items() if s.seconds is None]
-    line = f"about {_duration(known / cores)} left for these stages on {count(cores, 'core')}"
-    return [f"{line}, without {', '.join(unknown)}: none of their jobs has ended" if unknown else line]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _models(results: Path) -> Iterator[str]:
     """Yield how many models of each endpoint are up to date, and whether models have to be refitted."""
     import pandas as pd
@@ -249,14 +165,21 @@ def _folds(folds: "pd.DataFrame") -> list[tuple[int, int]]:
     return list(pairs.itertuples(index=False, name=None))
 
 
-def failures(directory: Path, run: RunLog) -> list[str]:
+def running(run: Run, now: float) -> list[str]:
+    """Return one line for each running job: since when, and the last message of its log."""
+    lines = [
+        f"  {job}, {clock(now - job.begun)}: {last_message(run.directory / job.log) if job.log else ''}".rstrip(": ")
+        for job in run.running.values()
+    ]
+    return [f"{count(len(lines), 'job')} running:", *lines[:SHOWN], *_more(lines)] if lines else []
+
+
+def failures(run: Run) -> list[str]:
     """Return lines with the failed jobs of a run and the last lines of their logs."""
-    lines = [f"{count(len(run.failed), 'job')} failed in the last run ({run.path}):"]
-    for job in run.failed[:SHOWN]:
-        lines.append(f"  {job.rule}: {job.log or 'no log'}")
-        log = directory / job.log
-        if job.log and log.is_file():
-            lines += [f"    | {line}" for line in log.read_text(errors="replace").splitlines()[-TAIL:]]
-    if len(run.failed) > SHOWN:
-        lines.append(f"  and {len(run.failed) - SHOWN} more")
-    return lines
+    jobs = list(run.failed.values())
+    lines = [f"  {line}" for job in jobs[:SHOWN] for line in failure(run.directory, job)]
+    return [f"{count(len(jobs), 'job')} failed in the last run:", *lines, *_more(jobs)]
+
+
+def _more(items: Sequence[object]) -> list[str]:
+    return [f"  and {len(items) - SHOWN} more"] if len(items) > SHOWN else []

@@ -31,6 +31,14 @@ def root(tmp_path) -> Path:
     return folder
 
 
+def test_index_when_files_are_read_then_the_log_says_how_many(root, monkeypatch, caplog):
+    monkeypatch.setattr("metaswin.cohort.scan.EVERY", 0.0)
+    write_ct(root, 3)
+    with caplog.at_level("INFO", logger="metaswin"):
+        run(root)
+    assert "3 of 3 files read" in caplog.messages
+
+
 def test_index_when_two_patients_then_one_row_a_series_with_its_facts(root):
     write_ct(root / "any" / "where", 3)
     write(rtstruct({"GTVp": 2}), root / "flat.txt")
