@@ -60,6 +60,8 @@ rule match_patients:
         data=section("data"),
         clinical=section("clinical"),
         cohort=section("cohort"),
+        # The decisions, and not their file: one that excludes nobody re-runs nothing.
+        review=excluded_by_review(CONFIG.cohort.review),
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
         ingest=section("ingest"),
         images=section("images"),

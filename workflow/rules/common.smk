@@ -4,6 +4,7 @@ from functools import partial
 from importlib.metadata import version
 from metaswin.cohort.fits import fit_name, outer_fits
 from metaswin.cohort.pseudonyms import pseudonym_places
+from metaswin.cohort.review import KEPT, excluded_by_review
 from metaswin.config.load import load
 from metaswin.config.signatures import FOLDER, load_signatures
 from metaswin.core.errors import UserError
@@ -281,6 +282,12 @@ def evidence_of_endpoints():
         ]
         for endpoint in ENDPOINTS
     }
+
+
+def kept_predictions(wildcards):
+    """Predictions of an earlier run, which `metaswin view` kept when a decision was made after them."""
+    path = results(KEPT)
+    return path if CONFIG.cohort.review is not None and Path(path).is_file() else []
 
 
 def report_resources():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from metaswin.cohort.review import CODES, HIDDEN, NONE, SHOWN
 from metaswin.core.formatting import count, days, listed
 from metaswin.report.controls import CONTROLS, not_made
 from metaswin.report.data import Endpoint, ReportData
@@ -73,6 +74,13 @@ def training_note(endpoint: Endpoint) -> str:
     return capital("; ".join(found)) + "."
 
 
+REVIEWED = {
+    CODES[NONE]: "before predictions existed",
+    CODES[HIDDEN]: "after predictions existed; the viewer hid them",
+    CODES[SHOWN]: "after predictions were shown",
+}
+
+
 def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
     """What the numbers do not show."""
     elsewhere = (
@@ -100,6 +108,11 @@ def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
             f"{listed(without_deaths)}: excluding patients who died before the horizon uses what is not known at "
             "baseline; AUCs under this rule are usually higher, and its censoring weights are estimated without these "
             "patients."
+        )
+    if data.late:
+        found.append(
+            f"A reviewer excluded {count(len(data.late), 'patient')} after predictions existed (“Cohort”). Such "
+            "exclusions can make the results look better than they are."
         )
     automatic = int((data.used["tumor_source"] == "nnunet").sum()) if "tumor_source" in data.used else 0
     if automatic:
