@@ -4,7 +4,7 @@ from functools import partial
 from importlib.metadata import version
 from metaswin.cohort.fits import fit_name, outer_fits
 from metaswin.cohort.pseudonyms import pseudonym_places
-from metaswin.cohort.review import KEPT, excluded_by_review
+from metaswin.cohort.review import KEPT, NONE, excluded_by_review
 from metaswin.config.load import load
 from metaswin.config.signatures import FOLDER, load_signatures
 from metaswin.core.errors import UserError
@@ -26,6 +26,7 @@ try:
         name: signature.model_dump(mode="json")
         for name, signature in load_signatures(CONFIG.signatures, Path(workflow.basedir) / FOLDER).items()
     }
+    EXCLUDED_BY_REVIEW = excluded_by_review(CONFIG.cohort.review)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -286,8 +287,8 @@ def evidence_of_endpoints():
 
 def kept_predictions(wildcards):
     """Predictions of an earlier run, which `metaswin view` kept when a decision was made after them."""
-    path = results(KEPT)
-    return path if CONFIG.cohort.review is not None and Path(path).is_file() else []
+    late = any(decision["predictions"] != NONE for decision in EXCLUDED_BY_REVIEW.values())
+    return results(KEPT) if late and Path(results(KEPT)).is_file() else []
 
 
 def report_resources():

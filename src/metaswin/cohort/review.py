@@ -20,7 +20,7 @@ COLUMNS = ["time", "patient", "decision", "comment", "predictions"]
 ACCEPTED, CHECK, EXCLUDE = DECISIONS = ("accepted", "check", "exclude")
 # What the reviewer could know of the predictions: none were made yet; they existed, but the viewer hid them; shown.
 NONE, HIDDEN, SHOWN = KNOWLEDGE = ("none", "hidden", "shown")
-CODES = {NONE: "excluded-by-review", HIDDEN: "excluded-by-review-late", SHOWN: "excluded-by-review-unblinded"}
+CODE_OF = {NONE: "excluded-by-review", HIDDEN: "excluded-by-review-late", SHOWN: "excluded-by-review-unblinded"}
 KNOWN = {
     NONE: "before predictions existed",
     HIDDEN: "after predictions existed, which were hidden",
@@ -131,7 +131,7 @@ def left_by_review(
         decision = decisions.get(patient)
         if decision is not None and decision.decision == EXCLUDE:
             found = f"marked for exclusion on {decision.time[:10]}, {KNOWN[decision.predictions]}"
-            code = CODES[decision.predictions]
+            code = CODE_OF[decision.predictions]
             problems.append({"patient": patient, "code": code, "found": found, "private": decision.comment})
     left = {item["patient"] for item in problems}
     unknown = sorted({name for name, one in decisions.items() if one.decision == EXCLUDE} - set(known))

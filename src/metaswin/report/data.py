@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from metaswin.cohort.fits import left_out
-from metaswin.cohort.review import CODES as REVIEWED
+from metaswin.cohort.review import CODE_OF as REVIEWED
 from metaswin.cohort.review import HIDDEN, SHOWN
 from metaswin.core.files import read_json, read_table
 from metaswin.core.formatting import (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaswin.cohort.review import CODES, HIDDEN, NONE, SHOWN
+from metaswin.cohort.review import CODE_OF, HIDDEN, NONE, SHOWN
 from metaswin.core.formatting import count, days, listed
 from metaswin.report.controls import CONTROLS, not_made
 from metaswin.report.data import Endpoint, ReportData
@@ -75,9 +75,9 @@ def training_note(endpoint: Endpoint) -> str:
 
 
 REVIEWED = {
-    CODES[NONE]: "before predictions existed",
-    CODES[HIDDEN]: "after predictions existed; the viewer hid them",
-    CODES[SHOWN]: "after predictions were shown",
+    CODE_OF[NONE]: "before predictions existed",
+    CODE_OF[HIDDEN]: "after predictions existed; the viewer hid them",
+    CODE_OF[SHOWN]: "after predictions were shown",
 }
 
 
