@@ -10,7 +10,6 @@ import pandas as pd
 
 from metaswin.cohort.review import KEPT
 from metaswin.core.files import metadata_of, read_json, read_table, write_table
-from metaswin.evaluation.metrics import fold_metrics
 
 COLUMNS = ["endpoint", "repeat", "fold", "patient", "feature_set", "classifier", "probability", "label", "weight"]
 
@@ -78,6 +77,8 @@ def with_and_without(kept: str | Path, excluded: Collection[str]) -> list[dict[s
 
 
 def _auc(rows: pd.DataFrame, weighted: bool) -> dict[str, Any]:
+    from metaswin.evaluation.metrics import fold_metrics  # it loads scikit-learn, which the viewer does not need
+
     found = []
     for _, fold in rows.groupby(["repeat", "fold"], sort=True):
         label, probability, weight = (fold[name].to_numpy("float64") for name in ("label", "probability", "weight"))

@@ -27,6 +27,7 @@ VOLUMES = {
     "organs": "organs/{}/organs.nii.gz",
 }
 MAP = "map-"  # and the endpoint
+SUGGESTED = 50  # patients whose ids an error message may list
 PROBLEMS = ("cohort/exclusions.parquet", "cohort/qc.parquet", "cohort/early_problems.parquet")
 
 
@@ -69,8 +70,8 @@ class ViewedRun:
         )
         if not run.patients():
             raise UserError(
-                f"{directory}: found no patients in {run.results}; the viewer shows a run or a folder of predictions: "
-                "give its folder with --directory, or run the workflow there first"
+                f"found no patients in {run.results}; the viewer shows a run or a folder of predictions: give its "
+                "folder with --directory, or run the workflow there first"
             )
         return run
 
@@ -172,7 +173,8 @@ class ViewedRun:
         """Raise a `UserError` if the run does not have the patient."""
         known = [row["patient"] for row in self.patients()]
         if patient not in known:
-            raise UserError(f"--patient: the run has no patient {patient!r}{suggestion(patient, known)}")
+            near = suggestion(patient, known) if len(known) <= SUGGESTED else ""
+            raise UserError(f"--patient: the run has no patient {patient!r} among {len(known)}{near}")
 
     def _ids(self, name: str) -> set[str]:
         path = self.results / name
