@@ -57,7 +57,7 @@ class ViewedRun:
         Raises
         ------
         UserError
-            If it has no patients.
+            If it has no patients, or no results that could be shown.
         """
         settings = read_configs(configs)
         output, cohort = settings.get("output") or {}, settings.get("cohort") or {}
@@ -73,6 +73,8 @@ class ViewedRun:
                 f"found no patients in {run.results}; the viewer shows a run or a folder of predictions: give its "
                 "folder with --directory, or run the workflow there first"
             )
+        if with_results and not predictions_exist(run.results):
+            raise UserError(f"--results: {run.results} has no predictions yet; leave it out to review the images")
         return run
 
     @property

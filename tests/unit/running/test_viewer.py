@@ -208,6 +208,8 @@ def test_command_when_there_is_no_run_or_no_such_patient_then_one_sentence(tmp_p
     folder = draw_run(tmp_path / "study")
     assert main(["view", "--directory", str(folder), "--patient", "P11"]) == 1
     assert "no patient 'P11' among 4; did you mean 'P1'?" in capsys.readouterr().err
+    assert main(["view", "--directory", str(folder), "--results"]) == 1
+    assert "has no predictions yet" in capsys.readouterr().err
     with served(folder) as server, pytest.raises(UserError, match="give another port"):
         serve(ViewedRun.of(folder, [], False), None, server.server_address[1])
 
