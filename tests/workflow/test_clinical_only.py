@@ -8,6 +8,8 @@ import pytest
 from clinical_cohort import CONFIG, write_cohort
 from planned import rules_to_run
 
+from metaswin.cohort.review import save_decision
+
 
 @pytest.fixture(scope="module")
 def finished(snakemake, tmp_path_factory):
@@ -106,6 +108,23 @@ def test_rerun_when_config_is_edited_then_only_what_depends_on_it_runs(finished,
     planned = rules_to_run(snakemake(finished.folder, config, "-n", "--", "all").text)
     assert again <= set(planned)
     assert not set(planned) & not_again
+
+
+def test_review_when_it_excludes_nobody_then_nothing_runs_and_an_exclusion_leaves_the_cohort(snakemake, tmp_path):
+    write_cohort(tmp_path / "clinical.csv")
+    assert snakemake(tmp_path, CONFIG, "cohort").code == 0
+    reviewed = {**CONFIG, "cohort": {"review": "private/review.csv"}}
+    path = tmp_path / "private/review.csv"
+    save_decision(path, "P001", "accepted", "", "hidden")
+    assert "Nothing to be done" in snakemake(tmp_path, reviewed, "-n", "--", "cohort").text
+    save_decision(path, "P001", "exclude", "a private word", "hidden")
+    done = snakemake(tmp_path, reviewed, "cohort")
+    assert done.code == 0, done.text
+    exclusions = done.table("cohort/exclusions.parquet").set_index("patient")
+    assert exclusions.at["P001", "code"] == "excluded-by-review-late"
+    assert "private word" not in exclusions.to_csv()
+    assert "a private word" in (tmp_path / "private/details/ingest/P001.json").read_text()
+    assert "P001" not in set(done.table("cohort/used.parquet")["patient"])
 
 
 def test_stage_when_named_as_target_then_only_it_and_what_it_needs_run(snakemake, tmp_path):

@@ -60,7 +60,9 @@ rule match_patients:
     params:
         data=section("data"),
         clinical=section("clinical"),
-        cohort=section("cohort"),
+        # The exclusions of a review, and not its file: a decision that excludes nobody re-runs nothing.
+        cohort=section("cohort") | ({} if EXCLUDED_BY_REVIEW else {"review": None}),
+        review=EXCLUDED_BY_REVIEW,
         endpoints={name: section(f"endpoints.{name}") for name in ENDPOINTS},
         ingest=section("ingest"),
         images=section("images"),

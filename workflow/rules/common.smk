@@ -4,6 +4,7 @@ from functools import partial
 from importlib.metadata import version
 from metaswin.cohort.fits import fit_name, outer_fits
 from metaswin.cohort.pseudonyms import pseudonym_places
+from metaswin.cohort.review import KEPT, NONE, excluded_by_review
 from metaswin.config.load import load
 from metaswin.config.signatures import FOLDER, load_signatures
 from metaswin.core.errors import UserError
@@ -27,6 +28,7 @@ try:
         name: signature.model_dump(mode="json")
         for name, signature in load_signatures(CONFIG.signatures, Path(workflow.basedir) / FOLDER).items()
     }
+    EXCLUDED_BY_REVIEW = excluded_by_review(CONFIG.cohort.review)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -287,6 +289,12 @@ def evidence_of_endpoints():
         ]
         for endpoint in ENDPOINTS
     }
+
+
+def kept_predictions(wildcards):
+    """Predictions of an earlier run, which `metaswin view` kept when a decision was made after them."""
+    late = any(decision["predictions"] != NONE for decision in EXCLUDED_BY_REVIEW.values())
+    return results(KEPT) if late and Path(results(KEPT)).is_file() else []
 
 
 def report_resources():

@@ -17,6 +17,7 @@ rule report:
         map_images=expand(results("explanation/{endpoint}/maps"), endpoint=ENDPOINTS) if MAPPED else [],
         qc_images=of_planned("qc-images/{patient}.png", "qc-images/{patient}.status.json"),
         training=every_fold(final_folder(f"deep/{CONFIG.deep.backbone}/training.json")) if DEEP else [],
+        review=kept_predictions,
         templates=report_resources(),
     output:
         html=report(

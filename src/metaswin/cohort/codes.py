@@ -159,6 +159,21 @@ CODES: dict[str, Code] = {
         "exclude patients",
         False,
     ),
+    # Review of the images (`metaswin view`).
+    "excluded-by-review": Code(
+        "images that the reviewer accepts", "nothing, if that is meant; otherwise change the decision", True
+    ),
+    "excluded-by-review-late": Code(
+        "a decision before predictions exist", "read the report on exclusions after predictions existed", True
+    ),
+    "excluded-by-review-unblinded": Code(
+        "a decision before predictions are known", "read the report on exclusions after predictions existed", True
+    ),
+    "unknown-reviewed-id": Code(
+        "study ids of the clinical table in cohort.review",
+        "correct the id in the file (the private details hold it); nobody is excluded by it",
+        False,
+    ),
     # Sheets.
     "duplicated-row": Code("one row per patient in the sheet or table", "keep one of the rows", True),
     "missing-file": Code("files that exist and can be read", "correct the path in data.sheet, or add the file", True),

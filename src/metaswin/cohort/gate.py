@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metaswin.cohort.review import CODE_OF as REVIEWED
 from metaswin.config.cohort import QcSettings
 from metaswin.core.errors import UserError, several
 from metaswin.core.files import atomic, read_table
@@ -16,6 +17,7 @@ AS_CONFIGURED = {
     "baseline-metastasis",
     "excluded-by-config",
     "not-included",
+    *REVIEWED.values(),
     "uncertain-outcome",
     "died-before-horizon",
 }

@@ -12,6 +12,7 @@ from metaswin.cohort.choice import CHOICE_COLUMNS, Choice, choose
 from metaswin.cohort.codes import INGEST, problem, replace_details
 from metaswin.cohort.contour_sets import ROLES
 from metaswin.cohort.pseudonyms import Pseudonyms, read_pseudonyms
+from metaswin.cohort.review import left_by_review
 from metaswin.cohort.series import check_contours, check_series
 from metaswin.cohort.sheets import Sheet, check_files, read_feature_ids, read_sheet, state
 from metaswin.cohort.study_ids import alike, is_usable, same_but_writing
@@ -156,6 +157,9 @@ def _match(
     table = read_clinical(clinical.table or "", clinical, known.of)
     unusable = [patient for patient in table.table.index if not is_usable(patient)]
     stay, problems = apply_cohort(table, cohort)
+    in_clinical = {*table.table.index, *(item.patient for item in table.problems if item.patient)}
+    stay, decided = left_by_review(cohort.review, stay, in_clinical)
+    problems += [problem(**item) for item in decided]
     problems = [_without_unusable_id(item) for item in (*table.problems, *problems)]
     problems += [problem("", "unusable-id", "an id in the clinical table", repr(patient)) for patient in unusable]
     stay = [patient for patient in stay if is_usable(patient)]
@@ -163,7 +167,6 @@ def _match(
     starts = _treatment_starts(table, clinical, ingest)
     found = _find(data, ingest, images, stay, barred, index, starts, known.of)
     found.wanted = stay
-    in_clinical = {*table.table.index, *(item.patient for item in table.problems if item.patient)}
     problems += found.problems
     names = known.save()
     problems += _unmatched(stay, in_clinical, found.known, data.source or "", names)

@@ -216,6 +216,11 @@ class CohortSettings(Settings):
         description="Column: values of M1 at baseline, such as { m_stage: [M1] }. These patients are excluded with a "
         "separate code.",
     )
+    review: str | None = Field(
+        default=None,
+        description="File of the decisions made in `metaswin view`, private/review.csv of the run; patients marked "
+        "for exclusion leave with a code of their own (docs/viewer.md).",
+    )
 
 
 class EventSource(Settings):

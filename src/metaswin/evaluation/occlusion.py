@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from scipy import ndimage
 from metaswin.cohort.folds import Folds, by_place
 from metaswin.config.evaluation import ExplanationSettings, OcclusionSettings
 from metaswin.config.models import DeepSettings
-from metaswin.core.files import read_table, write_json
+from metaswin.core.files import read_table, write_json, write_volume
 from metaswin.imaging.canvas import (
     AXES,
     GAP,
@@ -34,7 +35,10 @@ from metaswin.models.backbones import Classifier
 from metaswin.models.compute import own_device, reproducible
 from metaswin.models.deep_features import load_network, read_facts, score
 from metaswin.models.memory import patients_with_patch
-from metaswin.models.patches import load_patch
+from metaswin.models.patches import load_patch, patch_origin
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 PLAIN = 0.5  # the middle of the CT window
 
@@ -175,6 +179,16 @@ def draw_map(effect: np.ndarray, patch: np.ndarray, spacing: float, title: str, 
     return canvas
 
 
+def map_volume(effect: np.ndarray, spacing: float, origin: tuple[float, ...]) -> "sitk.Image":
+    """Return a map as a float32 image in the patient's space; 0 where no cube was tried."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.nan_to_num(effect).astype(np.float32).transpose(2, 1, 0))
+    image.SetSpacing([spacing] * 3)
+    image.SetOrigin(origin)
+    return image
+
+
 def _plane(volume: np.ndarray, centre: tuple[int, ...], plane: str) -> np.ndarray:
     """Return rows and columns of a plane, oriented as in `metaswin.imaging.canvas`, with z upwards."""
     x, y, z = centre
@@ -302,10 +316,13 @@ def map_occlusion(
                 f"{row['patient']}: {row['why']}",
                 f"predicted {row['probability']:.0%}, {outcome}; {FALLS[settings.occlusion.method]}",
             ).save(Path(folder) / name)
+            origin = patch_origin(inputs.patches, row["patient"])
+            write_volume(Path(folder) / f"{row['patient']}.nii.gz", map_volume(effect, spacing, origin))
             entries.append(
                 {
                     "patient": row["patient"],
                     "file": f"{Path(folder).name}/{name}",
+                    "volume": f"{Path(folder).name}/{row['patient']}.nii.gz",
                     "why": row["why"],
                     "probability": float(row["probability"]),
                     "label": label,

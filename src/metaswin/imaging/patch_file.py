@@ -23,7 +23,8 @@ def collect_patches(paths: Sequence[str | Path], used: str | Path, output: str |
 
     Patients without a patch do not appear in the file. Half precision halves the memory that a cohort needs; it
     rounds the windowed CT by at most 0.1 HU at the default window. The file is written patient by patient, because a
-    cohort may not fit in memory (format: https://github.com/huggingface/safetensors).
+    cohort may not fit in memory (format: https://github.com/huggingface/safetensors). Its metadata hold the origin of
+    each patch (study id → ``x y z``, LPS, mm).
 
     Parameters
     ----------
@@ -37,6 +38,7 @@ def collect_patches(paths: Sequence[str | Path], used: str | Path, output: str |
     header: dict[str, object] = {}
     size = 0
     if files:
+        header["__metadata__"] = {patient: " ".join(map(repr, _origin(path))) for patient, path in files.items()}
         shape = read_patch(next(iter(files.values()))).shape
         size = 2 * int(np.prod(shape))
         for number, patient in enumerate(files):
@@ -51,6 +53,14 @@ def collect_patches(paths: Sequence[str | Path], used: str | Path, output: str |
             if len(values) != size:
                 raise ValueError(f"{path}: the size of this patch differs from that of the first one")
             file.write(values)
+
+
+def _origin(path: str | Path) -> tuple[float, ...]:
+    """Return the centre of a patch's first voxel (LPS, mm); only the header is read."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader.GetOrigin()[:3]
 
 
 def read_patch(path: str | Path) -> np.ndarray:

@@ -61,3 +61,9 @@ def load_patch(path: str | Path, patient: str) -> torch.Tensor:
     """One patient's patch: float16, shape (channel, x, y, z)."""
     with safe_open(path, framework="pt") as file:
         return file.get_tensor(patient)
+
+
+def patch_origin(path: str | Path, patient: str) -> tuple[float, ...]:
+    """Centre of the first voxel of one patient's patch (LPS, mm)."""
+    with safe_open(path, framework="pt") as file:
+        return tuple(map(float, file.metadata()[patient].split()))

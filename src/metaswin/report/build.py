@@ -179,6 +179,7 @@ def cohort_view(data: ReportData) -> dict[str, Any]:
         "warnings": warned.to_dict("records"),
         "facts": facts,
         "many": MANY,
+        "reviewed": [(notes.REVIEWED[code], len(who)) for code, who in data.reviewed.items() if who],
     }
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from metaswin.cohort.fits import left_out
+from metaswin.cohort.review import CODE_OF as REVIEWED
+from metaswin.cohort.review import HIDDEN, SHOWN
 from metaswin.core.files import read_json, read_table
 from metaswin.core.formatting import (
     PUBLISHED,
@@ -22,6 +24,7 @@ from metaswin.core.formatting import (
 from metaswin.core.problems import public_table
 from metaswin.core.status import read_status
 from metaswin.evaluation.comparisons import CLINICAL, baselines
+from metaswin.evaluation.review import with_and_without
 
 STABILITY = ["endpoint", "repeat", "fit", "modality", "feature", "patients", "low", "judged", "kept", "reason"]
 
@@ -219,6 +222,10 @@ class ReportData:
         QC image of each patient that has one.
     maps : dict of str to list
         For each endpoint, the entries of ``explanation/<endpoint>/maps.json``, each with its ``path``.
+    reviewed : dict of str to list
+        Code of each kind of exclusion by a reviewer → patients.
+    with_reviewed : list of dict
+        `metaswin.evaluation.review.with_and_without` of those excluded after predictions existed.
     """
 
     flow: dict[str, Any]
@@ -229,6 +236,13 @@ class ReportData:
     roles: dict[str, str] = field(default_factory=dict)
     qc_images: dict[str, Path] = field(default_factory=dict)
     maps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    reviewed: dict[str, list[str]] = field(default_factory=dict)
+    with_reviewed: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def late(self) -> list[str]:
+        """Patients whom a reviewer excluded after predictions existed."""
+        return [name for code in (REVIEWED[HIDDEN], REVIEWED[SHOWN]) for name in self.reviewed.get(code, [])]
 
 
 @dataclass(frozen=True)
@@ -253,6 +267,8 @@ class ReportInputs:
         PNG and status of each patient.
     maps : list of str
         ``explanation/<endpoint>/maps.json`` of each endpoint.
+    review : str or None
+        Predictions of an earlier run, kept when a reviewer decided after them.
     """
 
     evaluation: list[str]
@@ -271,6 +287,7 @@ class ReportInputs:
     site: list[str] = field(default_factory=list)
     qc_images: list[str] = field(default_factory=list)
     maps: list[str] = field(default_factory=list)
+    review: str | None = None
 
 
 def read_report_data(inputs: ReportInputs, config: Mapping[str, Any]) -> ReportData:
@@ -313,16 +330,22 @@ def read_report_data(inputs: ReportInputs, config: Mapping[str, Any]) -> ReportD
         )
     clinical, roles = _clinical(inputs.clinical)
     used = read_table(inputs.used)
-    return ReportData(
+    problems = _problems(inputs, facts["endpoints"])
+    reviewed = {code: problems.loc[problems["code"] == code, "patient"].tolist() for code in REVIEWED.values()}
+    data = ReportData(
         read_json(inputs.flow),
-        _problems(inputs, facts["endpoints"]),
+        problems,
         used,
         views,
         clinical[clinical["patient"].isin(used["patient"])].reset_index(drop=True),
         roles,
         _qc_images(inputs.qc_images),
         _maps(inputs.maps),
+        reviewed,
     )
+    if data.late and inputs.review:
+        data.with_reviewed.extend(with_and_without(inputs.review, data.late))
+    return data
 
 
 def _joined(tables: list[tuple[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:

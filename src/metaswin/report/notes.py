@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from metaswin.cohort.review import CODE_OF, HIDDEN, NONE, SHOWN
 from metaswin.core.formatting import count, days, listed
 from metaswin.report.controls import CONTROLS, not_made
 from metaswin.report.data import Endpoint, ReportData
@@ -84,6 +85,13 @@ def training_note(endpoint: Endpoint) -> str:
     return " ".join(found)
 
 
+REVIEWED = {
+    CODE_OF[NONE]: "before predictions existed",
+    CODE_OF[HIDDEN]: "after predictions existed; the viewer hid them",
+    CODE_OF[SHOWN]: "after predictions were shown",
+}
+
+
 def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
     """Return what the numbers do not show."""
     elsewhere = (
@@ -113,6 +121,11 @@ def limits(data: ReportData, config: Mapping[str, Any]) -> list[str]:
             f"{listed(without_deaths)}: excluding patients who died before the horizon uses information that is not "
             "known at baseline. AUCs under this rule are usually higher. Its censoring weights are estimated without "
             "these patients."
+        )
+    if data.late:
+        found.append(
+            f"A reviewer excluded {count(len(data.late), 'patient')} after predictions existed (“Cohort”). Such "
+            "exclusions can make the results look better than they are."
         )
     automatic = int((data.used["tumor_source"] == "nnunet").sum()) if "tumor_source" in data.used else 0
     if automatic:

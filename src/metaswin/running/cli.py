@@ -1,4 +1,4 @@
-"""Define the commands ``metaswin run``, ``init``, ``doctor`` and ``status``."""
+"""Define the commands ``metaswin run``, ``init``, ``doctor``, ``status`` and ``view``."""
 
 import argparse
 from pathlib import Path
@@ -42,6 +42,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     _add_init(commands)
     _add_doctor(commands)
     _add_status(commands)
+    _add_view(commands)
 
 
 def _add_run(commands: argparse._SubParsersAction) -> None:
@@ -117,6 +118,31 @@ def _add_status(commands: argparse._SubParsersAction) -> None:
 
             given = ["--configfile", *map(str, configs)] if configs else []
             print("", *plan(arguments.directory, given), sep="\n")
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def _add_view(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "view", help="look at CT, contours and organs of a run's patients in a browser, and record decisions on them"
+    )
+    _add_places(parser)
+    parser.add_argument("--patient", metavar="ID", help="study id of the patient to open")
+    parser.add_argument(
+        "--results",
+        action="store_true",
+        help="show risk, outcome and occlusion map; decisions are recorded as made after the predictions were shown",
+    )
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
+
+    def run(arguments: argparse.Namespace) -> int:
+        from metaswin.running.viewer import serve
+        from metaswin.running.viewer_data import ViewedRun
+
+        serve(
+            ViewedRun.of(arguments.directory, _configs(arguments), arguments.results), arguments.patient, arguments.port
+        )
         return 0
 
     parser.set_defaults(run=run)

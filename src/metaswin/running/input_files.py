@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from metaswin.cohort.clinical_table import missing_column, read_rows
+from metaswin.cohort.review import FILE, read_review
 from metaswin.config.check import needed_paths
 from metaswin.config.model import Config
 from metaswin.config.signatures import FOLDER, find_signatures
@@ -11,6 +12,8 @@ from metaswin.imaging.model_folder import check_model_folder
 from metaswin.imaging.weights import missing_weights
 from metaswin.prediction.bundle import tampering
 from metaswin.running.places import workflow_root
+
+COLUMN_RULES = ("include", "exclude", "baseline_metastasis")  # those of `cohort` that name clinical columns
 
 
 def check_files(config: Config) -> list[str]:
@@ -27,6 +30,7 @@ def check_files(config: Config) -> list[str]:
     pseudonym_key = config.data.pseudonym_key
     if config.data.pseudonyms and pseudonym_key is not None and not Path(pseudonym_key).is_file():
         messages.append(f"data.pseudonym_key: no file {pseudonym_key} (looked from {Path.cwd()})")
+    messages += _check_review(config)
     if config.data.source in ("dicom", "nifti") and config.organs.backend == "totalsegmentator":
         messages += missing_weights(config.organs.totalsegmentator)
     if config.data.source == "dicom" and config.ingest.tumor_source == "nnunet":
@@ -49,7 +53,7 @@ def check_files(config: Config) -> list[str]:
     wanted_columns: list[tuple[str, list[str | None]]] = [
         ("clinical.id", [config.clinical.id]),
         ("clinical.columns", list(config.clinical.columns)),
-        *((f"cohort.{key}", list(getattr(config.cohort, key))) for key in type(config.cohort).model_fields),
+        *((f"cohort.{key}", list(getattr(config.cohort, key))) for key in COLUMN_RULES),
         ("ingest.series.treatment_start", [config.ingest.series.treatment_start]),
     ]
     for name, endpoint in config.endpoints.items():
@@ -58,3 +62,19 @@ def check_files(config: Config) -> list[str]:
         found = [missing_column(config.clinical, column, header, title) for column in names if column is not None]
         messages += [message for message in found if message is not None]
     return list(dict.fromkeys(messages))
+
+
+def _check_review(config: Config) -> list[str]:
+    """Messages about ``cohort.review``. The file that `metaswin view` writes may be absent until a decision is made."""
+    path = config.cohort.review
+    if path is None:
+        return []
+    if not Path(path).is_file():
+        if Path(path) == Path(config.output.private) / FILE:
+            return []
+        return [f"cohort.review: no file {path} (looked from {Path.cwd()})"]
+    try:
+        read_review(path)
+    except UserError as error:
+        return [f"cohort.review: {error}"]
+    return []

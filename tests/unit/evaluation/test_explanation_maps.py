@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 import torch
 from patch_file import collected
 from PIL import Image
@@ -10,7 +11,7 @@ from PIL import Image
 from metaswin.config.evaluation import ExplanationSettings, OcclusionSettings
 from metaswin.config.imaging import PatchesSettings
 from metaswin.config.models import DeepSettings
-from metaswin.core.files import read_json, write_json, write_table, write_volume
+from metaswin.core.files import read_json, read_volume, write_json, write_table, write_volume
 from metaswin.evaluation.occlusion import (
     RAISES,
     TINTS,
@@ -192,6 +193,12 @@ def test_job_when_run_then_each_patient_is_seen_by_the_network_that_held_it_out(
         image = tmp_path / "dm" / entry["file"]
         assert image.stat().st_size <= 60_000
         Image.open(image).verify()
+        volume = read_volume(tmp_path / "dm" / entry["volume"])
+        assert volume.GetSize() == (32, 32, 32)
+        assert volume.GetOrigin() == (-46.5, -46.5, -46.5)
+        assert np.abs(sitk.GetArrayFromImage(volume)).max() == pytest.approx(
+            max(entry["largest_fall"], entry["largest_rise"]), rel=1e-6
+        )
         network = load_network(inputs.networks[1 - entry["fold"]])
         patch = load_patch(inputs.patches, entry["patient"])
         assert entry["score"] == pytest.approx(score(network, patch)[0], abs=1e-4)

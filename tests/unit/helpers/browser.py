@@ -1,4 +1,4 @@
-"""A headless Chromium for the report's tests (a helper, not a test)."""
+"""A headless Chromium for the tests of the report and of the viewer (a helper, not a test)."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL 2 without a graphics card
 
 
 @dataclass
@@ -33,31 +34,34 @@ def executable() -> str:
 
 
 @contextmanager
-def launched() -> Iterator[Any]:
-    """A headless browser."""
+def launched(webgl: bool = False) -> Iterator[Any]:
+    """A headless browser; WebGL is slow."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS + WEBGL * webgl)
         yield browser
         browser.close()
 
 
-def opened(browser: Any, path: Path, width: int = 1280, height: int = 900) -> Watched:
-    """The file at `path` in a window of its own."""
+def opened(browser: Any, path: Path | str, width: int = 1280, height: int = 900) -> Watched:
+    """The file at `path`, or the page of a server at that address, in a window of its own."""
+    url = path if isinstance(path, str) else path.as_uri()
+    allowed = ("data:", "blob:", url.partition("#")[0] if isinstance(path, str) else "file:")
     page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(120_000)  # of a machine that is busy with other work
     watched = Watched(page)
     page.on("console", lambda message: watched.complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: watched.complaints.append(str(error)))
 
     def check(route: Any) -> None:
-        url = route.request.url
-        if url.startswith(("file:", "data:")):
+        asked = route.request.url
+        if asked.startswith(allowed):
             route.continue_()
         else:
-            watched.requests.append(url)
+            watched.requests.append(asked)
             route.abort()
 
     page.route("**/*", check)
-    page.goto(path.as_uri())
+    page.goto(url)
     return watched

@@ -51,3 +51,6 @@ def test_container_when_only_its_files_exist_then_metaswin_builds_with_the_workf
     packed = zipfile.ZipFile(next((tmp_path / "built").glob("*.whl"))).namelist()
     assert any(name.endswith("share/metaswin/Snakefile") for name in packed)
     assert any(name.endswith("share/metaswin/workflow/scripts/report/report.py") for name in packed)
+    assert {"index.html", "viewer.js", "viewer.css", "niivue.umd.js", "LICENSES.txt"} <= {
+        name.rpartition("/")[2] for name in packed if "metaswin/running/viewer/" in name
+    }

@@ -27,6 +27,7 @@ with job(snakemake.log[0]):
             site=snakemake.input.site,
             qc_images=snakemake.input.qc_images,
             maps=snakemake.input.maps,
+            review=snakemake.input.review or None,
         ),
         ReportOutputs(html, html.parent / "tables", html.parent / "figures"),
         ReportSettings(**snakemake.params.settings),
