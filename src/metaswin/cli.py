@@ -31,6 +31,8 @@ EXTRA = (
     "safetensors",
     "psutil",
     "pulp",
+    "dicomweb_client",
+    "requests",
 )
 
 
@@ -42,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     _add_radiomics(commands)
     _add_simulate(commands)
     _add_weights(commands)
+    _add_dicomweb(commands)
     _add_predict(commands)
     _add_problems(commands)
     _add_schema(commands)
@@ -88,6 +91,14 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 
     add_parser(commands)
     add_standins(commands)
+
+
+def _add_dicomweb(commands: argparse._SubParsersAction) -> None:
+    from metaswin.cohort.fetch_cli import add_parser
+    from metaswin.imaging.push import add_parser as add_push
+
+    add_parser(commands)
+    add_push(commands)
 
 
 def _add_running(commands: argparse._SubParsersAction) -> None:
