@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+RESEARCH_USE = "For research. Not a medical device; not for decisions about patients."
 FEATURE_SET_NAMES = {
     "clinical": "Clinical",
     "radiomics": "Radiomics",
