@@ -1,6 +1,7 @@
 """From a real PACS (Orthanc) and back: fetch, killed and completed; radiomics; export; push; read back."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -92,8 +93,8 @@ def test_pacs_when_fetched_run_exported_and_pushed_then_it_has_the_results(ortha
     kill_amid([*arguments, "--out", str(out)], out, 50)
     for path in out.rglob("[!.]*.dcm"):  # what a killed call leaves under a final name is complete
         assert path.read_bytes() == sources[path.stem].read_bytes()
-    text = call(*arguments, "--out", str(out))
-    assert "0 of them new" not in text.splitlines()[-2]
+    new = [int(number) for number in re.findall(r", (\d+) of them new", call(*arguments, "--out", str(out)))]
+    assert 0 < sum(new) <= len(sources) - 45  # a few of the files were half written
     call(*arguments, "--out", str(tmp_path / "undisturbed"))
     assert contents(out) == contents(tmp_path / "undisturbed")
     assert {path.stem: path.read_bytes() for path in out.rglob("*.dcm")} == {

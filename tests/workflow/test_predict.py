@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import highdicom
 import pandas as pd
 import pytest
 import yaml
@@ -57,7 +58,9 @@ def test_predict_when_patients_are_held_out_then_a_member_equals_the_run(bundled
 
 
 @pytest.mark.long
-def test_predict_when_no_table_is_given_then_feature_sets_without_clinical_predict(bundled, cohort, tmp_path):
+def test_predict_when_no_table_is_given_then_feature_sets_without_clinical_predict(
+    snakemake, bundled, cohort, tmp_path
+):
     chosen = next(path for path in sorted((cohort / "data/dicom").iterdir()) if path.is_dir())
     shutil.copytree(chosen, tmp_path / "dicom" / chosen.name)
     bundle, out = cohort / "results/bundle", tmp_path / "out"
@@ -66,6 +69,16 @@ def test_predict_when_no_table_is_given_then_feature_sets_without_clinical_predi
     table = pd.read_csv(out / "results/predictions/predictions.csv")
     assert "clinical" in table.loc[0, "missing"]
     assert "clinical" not in table.loc[0, "feature_set"]
+
+    run = snakemake(out, yaml.safe_load((out / "predict.yaml").read_text()), "--", "export")
+    assert run.code == 0, run.text[-5000:]
+    (path,) = (out / "private/export").glob("*/report.dcm")
+    (group,) = highdicom.sr.srread(path).content.get_image_measurement_groups()
+    found = {item.name.meaning: item.value for item in group.get_measurements()}
+    assert found["Predicted risk"] == pytest.approx(table.loc[0, "risk"])
+    fingerprint = json.loads((out / "results/predictions/facts.json").read_text())["bundle"]
+    assert fingerprint == read_bundle(bundle).fingerprint
+    assert fingerprint.encode() in path.read_bytes()
 
 
 def test_bundle_when_made_then_it_is_sound_and_holds_no_id_and_no_path(bundled, cohort):
