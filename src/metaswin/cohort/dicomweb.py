@@ -7,6 +7,7 @@ exception or of a server's answer is shown: an error names the kind of failure a
 import ipaddress
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,12 +35,14 @@ OBJECT_LIMIT = 2 * 2**30  # bytes of one DICOM object, which is held in memory
 PAGE = 1000  # results of one query
 PAGES = 1000  # of one query; a server that ignores `offset` ends earlier, because it repeats its answer
 
+UID = re.compile(r"[0-9][0-9.]{0,63}")  # as a name of a file; archives contain UIDs that break DICOM's other rules
+
 # These libraries log URLs and answers of the server.
 QUOTING = ("dicomweb_client", "urllib3", "pydicom")
 
 
-class NoConnection(UserError):
-    """The server cannot be used at all: no other request is tried."""
+class CannotContinue(UserError):
+    """The server or the disk cannot be used at all: no other request is tried."""
 
 
 class Interrupted(Exception):
@@ -148,10 +151,10 @@ class Session(requests.Session):
         self.auth = credentials()
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request; raises UserError, NoConnection or Interrupted."""
+        """Send a request; raises UserError, CannotContinue or Interrupted."""
         # A redirection must not lead from https to http; the first URL was checked with the user's options.
         if urlsplit(self._server.url).scheme == "https" and urlsplit(request.url or "").scheme != "https":
-            raise NoConnection("the server redirects to a URL without TLS; give its https URL")
+            raise CannotContinue("the server redirects to a URL without TLS; give its https URL")
         request.headers.pop("Host", None)  # dicomweb-client sets it without the port
         kwargs |= {"stream": True, "timeout": (CONNECT_TIMEOUT, self._server.timeout)}
         wait = self._server.first_wait
@@ -182,12 +185,12 @@ class Session(requests.Session):
                 raise _refusal(response.status_code)
             _read_body(response, self.limit)
         except requests.exceptions.SSLError:
-            raise NoConnection(
+            raise CannotContinue(
                 "the certificate of the server could not be verified; if your institution has its own authority, name "
                 "its certificates in REQUESTS_CA_BUNDLE"
             ) from None
         except requests.exceptions.ConnectTimeout:
-            return NoConnection(f"no connection to the server within {CONNECT_TIMEOUT:g} s"), 0.0
+            return CannotContinue(f"no connection to the server within {CONNECT_TIMEOUT:g} s"), 0.0
         except requests.exceptions.Timeout:
             return UserError(f"no answer from the server for {self._server.timeout:g} s; see --timeout"), 0.0
         except requests.exceptions.ChunkedEncodingError:
@@ -195,7 +198,7 @@ class Session(requests.Session):
         except requests.exceptions.ConnectionError as error:
             if "Read timed out" in str(error):  # while the body was read
                 return UserError(f"no answer from the server for {self._server.timeout:g} s; see --timeout"), 0.0
-            return NoConnection("no connection to the server; check its URL and the network"), 0.0
+            return CannotContinue("no connection to the server; check its URL and the network"), 0.0
         except requests.exceptions.RequestException as error:
             raise UserError(f"the request failed ({type(error).__name__})") from None
         return response, 0.0
@@ -203,7 +206,7 @@ class Session(requests.Session):
 
 def _refusal(status: int) -> UserError:
     if status == 401:
-        return NoConnection(f"the server asks for credentials or refuses them (HTTP 401); {CREDENTIALS}")
+        return CannotContinue(f"the server asks for credentials or refuses them (HTTP 401); {CREDENTIALS}")
     reasons = {
         403: "these credentials do not permit this",
         404: "not found; check that the URL is the root of the DICOMweb service",
@@ -231,7 +234,9 @@ def connect(server: Server, stop: threading.Event | None = None) -> tuple[DICOMw
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     session = Session(server, stop or threading.Event())
     # One chunk: a body of several is a generator, which cannot be sent again.
-    client = DICOMwebClient(server.url, session=session, chunk_size=OBJECT_LIMIT, timeout=server.timeout)
+    client = DICOMwebClient(
+        server.url, session=session, chunk_size=OBJECT_LIMIT, permissive_uid=True, timeout=server.timeout
+    )
     client.set_http_retry_params(retry=False)  # the session does it, also for broken connections
     return client, session
 
@@ -267,7 +272,7 @@ def search(
             uids = [str(result[key].value) for result in results]
         except (ValueError, TypeError, KeyError, AttributeError):
             raise UserError("the server's answer to a query is not the DICOM JSON of QIDO-RS") from None
-        if not all(pydicom.uid.UID(uid).is_valid for uid in uids):
+        if not all(UID.fullmatch(uid) for uid in uids):
             raise UserError("the server's answer to a query contains an invalid UID")
         new = {uid: result for uid, result in zip(uids, results, strict=True) if uid not in known}
         yield from new.values()

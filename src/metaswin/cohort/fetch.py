@@ -5,16 +5,17 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from dicomweb_client import DICOMwebClient
 from pydicom import Dataset
 
 from metaswin.cohort.clinical_table import read_rows
-from metaswin.cohort.dicomweb import Interrupted, NoConnection, Server, Session, connect, header_of, retrieve, search
+from metaswin.cohort.dicomweb import CannotContinue, Interrupted, Server, Session, connect, header_of, retrieve, search
 from metaswin.cohort.study_ids import is_usable
 from metaswin.core.errors import UserError, several, suggestion
 from metaswin.core.files import atomic
@@ -114,7 +115,7 @@ def fetch(
             for done in as_completed(waiting):
                 for message in _messages(done, waiting[done], show):
                     failed.setdefault(message, []).append(waiting[done])
-        except (NoConnection, KeyboardInterrupt) as error:
+        except (CannotContinue, KeyboardInterrupt) as error:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             why = str(error) or "interrupted"
@@ -128,10 +129,8 @@ def _messages(done: "Future[tuple[int, int, list[str]]]", patient: str, show: Ca
     """Show a patient that is done, and return what failed."""
     try:
         files, new, messages = done.result()
-    except NoConnection:
+    except CannotContinue:
         raise
-    except (CancelledError, Interrupted):
-        return ["interrupted"]
     except UserError as error:
         return [str(error)]
     show(f"{patient}: {files} files, {new} of them new")
@@ -180,31 +179,25 @@ def _fetch_patient(
                 try:
                     new += not path.exists() and _fetch_object(session, server, patient, study, series, path)
                     files += 1
-                except NoConnection:
+                except CannotContinue:
                     raise
                 except UserError as error:
                     failed.append(str(error))
                 if len(failed) == FAILURES:
-                    return files, new, _once(failed, "and perhaps more objects")
+                    return files, new, _once(failed)
     if not files and not failed:
         failed.append(f"no series of {', '.join(selection.modalities)} in the selected dates, or no such PatientID")
     return files, new, _once(failed)
 
 
-def _once(failed: list[str], more: str = "") -> list[str]:
-    """Each message once, with the number of objects."""
+def _once(failed: list[str]) -> list[str]:
+    """Each message once, with the number of objects that it is about."""
     counts = {message: failed.count(message) for message in failed}
-    return [
-        message if count == 1 else f"{message} ({count} objects{f' {more}' if more else ''})"
-        for message, count in counts.items()
-    ]
+    return [message if count == 1 else f"{message} ({count} objects or more)" for message, count in counts.items()]
 
 
-def _series(client: object, patient: str, selection: Selection) -> Iterator[tuple[str, str]]:
+def _series(client: DICOMwebClient, patient: str, selection: Selection) -> Iterator[tuple[str, str]]:
     """Yield study and series UID of the selected series; what a server returns too much is passed over."""
-    from dicomweb_client import DICOMwebClient
-
-    assert isinstance(client, DICOMwebClient)
     filters = {"PatientID": patient} | ({"StudyDate": selection.query} if selection.query else {})
     for study in list(search(client.search_for_studies, key="StudyInstanceUID", search_filters=filters)):
         if _text(study, "PatientID") != patient or not selection.contains(_text(study, "StudyDate")):
@@ -229,6 +222,9 @@ def _fetch_object(session: Session, server: Server, patient: str, study: str, se
         raise UserError("the server sent another object than the one asked for")
     if _text(header, "PatientID") != patient:
         raise UserError("the server sent an object of another patient")
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
+    try:
+        with atomic(path) as temporary:
+            temporary.write_bytes(content)
+    except UserError as error:  # without the path, which contains UIDs
+        raise CannotContinue(f"cannot write below --out: {str(error).rpartition(': ')[2]}") from None
     return True

@@ -1,6 +1,7 @@
 """Define the command ``metaswin fetch``: DICOM from a DICOMweb server, or a collection of Imaging Data Commons."""
 
 import argparse
+import warnings
 from datetime import date
 from pathlib import Path
 
@@ -74,11 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
     if messages:
         raise several("Nothing was fetched:", messages)
     selection = Selection(tuple(arguments.modalities), arguments.first, arguments.last)
-    if arguments.idc is not None:
-        from metaswin.cohort.idc import fetch_idc
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's quote values
+        if arguments.idc is not None:
+            from metaswin.cohort.idc import fetch_idc
 
-        fetch_idc(arguments.idc, selection, arguments.out, patients)
-    else:
-        fetch(Server(url, arguments.timeout), patients or [], selection, arguments.out, arguments.jobs)
+            fetch_idc(arguments.idc, selection, arguments.out, patients)
+        else:
+            fetch(Server(url, arguments.timeout), patients or [], selection, arguments.out, arguments.jobs)
     print(f"Everything is in {arguments.out}.")
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -11,6 +12,8 @@ from metaswin.cohort.fetch_cli import add_connection, add_server
 from metaswin.core.errors import UserError, several
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from metaswin.cohort.dicomweb import Server
 
 DUPLICATE = 0x0111  # failure reason of a server that has the object already
@@ -54,7 +57,7 @@ def push(server: "Server", folder: Path, jobs: int = 2, show: Callable[[str], No
     UserError
         If the server cannot be used, or if an object was not stored: one message that names all patients concerned.
     """
-    from metaswin.cohort.dicomweb import NoConnection
+    from metaswin.cohort.dicomweb import CannotContinue
 
     stop = threading.Event()
     failed: list[str] = []
@@ -69,11 +72,11 @@ def push(server: "Server", folder: Path, jobs: int = 2, show: Callable[[str], No
             for done in as_completed(waiting):
                 try:
                     show(f"{waiting[done]}: {done.result()} objects stored")
-                except NoConnection:
+                except CannotContinue:
                     raise
                 except UserError as error:
                     failed.append(f"{waiting[done]}: {error}")
-        except (NoConnection, KeyboardInterrupt) as error:
+        except (CannotContinue, KeyboardInterrupt) as error:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise UserError(f"metaswin push: {str(error) or 'interrupted'}") from None
@@ -106,11 +109,8 @@ def _push_patient(server: "Server", files: list[Path], stop: threading.Event) ->
     return len(files)
 
 
-def _confirmed(answer: "object") -> set[str]:
+def _confirmed(answer: "Dataset") -> set[str]:
     """UIDs of the objects that the server has stored, or already has."""
-    import pydicom
-
-    assert isinstance(answer, pydicom.Dataset)
     stored = {str(item.ReferencedSOPInstanceUID) for item in answer.get("ReferencedSOPSequence") or []}
     failed = answer.get("FailedSOPSequence") or []
     return stored | {str(item.ReferencedSOPInstanceUID) for item in failed if item.get("FailureReason") == DUPLICATE}
@@ -137,9 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Push; returns the exit status."""
     from metaswin.cohort.dicomweb import Server, checked_url
 
-    push(
-        Server(checked_url(arguments.dicomweb, arguments.plain_http), arguments.timeout),
-        arguments.export,
-        arguments.jobs,
-    )
+    server = Server(checked_url(arguments.dicomweb, arguments.plain_http), arguments.timeout)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's quote values
+        push(server, arguments.export, arguments.jobs)
     return 0

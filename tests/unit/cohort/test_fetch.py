@@ -1,9 +1,11 @@
 """Fetching from a DICOMweb server that fails in every way; the real one is in tests/workflow/test_dicomweb.py."""
 
+import errno
 import shutil
 import ssl
 import subprocess
 from datetime import date
+from pathlib import Path
 
 import pytest
 from dicomweb_server import FakePacs, encoded, objects, running
@@ -130,6 +132,29 @@ def test_fetch_when_an_object_is_damaged_then_no_file_and_the_patient_is_named(t
     with running(FakePacs(found, damage=damage)) as pacs, pytest.raises(UserError, match=message) as error:
         fetch(server(pacs), ["PATIENT-A"], ALL, tmp_path)
     assert str(error.value).endswith("PATIENT-A")
+    assert contents(tmp_path) == {}
+
+
+def test_fetch_when_the_disk_is_full_then_one_message_without_uids(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    found = objects("A") + objects("B")
+    with running(FakePacs(found)) as pacs, pytest.raises(UserError) as error:
+        fetch(server(pacs), ["A", "B"], ALL, tmp_path, jobs=1)
+    assert str(error.value).splitlines()[0] == (
+        "metaswin fetch: cannot write below --out: the disk is full; free some space and run again"
+    )
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")  # the command itself ignores pydicom's warnings
+def test_fetch_when_a_uid_could_leave_the_folder_then_nothing_is_written(tmp_path):
+    found = objects("A")
+    found[0].SOPInstanceUID = "../../1.2"
+    with running(FakePacs(found)) as pacs, pytest.raises(UserError, match="invalid UID: A"):
+        fetch(server(pacs), ["A"], ALL, tmp_path)
     assert contents(tmp_path) == {}
 
 
