@@ -33,6 +33,8 @@ EXTRA = (
     "rich",
     "rocrate",
     "pulp",
+    "dicomweb_client",
+    "requests",
 )
 
 
@@ -44,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_radiomics(commands)
     _add_simulate(commands)
     _add_weights(commands)
+    _add_dicomweb(commands)
     _add_predict(commands)
     _add_problems(commands)
     _add_schema(commands)
@@ -95,6 +98,14 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 
     add_parser(commands)
     add_standins(commands)
+
+
+def _add_dicomweb(commands: argparse._SubParsersAction) -> None:
+    from metaswin.cohort.fetch_cli import add_parser
+    from metaswin.imaging.push import add_parser as add_push
+
+    add_parser(commands)
+    add_push(commands)
 
 
 def _add_running(commands: argparse._SubParsersAction) -> None:

@@ -12,9 +12,11 @@ import socket
 import subprocess
 import sys
 
+import highdicom
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from planned import TARGETS, rules_to_run
 
 from metaswin.cli import main
@@ -187,7 +189,9 @@ def test_predict_when_patients_are_held_out_then_a_member_equals_the_run(finishe
         assert set(member.index[member["training_cohort"] == "held out by this member"]) == known
 
 
-def test_predict_when_no_table_is_given_then_feature_sets_without_clinical_predict(finished, cohort, tmp_path):
+def test_predict_when_no_table_is_given_then_feature_sets_without_clinical_predict(
+    snakemake, finished, cohort, tmp_path
+):
     chosen = next(path for path in sorted((cohort / "data/dicom").iterdir()) if path.is_dir())
     shutil.copytree(chosen, tmp_path / "dicom" / chosen.name)
     bundle, out = cohort / "results/bundle", tmp_path / "out"
@@ -196,6 +200,16 @@ def test_predict_when_no_table_is_given_then_feature_sets_without_clinical_predi
     table = pd.read_csv(out / "results/predictions/predictions.csv")
     assert "clinical" in table.loc[0, "missing"]
     assert "clinical" not in table.loc[0, "feature_set"]
+
+    run = snakemake(out, yaml.safe_load((out / "predict.yaml").read_text()), "--", "export")
+    assert run.code == 0, run.text[-5000:]
+    (path,) = (out / "private/export").glob("*/report.dcm")
+    (group,) = highdicom.sr.srread(path).content.get_image_measurement_groups()
+    found = {item.name.meaning: item.value for item in group.get_measurements()}
+    assert found["Predicted risk"] == pytest.approx(table.loc[0, "risk"])
+    fingerprint = json.loads((out / "results/predictions/facts.json").read_text())["bundle"]
+    assert fingerprint == read_bundle(bundle).fingerprint
+    assert fingerprint.encode() in path.read_bytes()
 
 
 def test_permutations_when_more_are_asked_for_then_full_batches_stay(finished, snakemake, small):

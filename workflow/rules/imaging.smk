@@ -190,7 +190,7 @@ if IMAGES:
             of_planned("regions/{patient}/status.json"),
 
 
-# Export tumour, rings and organs as DICOM that references the original CT. The files contain the patients' identity.
+# Export tumour, rings, organs and what was measured as DICOM that references the original CT. The files contain the patients' identity.
 # Therefore they are private, and they are not part of `all`.
 if CONFIG.data.source == "dicom":
 
@@ -204,9 +204,13 @@ if CONFIG.data.source == "dicom":
             regions=results("regions/{patient}/regions.nii.gz"),
             region_facts=results("regions/{patient}/regions.json"),
             status=results("regions/{patient}/status.json"),
+            radiomics=results("radiomics/{patient}.parquet"),
+            predictions=results("predictions/predictions.parquet") if CONFIG.predict.bundle else [],
+            prediction_facts=results("predictions/facts.json") if CONFIG.predict.bundle else [],
         output:
             seg=private("export/{patient}/segmentation.dcm"),
             rtstruct=private("export/{patient}/structures.dcm"),
+            report=private("export/{patient}/report.dcm"),
         log:
             logs("export_dicom/{patient}"),
         benchmark:
@@ -217,6 +221,7 @@ if CONFIG.data.source == "dicom":
             runtime=20,
             disk_mb=200,
         params:
+            settings=section("export"),
             code=code("imaging/export_dicom"),
         message:
             "DICOM of {wildcards.patient}"

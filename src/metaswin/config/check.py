@@ -1,5 +1,7 @@
 """Check settings against each other."""
 
+import difflib
+
 from metaswin.config.evaluation import SCANNER
 from metaswin.config.features import ACQUISITION
 from metaswin.config.model import Config
@@ -25,6 +27,7 @@ def check_consistency(config: Config) -> list[str]:
     messages += _check_roles(config) + check_centres(config)
     if config.data.source in ("dicom", "nifti"):
         messages += _check_regions(config) + _check_organs(config) + check_stability(config)
+        messages += _check_export(config)
     elif config.signatures:
         messages.append(
             f"signatures: found {', '.join(config.signatures)}, but data.source {config.data.source} has no images "
@@ -32,6 +35,22 @@ def check_consistency(config: Config) -> list[str]:
         )
     messages += check_harmonisation(config) + check_feature_sets(config)
     return messages + check_hazard_feature_sets(config) + check_evaluation(config)
+
+
+def _check_export(config: Config) -> list[str]:
+    """Each feature of the structured report must be one that is extracted."""
+    from metaswin.radiomics.names import expected_features
+
+    if not config.export.features:
+        return []
+    extracted = set(expected_features(config.radiomics))
+    unknown = [name for name in config.export.features if name not in extracted]
+    near = {name: difflib.get_close_matches(name, extracted, n=1) for name in unknown}
+    return [
+        f"export.features: {name!r} is not extracted with these settings of radiomics"
+        + (f"; did you mean {near[name][0]!r}?" if near[name] else "; names are as in results/radiomics")
+        for name in unknown
+    ]
 
 
 def needed_paths(config: Config) -> dict[str, str]:

@@ -294,3 +294,13 @@ class QcImagesSettings(Settings):
         if window[0] >= window[1]:
             raise ValueError("the lower limit must be below the upper one")
         return window
+
+
+class ExportSettings(Settings):
+    """Export as DICOM (target export)."""
+
+    features: list[str] | None = Field(
+        default=None,
+        description="Features of the structured report, by their names in results/radiomics. null: those of the "
+        "original image that have an IBSI code.",
+    )

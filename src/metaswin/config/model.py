@@ -13,7 +13,14 @@ from metaswin.config.cohort import (
 )
 from metaswin.config.evaluation import ControlsSettings, EvaluationSettings, ExplanationSettings
 from metaswin.config.features import AnatomySettings, HarmonisationSettings, SelectionSettings, StabilitySettings
-from metaswin.config.imaging import ImagesSettings, OrgansSettings, PatchesSettings, QcImagesSettings, RegionsSettings
+from metaswin.config.imaging import (
+    ExportSettings,
+    ImagesSettings,
+    OrgansSettings,
+    PatchesSettings,
+    QcImagesSettings,
+    RegionsSettings,
+)
 from metaswin.config.models import DeepSettings, FusionSettings, SurvivalSettings
 from metaswin.config.prediction import BundleSettings, PredictSettings
 from metaswin.config.report import ReportSettings
@@ -65,6 +72,7 @@ class Config(Settings):
     regions: RegionsSettings = RegionsSettings()
     qc_images: QcImagesSettings = QcImagesSettings()
     radiomics: RadiomicsSettings = RadiomicsSettings()
+    export: ExportSettings = ExportSettings()
     signatures: list[str] = Field(
         default=[],
         description="Published signatures that the models are compared with. They are scored without fitting. Give "

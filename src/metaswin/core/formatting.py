@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+RESEARCH_USE = "For research only. This is not a medical device. Do not use it for decisions about patients."
 FEATURE_SET_NAMES = {
     "clinical": "Clinical",
     "radiomics": "Radiomics",

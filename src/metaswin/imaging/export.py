@@ -1,22 +1,29 @@
-"""Export the tumour, rings and organs of one patient as DICOM SEG and RTSTRUCT."""
+"""Export one patient as DICOM: tumour, rings and organs as SEG and RTSTRUCT, what was measured as a report (SR)."""
 
 import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pydicom
 import SimpleITK as sitk
 from pydicom.sr.codedict import codes as pydicom_codes
 from pydicom.sr.coding import Code
 
 from metaswin import __version__
+from metaswin.config.imaging import ExportSettings
 from metaswin.core.errors import UserError
-from metaswin.core.files import atomic, read_json, read_volume
+from metaswin.core.files import atomic, metadata_of, read_json, read_table, read_volume
 from metaswin.core.grid import Grid
 from metaswin.core.status import read_status
 from metaswin.imaging.export_rtstruct import Structure, structure_set
+from metaswin.imaging.export_sr import Features, Risk, measurement_report
 from metaswin.imaging.patches import PatientFiles
+from metaswin.radiomics.ibsi import ibsi_code
 
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 TISSUE = Code("85756007", "SCT", "Tissue")
@@ -96,37 +103,129 @@ def segmentation(slices: list[pydicom.Dataset], structures: list[Structure]) -> 
 LESIONS = {"primary": 1, "nodes": 2}
 
 
-def export_patient(source: str, files: PatientFiles, seg: str, rtstruct: str) -> None:
-    """Write the SEG and the RTSTRUCT of one patient; both are empty if an earlier stage has excluded the patient.
+TOGETHER = "tumor"  # the region of both lesions
 
-    Parameters
+
+@dataclass(frozen=True)
+class ExportInputs:
+    """What is exported of one patient.
+
+    Attributes
     ----------
     source : str
         The private record that lists the CT's files.
     files : PatientFiles
-    seg, rtstruct : str
-        Output files, below ``private/``.
+    radiomics : str
+        Table of the patient's features.
+    predictions, prediction_facts : str or None
+        Risks of all patients and the facts of the prediction; None in a run that predicts no new patients.
+    """
+
+    source: str
+    files: PatientFiles
+    radiomics: str
+    predictions: str | None = None
+    prediction_facts: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportOutputs:
+    """The SEG, the RTSTRUCT and the structured report of one patient, below ``private/``."""
+
+    seg: str
+    rtstruct: str
+    report: str
+
+
+def export_patient(inputs: ExportInputs, outputs: ExportOutputs, patient: str, settings: ExportSettings) -> None:
+    """Write the SEG, the RTSTRUCT and the structured report of one patient.
+
+    All are empty if an earlier stage has excluded the patient.
+
+    Parameters
+    ----------
+    inputs : ExportInputs
+    outputs : ExportOutputs
+    patient : str
+        The study id.
+    settings : ExportSettings
 
     Raises
     ------
     UserError
         If the CT's files are no longer those that were converted.
     """
-
+    files = inputs.files
     if not read_status(files.status).ok:
-        for path in (seg, rtstruct):
+        for path in (outputs.seg, outputs.rtstruct, outputs.report):
             with atomic(path) as temporary:
                 temporary.touch()
         return
     grid = Grid.of(read_volume(files.ct))
-    slices = ordered_slices(read_json(source)["ct"], grid)
+    slices = ordered_slices(read_json(inputs.source)["ct"], grid)
     structures = read_structures(files, grid)
+    segments = structures + together(structures)
+    seg = segmentation(slices, segments)
+    features = read_features(inputs.radiomics, settings.features)
+    if len(segments) == len(structures) and TOGETHER in features:  # one lesion: it is the region of both
+        lesion = next(structure.name for structure in structures if structure.kind == "tumor")
+        features[lesion] = features.get(lesion, features[TOGETHER])
+    measured = [segment for segment in segments if segment.kind == "tumor" or segment.name in features]
+    risks = read_risks(inputs.predictions, inputs.prediction_facts, patient)
+    report = measurement_report(slices, seg, measured, float(np.prod(grid.spacing)), features, risks)
     for path, dataset in [
-        (seg, segmentation(slices, structures)),
-        (rtstruct, structure_set(slices, structures, grid)),
+        (outputs.seg, seg),
+        (outputs.rtstruct, structure_set(slices, structures, grid)),
+        (outputs.report, report),
     ]:
         with atomic(path) as temporary:
             dataset.save_as(temporary, enforce_file_format=True)
+
+
+def together(structures: Sequence[Structure]) -> list[Structure]:
+    """Return both lesions as one structure, in a list; an empty list if there is one lesion only."""
+    masks = [structure.mask for structure in structures if structure.kind == "tumor"]
+    return [Structure(TOGETHER, "tumor", np.any(masks, axis=0))] if len(masks) > 1 else []
+
+
+def read_features(path: str, names: Sequence[str] | None) -> dict[str, Features]:
+    """Return region → the named features; None names those of the original image that have an IBSI code."""
+    table, made = read_table(path), metadata_of(path)
+    chosen = [name for name in table.columns if (ibsi_code(name) if names is None else name in names)]
+    return {
+        str(row["region"]): Features(
+            {name: float(row[name]) for name in chosen}, made["engine"], made["version"], made["settings_hash"]
+        )
+        for row in table.to_dict("records")
+    }
+
+
+def read_risks(predictions: str | None, facts: str | None, patient: str) -> list[Risk]:
+    """Return the risks of a patient, one for each endpoint for which it was predicted."""
+    if predictions is None or facts is None:
+        return []
+    table, made = read_table(predictions), read_json(facts)
+    own = table[(table["patient"] == patient) & (table["why"] == "")]
+    return [_risk(row, made) for row in own.to_dict("records")]
+
+
+def _risk(row: Mapping[str, Any], made: Mapping[str, Any]) -> Risk:
+    def known(name: str) -> float | None:
+        return None if pd.isna(row[name]) else float(row[name])
+
+    member = "" if made["member"] is None else f", fold model {made['member']} alone"
+    return Risk(
+        endpoint=row["endpoint"],
+        risk=float(row["risk"]),
+        low=known("range_low"),
+        high=known("range_high"),
+        percentile=known("percentile"),
+        group=None if pd.isna(row["group"]) else str(row["group"]),
+        model=f"metaswin bundle: {row['endpoint']}, {row['feature_set']}{member}",
+        version=made["made_by"],
+        fingerprint=made["bundle"],
+        notes=tuple(note for note in str(row["warnings"]).split("; ") if note),
+    )
 
 
 def ordered_slices(paths: list[str], grid: Grid) -> list[pydicom.Dataset]:

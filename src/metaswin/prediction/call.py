@@ -144,9 +144,10 @@ IMAGES = ("dicom", "nifti")
 # Settings that depend on the hospital. All other settings belong to the models.
 LOCAL = [
     "data.sheet", "data.pseudonyms", "data.pseudonym_key", "ingest", "clinical.id", "clinical.na_values",
-    "clinical.date_format", "clinical.columns", "endpoints", "images.nnunet", "organs.totalsegmentator.device",
-    "organs.totalsegmentator.threads", "organs.totalsegmentator.weights", "organs.totalsegmentator.batch_size",
-    "organs.totalsegmentator.license", "organs.masks.pattern", "deep.device", "deep.threads",
+    "clinical.date_format", "clinical.columns", "endpoints", "export", "images.nnunet",
+    "organs.totalsegmentator.device", "organs.totalsegmentator.threads", "organs.totalsegmentator.weights",
+    "organs.totalsegmentator.batch_size", "organs.totalsegmentator.license", "organs.masks.pattern", "deep.device",
+    "deep.threads",
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaswin.core.formatting import days, feature_set_name, listed
+from metaswin.core.formatting import RESEARCH_USE, days, feature_set_name, listed
 
 SHOWN = {
     "auc": "AUC", "brier": "Brier score", "calibration_intercept": "calibration intercept",
@@ -25,7 +25,7 @@ def card(facts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     lines = [
         "# Model card",
         "",
-        "**For research only. This is not a medical device. Do not use it for decisions about patients.**",
+        f"**{RESEARCH_USE}**",
         "",
         f"- Intended use: {settings['intended_use']}",
         f"- Licence: {settings['licence']}",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from metaswin.config import load as loading
+from metaswin.config.check import check_consistency
 from metaswin.config.document import generated_files
 from metaswin.config.load import NO_DATA, load
 from metaswin.config.model import Config
@@ -218,3 +219,15 @@ def test_load_when_organs_are_named_that_the_thresholds_do_not_make_then_it_is_t
     raw["patches"] = {**raw["patches"], "organ_groups": {"jaw": ["mandible"]}}
     with pytest.raises(UserError, match=r"organ_groups\.jaw: organs\.backend threshold does not segment 'mandible'"):
         load(raw)
+
+
+def test_export_when_a_feature_is_not_extracted_then_the_nearest_is_named():
+    names = ["original_firstorder_Mean", "original_firstorder_Men", "wavelet-LLL_glcm_Idm"]
+    settings = {"image_types": ["Original"]}
+    raw = {"export": {"features": names}, "radiomics": settings, "data": {"source": "dicom"}}
+    config = Config.model_validate(raw)
+    found = [message for message in check_consistency(config) if message.startswith("export")]
+    assert len(found) == 2
+    assert "'original_firstorder_Men' is not extracted" in found[0]
+    assert "did you mean 'original_firstorder_Me" in found[0]
+    assert "'wavelet-LLL_glcm_Idm' is not extracted" in found[1]

@@ -67,7 +67,8 @@ def test_extra_when_compared_with_the_project_then_the_cli_checks_each_package(r
 
 @pytest.mark.parametrize("arguments", [["run", "--help"], ["predict", "--bundle", "b", "--input", "i", "--output", "o"],
     ["validate", "--output", "o", "--outcomes", "t"], ["simulate", "--out", "o"], ["weights", "list"], ["doctor"],
-    ["init"], ["status"], ["problems"], ["schema"]])  # fmt: skip
+    ["fetch", "--idc", "c", "--out", "o"], ["push", "--dicomweb", "u"], ["init"], ["status"],
+    ["problems"], ["schema"]])  # fmt: skip
 def test_command_when_workflow_packages_are_absent_then_one_sentence_names_the_extra(monkeypatch, capsys, arguments):
     monkeypatch.setattr(cli, "EXTRA", ("json", "no_such_package"))
     assert cli.main(arguments) == 2
