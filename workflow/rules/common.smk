@@ -267,7 +267,7 @@ def training_mb(wildcards, input, attempt):
         wildcards.backbone,
         CONFIG.deep,
         size=CONFIG.patches.size,
-        channels=4 + len(CONFIG.patches.organ_groups)  # with the narrow one of the network,
+        channels=4 + len(CONFIG.patches.organ_groups),  # with the narrow one of the network
         patients=len(patients_with_patch(input.patches)),
     )
     return memory(needed)(wildcards, attempt)
