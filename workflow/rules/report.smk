@@ -85,8 +85,6 @@ rule pack_crate:
         disk_mb=100,
     params:
         given=list(GIVEN),
-        root=str(workflow.basedir),
-        results=CONFIG.output.results,
         config=portable(CONFIG.model_dump(mode="json")),
         code=code("report/pack_crate"),
     message:

@@ -66,7 +66,8 @@ class CrateInputs:
     Attributes
     ----------
     workflow : list of str
-        Files of the workflow: the Snakefile, the rules and the lock of the environment.
+        Files of the workflow: first the Snakefile, in whose folder the others are, the rules and the lock of the
+        environment.
     report : str
         The report.
     figures, tables : list of str
@@ -85,32 +86,27 @@ class CrateInputs:
     computed: list[str]
 
 
-def pack_crate(
-    inputs: CrateInputs, output: str | Path, root: str | Path, results: str | Path, config: Mapping[str, Any]
-) -> None:
+def pack_crate(inputs: CrateInputs, output: str | Path, config: Mapping[str, Any]) -> None:
     """Write the crate of a run.
 
     Parameters
     ----------
     inputs : CrateInputs
     output : path
-        Folder of the crate; it is written anew.
-    root : path
-        Folder of the workflow, where the paths of its files start.
-    results : path
-        Folder of the results. The times of the run are those of the benchmark files below it.
+        Folder of the crate, in the folder of the results; it is written anew. The times of the run are those of the
+        benchmark files beside it.
     config : mapping
         The configuration without the locations of the data (`metaswin.report.files.portable`).
     """
     from rocrate.rocrate import ROCrate
 
-    folder, made = Path(output), Path(f"{output}.part")
+    folder, made, results = Path(output), Path(f"{output}.part"), Path(output).parent
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
     settings = without_places(config)
     write_json(made / "settings.json", settings)
     write_text(made / "README.md", README)
-    begun, ended = times_of(Path(results) / "benchmarks")
+    begun, ended = times_of(results / "benchmarks")
 
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
@@ -125,7 +121,8 @@ def pack_crate(
     files = _Files(crate, made)
     files.add(made / "README.md", "README.md")["about"] = crate.root_dataset
     snakefile, *others = [Path(path) for path in inputs.workflow]
-    workflow = _workflow(crate, files, snakefile, Path(root))
+    root = snakefile.parent
+    workflow = _workflow(crate, files, snakefile)
     workflow["hasPart"] = [files.add(path, path.relative_to(root).as_posix(), license=CODE_LICENCE) for path in others]
     workflow["softwareRequirements"] = list(_software(crate))
     chosen = files.add(made / "settings.json", "settings.json", "Settings of the run, without places of files")
@@ -167,9 +164,9 @@ class _Files:
         return self.crate.add_file(str(path), place, properties=facts)
 
 
-def _workflow(crate: "ROCrate", files: _Files, snakefile: Path, root: Path) -> "Entity":
+def _workflow(crate: "ROCrate", files: _Files, snakefile: Path) -> "Entity":
     workflow = crate.add_workflow(
-        str(snakefile), snakefile.relative_to(root).as_posix(), main=True, lang="snakemake",
+        str(snakefile), snakefile.name, main=True, lang="snakemake",
         lang_version=versions()["snakemake"], properties=files.facts(snakefile, "metaswin"),
     )  # fmt: skip
     workflow["version"] = versions()["metaswin"]

@@ -57,7 +57,7 @@ def crate(tmp_path_factory):
     )
     made = folder / "results/ro-crate"
     for _ in range(2):  # the second replaces the first
-        pack_crate(inputs, made, folder / "code", folder / "results", portable(config.model_dump(mode="json")))
+        pack_crate(inputs, made, portable(config.model_dump(mode="json")))
     return made
 
 

@@ -14,7 +14,5 @@ with job(snakemake.log[0]):
             computed=snakemake.input.computed,
         ),
         output=snakemake.output.folder,
-        root=snakemake.params.root,
-        results=snakemake.params.results,
         config=snakemake.params.config,
     )
