@@ -227,7 +227,7 @@ def _table(table: ast.Dict, names: dict[str, ast.expr]) -> Iterator[tuple[str, b
         if isinstance(value, ast.Call):
             expected, action, excludes = value.args
             yield key.value, bool(ast.literal_eval(excludes)), _text(expected, names), _text(action, names)
-        elif isinstance(value, ast.Tuple):
+        elif isinstance(value, ast.Tuple) and len(value.elts) == 3:  # the IBSI codes are pairs
             yield key.value, False, _text(value.elts[1], names), _text(value.elts[2], names)
 
 

@@ -61,6 +61,7 @@ def portable(config: Mapping[str, Any]) -> dict[str, Any]:
     kept["signatures"] = [
         PurePath(name).stem if name.endswith((".yaml", ".yml")) else name for name in config.get("signatures", [])
     ]
-    kept["cohort"] = {key: value for key, value in config["cohort"].items() if key != "review"}
+    if "cohort" in config:
+        kept["cohort"] = {key: value for key, value in config["cohort"].items() if key != "review"}
     kept["clinical"] = {key: value for key, value in config["clinical"].items() if key != "table"}
     return kept

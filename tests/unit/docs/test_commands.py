@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^( *)```bash\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 # Programs whose arguments are not checked, apart from files of the repository.
-TOOLS = {"cp", "cd", "git", "pip", "pkill", "pre-commit", "python", "pytest", "source"}
+TOOLS = {"cp", "cd", "git", "pip", "pkill", "pre-commit", "python", "pytest", "source", "ssh"}
 # Files of the reader, not of the repository.
-OWN = re.compile(r"(^|/)(my-study|change|metaswin|study)\.yaml$|^profiles/my-")
+OWN = re.compile(r"(^|/)(my-study|change|metaswin|predict|study)\.yaml$|^profiles/my-")
 
 
 def commands_of(text: str) -> list[list[str]]:
