@@ -312,7 +312,7 @@ def test_rerun_when_checkpoint_finds_no_change_then_no_feature_or_network_is_red
     # Their jobs start, since folds and patches were written again, and keep the networks of the same rows.
     logs = sorted((finished.folder / "logs/train_deep").rglob("*.log"))
     assert len(logs) == run.text.count("(Rule: train_deep)") > 0
-    assert all("was trained on the same: it stays" in log.read_text() for log in logs)
+    assert all("was trained on the same rows and settings; it is kept" in log.read_text() for log in logs)
 
 
 def test_patient_when_added_then_only_its_images_are_converted_and_refits_are_listed(

@@ -66,7 +66,7 @@ def test_newcomer_when_excluded_then_no_network_is_trained_again(joined):
     assert len(trained) >= 6
     assert all(path.read_bytes() == networks[path] for path in trained)
     logs = list((run.folder / "logs/train_deep").rglob("*.log"))
-    assert "train_deep" not in done(run) or all("it stays" in log.read_text() for log in logs)
+    assert "train_deep" not in done(run) or all("it is kept" in log.read_text() for log in logs)
 
 
 def test_stop_when_an_image_stage_excludes_a_patient_then_run_ends_before_radiomics(joined, snakemake, small):

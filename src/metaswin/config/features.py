@@ -86,26 +86,28 @@ RADIOMICS = ("radiomics", "peri_radiomics")
 
 
 class SelectionSettings(Settings):
-    """Selection on training rows: missing, constant and correlated features are dropped, the rest is ranked.
+    """Selection on training rows: missing, constant and correlated features are dropped, and the others are ranked.
 
-    The paper reduces 1562 features to 36 by a correlation filter and a random forest; it states neither the
-    threshold of the filter nor the size of the forest.
+    The paper reduces 1562 features to 36 by a correlation filter and a random forest. It states neither the threshold
+    of the filter nor the size of the forest.
     """
 
     max_missing: float = Field(
         default=0.2, ge=0, le=1, description="Largest share of training rows in which a feature may be missing."
     )
     max_correlation: float = Field(
-        default=0.9, gt=0, le=1, description="Largest absolute Spearman correlation of two features that stay."
+        default=0.9, gt=0, le=1, description="Largest absolute Spearman correlation of two features that are kept."
     )
     method: Literal["forest", "auc"] = Field(
         default="forest",
         description="forest: rank by the importance in a random forest, as in the paper. auc: rank by each feature's "
-        "own AUC on the training rows; inner folds of these rows choose how many features are kept.",
+        "own AUC on the training rows. Inner folds of these rows determine how many features are kept.",
     )
-    trees: int = Field(default=500, ge=1, description="Method forest: trees.")
+    trees: int = Field(default=500, ge=1, description="Method forest: number of trees.")
     keep: int = Field(
-        default=36, ge=1, description="Method forest: features kept of each set, radiomics and peri_radiomics."
+        default=36,
+        ge=1,
+        description="Method forest: number of features kept of each set, radiomics and peri_radiomics.",
     )
     keep_choices: list[PositiveInt] = Field(
         default=[8, 16, 36, 72],

@@ -1,1 +1,1 @@
-"""Which numbers describe each patient: radiomics, anatomy, stability, harmonisation, selection, fit tables."""
+"""Compute the features of each patient: radiomics, anatomy, stability, harmonisation, selection, fit tables."""

@@ -1,4 +1,4 @@
-"""Volume, mean HU, distance to the tumour and contact with it, of every organ of one patient."""
+"""Measure volume, mean HU, distance to the tumour and contact with it for every organ of one patient."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MEASURES = ("volume_mm3", "mean_hu", "distance_mm", "contact_mm2")
 
 @dataclass(frozen=True)
 class AnatomyInputs:
-    """Files of one patient: ``ct, tumor`` of the stage images, ``organs, names, status`` of the stage organs."""
+    """Hold the files of one patient: ``ct, tumor`` of stage images, ``organs, names, status`` of stage organs."""
 
     ct: str | Path
     tumor: str | Path
@@ -30,7 +30,7 @@ class AnatomyInputs:
 
 
 def measure_patient(inputs: AnatomyInputs, output: str | Path, settings: AnatomySettings) -> None:
-    """Measure one patient; an excluded one has a table without a row.
+    """Measure the organs of one patient. The table of an excluded patient has no rows.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def measure(
     structures: Mapping[str, Sequence[int]],
     spacing: Sequence[float],
 ) -> dict[str, float]:
-    """Measures of each structure.
+    """Return the measures of each structure.
 
     Parameters
     ----------
@@ -78,9 +78,10 @@ def measure(
     Returns
     -------
     dict
-        ``<structure>__<measure>``: volume (mm³) by voxels; mean HU outside the tumour; distance (mm) between the
-        nearest voxel centres of tumour and structure, 0 where they share a voxel and one voxel where they touch;
-        contact (mm²), the area of voxel faces between them. A structure without a voxel has volume 0, nothing else.
+        ``<structure>__<measure>``. The volume (mm³) is computed from the number of voxels. The mean HU excludes the
+        tumour. The distance (mm) is that between the nearest voxel centres of tumour and structure. It is 0 if they
+        share a voxel, and one voxel if they touch. The contact (mm²) is the area of voxel faces between them. A
+        structure without a voxel has volume 0, and its other measures are missing.
     """
     steps = np.array(spacing[::-1], dtype=float)
     tree = cKDTree(surface(tumor) * steps)
@@ -101,7 +102,7 @@ def measure(
 
 
 def surface(mask: np.ndarray) -> np.ndarray:
-    """Indices, shape (n, 3), of the voxels of a mask with a face to a voxel outside it."""
+    """Return the indices, shape (n, 3), of the voxels of a mask that share a face with a voxel outside it."""
     padded = np.pad(mask, 1)
     inner = mask.copy()
     for axis in range(3):
@@ -113,7 +114,7 @@ def surface(mask: np.ndarray) -> np.ndarray:
 
 
 def contact(one: np.ndarray, other: np.ndarray, steps: np.ndarray) -> float:
-    """Area (mm²) of the faces between voxels of two masks that share no voxel; `steps`: mm along the axes."""
+    """Return the area (mm²) of the faces between two masks that share no voxel; `steps`: mm along the axes."""
     area = 0.0
     for axis in range(3):
         low, high = (

@@ -1,4 +1,4 @@
-"""Which batch a patient belongs to."""
+"""Determine the batch of each patient."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,19 @@ from metaswin.core.errors import UserError, suggestion
 
 
 def find_column(name: str, used: pd.DataFrame, clinical: pd.DataFrame) -> pd.Series:
-    """A column of the used patients or else of the clinical table (baseline and treatment ones), by patient.
+    """Return a column of the used patients, or else of the clinical table (baseline or treatment), by patient.
 
     Parameters
     ----------
     name : str
-        Compared trimmed.
+        Name of the column. Spaces around it are ignored.
     used, clinical : DataFrame
         ``cohort/used.parquet`` and ``cohort/clinical.parquet``, with the column ``patient``.
 
     Raises
     ------
     UserError
-        If neither has it.
+        If neither table has the column.
     """
     for table, allowed in ((used, ACQUISITION), (clinical, clinical.columns.drop("patient"))):
         for column in allowed:
@@ -33,7 +33,7 @@ def find_column(name: str, used: pd.DataFrame, clinical: pd.DataFrame) -> pd.Ser
 
 
 def levels_of(column: pd.Series) -> pd.Series:
-    """Level of each patient as text, trimmed and case-folded; None where it is missing or reads "unknown"."""
+    """Return the level of each patient as text, trimmed and case-folded; None if it is missing or "unknown"."""
     if pd.api.types.is_numeric_dtype(column):
         text = [None if pd.isna(value) else f"{value:g}" for value in column]
     else:
@@ -42,6 +42,6 @@ def levels_of(column: pd.Series) -> pd.Series:
 
 
 def codes_of(levels: pd.Series, known: Sequence[str]) -> pd.Series:
-    """Position of each level among those known, -1 where it is none of them or missing."""
+    """Return the position of each level among the known levels; -1 if it is missing or not known."""
     position = {level: number for number, level in enumerate(known)}
     return levels.map(lambda level: position.get(level, -1)).astype(int)

@@ -1,12 +1,12 @@
-"""ComBat with parametric empirical Bayes, and its covariates.
+"""Fit ComBat with parametric empirical Bayes, and its covariates.
 
 Johnson, Li & Rabinovic 2007, Biostatistics 8:118-127; for imaging features Fortin et al. 2018, NeuroImage
 167:104-120. A value of feature f of row i in batch b is
 
     y = alpha_f + x_i beta_f + sigma_f (gamma_bf + sqrt(delta_bf) e)
 
-and becomes ``alpha_f + x_i beta_f + sigma_f (z - gamma*_bf) / sqrt(delta*_bf)`` with the standardised value z. The
-starred batch effects are posterior means under priors that all features of a batch share.
+and is replaced by ``alpha_f + x_i beta_f + sigma_f (z - gamma*_bf) / sqrt(delta*_bf)`` with the standardised value z.
+The batch effects with a star are posterior means under priors that are shared by all features of a batch.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,13 +20,13 @@ from metaswin.cohort.predictors import UNKNOWN, normalised
 
 @dataclass(frozen=True)
 class Covariate:
-    """One covariate, centred on the training rows, so that a missing or unseen value (0) stands for their mean.
+    """Code one covariate, centred on the training rows. A missing or unseen value becomes 0, which is their mean.
 
     Attributes
     ----------
     name : str
     levels : tuple of str
-        Of a category; empty for a number.
+        Levels of a category; empty for a number.
     centre : tuple of float
         Share of each level, or the mean of a number.
     scale : float
@@ -39,7 +39,7 @@ class Covariate:
     scale: float
 
     def transform(self, column: pd.Series) -> np.ndarray:
-        """Array of shape (rows, 1) for a number, (rows, levels) for a category."""
+        """Return an array of shape (rows, 1) for a number, (rows, levels) for a category."""
         if self.levels:
             found = np.array(normalised(column), dtype=object)[:, None] == np.array(self.levels, dtype=object)
             return np.where(found.any(axis=1, keepdims=True), found - np.array(self.centre), 0.0)
@@ -49,12 +49,12 @@ class Covariate:
 
 @dataclass(frozen=True)
 class Covariates:
-    """All covariates of a fit."""
+    """Hold all covariates of a fit."""
 
     columns: tuple[Covariate, ...]
 
     def transform(self, table: pd.DataFrame) -> np.ndarray:
-        """Array of shape (rows, columns) of any rows."""
+        """Code any rows: return an array of shape (rows, columns)."""
         parts = [covariate.transform(table[covariate.name]) for covariate in self.columns]
         return np.concatenate([np.empty((len(table), 0)), *parts], axis=1)
 
@@ -72,7 +72,7 @@ class Covariates:
 
 
 def fit_covariates(train: pd.DataFrame, names: list[str]) -> Covariates:
-    """Fit the coding of the columns `names` on training rows; a column that is constant there is dropped."""
+    """Fit the coding of the columns `names` on training rows. A column that is constant in these rows is dropped."""
     fitted = [_fit(train[name]) for name in names]
     return Covariates(tuple(covariate for covariate in fitted if covariate is not None))
 
@@ -92,7 +92,7 @@ def _fit(column: pd.Series) -> Covariate | None:
     return Covariate(name, tuple(levels.tolist()), tuple((counts / counts.sum()).tolist()), 1.0)
 
 
-# A range below this share of the largest value is rounding, not variation.
+# A range below this share of the largest value is a rounding error.
 CONSTANT = 1e-10
 TOLERANCE = 1e-10
 MOST_STEPS = 1000
@@ -104,18 +104,18 @@ CONFOUNDED = "the covariates cannot be separated from the batch"
 
 @dataclass(frozen=True)
 class Combat:
-    """Fitted batch effects of F features, C covariates and B batches.
+    """Hold the fitted batch effects of F features, C covariates and B batches.
 
     Attributes
     ----------
     alpha, sigma : ndarray of shape (F,)
-        Mean over batches and pooled standard deviation; NaN of a feature that is left alone.
+        Mean over batches and pooled standard deviation; NaN for a feature that is not changed.
     beta : ndarray of shape (C, F)
         Effects of the covariates.
     gamma, delta : ndarray of shape (B, F)
-        Shift in units of sigma and ratio of variances; NaN where a batch is left alone.
+        Shift in units of sigma and ratio of variances; NaN where a batch is not changed.
     why : tuple of str
-        Why a feature is left alone in every batch; empty where it is not.
+        Reason why a feature is not changed in any batch; empty for the other features.
     """
 
     alpha: np.ndarray
@@ -126,14 +126,14 @@ class Combat:
     why: tuple[str, ...] = ()
 
     def apply(self, values: np.ndarray, batch: np.ndarray, covariates: np.ndarray) -> np.ndarray:
-        """Harmonised values of any rows, shape (rows, F).
+        """Return the harmonised values of any rows, shape (rows, F).
 
         Parameters
         ----------
         values : ndarray of shape (rows, F)
             NaN stays NaN.
         batch : ndarray of int, shape (rows,)
-            Position of each row's batch, -1 for a batch without a fit: its rows stay as they are, to the last bit.
+            Position of each row's batch, -1 for a batch without a fit. The rows of such a batch are returned unchanged.
         covariates : ndarray of shape (rows, C)
         """
         harmonised = values.copy()
@@ -148,19 +148,19 @@ class Combat:
 
 
 def fit_combat(values: np.ndarray, batch: np.ndarray, batches: int, covariates: np.ndarray, min_batch: int) -> Combat:
-    """Fit on training rows.
+    """Fit ComBat on training rows.
 
-    Each feature is fitted on the rows that have it. A batch with fewer than `min_batch` values of a feature, and
-    rows without a batch, take no part in its fit and are left alone. So is a feature that has fewer than two such
-    batches or is constant within one of them (as the authors' R package does it), and all features where the
-    covariates cannot be separated from the batch.
+    Each feature is fitted on the rows that have a value. A batch with fewer than `min_batch` values of a feature, and
+    rows without a batch, are excluded from the fit and are not changed. A feature with fewer than two remaining batches
+    is not changed, and neither is a feature that is constant within one of them (as in the authors' R package). No
+    feature is changed if the covariates cannot be separated from the batch.
 
     Parameters
     ----------
     values : ndarray of shape (rows, F)
         NaN where missing.
     batch : ndarray of int, shape (rows,)
-        Position of each row's batch, -1 without one.
+        Position of each row's batch; -1 for a row without a batch.
     batches : int
         Number of batches B.
     covariates : ndarray of shape (rows, C)
@@ -206,11 +206,11 @@ def fit_combat(values: np.ndarray, batch: np.ndarray, batches: int, covariates: 
 
 
 def shrink(gamma: np.ndarray, delta: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior means of a batch's effects, from their estimates of shape (F,) each.
+    """Return the posterior means of a batch's effects, from their estimates of shape (F,) each.
 
-    Shifts have a normal prior and variances an inverse gamma prior, both with moments taken over the features
+    Shifts have a normal prior and variances an inverse gamma prior. The moments of both are computed over the features
     (Johnson et al. 2007, equations 3.1 and 3.2 and the iteration of their supplement). Fewer than two different
-    estimates give no prior: then they stay as they are.
+    estimates do not determine a prior, and the estimates are then returned unchanged.
     """
     if len(gamma) < 2 or np.ptp(gamma) == 0 or np.ptp(delta) == 0:
         return gamma, delta
@@ -230,7 +230,7 @@ def shrink(gamma: np.ndarray, delta: np.ndarray, count: np.ndarray) -> tuple[np.
 
 
 def _confounded(member: np.ndarray, covariates: np.ndarray) -> bool:
-    """Whether some combination of covariates is the same for all rows of each batch and differs between batches."""
+    """Return whether a combination of covariates is constant within each batch and differs between batches."""
     if not covariates.shape[1]:
         return False
     centred = covariates - covariates.mean(axis=0)
@@ -239,7 +239,7 @@ def _confounded(member: np.ndarray, covariates: np.ndarray) -> bool:
 
 
 def _flat(values: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """Whether each feature is constant within some batch."""
+    """Return for each feature whether it is constant within at least one batch."""
     limit = CONSTANT * np.abs(values).max(axis=0)
     return np.any([np.ptp(values[rows], axis=0) <= limit for rows in member.T], axis=0)
 
@@ -247,10 +247,10 @@ def _flat(values: np.ndarray, member: np.ndarray) -> np.ndarray:
 def _standardise(
     values: np.ndarray, member: np.ndarray, covariates: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over batches, effects of covariates, pooled deviation and standardised values of complete features.
+    """Return mean over batches, effects of covariates, pooled deviation and standardised values of complete features.
 
-    The mean over batches weighs each by its rows; the pooled variance divides by the rows (Johnson et al. 2007,
-    section 3, step 1).
+    The mean over batches is weighted by their numbers of rows. The pooled variance is divided by the number of rows
+    (Johnson et al. 2007, section 3, step 1).
     """
     design = np.concatenate([member, covariates], axis=1)
     effects = np.linalg.lstsq(design, values, rcond=None)[0]
@@ -262,6 +262,6 @@ def _standardise(
 
 
 def _batch_effects(standardised: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of the standardised values of each batch, shapes (batches, features)."""
+    """Return mean and variance of the standardised values of each batch, shapes (batches, features)."""
     parts = [standardised[rows] for rows in member.T]
     return np.stack([part.mean(axis=0) for part in parts]), np.stack([part.var(axis=0, ddof=1) for part in parts])

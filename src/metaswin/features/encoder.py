@@ -1,4 +1,4 @@
-"""Turn raw columns into numbers: imputed, scaled, one-hot; fitted on training rows only."""
+"""Encode raw columns as numbers: impute, scale and one-hot encode. The encoding is fitted on training rows only."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,13 +9,13 @@ import pandas as pd
 
 from metaswin.cohort.predictors import UNKNOWN, normalised
 
-# Scaled values are cut here (standard deviations), so that one odd test row cannot dominate a prediction.
+# Scaled values are clipped to this limit (standard deviations), so that an extreme value cannot dominate a prediction.
 LIMIT = 5.0
 
 
 @dataclass(frozen=True)
 class NumericColumn:
-    """A number: missing values take the training median, then it is scaled by the training mean and deviation.
+    """Encode a number: impute the training median, then scale by the training mean and standard deviation.
 
     Attributes
     ----------
@@ -23,9 +23,9 @@ class NumericColumn:
     log : bool
         Whether the logarithm is taken first; values of 0 and below are then missing.
     median, mean, sd : float
-        Of the training rows; `mean` and `sd` after imputation.
+        Statistics of the training rows; `mean` and `sd` after imputation.
     flag : bool
-        Whether a column says where the value was missing: only if it was missing in some training rows.
+        Whether an additional column flags missing values. This is so only if some training rows lack the value.
     """
 
     name: str
@@ -49,9 +49,9 @@ class NumericColumn:
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """A category, one-hot: the levels of the training rows and one for unknown (missing, unseen or rare).
+    """One-hot encode a category: the levels of the training rows and one for unknown (missing, unseen or rare).
 
-    Values are compared trimmed and case-folded. A value that reads "unknown" is unknown.
+    Values are trimmed and case-folded before comparison. The value "unknown" counts as unknown.
     """
 
     name: str
@@ -69,7 +69,7 @@ class CategoryColumn:
 
 @dataclass(frozen=True)
 class RegionFlag:
-    """Whether a row lacks a region: it has no value in any column of the region. Training rows differ in this.
+    """Flag rows that lack a region, which means no value in any column of the region. Training rows differ in this.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class RegionFlag:
         return [self.name]
 
     def of(self, table: pd.DataFrame) -> np.ndarray:
-        """1 where a row lacks the region, else 0; shape (rows, 1)."""
+        """Return 1 for a row that lacks the region, else 0; shape (rows, 1)."""
         return table.reindex(columns=list(self.columns)).isna().all(axis="columns").to_numpy(dtype=float)[:, None]
 
 
@@ -99,19 +99,19 @@ AnyColumn = NumericColumn | CategoryColumn | RegionFlag
 
 @dataclass(frozen=True)
 class ModalityEncoder:
-    """Columns of one modality."""
+    """Encode the columns of one modality."""
 
     columns: tuple[AnyColumn, ...]
 
     @property
     def outputs(self) -> list[str]:
-        """Names of the encoded columns."""
+        """Return the names of the encoded columns."""
         return [name for column in self.columns for name in column.outputs]
 
     def transform(self, table: pd.DataFrame, limit: float = LIMIT) -> np.ndarray:
-        """Encode any rows: array of shape (rows, len(outputs)), float64. A column that is absent is missing.
+        """Encode any rows: return an array of shape (rows, len(outputs)), float64.
 
-        Scaled numbers are cut at `limit`; a category has nothing to cut.
+        The values of an absent column are missing. Scaled numbers are clipped to `limit`; categories are not.
         """
         parts = [_transformed(column, table, limit) for column in self.columns]
         return np.concatenate([np.empty((len(table), 0)), *parts], axis=1)
@@ -146,15 +146,15 @@ def fit_encoder(train: pd.DataFrame, kinds: Mapping[str, str], min_rows: int) ->
     train : DataFrame
         Training rows only.
     kinds : mapping
-        Column → ``numeric``, ``log`` (numeric, its logarithm), ``category`` or ``feature`` (numeric, named
-        ``<region>__<feature>``, with one flag for each region that only some training rows lack); the columns to
-        encode, in order.
+        The columns to encode, in order: column → ``numeric``, ``log`` (logarithm of a number), ``category`` or
+        ``feature`` (number, named ``<region>__<feature>``, with one flag for each region that only some training rows
+        lack).
     min_rows : int
         A category in fewer rows than this counts as unknown.
 
     Returns
     -------
-    BlockEncoder
+    ModalityEncoder
         A numeric column without any value in the training rows is dropped.
     """
     columns: list[AnyColumn] = []
@@ -181,7 +181,7 @@ def _fit_number(name: str, values: np.ndarray, log: bool, flagged: bool) -> Nume
     median = float(np.median(values[~missing]))
     filled = np.where(missing, median, values)
     sd = float(filled.std())
-    # Rounding leaves a constant column a deviation of about 1e-16 of its size: that is no scale.
+    # Rounding gives a constant column a deviation of about 1e-16 of its size, which cannot be used as a scale.
     constant = sd <= 1e-12 * float(np.abs(filled).max())
     return NumericColumn(
         name, log, median, float(filled.mean()), 1.0 if constant else sd, flagged and bool(missing.any())

@@ -1,4 +1,4 @@
-"""Selection in every fit of one repeat, and the radiomics features as each fit sees them."""
+"""Select features in every fit of one repeat, and write the radiomics features that each fit uses."""
 
 import logging
 import time
@@ -20,14 +20,14 @@ logger = logging.getLogger("metaswin.features")
 
 @dataclass(frozen=True)
 class SelectionInputs:
-    """Files that `select_features` reads; None where the run does not have one.
+    """Hold the files that `select_features` reads; None if the run does not have the file.
 
     Attributes
     ----------
     features, folds, used : str
-        The long table of features, ``folds/<endpoint>.parquet`` and ``cohort/used.parquet``.
+        Paths of the long table of features, ``folds/<endpoint>.parquet`` and ``cohort/used.parquet``.
     stability : str or None
-        ``stability.parquet``; without it no feature is unstable.
+        ``stability.parquet``. Without it, no feature is unstable.
     harmonisation, harmonisation_values, clinical : str or None
         See `metaswin.features.harmonisation.load_harmoniser`.
     """
@@ -52,17 +52,17 @@ def select_features(
     seed: int,
     leaky: bool = False,
 ) -> None:
-    """Select features in every fit of a repeat and write what each fit sees.
+    """Select features in every fit of a repeat, and write the table of features that each fit uses.
 
     Parameters
     ----------
     inputs : SelectionInputs
     selection : str
-        Written: ``selection.parquet``, one row for each fit, set and feature, see `selections`.
+        Output: ``selection.parquet``, one row for each fit, set and feature, see `selections`.
     volume : str
-        Written: the tumour volume (mm³) of each patient; no row where it is unknown.
+        Output: the tumour volume (mm³) of each patient; no row for a patient with an unknown volume.
     tables : mapping
-        (Fit, set) → path, written: what `fit_table` returns, with the column ``patient``.
+        Outputs: (fit, set) → path of the result of `fit_table`, with the column ``patient``.
     endpoint, repeat, settings, seed
     leaky : bool
         Select before the split, see `metaswin.cohort.folds.leaky_training`.
@@ -91,7 +91,7 @@ def selections(
     harmoniser: Harmoniser | None = None,
     stability: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Selections of some fits, with the columns ``fit, set`` and those of `metaswin.features.selection.select`.
+    """Return the selections of fits, with the columns ``fit, set`` and those of `metaswin.features.selection.select`.
 
     Parameters
     ----------
@@ -100,13 +100,13 @@ def selections(
     label : Series
         0, 1 or NaN by patient.
     training : mapping
-        Fit → patients that it learns from.
+        Fit → its training patients.
     settings, seed
     harmoniser : Harmoniser or None
-        Each fit selects among features that its own harmonisation has changed.
+        Each fit selects among the features as harmonised by that fit.
     stability : DataFrame or None
-        See `metaswin.features.stability.stability_table`; each fit selects among the features that are stable in
-        its own training rows.
+        See `metaswin.features.stability.stability_table`. Each fit selects among the features that are stable in its
+        own training rows.
     """
     tables = [pd.DataFrame(columns=["fit", "modality", *COLUMNS])]
     for modality, matrix in matrices.items():
@@ -128,7 +128,7 @@ def selections(
 
 
 def kept_features(selection: pd.DataFrame, fit: str, modality: str) -> list[str]:
-    """Features that one fit keeps of one set, best rank first."""
+    """Return the features that one fit keeps of one set, best rank first."""
     rows = selection[(selection["fit"] == fit) & (selection["modality"] == modality) & selection["kept"].astype(bool)]
     return rows.sort_values("rank")["feature"].tolist()
 
@@ -136,13 +136,13 @@ def kept_features(selection: pd.DataFrame, fit: str, modality: str) -> list[str]
 def fit_table(
     matrix: pd.DataFrame, kept: Sequence[str], fit: str, modality: str, harmoniser: Harmoniser | None
 ) -> pd.DataFrame:
-    """Features of any rows as one fit sees them: harmonised by that fit, only the kept ones, not imputed.
+    """Return the features that one fit uses, for any rows: the kept features, harmonised by that fit, not imputed.
 
     Parameters
     ----------
     matrix : DataFrame
-        Matrix of the set, see `metaswin.features.matrix.wide`; any rows. A kept feature that it lacks is missing in
-        every row.
+        Matrix of the set with any rows, see `metaswin.features.matrix.wide`. If it lacks a kept feature, the values of
+        that feature are missing.
     kept : sequence of str
     fit, modality : str
     harmoniser : Harmoniser or None

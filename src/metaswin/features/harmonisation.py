@@ -23,16 +23,16 @@ ARRAYS = ("alpha", "sigma", "beta", "gamma", "delta")
 
 @dataclass(frozen=True)
 class Harmoniser:
-    """Harmonisation of some fits, both feature sets.
+    """Harmonise both feature sets in one or more fits.
 
     Attributes
     ----------
     rows : DataFrame
-        Index patient: ``batch`` (level, None where missing) and the raw columns of the covariates, of all patients.
+        ``batch`` (level, None if missing) and the raw columns of the covariates of all patients; index patient.
     features : dict
-        Set → features that were fitted, in the order of the arrays.
+        Set → fitted features, in the order of the arrays.
     batches : dict
-        Fit → levels of the batch with a fit, in the order of the arrays.
+        Fit → fitted levels of the batch, in the order of the arrays.
     covariates : dict
         Fit → coding of the covariates.
     fits : dict
@@ -46,13 +46,13 @@ class Harmoniser:
     fits: dict[tuple[str, str], Combat]
 
     def apply(self, matrix: pd.DataFrame, fit: str, modality: str) -> pd.DataFrame:
-        """Harmonised values of any rows by one fit and set.
+        """Return the values of any rows, harmonised by one fit and set.
 
         Parameters
         ----------
         matrix : DataFrame
-            Index patient, columns features, see `metaswin.features.matrix.wide`. Columns that were not fitted stay
-            as they are, and so do rows of a batch without a fit.
+            Index patient, columns features, see `metaswin.features.matrix.wide`. Columns that were not fitted and rows
+            of a batch without a fit are not changed.
         fit, modality : str
         """
         features = list(self.features[modality])
@@ -66,7 +66,7 @@ class Harmoniser:
 
 
 def patient_rows(used: pd.DataFrame, clinical: pd.DataFrame, settings: HarmonisationSettings) -> pd.DataFrame:
-    """Batch and covariates of each patient, as `Harmoniser.rows` holds them.
+    """Return batch and covariates of each patient, in the form of `Harmoniser.rows`.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def patient_rows(used: pd.DataFrame, clinical: pd.DataFrame, settings: Harmonisa
     Raises
     ------
     UserError
-        If there is no such column among those known before the outcome.
+        If a column is absent or is not known before the outcome.
     """
     named = {column.strip(): column for column in clinical.columns.drop("patient")}
     for name in settings.covariates:
@@ -94,7 +94,7 @@ def patient_rows(used: pd.DataFrame, clinical: pd.DataFrame, settings: Harmonisa
 def save_harmoniser(
     facts: str, values: str, harmoniser: Harmoniser, settings: HarmonisationSettings, facts_of: Mapping[str, Any]
 ) -> None:
-    """Write the facts (JSON: `facts_of` each fit, and how the arrays are read) and the arrays (safetensors)."""
+    """Write the facts (JSON: `facts_of` each fit, and the layout of the arrays) and the arrays (safetensors)."""
     tensors = {
         f"{fit}/{modality}/{name}": np.ascontiguousarray(getattr(combat, name), dtype=np.float64)
         for (fit, modality), combat in harmoniser.fits.items()
@@ -111,14 +111,14 @@ def save_harmoniser(
 
 
 def load_harmoniser(facts: str | None, values: str | None, used: str, clinical: str | None) -> Harmoniser | None:
-    """Load what `save_harmoniser` wrote; batch and covariates of the patients come from the tables of the cohort.
+    """Load a harmoniser written by `save_harmoniser`. Batch and covariates are read from the tables of the cohort.
 
     Parameters
     ----------
     facts, values : str or None
-        The JSON and the arrays; None where nothing is harmonised.
+        The JSON and the arrays; None if the run has no harmonisation.
     used, clinical : str
-        ``cohort/used.parquet`` and ``cohort/clinical.parquet``, or such tables of new patients.
+        ``cohort/used.parquet`` and ``cohort/clinical.parquet``, or the same tables of new patients.
     """
     if facts is None:
         return None
@@ -146,7 +146,7 @@ logger = logging.getLogger("metaswin.features")
 
 @dataclass(frozen=True)
 class HarmonisationInputs:
-    """Files that `harmonise` reads: the long table of features, folds, used patients and the clinical table."""
+    """Hold the inputs of `harmonise`: the long table of features, folds, used patients and the clinical table."""
 
     features: str
     folds: str
@@ -156,7 +156,7 @@ class HarmonisationInputs:
 
 @dataclass(frozen=True)
 class HarmonisationOutputs:
-    """Files that `harmonise` writes: ``facts`` (JSON), ``values`` (safetensors), ``rows`` (Parquet, see `states`)."""
+    """Hold the outputs of `harmonise`: ``facts`` (JSON), ``values`` (safetensors), ``rows`` (Parquet, `states`)."""
 
     facts: str
     values: str
@@ -166,7 +166,7 @@ class HarmonisationOutputs:
 def harmonise(
     inputs: HarmonisationInputs, outputs: HarmonisationOutputs, repeat: int, settings: HarmonisationSettings
 ) -> None:
-    """Fit ComBat on the training rows of every fit of a repeat, and write it."""
+    """Fit ComBat on the training rows of every fit of a repeat, and write the result."""
     folds = Folds.of(read_table(inputs.folds), repeat)
     rows = patient_rows(read_table(inputs.used), read_table(inputs.clinical), settings).reindex(folds.patients)
     long = read_table(inputs.features)
@@ -182,14 +182,14 @@ def fit_harmoniser(
     rows: pd.DataFrame,
     settings: HarmonisationSettings,
 ) -> tuple[Harmoniser, dict[str, Any]]:
-    """Harmonisation of some fits, and facts to report about each; read from training rows alone.
+    """Return the harmonisation of the fits, and facts about each for the report. Only training rows are used.
 
     Parameters
     ----------
     matrices : mapping
         Set → matrix of all features, see `metaswin.features.matrix.wide`.
     training : mapping
-        Fit → patients that it learns from.
+        Fit → its training patients.
     rows : DataFrame
         Batch and covariates, see `metaswin.features.harmonisation.patient_rows`.
     settings : HarmonisationSettings
@@ -224,10 +224,10 @@ def fit_harmoniser(
 
 
 def states(harmoniser: Harmoniser, training: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """State of each patient in each fit: ``fit, patient, training, batch, state``.
+    """Return the state of each patient in each fit: ``fit, patient, training, batch, state``.
 
-    `state` is ``harmonised``, or why the row is left alone: ``few`` (its batch has too few training patients),
-    ``unseen`` (no training patient is of its batch), ``missing`` (no batch is known).
+    `state` is ``harmonised``, or the reason why the row is not changed: ``few`` (its batch has too few training
+    patients), ``unseen`` (its batch has no training patient) or ``missing`` (its batch is unknown).
     """
     tables = []
     for fit, train in training.items():

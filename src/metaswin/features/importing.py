@@ -1,4 +1,4 @@
-"""A ready table of features as the way in: the same long table that extraction gives."""
+"""Import a table of features as the data source, in the form of the long table that the extraction writes."""
 
 import difflib
 from collections.abc import Callable
@@ -20,26 +20,26 @@ ID = "patient_id"
 def import_features(
     table: str, used: str, features: str, problems: str, details: str | Path, pseudonym: Callable[[str], str] = str
 ) -> None:
-    """Bring a user's table (one row a patient, columns ``<region>__<feature>``) into the long form.
+    """Convert a user's table (one row per patient, columns ``<region>__<feature>``) to the long form.
 
     Parameters
     ----------
     table : str
-        CSV or Parquet; columns without ``__`` belong to region ``tumor``.
+        CSV or Parquet. Columns without ``__`` belong to the region ``tumor``.
     used : str
         Parquet with the column ``patient``: the cohort.
     features, problems : str
-        Outputs: the long table (``patient, region, voxels``, features; NaN where a region has no such feature)
-        and the table of problems.
+        Outputs: the long table (``patient, region, voxels``, features; NaN if a region does not have the feature) and
+        the table of problems.
     details : str or Path
         Folder of private details.
     pseudonym : callable
-        Gives what stands for a study id.
+        Function that returns the pseudonym of a study id.
 
     Raises
     ------
     UserError
-        With everything that is wrong with the table.
+        If the table has errors. The message lists all of them.
     """
     cohort = read_table(used, columns=["patient"])["patient"].tolist()
     wide, unused = read_wide(table, cohort, pseudonym)
@@ -63,7 +63,7 @@ def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = st
     Raises
     ------
     UserError
-        With every unreadable, duplicated or non-numeric part at once.
+        If a part is unreadable, duplicated or not numeric. The message lists all errors.
     """
     import numpy as np
     import pandas as pd
@@ -74,9 +74,9 @@ def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = st
     raw, ids = raw[ids.isin(cohort)], ids[ids.isin(cohort)]
     messages = []
     if twice := sorted(set(ids[ids.duplicated()])):
-        messages.append(f"{len(twice)} ids in more than one row ({_some(twice)}); keep one row a patient")
+        messages.append(f"{len(twice)} ids in more than one row ({_some(twice)}); keep one row per patient")
     if raw.columns.empty:
-        messages.append(f"no column beside {ID}; give one column a feature")
+        messages.append(f"no column except {ID}; add one column per feature")
     columns: dict[str, pd.Series] = {}
     for name in raw.columns:
         full = name.strip() if "__" in name else f"tumor__{name.strip()}"
@@ -92,12 +92,12 @@ def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = st
             messages.append(f"column {name!r}: {invalid.size} values are not numbers, such as {str(invalid.iloc[0])!r}")
         columns[full] = values.astype("float64").replace([np.inf, -np.inf], np.nan)
     if messages:
-        raise several(f"The table of features {path} has mistakes:", messages)
+        raise several(f"The table of features {path} has errors:", messages)
     return pd.DataFrame(columns).set_index(pd.Index(ids, name="patient")), unused
 
 
 def missing_and_unused(wide: "pd.DataFrame", cohort: list[str], unused: list[str]) -> list[Problem]:
-    """Report patients without any value and rows of unknown patients; neither excludes a patient here."""
+    """Report patients without any value, and rows of unknown patients. Neither problem excludes a patient."""
     problems = [
         Problem(
             patient,
@@ -105,7 +105,7 @@ def missing_and_unused(wide: "pd.DataFrame", cohort: list[str], unused: list[str
             "no-feature-values",
             found="no value in the table of features",
             expected="values of the patient's regions",
-            action="complete the row; until then its features are imputed by training medians, with a flag",
+            action="complete the row; until then its features are imputed by training medians and flagged",
             excludes=False,
         )
         for patient in sorted(set(cohort) - set(wide.dropna(how="all").index))
@@ -127,7 +127,7 @@ def missing_and_unused(wide: "pd.DataFrame", cohort: list[str], unused: list[str
 
 
 def to_long(wide: "pd.DataFrame") -> "pd.DataFrame":
-    """Rows ``patient, region, voxels``, features, sorted; a region without any value has no row."""
+    """Return sorted rows ``patient, region, voxels``, features. A region without any value has no row."""
     import pandas as pd
 
     parts = []
@@ -142,7 +142,7 @@ def to_long(wide: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _read(path: str) -> "pd.DataFrame":
-    """The raw table; its column names are checked here, since pandas renames doubles."""
+    """Read the raw table and check its column names, because pandas renames duplicated columns."""
     import pandas as pd
 
     try:
@@ -160,13 +160,13 @@ def _read(path: str) -> "pd.DataFrame":
         raise UserError(f"data.features: cannot read {path} ({error}); give a CSV (UTF-8, commas) or Parquet") from None
     messages = []
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        messages.append(f"columns named twice: {_some(twice)}; name each once")
+        messages.append(f"columns named twice: {_some(twice)}; give each column its own name")
     if ID not in names:
         near = difflib.get_close_matches(ID, names, n=1)
         hint = f"rename {near[0]!r}" if near else f"found {_some(names)}"
         messages.append(f"no column {ID!r}; {hint}")
     if messages:
-        raise several(f"The table of features {path} has mistakes:", messages)
+        raise several(f"The table of features {path} has errors:", messages)
     return raw.set_axis(names, axis="columns")
 
 

@@ -1,4 +1,4 @@
-"""Make the matrix of one feature set, patients by features, from the long table."""
+"""Build the matrix of one feature set, patients by features, from the long table."""
 
 from collections.abc import Iterable
 from itertools import product
@@ -9,29 +9,29 @@ import pandas as pd
 from metaswin.config.features import RADIOMICS
 
 VOLUME = "volume_tumor_mm3"
-# Voxel counting is how the region stage measures volumes; an imported table may hold the mesh volume only.
+# The stage regions measures volumes by counting voxels. An imported table may contain only the mesh volume.
 SHAPE_VOLUMES = ("original_shape_VoxelVolume", "original_shape_MeshVolume")
-# Schema metadata of a table of a fit: the number of features before selection; 0 where the data lack the set.
+# Key in the schema metadata of a fit's table: the number of features before selection; 0 if the data lack the set.
 CANDIDATES = "candidates"
 
 
 def in_modality(region: str, modality: str) -> bool:
-    """Whether a region belongs to a set: ``radiomics`` is the tumour, ``peri_radiomics`` all rings."""
+    """Return whether a region belongs to a set: ``radiomics`` is the tumour, ``peri_radiomics`` all rings."""
     return region == "tumor" if modality == "radiomics" else region.startswith("ring_")
 
 
 def table_paths(folder: str, fits: Iterable[str]) -> dict[tuple[str, str], str]:
-    """Fit and set → path of the features as that fit sees them, below the folder of a repeat's tables."""
+    """Return (fit, set) → path of the features that the fit uses, in the folder of a repeat's tables."""
     return {(fit, modality): f"{folder}/{fit}/{modality}.parquet" for fit, modality in product(fits, RADIOMICS)}
 
 
 def wide(features: pd.DataFrame, modality: str, patients: list[str]) -> pd.DataFrame:
-    """Matrix of one feature set.
+    """Return the matrix of one feature set.
 
     Parameters
     ----------
     features : DataFrame
-        The long table: ``patient, region, voxels`` and one column a feature.
+        The long table: ``patient, region, voxels`` and one column per feature.
     modality : str
         One of `RADIOMICS`.
     patients : list of str
@@ -41,8 +41,8 @@ def wide(features: pd.DataFrame, modality: str, patients: list[str]) -> pd.DataF
     -------
     DataFrame
         Index ``patient``, columns ``<region>__<feature>`` (float64), NaN where the region or the feature is
-        missing. A column that no patient of the cohort has (a region of an imported table without that
-        feature) is dropped.
+        missing. A column without any value in the cohort is dropped. This happens if a region of an imported table
+        does not have the feature.
     """
     parts = []
     for region in sorted(region for region in features["region"].unique() if in_modality(region, modality)):
@@ -55,12 +55,12 @@ def wide(features: pd.DataFrame, modality: str, patients: list[str]) -> pd.DataF
 
 
 def region_of(column: str) -> str:
-    """Region of a column ``<region>__<feature>``."""
+    """Return the region of a column ``<region>__<feature>``."""
     return column.partition("__")[0]
 
 
 def tumor_volume(used: pd.DataFrame, features: pd.DataFrame) -> pd.Series:
-    """Tumour volume (mm³) by patient: of the images, else of the table of features; empty where neither has it.
+    """Return the tumour volume (mm³) by patient: of the images, else of the table of features; empty if neither has it.
 
     Parameters
     ----------

@@ -21,14 +21,14 @@ PREDICTIVE = ("baseline", "treatment")
 
 @dataclass(frozen=True)
 class ModalityFiles:
-    """Files that hold what may predict; None where the run does not have one.
+    """Hold the files of the predictors; None if the run does not have the file.
 
     Attributes
     ----------
     clinical : str
         ``cohort/clinical.parquet``.
     tables : dict
-        (Fit, set) → features as that fit sees them, see `metaswin.features.fit_tables.fit_table`.
+        (Fit, set) → features that the fit uses, see `metaswin.features.fit_tables.fit_table`.
     volume, anatomy : str or None
         Tumour volumes, and measures of the organs.
     deep : str or None
@@ -43,9 +43,9 @@ class ModalityFiles:
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any], fits: Sequence[str]) -> "ModalityFiles":
-        """The files among the inputs of a rule, whose ``tables`` is the folder of all fits of the repeat.
+        """Return the files from the inputs of a rule. Its input ``tables`` is the folder of all fits of the repeat.
 
-        An input that the run does not have is an empty list.
+        If the run does not have an input, that input is an empty list.
         """
         tables = table_paths(inputs["tables"], fits) if inputs["tables"] else {}
         others = {name: inputs.get(name) or None for name in ("volume", "anatomy", "deep")}
@@ -54,7 +54,7 @@ class ModalityFiles:
 
 @dataclass(frozen=True)
 class ModalityTables:
-    """Everything that may predict, one row for each patient.
+    """Hold all possible predictors, one row for each patient.
 
     Attributes
     ----------
@@ -66,9 +66,9 @@ class ModalityTables:
     kinds : dict
         Clinical column → ``numeric`` or ``category``.
     tables : dict
-        (Fit, set) → features as that fit sees them; sets that the data have.
+        (Fit, set) → features that the fit uses; only the sets that the data have.
     candidates : dict
-        Set → number of features before selection; sets that the data have.
+        Set → number of features before selection; only the sets that the data have.
     deep, volume : Series or None
         Score (logit) and tumour volume (mm³).
     anatomy : DataFrame or None
@@ -87,7 +87,7 @@ class ModalityTables:
 
     @property
     def modalities(self) -> list[str]:
-        """Modalities these data have."""
+        """Return the modalities that these data have."""
         return [
             *(["clinical"] if self.sets else []),
             *self.candidates,
@@ -96,14 +96,16 @@ class ModalityTables:
         ]
 
     def table(self, modality: str, fit: str) -> tuple[pd.DataFrame, dict[str, str]]:
-        """Raw columns of a modality for all patients, and their kinds (see `metaswin.features.encoder.fit_encoder`).
+        """Return the raw columns of a modality for all patients, and their kinds.
 
-        Only the tables of features differ between fits. Deep scores are the same in every fit of an outer fold: a
-        training row's score comes from a network that did not see the row (``in-sample``: that saw it). But the scores
-        of the rows that ``without-1-3`` learns from come from networks that saw fold 3, and for outer fold 1 that fit
-        then predicts the rows of fold 3. Through the few weights of the classifier, inner out-of-fold predictions with
-        `deep` depend mildly on the labels they are compared with. A network for every three folds would undo this. Test
-        rows are never concerned.
+        The kinds are those of `metaswin.features.encoder.fit_encoder`. Only the tables of features differ between fits.
+        Deep scores are the same in every fit of an outer fold. The score of a training row comes from a network that
+        was not trained on the row (``in-sample``: that was trained on it).
+
+        For outer fold 1, the fit ``without-1-3`` predicts the rows of fold 3. The scores of its own training rows come
+        from networks that were trained on fold 3. Inner out-of-fold predictions with `deep` therefore depend slightly,
+        through the few weights of the classifier, on the labels with which they are compared. Excluding this would
+        require a network for every three folds. Test rows are not affected.
         """
         if modality.startswith(CLINICAL):
             columns = self.sets[modality.removeprefix(CLINICAL)]
@@ -121,19 +123,19 @@ class ModalityTables:
         return table, dict.fromkeys(table.columns, "feature")
 
     def chosen_among(self, modality: str, columns: Sequence[str]) -> int:
-        """Columns among which a modality was chosen: all features before selection, otherwise its encoded `columns`."""
+        """Return the number of candidate columns: all features before selection, otherwise the encoded `columns`."""
         return self.candidates.get(modality, len(columns))
 
 
 def load_modality_tables(
     patients: Sequence[str], files: ModalityFiles, sets: Mapping[str, list[str]]
 ) -> ModalityTables:
-    """Read what predicts.
+    """Read the tables of the predictors.
 
     Parameters
     ----------
     patients : sequence of str
-        Rows, in this order; a patient that a table lacks has missing values there.
+        Rows, in this order. A patient who is not in a table has missing values for it.
     files : ModalityFiles
     sets : mapping
         Clinical set → columns.
@@ -141,7 +143,7 @@ def load_modality_tables(
     Raises
     ------
     UserError
-        If a set names a column that may not predict.
+        If a set names a column that is not allowed as a predictor.
     """
     index = pd.Index(patients, name="patient")
     clinical, kinds, columns = _clinical(files.clinical, sets)
@@ -174,7 +176,7 @@ def _candidates(table: str) -> int:
 
 
 def _clinical(path: str, sets: Mapping[str, list[str]]) -> tuple[pd.DataFrame, dict[str, str], dict[str, list[str]]]:
-    """The clinical table, kinds of its columns, and the sets with names as in the table."""
+    """Return the clinical table, the kinds of its columns, and the sets with the column names of the table."""
     import pyarrow.parquet as pq
 
     metadata = pq.read_schema(path).metadata
@@ -183,26 +185,26 @@ def _clinical(path: str, sets: Mapping[str, list[str]]) -> tuple[pd.DataFrame, d
     messages = [
         f"clinical.sets.{name}: the column {column!r} may not predict: it has "
         + (f"the role {roles[column]}" if column in roles else "no role that may predict")
-        + "; give it the role baseline (or treatment) if it is known before treatment, or take it out of the set"
+        + "; give it the role baseline (or treatment) if it is known before treatment, or remove it from the set"
         for name, columns in sets.items()
         for column in columns
         if roles.get(named.get(column.strip(), column)) not in PREDICTIVE
     ]
     if messages:
-        raise several("The clinical sets have mistakes:", messages)
+        raise several("The clinical sets have errors:", messages)
     columns = {name: [named[column.strip()] for column in columns] for name, columns in sets.items()}
     return read_table(path).set_index("patient"), kinds, columns
 
 
 class EncodedModalities:
-    """Encoded modalities of the rows of an outer fold; each is encoded once in each fit.
+    """Encode the modalities of the rows of an outer fold, each once per fit.
 
     Parameters
     ----------
     modality_tables : ModalityTables
         Raw columns of the same rows.
     rows : OuterFold
-        Rows to learn from and to encode.
+        Training rows and rows to encode.
     min_rows : int
         See `metaswin.features.encoder.fit_encoder`.
     """
@@ -212,11 +214,11 @@ class EncodedModalities:
         self._encoded: dict[tuple[str, str], tuple[ModalityEncoder, np.ndarray]] = {}
 
     def encoder(self, modality: str) -> ModalityEncoder:
-        """Encoder of a modality, fitted on all training rows."""
+        """Return the encoder of a modality, fitted on all training rows."""
         return self._of(modality, self.rows.final)[0]
 
     def matrices(self, modalities: Sequence[str], fits: Sequence[str] | None = None) -> dict[str, list[np.ndarray]]:
-        """Fit → encoded modalities of all rows; `fits` are all fits of the outer fold by default."""
+        """Return fit → encoded modalities of all rows; by default for all fits of the outer fold."""
         return {fit: [self._of(modality, fit)[1] for modality in modalities] for fit in fits or self.rows.fits}
 
     def _of(self, modality: str, fit: str) -> tuple[ModalityEncoder, np.ndarray]:

@@ -1,8 +1,8 @@
 """Perturb tumour masks and compute their radiomics features.
 
 Zwanenburg et al. 2019, Sci Rep 9:614, perturb masks by translation, by growth and shrinkage, and by randomised
-contours; Teng et al. 2022, Sci Rep 12:10035, move the contour by a smooth random field. Here all of them act on the
-signed distance to the contour, so that they are in mm whatever the grid.
+contours. Teng et al. 2022, Sci Rep 12:10035, move the contour by a smooth random field. Here, all perturbations act on
+the signed distance to the contour, so that they are in mm on any grid.
 """
 
 import logging
@@ -31,30 +31,31 @@ from metaswin.radiomics.regions import Region, cut_region
 from metaswin.radiomics.settings import RadiomicsSettings
 
 TRANSLATION, CONTOUR = 1, 2
-"""Axes of perturbation: each has seeds of its own, so that a change of one leaves the other's draws alone."""
+"""Axes of perturbation. Each has its own seeds, so that a change of one does not change the draws of the other."""
 
 RANDOM, MARGIN = "random", "margin"
 
 OFFSETS = (1, 0, -1)
-"""Of kind ``margin``, in margins: the distance grows where the mask shrinks."""
+"""Offsets of the kind ``margin``, in margins. The distance increases if the mask shrinks."""
 
 
 def perturbed_masks(
     mask: np.ndarray, spacing: float, settings: StabilitySettings, patient: str, seed: int
 ) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Kind, number and mask of every perturbation.
+    """Yield kind, number and mask of every perturbation.
 
-    Kind ``random`` has the numbers 0 … perturbations - 1; kind ``margin`` has 0 (shrunk), 1 (as drawn), 2 (grown).
+    The kind ``random`` has the numbers 0 … perturbations - 1. The kind ``margin`` has 0 (shrunk), 1 (as drawn) and 2
+    (grown).
 
     Parameters
     ----------
     mask : ndarray of bool, shape (slices, rows, columns)
-        The tumour on an isotropic grid that has room for its perturbations (`StabilitySettings.reach`).
+        The tumour on an isotropic grid that is large enough for its perturbations (`StabilitySettings.reach`).
     spacing : float
-        mm.
+        Voxel spacing (mm).
     settings
     patient, seed
-        What the random numbers derive from, besides kind and number.
+        The random numbers are derived from these, kind and number.
     """
     distance = signed_distance(mask, spacing)
     for number in range(settings.perturbations):
@@ -68,7 +69,7 @@ def perturbed_masks(
 
 
 def signed_distance(mask: np.ndarray, spacing: float) -> np.ndarray:
-    """Distance (mm) of each voxel centre from the contour, negative inside; the contour lies between voxels."""
+    """Return the distance (mm) of voxel centres from the contour, negative inside. The contour lies between voxels."""
     outside = ndimage.distance_transform_edt(~mask, sampling=spacing)
     inside = ndimage.distance_transform_edt(mask, sampling=spacing)
     return np.where(mask, 0.5 * spacing - inside, outside - 0.5 * spacing)
@@ -77,15 +78,15 @@ def signed_distance(mask: np.ndarray, spacing: float) -> np.ndarray:
 def contour_noise(
     shape: tuple[int, ...], spacing: float, settings: StabilitySettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Smooth normal field of standard deviation `noise` (mm)."""
+    """Return a smooth normal random field with the standard deviation `noise` (mm)."""
     if settings.noise == 0:
         return np.zeros(shape)
     sigma = settings.smoothness / spacing
-    # The wrapped edges of a small crop would be alike: it is padded by what the filter sees.
+    # The filter's boundary mode would affect the edges of a small crop, so it is padded by the reach of the filter.
     pad = int(np.ceil(2 * sigma))
     field = ndimage.gaussian_filter(rng.standard_normal([size + 2 * pad for size in shape]), sigma, truncate=2)
     weights = ndimage.gaussian_filter1d(np.eye(1, 4 * pad + 1, 2 * pad)[0], sigma, truncate=2)
-    # Standard deviation of white noise after the filter, in three dimensions; not that of this one field.
+    # Expected standard deviation of white noise after the filter in three dimensions, not that of this one field.
     field *= settings.noise / np.sum(weights**2) ** 1.5
     return field[tuple(slice(pad, pad + size) for size in shape)]
 
@@ -97,7 +98,7 @@ STAGE = "stability"
 
 @dataclass(frozen=True)
 class PerturbationInputs:
-    """Files of one patient: ``ct, regions, facts, status`` of the stage regions, ``organs, names`` of organs."""
+    """Hold the files of one patient: ``ct, regions, facts, status`` of stage regions, ``organs, names`` of organs."""
 
     ct: str | Path
     regions: str | Path
@@ -121,14 +122,14 @@ def perturb_patient(
 ) -> None:
     """Write the features of tumour and rings under every perturbation of the tumour's mask.
 
-    The table is readable always: a patient whom an earlier stage has excluded has a table of no rows.
+    The table is always readable. The table of a patient who was excluded by an earlier stage has no rows.
 
     Parameters
     ----------
     patient : str
     inputs : PerturbationInputs
     table, status : path
-        Written: one row a region and perturbation, see `perturbed_rows`, and the status.
+        Outputs: one row per region and perturbation, see `perturbed_rows`, and the status.
     settings, radiomics, regions
     details : path
         Folder of private details.
@@ -172,18 +173,18 @@ def perturbed_rows(
     regions: RegionsSettings,
     seed: int,
 ) -> list[dict]:
-    """Rows ``patient, region, kind, number, voxels`` and the features that could be computed.
+    """Return rows ``patient, region, kind, number, voxels`` and the features that could be computed.
 
-    Only what enters models is perturbed: the tumour as a whole and its rings, which are drawn anew around each
-    perturbed tumour. A region that is too small in a perturbation has no row there. Each filter runs once on the
-    patient's crop (with ``radiomics.crop: patient``), whatever the number of masks.
+    Only the regions of the models are perturbed: the whole tumour and its rings, which are redrawn around each
+    perturbed tumour. A region that is too small in a perturbation has no row for it. With ``radiomics.crop: patient``,
+    each filter runs once on the patient's crop for any number of masks.
 
     Parameters
     ----------
     image, labels, facts
         Crop, label map (slices, rows, columns) and ``regions.json`` of the stage regions.
     barred : ndarray of bool
-        Where no ring may lie, on the grid of `labels`.
+        Voxels that rings must not contain, on the grid of `labels`.
     """
     wanted = [
         name
@@ -212,7 +213,7 @@ def perturbed_rows(
 
 
 def _around(mask: np.ndarray, voxels: float) -> tuple[slice, ...]:
-    """Box of a mask with a margin, within the array."""
+    """Return the bounding box of a mask with a margin, within the array."""
     box = []
     for axis, size in enumerate(mask.shape):
         inside = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
@@ -224,7 +225,7 @@ def _around(mask: np.ndarray, voxels: float) -> tuple[slice, ...]:
 def _regions(
     tumor: np.ndarray, barred: np.ndarray, spacing: list[float], settings: RegionsSettings
 ) -> dict[str, np.ndarray]:
-    """Tumour and its rings, those that are large enough, as the stage regions draws them."""
+    """Return the tumour and its rings that are large enough, drawn as in the stage regions."""
     found = {"tumor": tumor} if np.count_nonzero(tumor) >= settings.min_tumor_voxels else {}
     drawn = draw_rings(tumor, barred, spacing, settings.rings)
     for ring, parts in ring_labels(settings.rings).items():

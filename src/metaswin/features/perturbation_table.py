@@ -1,4 +1,4 @@
-"""One table of the perturbed features out of those of all patients."""
+"""Collect the perturbed features of all patients in one table."""
 
 import logging
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ logger = logging.getLogger("metaswin.features")
 def collect_stability(tables: Sequence[str], used: str, output: str, facts: str) -> None:
     """Join the tables of the used patients, sorted by patient, region, kind and number.
 
-    `facts` is written: how many patients were ``drawn``, and study ids of those ``excluded`` since.
+    The file `facts` reports the number of patients that were ``drawn`` and the study ids of those ``excluded`` later.
     """
     parts = {patient: read_table(path) for patient, path in of_used(tables, used).items()}
     excluded = sorted({patient_of(path) for path in tables} - set(parts))
-    logger.info("%d patients drawn, %d of them excluded since", len(tables), len(excluded))
+    logger.info("%d patients drawn, %d of them excluded later", len(tables), len(excluded))
     joined = pd.concat(parts.values() or [read_table(tables[0])], ignore_index=True)
     write_table(output, joined.sort_values(list(HEAD)[:4], ignore_index=True))
     write_json(facts, {"drawn": len(tables), "excluded": excluded})

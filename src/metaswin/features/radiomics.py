@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("metaswin.radiomics")
 
 STAGE = "radiomics"
-SHOWN = 3  # failures quoted in a problem; the rest is counted
+SHOWN = 3  # number of failures quoted in a problem; the others are counted
 
-# Changes a patient's image before the filters: study id, image, label map (z, y, x) → image.
+# Function that changes a patient's image before the filters: study id, image, label map (z, y, x) → image.
 Prepare = Callable[[str, sitk.Image, np.ndarray], sitk.Image]
 
 
 @dataclass(frozen=True)
 class RadiomicsInputs:
-    """Files of the stage regions: crop of the CT, label map, ``regions.json`` and ``status.json`` of one patient."""
+    """Hold one patient's files of stage regions: crop of the CT, label map, ``regions.json`` and ``status.json``."""
 
     ct: str | Path
     regions: str | Path
@@ -57,23 +57,23 @@ def extract_patient(
 ) -> None:
     """Extract the features of every wanted region of a patient.
 
-    The table is readable always: a patient without any region (or excluded earlier) has a table of no rows.
-    A region that fails has no row and a problem that does not exclude; selection imputes it, with a flag.
+    The table is always readable. The table of a patient who has no region or was excluded earlier has no rows. A region
+    that fails has no row and a problem that does not exclude the patient. Its features are imputed and flagged later.
 
     Parameters
     ----------
     inputs : RadiomicsInputs
     table, status : path
-        Written: Parquet and JSON.
+        Outputs: Parquet and JSON.
     settings, details, threads
         Settings of radiomics, folder of private details, threads of the filters.
     prepare : callable or None
-        Changes the image first; controls do.
+        Function that changes the image first. The negative controls use it.
 
     Raises
     ------
     UserError
-        If `settings.regions` names a ring that the stage regions does not make.
+        If `settings.regions` names a ring that the stage regions does not create.
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     earlier = read_status(inputs.status)
@@ -94,13 +94,13 @@ def extract_patient(
 def compute(
     patient: str, image: sitk.Image, labels: np.ndarray, facts: Mapping, settings: RadiomicsSettings
 ) -> tuple[list[dict], list[Problem]]:
-    """Rows (patient, region, voxels, features) and problems of a patient; `facts` is ``regions.json``."""
+    """Return rows (patient, region, voxels, features) and problems of a patient; `facts` is ``regions.json``."""
     regions: dict[str, Region] = {}
     problems = []
     computed: dict[frozenset[int], Region] = {}
     present = set(np.unique(labels).tolist())
     for name in wanted_regions(settings.regions, facts):
-        # The union of a patient with a primary only is the primary: the same voxels are computed once.
+        # If a patient has only a primary tumour, the whole tumour has the same voxels and is computed once.
         key = frozenset(facts["labels"][name]) & present
         try:
             if key not in computed:
@@ -125,12 +125,12 @@ def compute(
 
 
 def wanted_regions(names: list[str], facts: Mapping) -> list[str]:
-    """Regions to compute, of those the patient has; ``rings`` becomes every ring, in the order of their labels.
+    """Return the patient's regions to compute; ``rings`` is replaced by every ring, in the order of the labels.
 
     Raises
     ------
     UserError
-        If a ring is named that the stage regions did not make for this patient nor report as missing.
+        If a ring is named that the stage regions neither created for this patient nor reported as missing.
     """
     there, missing = facts["labels"], facts["missing"]
     rings = [name for name in there if name.startswith("ring_")]
@@ -138,7 +138,7 @@ def wanted_regions(names: list[str], facts: Mapping) -> list[str]:
     if unknown:
         made = sorted({*rings, *(name for name in missing if name.startswith("ring_"))})
         raise UserError(
-            f"radiomics.regions names {', '.join(unknown)}, but regions.rings makes {', '.join(made) or 'none'}; "
+            f"radiomics.regions names {', '.join(unknown)}, but regions.rings creates {', '.join(made) or 'none'}; "
             "name one of these, or 'rings' for all of them"
         )
     expanded = []
@@ -148,12 +148,12 @@ def wanted_regions(names: list[str], facts: Mapping) -> list[str]:
 
 
 def settings_hash(settings: RadiomicsSettings) -> str:
-    """Hash (16 hex digits) of the settings the features were made with."""
+    """Return the hash (16 hex digits) of the settings of the features."""
     return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
 
 
 def engine_version(settings: RadiomicsSettings) -> str:
-    """Version of the engine that makes the features; of ours the release, so that patch releases go together."""
+    """Return the version of the feature engine. For our engine, patch releases of a version are not distinguished."""
     if settings.engine == "metaswin":
         return release()
     return version("pyradiomics-bhklab")
@@ -161,7 +161,7 @@ def engine_version(settings: RadiomicsSettings) -> str:
 
 def _write(path: str | Path, rows: list[dict], settings: RadiomicsSettings) -> None:
     features = expected_features(settings)
-    # One block of numbers: a thousand columns converted one by one take longer than the features themselves.
+    # All numbers are converted at once. Converting a thousand columns singly takes longer than computing the features.
     values = np.array([[row.get(name, np.nan) for name in features] for row in rows], np.float64)
     table = pd.DataFrame(values.reshape(len(rows), len(features)), columns=features)
     heads = {"patient": "str", "region": "str", "voxels": "int64"}
@@ -186,8 +186,8 @@ def _failed(patient: str, region: str, reason: str) -> Problem:
         STAGE,
         "radiomics-failed",
         found=f"region {region} without features: {reason}",
-        expected="a region that features can be computed of",
-        action="look at the region's contour; its features are imputed by training medians, with a flag",
+        expected="a region for which features can be computed",
+        action="check the region's contour; its features are imputed by training medians and flagged",
         excludes=False,
     )
 
@@ -198,19 +198,19 @@ def _incomplete(patient: str, region: str, lacking: int, total: int, failures: l
         STAGE,
         "radiomics-incomplete",
         found=f"region {region} without {lacking} of {total} features: {_some(failures)}",
-        expected="a value of every feature",
-        action="look at the region's size and grey values; what is missing is imputed by training medians",
+        expected="a value for every feature",
+        action="check the region's size and grey values; missing features are imputed by training medians",
         excludes=False,
     )
 
 
 def collect_features(tables: Sequence[str], used: str, path: str) -> None:
-    """Join the tables of the used patients into one, sorted by patient and region; the schema metadata are kept.
+    """Join the tables of the used patients into one, sorted by patient and region. The schema metadata are kept.
 
     Raises
     ------
     UserError
-        If the tables were made with different settings or versions of the library.
+        If the tables were computed with different settings or versions of the library.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -219,17 +219,17 @@ def collect_features(tables: Sequence[str], used: str, path: str) -> None:
     made = sorted({_made_with(part) for part in parts})
     if len(made) > 1:
         raise UserError(
-            f"the patients' features were made in {len(made)} different ways: {'; '.join(map(str, made))}; "
-            "make them all again (--forcerun extract_radiomics)"
+            f"the patients' features were computed in {len(made)} different ways: {'; '.join(map(str, made))}; "
+            "expected one; compute them all again (--forcerun extract_radiomics)"
         )
     joined = pa.concat_tables([part.replace_schema_metadata(None) for part in parts]).to_pandas()
     write_table(path, joined.sort_values(["patient", "region"], ignore_index=True), dict(made[0]))
 
 
 def collect_problems(statuses: Sequence[str], used: str, path: str) -> None:
-    """Write what the stages of `statuses` found in the used patients, sorted by patient, stage and code.
+    """Write the problems of the used patients from the stages of `statuses`, sorted by patient, stage and code.
 
-    An exclusion passed on from an earlier stage is in the table of exclusions already.
+    Exclusions from an earlier stage are omitted, because they are already in the table of exclusions.
     """
     patients, problems = set(used_patients(used)), []
     for status in (read_status(path) for path in statuses if patient_of(path) in patients):

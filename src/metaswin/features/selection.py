@@ -19,13 +19,13 @@ logger = logging.getLogger("metaswin.features")
 
 COLUMNS = ["feature", "kept", "step", "reason", "rank", "importance"]
 
-# Rounding errors are not variation: a range below this share of the largest value is constant, and correlations
-# are compared to this many decimals, so that ties are broken by name whatever the order of summation.
+# A range below this share of the largest value is a rounding error, and the feature is constant. Correlations are
+# compared to a fixed number of decimals, so that ties are broken by name for any order of summation.
 CONSTANT = 1e-10
 DECIMALS = 10
 
-# How the number of features is chosen with the method ``auc``: inner folds of the training rows, and 1/C of the ridge
-# logistic regression that scores each number.
+# Choice of the number of features with the method ``auc``: number of inner folds of the training rows, and 1/C of the
+# ridge logistic regression that scores each number.
 INNER_FOLDS = 4
 PENALTIES = (1.0, 4.0, 16.0, 64.0, 256.0)
 
@@ -38,21 +38,21 @@ def select(
     seed: int,
     unstable: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Select features of one set on the training rows; no other row is read.
+    """Select features of one set on the training rows. No other row is read.
 
     Parameters
     ----------
     features : DataFrame
-        Matrix of one set, see `metaswin.features.selection.wide`.
+        Matrix of one set, see `metaswin.features.matrix.wide`.
     label : Series
         0 or 1 by patient.
     train : list of str
-        Patients to learn from; their labels are known.
+        Training patients. Their labels are known.
     settings, seed
         Thresholds and method; seed of the forest and of the inner folds.
     unstable : mapping or None
-        Features that are not stable → why, see `metaswin.features.stability.unstable_features`; found on the same
-        training rows.
+        Unstable feature → reason, see `metaswin.features.stability.unstable_features`; determined on the same training
+        rows.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def select(
         - ``feature, kept``;
         - ``step``: the step that dropped the feature (``missing, constant, unstable, correlated, rank``), or ``kept``;
         - ``reason``: text with the numbers;
-        - ``rank`` (from 1) and ``importance`` (of the forest, or `own_auc`), NaN where it was not reached.
+        - ``rank`` (from 1) and ``importance`` (of the forest, or `own_auc`), NaN if the feature was dropped earlier.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def select(
     target = label.loc[train].to_numpy(dtype=int)
     if len(np.unique(target)) < 2:
         raise UserError(
-            f"feature selection found one outcome only among {len(target)} training rows, but a ranking of "
-            "features needs both; set folds.k lower (3 or more), or check the endpoint"
+            f"feature selection found one outcome only among {len(target)} training rows, but the ranking of "
+            "features needs both outcomes; set folds.k lower (3 or more), or check the endpoint"
         )
     names = features.columns.to_numpy(dtype=str)
     values = features.loc[train].to_numpy(dtype=float)
@@ -104,7 +104,7 @@ def select(
 
 
 def _missing_reasons(missing: np.ndarray, limit: float) -> list[str]:
-    # A feature without any value goes whatever the limit: it has no median.
+    # A feature without any value is dropped at any limit, because it has no median.
     return [f"missing in {share:.1%} of the training rows" if share > limit or share == 1 else "" for share in missing]
 
 
@@ -114,12 +114,12 @@ def _constant_reasons(values: np.ndarray) -> list[str]:
 
 
 def _correlated_reasons(values: np.ndarray, names: np.ndarray, limit: float) -> list[str]:
-    """Greedy filter: of two features correlated beyond `limit`, the one that is more correlated with all goes.
+    """Return the reasons of the correlation filter, empty for the features that it keeps.
 
-    Features are visited by rising mean absolute Spearman correlation with all others, ties by name; one stays
-    unless it correlates beyond `limit` with one that stayed before. So no two that stay are correlated beyond
-    the limit, and each that goes has a named partner that stays. (Kuhn & Johnson 2013, Applied Predictive
-    Modeling, section 3.5, drops by the same criterion, pair by pair.)
+    Features are visited in ascending order of the mean absolute Spearman correlation with all others, ties by name. A
+    feature is kept unless its correlation with a feature that is already kept exceeds `limit`. No two kept features are
+    therefore correlated beyond the limit, and the reason of each dropped feature names a kept one. Kuhn & Johnson 2013,
+    Applied Predictive Modeling, section 3.5, use the same criterion pair by pair.
     """
     if values.shape[1] < 2:
         return [""] * values.shape[1]
@@ -144,14 +144,14 @@ def _rank(
     settings: SelectionSettings,
     seed: int,
 ) -> None:
-    """Rank the features left, ties by name, and keep the best.
+    """Rank the remaining features, ties by name, and keep the best.
 
-    The forest's measure is the impurity importance (Breiman 2001).
+    The importance in the forest is the impurity importance (Breiman 2001).
     """
     if not len(alive):
         return
     names = table["feature"].to_numpy(dtype=str)[alive]
-    # Ranks keep the order where scikit-learn's float32 would merge or overflow values.
+    # Ranks are used because scikit-learn converts to float32, which could merge or overflow values.
     ranks = rankdata(values[:, alive], axis=0)
     if settings.method == "auc":
         importance = own_auc(ranks, target)
@@ -171,12 +171,12 @@ def _rank(
 
 
 def _order(importance: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Positions of the features, most important first, ties by name."""
+    """Return the positions of the features, most important first, ties by name."""
     return np.lexsort((names, -importance))
 
 
 def own_auc(values: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """AUC of each feature by itself, in the direction in which it is at least .5.
+    """Return the AUC of each single feature, in the direction in which it is at least .5.
 
     Parameters
     ----------
@@ -193,10 +193,10 @@ def own_auc(values: np.ndarray, target: np.ndarray) -> np.ndarray:
 def best_number(values: np.ndarray, target: np.ndarray, names: np.ndarray, choices: Sequence[int], seed: int) -> int:
     """Choose how many of the features with the highest `own_auc` predict best in inner folds of the training rows.
 
-    In each inner fold the features are ranked anew on the other inner folds, and a ridge logistic regression of the
-    best ones predicts the rows of the fold. The number with the smallest log loss wins, at the penalty that suits it
-    best; of equals the smaller one. With fewer than two events or non-events no inner fold is possible, and the
-    smallest number is taken.
+    For each inner fold, the features are ranked again on the other inner folds, and a ridge logistic regression of the
+    best ones predicts the rows of the fold. For each number, the penalty with the smallest log loss is used. The number
+    with the smallest log loss is chosen; of equal numbers, the smaller one. With fewer than two events or non-events,
+    inner folds are impossible, and the smallest number is chosen.
 
     Parameters
     ----------
@@ -206,9 +206,9 @@ def best_number(values: np.ndarray, target: np.ndarray, names: np.ndarray, choic
         0 or 1, both present.
     names : ndarray of shape (features,)
     choices : sequence of int
-        Numbers to choose from; one beyond the number of features stands for all of them.
+        Numbers to choose from. A number greater than the number of features means all features.
     seed : int
-        Of the division into inner folds.
+        Seed of the division into inner folds.
     """
     numbers = sorted({min(number, values.shape[1]) for number in choices})
     folds = min(INNER_FOLDS, int(np.bincount(target, minlength=2).min()))

@@ -1,4 +1,4 @@
-"""Scores of published signatures of one patient: features with each signature's own settings, and its fixed formula."""
+"""Compute the scores of published signatures of one patient, with each signature's own settings and fixed formula."""
 
 import logging
 import math
@@ -29,7 +29,7 @@ NAMES = {"tumor": "tumour", "primary": "primary tumour", "nodes": "nodes"}
 
 @dataclass(frozen=True)
 class SignatureInputs:
-    """Files of the stage images of one patient: CT (HU) and label map on its own grid, and ``status.json``."""
+    """Hold one patient's files of the stage images: CT (HU) and label map on the CT's grid, and ``status.json``."""
 
     ct: str | Path
     tumor: str | Path
@@ -44,7 +44,7 @@ def extract_signatures(
     details: str | Path,
     threads: int = 1,
 ) -> None:
-    """Score a patient by every signature.
+    """Compute the score of every signature for one patient.
 
     A signature that cannot be computed has a missing score and a problem that does not exclude the patient.
 
@@ -52,7 +52,7 @@ def extract_signatures(
     ----------
     inputs : SignatureInputs
     table, status : path
-        Written: Parquet with `COLUMNS`, one row for each feature and one for the ``score``, and JSON. A patient
+        Outputs: Parquet with `COLUMNS`, one row for each feature and one for the ``score``, and JSON. A patient who was
         excluded earlier has no rows.
     signatures : mapping
         Name → signature.
@@ -78,7 +78,7 @@ def extract_signatures(
 
 
 def compute(image: sitk.Image, labels: sitk.Image, signature: Signature) -> tuple[dict[str, float], str]:
-    """Features and score of one signature.
+    """Return features and score of one signature.
 
     Parameters
     ----------
@@ -91,9 +91,9 @@ def compute(image: sitk.Image, labels: sitk.Image, signature: Signature) -> tupl
     Returns
     -------
     values : dict
-        Feature → value, and ``score``; NaN where it cannot be computed.
+        Feature → value, and ``score``; NaN if it cannot be computed.
     why : str
-        Why the score is missing; empty where it is there.
+        Reason why the score is missing; empty if the score exists.
     """
     inside = np.isin(sitk.GetArrayViewFromImage(labels), REGIONS[signature.region])
     found: dict[str, float] = {}
@@ -119,7 +119,7 @@ def _missing(patient: str, name: str, why: str) -> Problem:
         STAGE,
         "signature-missing",
         found=f"no score of the signature {name}: {why}",
-        expected="a region of which the signature can be computed",
-        action="look at the contour; the signature is compared without this patient",
+        expected="a region for which the signature can be computed",
+        action="check the contour; the comparison of the signature excludes this patient",
         excludes=False,
     )

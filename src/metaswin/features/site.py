@@ -22,7 +22,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class SiteInputs:
-    """Tables of the cohort that `associate_site` reads: outcomes, used patients and clinical columns."""
+    """Hold the tables of the cohort that `associate_site` reads: outcomes, used patients and clinical columns."""
 
     outcomes: str
     used: str
@@ -30,16 +30,16 @@ class SiteInputs:
 
 
 def associate_site(inputs: SiteInputs, output: str, columns: Sequence[str], seed: int) -> None:
-    """Write ``evaluation/site.parquet``.
+    """Write the associations of columns with the outcomes, ``evaluation/site.parquet``.
 
     Parameters
     ----------
     inputs : SiteInputs
     output : str
     columns : sequence of str
-        Columns to look at besides manufacturer, model and kernel; a column that these patients do not have is ignored.
+        Columns to test besides manufacturer, model and kernel. A column that these patients do not have is ignored.
     seed : int
-        Of the permutations.
+        Seed of the permutations.
     """
     used, clinical = read_table(inputs.used), read_table(inputs.clinical)
     there = {name.strip() for name in [*clinical.columns.drop("patient"), *(set(ACQUISITION) & set(used.columns))]}
@@ -55,16 +55,16 @@ def associate_site(inputs: SiteInputs, output: str, columns: Sequence[str], seed
 
 
 def association(levels: pd.Series, label: pd.Series, seed: int) -> dict[str, Any]:
-    """Test and strength of the association of a column with the outcome, over patients who have both.
+    """Test the association of a column with the outcome and return its strength, over patients who have both.
 
-    Pearson's chi-squared statistic. Its p value is asymptotic where every expected count is 5 or more (Cochran 1954);
-    otherwise it is that of the Fisher-Freeman-Halton test (Freeman & Halton 1951): exact with two levels, with more
-    by permutation, scipy's ``fisher_exact``.
+    The statistic is Pearson's chi-squared. Its p value is asymptotic if every expected count is 5 or more (Cochran
+    1954). Otherwise, the p value is that of the Fisher-Freeman-Halton test (Freeman & Halton 1951), computed by scipy's
+    ``fisher_exact``: exactly with two levels, by permutation with more levels.
 
     Parameters
     ----------
     levels : Series
-        Text by patient, None where missing.
+        Text by patient, None if missing.
     label : Series
         0, 1 or missing by patient.
     seed : int
@@ -73,7 +73,7 @@ def association(levels: pd.Series, label: pd.Series, seed: int) -> dict[str, Any
     -------
     dict
         ``levels, n, missing`` (known outcome, no level)``, test, statistic, p, cramers_v, counts`` (level: events of
-        patients)``, why`` (nothing can be said).
+        patients)``, why`` (reason if a value is not estimable).
     """
     from scipy import stats
 
@@ -108,9 +108,9 @@ def association(levels: pd.Series, label: pd.Series, seed: int) -> dict[str, Any
 
 
 def cramers_v(statistic: float, n: int, rows: int, columns: int) -> float | None:
-    """Bias-corrected Cramér's V of a table (Bergsma 2013, J Korean Stat Soc 42:323-328), 0 … 1.
+    """Return the bias-corrected Cramér's V of a table (Bergsma 2013, J Korean Stat Soc 42:323-328), 0 … 1.
 
-    None where the table has nearly as many rows as patients, so that the correction leaves nothing.
+    Return None if the table has nearly as many rows as patients, because V is then not defined after the correction.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 """Judge the stability of features by intraclass correlations on the training patients of each fit.
 
-Names of Shrout & Fleiss 1979, Psychol Bull 86:420-428: ICC(1,1), one-way random effects, where repeated measurements
-have no order; ICC(2,1), two-way random effects, absolute agreement of a single measurement, where each patient is
-measured under the same conditions. Limits of McGraw & Wong 1996, Psychol Methods 1:30-46 (tables 7 and 8; exact for
-the first, by Satterthwaite's approximation for the second). Koo & Li 2016, J Chiropr Med 15:155-163, advise to judge by
-the limit: .75 and more is good.
+The names are those of Shrout & Fleiss 1979, Psychol Bull 86:420-428. ICC(1,1), one-way random effects, is used if
+repeated measurements have no order. ICC(2,1), two-way random effects, absolute agreement of a single measurement, is
+used if each patient is measured under the same conditions. The limits are those of McGraw & Wong 1996, Psychol Methods
+1:30-46 (tables 7 and 8). They are exact for the first, and use Satterthwaite's approximation for the second. Koo & Li
+2016, J Chiropr Med 15:155-163, recommend judging by the limit: .75 and more is good.
 """
 
 import logging
@@ -21,20 +21,20 @@ from metaswin.core.files import read_table, write_table
 from metaswin.features.matrix import wide
 from metaswin.features.perturbation import MARGIN, OFFSETS, RANDOM
 
-# A range below this share of the largest value is rounding, not variation.
+# A range below this share of the largest value is a rounding error.
 CONSTANT = 1e-10
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Intraclass correlation of F features; arrays of shape (F,).
+    """Hold the intraclass correlations of F features, arrays of shape (F,).
 
     Attributes
     ----------
     icc, low : ndarray
-        NaN where fewer than two patients have every measurement or all patients are the same.
+        NaN if fewer than two patients have every measurement, or if all patients have the same value.
     patients : ndarray of int
-        Patients with every measurement.
+        Number of patients with every measurement.
     """
 
     icc: np.ndarray
@@ -43,7 +43,7 @@ class Reliability:
 
 
 def icc_1_1(values: np.ndarray, confidence: float = 0.95) -> Reliability:
-    """ICC(1,1) with the lower limit of its two-sided interval.
+    """Return ICC(1,1) with the lower limit of its two-sided interval.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def icc_1_1(values: np.ndarray, confidence: float = 0.95) -> Reliability:
 
 
 def icc_2_1(values: np.ndarray, confidence: float = 0.95) -> Reliability:
-    """ICC(2,1), absolute agreement, with the lower limit of its two-sided interval; parameters as `icc_1_1`."""
+    """Return ICC(2,1), absolute agreement, with the lower limit of its two-sided interval; parameters as `icc_1_1`."""
     table, n, usable = _centred(values)
     k = values.shape[1]
     rows = k * np.square(table.mean(axis=1)).sum(axis=0)
@@ -73,7 +73,7 @@ def icc_2_1(values: np.ndarray, confidence: float = 0.95) -> Reliability:
         patient, condition = rows / (n - 1), columns / (k - 1)
         error = np.maximum(np.square(table).sum(axis=(0, 1)) - rows - columns, 0) / ((n - 1) * (k - 1))
         icc = (patient - error) / (patient + (k - 1) * error + k * (condition - error) / n)
-        # Weights of the two mean squares, both times n (1 - icc), so that perfect agreement divides by nothing.
+        # Weights of the two mean squares, both times n (1 - icc), which avoids a division by 0 at perfect agreement.
         a, b = k * icc, n * (1 - icc) + k * icc * (n - 1)
         squares = (a * condition) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1))
         quantile = fdtri(n - 1, (a * condition + b * error) ** 2 / squares, (1 + confidence) / 2)
@@ -84,7 +84,7 @@ def icc_2_1(values: np.ndarray, confidence: float = 0.95) -> Reliability:
 
 
 def _centred(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values less each feature's mean, 0 for incomplete patients; complete patients; whether these differ."""
+    """Return values minus each feature's mean (0 for incomplete patients), complete patients, whether these differ."""
     complete = ~np.isnan(values).any(axis=1)
     n = complete.sum(axis=0).astype(float)
     table = np.where(complete[:, None], values, 0.0)
@@ -103,20 +103,20 @@ TYPES = {
     "judged": "bool", "kept": "bool", "reason": "str",
 }  # fmt: skip
 COLUMNS = list(TYPES)
-# Limits are compared to this many decimals, so that rounding decides nothing.
+# Limits are compared to this many decimals, so that rounding errors have no effect.
 DECIMALS = 10
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Features of perturbed masks of one set, arranged to be judged.
+    """Hold the features of perturbed masks of one set, arranged for the intraclass correlations.
 
     Attributes
     ----------
     features : list of str
     patients : ndarray of str
     random, margin : ndarray of shape (patients, measurements, features)
-        Random masks; shrunk, drawn and grown mask. NaN where a measurement is missing.
+        Values of the random masks, and of the shrunk, drawn and grown mask. NaN if a measurement is missing.
     """
 
     features: list[str]
@@ -128,7 +128,7 @@ class Measured:
 def judge_stability(
     perturbed: str, folds: str, output: str, endpoint: str, repeat: int, settings: StabilitySettings
 ) -> None:
-    """Read the features of perturbed masks and the folds, and write ``stability.parquet``: all fits of a repeat."""
+    """Judge the stability in all fits of a repeat, and write ``stability.parquet``."""
     sets = measured(read_table(perturbed), settings.perturbations)
     judged = stability_table(sets, Folds.of(read_table(folds), repeat).training(), settings)
     for (fit, modality), rows in judged.groupby(["fit", "modality"], sort=False):
@@ -143,7 +143,7 @@ def measured(perturbed: pd.DataFrame, perturbations: int) -> dict[str, Measured]
     Parameters
     ----------
     perturbed : DataFrame
-        ``patient, region, kind, number, voxels`` and a column a feature.
+        ``patient, region, kind, number, voxels`` and one column per feature.
     perturbations : int
         Number of random masks of each patient.
     """
@@ -167,14 +167,14 @@ def measured(perturbed: pd.DataFrame, perturbations: int) -> dict[str, Measured]
 def stability_table(
     sets: Mapping[str, Measured], training: Mapping[str, Sequence[str]], settings: StabilitySettings
 ) -> pd.DataFrame:
-    """Stability of every feature in every fit and set.
+    """Return the stability of every feature in every fit and set.
 
     Parameters
     ----------
     sets : mapping
-        See `measured`; only the values of the patients that a fit learns from are read for it.
+        See `measured`. For each fit, only the values of its training patients are read.
     training : mapping
-        Fit → patients that it learns from.
+        Fit → its training patients.
     settings : StabilitySettings
 
     Returns
@@ -182,8 +182,9 @@ def stability_table(
     DataFrame
         ``fit, set, feature, patients`` (of the fit, with every measurement)``, icc_random, low_random`` (ICC(1,1) of
         random masks, its lower 95 % limit)``, icc_margin, low_margin`` (ICC(2,1) of the shrunk, drawn and grown
-        mask)``, icc, low`` (of the two, those with the lower limit)``, judged`` (enough patients to say)``, kept,
-        reason``. What is not judged is kept. A feature that no training patient of the fit has is not listed.
+        mask)``, icc, low`` (of the two, those with the lower limit)``, judged`` (whether there are enough patients)``,
+        kept, reason``. A feature that is not judged is kept. A feature without a value in the training patients of the
+        fit is not listed.
     """
     tables = [pd.DataFrame(columns=COLUMNS).astype(TYPES)]
     for modality, data in sets.items():
@@ -195,7 +196,7 @@ def stability_table(
 
 
 def unstable_features(table: pd.DataFrame, fit: str, modality: str) -> dict[str, str]:
-    """Features of one fit and set that are not kept → why."""
+    """Return the features of one fit and set that are not kept, with the reasons."""
     chosen = table[(table["fit"] == fit) & (table["modality"] == modality) & ~table["kept"]]
     return dict(zip(chosen["feature"], chosen["reason"], strict=True))
 

@@ -1,1 +1,1 @@
-"""What is fitted: deep networks, fusion of modalities, hazard models."""
+"""Fit the models: deep networks, fusion of modalities and hazard models."""

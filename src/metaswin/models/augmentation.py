@@ -1,4 +1,4 @@
-"""Random flips, rotations, scaling, shifts and noise of a batch of patches."""
+"""Augment a batch of patches by random flips, rotations, scaling, shifts and noise."""
 
 import math
 
@@ -11,11 +11,11 @@ CT = 0  # the CT's channel
 
 
 def augment(patches: torch.Tensor, settings: AugmentationSettings, generator: torch.Generator) -> torch.Tensor:
-    """A randomly changed copy of `patches` (n, channel, x, y, z; x from right to left).
+    """Return a randomly changed copy of `patches` (n, channel, x, y, z; x from right to left).
 
-    One linear interpolation moves all channels of a patient alike; noise comes onto the CT alone. What moves in
-    from outside is 0 in every channel: air and nothing. All random numbers are drawn on the CPU from `generator`,
-    so that they do not depend on the device.
+    The same linear interpolation is applied to all channels of a patient. Noise is added to the CT only. Voxels from
+    outside the patch are set to 0 in every channel, which means air in the CT and no structure in the masks. All
+    random numbers are drawn on the CPU from `generator`, so that they do not depend on the device.
     """
     affines = random_affines(len(patches), settings, generator).to(patches, non_blocking=True)
     grid = functional.affine_grid(affines, list(patches.shape), align_corners=False)
@@ -27,7 +27,7 @@ def augment(patches: torch.Tensor, settings: AugmentationSettings, generator: to
 
 
 def random_affines(count: int, settings: AugmentationSettings, generator: torch.Generator) -> torch.Tensor:
-    """Random transforms (count, 3, 4) in the coordinates of `affine_grid`, whose order is (z, y, x)."""
+    """Return random transforms (count, 3, 4) in the coordinates of `affine_grid`, whose order is (z, y, x)."""
 
     def uniform(reach: float, size: int) -> torch.Tensor:
         return (torch.rand((count, size), generator=generator) * 2 - 1) * reach
@@ -43,7 +43,7 @@ def random_affines(count: int, settings: AugmentationSettings, generator: torch.
 
 
 def _rotation(angles: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices (n, 3, 3) about the three axes in turn."""
+    """Return rotation matrices (n, 3, 3) about the three axes in turn."""
     matrix = torch.eye(3).expand(len(angles), 3, 3)
     for axis in range(3):
         cosine, sine = torch.cos(angles[:, axis]), torch.sin(angles[:, axis])

@@ -1,4 +1,4 @@
-"""The deep networks: MONAI's 3D Swin Transformer, ResNet and DenseNet with one classification layer."""
+"""Build the deep networks: MONAI's 3D Swin Transformer, ResNet and DenseNet with one classification layer."""
 
 import re
 from pathlib import Path
@@ -27,15 +27,15 @@ NARROW = 4.0  # the narrow channel is clipped to this many standard deviations
 class Classifier(nn.Module):
     """Compute one logit from the pooled features of an encoder.
 
-    The encoder sees one more channel than the patch has: the CT once more, standardised by the grey values in the
-    tumours of the training rows and clipped to ±4. The idea is nnU-Net's normalisation of CT (Isensee et al. 2021).
-    In the patch's own channel, which spans 400 HU, the standard deviation within a tumour is about 0.05, which is small
-    beside air, bone and the masks.
+    The encoder receives one more channel than the patch has. This channel is a copy of the CT, standardised by the grey
+    values in the tumours of the training rows and clipped to ±4. The idea is nnU-Net's normalisation of CT (Isensee et
+    al. 2021). In the patch's own channel, which spans 400 HU, the standard deviation within a tumour is about 0.05,
+    which is small compared with air, bone and the masks.
 
-    The features are standardised by a batch normalisation without weights before the linear layer (as He et al.
-    2022, Masked Autoencoders, do): patients differ by a tenth of the features' common part, and without it a Swin
-    learns nothing from small cohorts in hundreds of steps. `prior` is the log-odds of the training rows'
-    prevalence, which the logit starts from.
+    A batch normalisation without weights standardises the features before the linear layer (as in He et al. 2022,
+    Masked Autoencoders). The differences between patients are a tenth of the features' common part. Without the
+    standardisation, a Swin learns nothing from small cohorts in hundreds of steps. `prior` is the log-odds of the
+    training rows' prevalence; the logit starts from it.
     """
 
     prior: torch.Tensor
@@ -67,8 +67,8 @@ class Classifier(nn.Module):
     def fit_contrast(self, patches: torch.Tensor) -> None:
         """Set centre and standard deviation of the narrow channel from the tumours of `patches`, the training rows.
 
-        They are the median and the interquartile range divided by 1.349, so that a few calcified or necrotic voxels do
-        not widen the channel. The built-in values stay if no voxel is tumour.
+        They are the median and the interquartile range divided by 1.349. A few calcified or necrotic voxels therefore
+        do not widen the channel. The built-in values are kept if no voxel is tumour.
         """
         values = patches[:, CT][patches[:, TUMOR] > INSIDE].float().numpy()
         if values.size:
@@ -77,12 +77,12 @@ class Classifier(nn.Module):
 
 
 class SwinEncoder(nn.Module):
-    """Join the last stage of MONAI's 3D Swin Transformer and what its first layer finds in tumour and ring.
+    """Concatenate the last stage of MONAI's 3D Swin Transformer and moments of its first layer in tumour and ring.
 
-    The last stage is normalised and averaged over all tokens (Liu et al. 2021, 3.1). Beside it stand the mean and the
+    The last stage is normalised and averaged over all tokens (Liu et al. 2021, 3.1). The moments are the mean and the
     logarithm of the standard deviation of the patch embedding's tokens, weighted by the share of tumour and of ring in
     each token. The patch embedding is a bank of linear filters of 2 x 2 x 2 voxels. The standard deviation of a filter
-    within the tumour measures the tumour's heterogeneity, which the average over normalised tokens loses.
+    within the tumour measures the tumour's heterogeneity. The average over normalised tokens does not contain it.
     """
 
     def __init__(self, channels: int, embed_dim: int, window_size: int) -> None:
@@ -112,10 +112,10 @@ def moments(embedded: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, t
     embedded : Tensor, shape (n, width, x, y, z)
     mask : Tensor, shape (n, 2 x, 2 y, 2 z)
         Share of each voxel that belongs to the region. A token's weight is the fourth power of its share, because a
-        token at the border also contains what surrounds the region.
+        token at the border also contains voxels outside the region.
     """
     share = functional.avg_pool3d(mask[:, None], 2, ceil_mode=True).clamp(0, 1)
-    weight = share**4 + 1e-6  # the whole patch counts alike where the region is absent
+    weight = share**4 + 1e-6  # equal weights for the whole patch if the region is absent
     weight = weight / weight.sum(dim=(2, 3, 4), keepdim=True)
     mean = (embedded * weight).sum(dim=(2, 3, 4))
     variance = ((embedded - mean[:, :, None, None, None]) ** 2 * weight).sum(dim=(2, 3, 4))
@@ -123,25 +123,25 @@ def moments(embedded: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, t
 
 
 class GlobalMean(nn.Module):
-    """Mean over all voxels; unlike adaptive pooling its gradient is reproducible on a GPU too."""
+    """Average over all voxels. Unlike that of adaptive pooling, the gradient is also reproducible on a GPU."""
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         return maps.mean(dim=(2, 3, 4))
 
 
 def build(backbone: str, settings: DeepSettings, channels: int) -> Classifier:
-    """An untrained network, initialised from torch's global generator.
+    """Return an untrained network, initialised from torch's global generator.
 
     Parameters
     ----------
     backbone : str
         ``swin``, ``resnet`` or ``densenet``.
     settings : DeepSettings
-        ``embed_dim, window_size, resnet_depth, dropout`` are read.
+        Only ``embed_dim, window_size, resnet_depth, dropout`` are used.
     channels : int
         Channels of the patches: CT, tumour, ring and organ groups.
     """
-    channels += 1  # the narrow one, see Classifier
+    channels += 1  # the narrow channel, see Classifier
     if backbone == "swin":
         swin = SwinEncoder(channels, settings.embed_dim, settings.window_size)
         encoder: nn.Module = swin
@@ -164,7 +164,7 @@ def build(backbone: str, settings: DeepSettings, channels: int) -> Classifier:
     return Classifier(encoder, width, settings.dropout)
 
 
-# Wrappers seen around and before the encoder's keys: DataParallel, SwinUNETR, the self-supervised head, ours.
+# Known containers of the weights and prefixes of the encoder's keys: DataParallel, SwinUNETR, self-supervised, ours.
 CONTAINERS = ("state_dict", "model", "model_state_dict", "network")
 PREFIXES = re.compile(r"^((module|model|encoder|student|backbone|swin|swinViT|swin_vit)\.)+")
 FIRST = "patch_embed.proj.weight"
@@ -175,21 +175,22 @@ INDEX = "relative_position_index"
 def load_pretrained(swin: nn.Module, path: str | Path) -> dict[str, object]:
     """Copy the weights of `path` into MONAI's SwinTransformer `swin`.
 
-    Reads torch checkpoints (weights only, never code) and safetensors: MONAI's ``model_swinvit.pt`` (keys
-    ``module.…``, ``mlp.fc1``), a SwinUNETR (``swinViT.…``, its decoder is ignored) or a plain state. Two kinds of
-    weights are adapted where their shape differs: the first layer, trained on other channels, gives the mean over
-    its channels to the CT channel while tumour, ring and organs keep their own initial weights; tables of
-    relative positions of another window size are interpolated linearly.
+    The file is a torch checkpoint (only weights are loaded, never code) or safetensors. It may be MONAI's
+    ``model_swinvit.pt`` (keys ``module.…``, ``mlp.fc1``), a SwinUNETR (``swinViT.…``, its decoder is ignored) or a
+    plain state. Two kinds of weights are adapted if their shape differs. If the first layer was trained on other
+    channels, the CT channel receives the mean over these channels, and the other channels keep their initial weights.
+    Tables of relative positions of another window size are interpolated linearly.
 
     Returns
     -------
     dict
-        ``matched`` (copied as they are), ``adapted``, ``total`` (of `swin`), ``unused`` (of the file), ``sha256``.
+        Numbers of weights: ``matched`` (copied unchanged), ``adapted``, ``total`` (of `swin`), ``unused`` (of the
+        file); and ``sha256`` of the file.
 
     Raises
     ------
     UserError
-        If the file cannot be read or none of its weights fits.
+        If the file cannot be read or if none of its weights fits.
     """
     found = {_our_key(key): value for key, value in _read(Path(path)).items()}
     own = {key: value for key, value in swin.state_dict().items() if not key.endswith(INDEX)}
@@ -202,7 +203,7 @@ def load_pretrained(swin: nn.Module, path: str | Path) -> dict[str, object]:
             matched[key] = value
         elif (fitted := _adapt(key, value, target)) is not None:
             adapted[key] = fitted
-    # Tables of relative positions have the same shape whatever the width: alone they are no match.
+    # Tables of relative positions have the same shape at every width. If only they match, the file does not fit.
     if all(key.endswith(BIASES) for key in matched):
         raise UserError(_nothing_fits(found, own))
     swin.load_state_dict({**swin.state_dict(), **matched, **adapted})
@@ -221,20 +222,20 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler meets
+    except Exception as error:  # torch passes on any exception of the unpickler
         raise UserError(
             f"deep.pretrained: the file cannot be read as weights ({type(error).__name__}); expected a torch "
-            "checkpoint of tensors and plain values only, or safetensors"
+            "checkpoint of tensors and plain values only, or safetensors; choose another file"
         ) from None
     while container := _container(content):
         content = content[container]
     if not isinstance(content, dict):
-        raise UserError("deep.pretrained: the file holds no dictionary of weights; expected a state_dict")
+        raise UserError("deep.pretrained: the file contains no dictionary of weights; expected a state_dict")
     return {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
 
 
 def _container(content: object) -> str | None:
-    """Name of the dictionary within `content` that holds the weights, if they are not at its top."""
+    """Return the name of the dictionary in `content` that holds the weights; None if they are at the top level."""
     if not isinstance(content, dict):
         return None
     return next((key for key in CONTAINERS if isinstance(content.get(key), dict)), None)
@@ -246,7 +247,7 @@ def _our_key(key: str) -> str:
 
 
 def _adapt(key: str, value: torch.Tensor, target: torch.Tensor) -> torch.Tensor | None:
-    """`value` brought to the shape of `target`, or None where there is no sense in it."""
+    """Return `value` in the shape of `target`, or None if it cannot be adapted."""
     if key == FIRST and value.shape[0] == target.shape[0] and value.shape[2:] == target.shape[2:]:
         adapted = target.clone()
         adapted[:, 0] = value.mean(dim=1)
@@ -262,10 +263,10 @@ def _adapt(key: str, value: torch.Tensor, target: torch.Tensor) -> torch.Tensor 
 
 def _nothing_fits(found: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> str:
     common = sum(key in own for key in found)
-    message = f"deep.pretrained: none of its {len(found)} weights fits the {len(own)} of the Swin Transformer"
+    message = f"deep.pretrained: none of the file's {len(found)} weights fits the {len(own)} of the Swin Transformer"
     if FIRST in found:
         return (
-            f"{message}: its embed_dim is {len(found[FIRST])}, deep.embed_dim is {len(own[FIRST])}; "
-            "set deep.embed_dim to the file's, or take another file"
+            f"{message}: the file's embed_dim is {len(found[FIRST])}, deep.embed_dim is {len(own[FIRST])}; "
+            "set deep.embed_dim to the value of the file, or choose another file"
         )
     return f"{message} ({common} names in common); expected keys such as module.{FIRST} or swinViT.{FIRST}"

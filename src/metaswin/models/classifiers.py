@@ -1,17 +1,17 @@
-"""The two classifiers: a fusion network with one encoder for each modality, and logistic regression.
+"""Train the two classifiers: a fusion network with one encoder for each modality, and logistic regression.
 
-Why it is shaped like this (a simulated cohort of 26 and of 300 training rows with 36 + 36 selected features,
-and RADCURE with 2,370 rows):
+The design is based on a simulated cohort of 26 and of 300 training rows with 36 + 36 selected features, and on RADCURE
+with 2,370 rows:
 
-- Selected features look better on the rows they were selected on than they are, so no fixed regularisation
-  serves. All weights carry a Gaussian prior (`penalty / (2 n) * |w|²`); several precisions are trained side by
-  side and the caller takes the one whose inner out-of-fold predictions are best.
-- Each modality is divided by the square root of its total variance (block scaling, as in multiple factor
-  analysis), so that 800 deep features weigh no more a priori than one volume.
-- A linear path leads from all inputs to the logit. With a strong penalty the encoders die out first and a ridge
-  regression remains; without the linear path the network then falls to a constant.
+- Selected features look better than they are on the rows they were selected on, so no single regularisation suits all
+  data. All weights have a Gaussian prior (`penalty / (2 n) * |w|²`). Networks with several precisions are trained
+  together, and the caller chooses the precision with the best inner out-of-fold predictions.
+- Each modality is divided by the square root of its total variance (block scaling, as in multiple factor analysis).
+  800 deep features therefore have the same a priori weight as one volume.
+- A linear path leads from all inputs to the logit. A strong penalty shrinks the encoders to 0 first, and a ridge
+  regression remains. Without the linear path, the network would become a constant.
 
-A modality of at most two columns, such as the deep score, enters the hidden layer as it is.
+A modality of at most two columns, such as the deep score, enters the hidden layer directly.
 """
 
 import zlib
@@ -26,7 +26,7 @@ from metaswin.models.mlp import Initial, hidden_values, member_hidden, modality_
 
 @dataclass(frozen=True)
 class Logistics:
-    """Fitted regressions, one a penalty.
+    """Hold fitted regressions, one for each penalty.
 
     `weights` holds ``coef`` of shape (penalties, columns) and ``intercept`` of shape (penalties,).
     """
@@ -34,13 +34,13 @@ class Logistics:
     weights: dict[str, np.ndarray]
 
     def logits(self, modalities: Sequence[np.ndarray]) -> np.ndarray:
-        """Logits of shape (penalties, rows) for encoded modalities of shapes (rows, width)."""
+        """Return logits of shape (penalties, rows) for encoded modalities of shapes (rows, width)."""
         inputs = np.concatenate(modalities, axis=1)
         return self.weights["coef"] @ inputs.T + self.weights["intercept"][:, None]
 
 
 def fit_logistics(modalities: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float]) -> Logistics:
-    """Fit one regression a penalty (1/C in scikit-learn's terms); the intercept is not penalised."""
+    """Fit one regression for each penalty (1/C in scikit-learn's terms). The intercept is not penalised."""
     from sklearn.linear_model import LogisticRegression
 
     inputs = np.concatenate(modalities, axis=1)
@@ -58,7 +58,7 @@ def fit_logistics(modalities: Sequence[np.ndarray], label: np.ndarray, penalties
 
 @dataclass(frozen=True)
 class Networks:
-    """Fitted networks: for each penalty an ensemble whose logits are averaged.
+    """Hold fitted networks: for each penalty an ensemble whose logits are averaged.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Networks:
     weights: dict[str, np.ndarray]
 
     def logits(self, modalities: Sequence[np.ndarray]) -> np.ndarray:
-        """Logits of shape (penalties, rows) for encoded modalities of shapes (rows, width)."""
+        """Return logits of shape (penalties, rows) for encoded modalities of shapes (rows, width)."""
         w = {name: array.astype("float64") for name, array in self.weights.items()}
         inputs = np.concatenate(modalities, axis=1) * w["scale"]
         hidden = hidden_values(inputs, w, self.widths)
@@ -87,11 +87,11 @@ def fit_networks(
     settings: NetworkSettings,
     seed: int,
 ) -> Networks:
-    """Train an ensemble for each penalty; all members run side by side as one batched network.
+    """Train an ensemble for each penalty. All members are trained together as one batched network.
 
-    Members of an ensemble start from different weights and see different dropout, the same ones for every
-    penalty. Adam with a cosine schedule; the output's bias starts at the log-odds of the training rows. Runs on
-    one CPU thread: the result depends on the data and `seed` alone.
+    Members of an ensemble have different initial weights and different dropout; both are the same for every penalty.
+    The optimiser is Adam with a cosine schedule. The output's bias starts at the log-odds of the training rows. The
+    training uses one CPU thread, so the result depends only on the data and `seed`.
 
     Parameters
     ----------
@@ -133,10 +133,10 @@ def fit_networks(
 def network_fitter(
     feature_set: str, settings: NetworkSettings, seeds: Sequence[int]
 ) -> Callable[[Sequence[np.ndarray], np.ndarray, Sequence[float], str], Networks]:
-    """`fit_networks` for one feature set as a function of modalities, labels, penalties and the name of the fit.
+    """Return `fit_networks` for one feature set as a function of modalities, labels, penalties and name of the fit.
 
-    The seed follows from `seeds` and the feature set's name, not its place: a feature set's fit does not depend on
-    which others run.
+    The seed is derived from `seeds` and the feature set's name, not from its position. The fit of a feature set
+    therefore does not depend on the other feature sets.
     """
 
     def fit(modalities: Sequence[np.ndarray], label: np.ndarray, penalties: Sequence[float], name: str) -> Networks:
@@ -147,12 +147,12 @@ def network_fitter(
 
 
 def drawn_seed(entropy: Sequence[int]) -> int:
-    """One seed out of several numbers."""
+    """Return one seed derived from several numbers."""
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 def member_logits(inputs, weights, widths: Sequence[int], dropped: Callable):
-    """Logits (members, rows) of all members at once, differentiable.
+    """Return the differentiable logits (members, rows) of all members.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Device, threads and arithmetic of a job."""
+"""Choose the device, the threads and the arithmetic of a job."""
 
 import ctypes
 import os
@@ -17,16 +17,16 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def choose_device(setting: str) -> torch.device:
-    """The device of `deep.device`; ``auto`` takes the GPU where there is one."""
+    """Return the device of `deep.device`; ``auto`` is the GPU if there is one, else the CPU."""
     there = torch.cuda.is_available()
     if setting == "cuda" and not there:
-        raise UserError("deep.device is cuda, but torch finds no GPU here; set it to auto or cpu")
+        raise UserError("deep.device is cuda, but torch finds no GPU on this computer; set it to auto or cpu")
     return torch.device("cuda" if there and setting != "cpu" else "cpu")
 
 
 @contextmanager
 def own_device(setting: str) -> Iterator[torch.device]:
-    """The device of `deep.device` for this job: of several GPUs one that no other job holds."""
+    """Yield the device of `deep.device` for this job; if there are several GPUs, one that no other job uses."""
     device = choose_device(setting)
     with own_gpu(device.type == "cuda") as number:
         yield device if number is None else torch.device("cuda", number)
@@ -34,10 +34,10 @@ def own_device(setting: str) -> Iterator[torch.device]:
 
 @contextmanager
 def reproducible(threads: int, device: torch.device) -> Iterator[None]:
-    """Compute so that the same job gives the same bits on the CPU; on a GPU a few operations have no such form.
+    """Make the computations bitwise reproducible on the CPU. On a GPU, a few operations have no reproducible form.
 
-    Denormal numbers are flushed to zero: the masked entries of shifted windows have weights of e^-100, and
-    arithmetic on these made a step half as slow again.
+    Denormal numbers are set to zero. The masked entries of shifted windows have weights of e^-100, and arithmetic on
+    them made a step take half as long again.
     """
     before = torch.get_num_threads()
     # Must be set before the first matrix product on a GPU.
@@ -45,7 +45,7 @@ def reproducible(threads: int, device: torch.device) -> Iterator[None]:
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
-    deterministic: Any = torch.utils.deterministic  # a module whose class makes the attribute
+    deterministic: Any = torch.utils.deterministic  # a module whose class defines the attribute
     fill = deterministic.fill_uninitialized_memory
     deterministic.fill_uninitialized_memory = False
     try:
@@ -58,10 +58,11 @@ def reproducible(threads: int, device: torch.device) -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep what it frees instead of giving it back and faulting it in again at every step.
+    """Keep freed memory in the process instead of returning it to the operating system at every step.
 
-    Attention makes tensors of 10–200 MB that the GNU C library maps and unmaps each time; without that a step takes
-    30–60 % less time. Does nothing with another C library. For job scripts: it lasts as long as the process.
+    Attention allocates tensors of 10–200 MB, which the GNU C library otherwise maps and unmaps each time. Without this
+    mapping, a step takes 30–60 % less time. The function has no effect with another C library. Only job scripts should
+    call it, because the change lasts as long as the process.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -71,9 +72,10 @@ def keep_freed_memory() -> None:
 
 
 def not_compiled(function: Callable) -> Callable:
-    """Keep torch.compile out of `function`.
+    """Exclude `function` from torch.compile.
 
-    As torch.compiler.disable, which loads torch's compiler where it decorates: 2–4 s of every job, compiled or not.
+    The effect is that of torch.compiler.disable. That decorator loads torch's compiler when it is applied, which takes
+    2–4 s in every job, even if the job does not compile.
     """
 
     @wraps(function)

@@ -18,9 +18,9 @@ from metaswin.models.compute import own_device, reproducible
 from metaswin.models.memory import patients_with_patch
 from metaswin.models.patches import load_patch
 
-# Settings a network is rebuilt from.
+# Settings from which a network is rebuilt.
 ARCHITECTURE = ("embed_dim", "window_size", "resnet_depth", "dropout")
-# One key only: safetensors writes several in an order that changes from run to run.
+# There is one key only, because safetensors writes several keys in an order that changes between runs.
 KEY = "metaswin"
 
 
@@ -40,13 +40,13 @@ def save_network(
 
 
 def read_facts(path: str | Path) -> dict:
-    """What `save_network` wrote beside the weights: ``backbone, architecture, patches, channels``."""
+    """Return the facts that `save_network` stored with the weights: ``backbone, architecture, patches, channels``."""
     with safe_open(path, framework="pt") as file:
         return json.loads(file.metadata()[KEY])
 
 
 def load_network(path: str | Path, device: torch.device | None = None) -> Classifier:
-    """The network of `path`, ready to predict."""
+    """Load the network of `path` in evaluation mode."""
     facts = read_facts(path)
     network = build(facts["backbone"], DeepSettings(**facts["architecture"]), len(facts["channels"]))
     network.load_state_dict(safetensors.torch.load_file(path))
@@ -54,13 +54,13 @@ def load_network(path: str | Path, device: torch.device | None = None) -> Classi
 
 
 def score(network: Classifier, patch: torch.Tensor) -> tuple[float, torch.Tensor]:
-    """Score and features (width,) of one patch (channel, x, y, z).
+    """Return score and features (width,) of one patch (channel, x, y, z).
 
-    The score is the logit less the log-odds of the prevalence the network was trained at. Networks of several fits
-    are trained at prevalences that differ against those of the rows they leave out; with the raw logit, scores pooled
-    over the fits would rank events below non-events by that alone.
+    The score is the logit minus the log-odds of the prevalence in the training rows of the network. If a fold contains
+    more events, the rows outside it contain fewer. With the raw logit, this alone would rank events below non-events
+    in scores that are pooled over the fits.
 
-    One patch at a time: the values of a patient do not depend on who else is in the batch.
+    The function takes one patch at a time, so the values of a patient do not depend on other patients in a batch.
     """
     device = next(network.parameters()).device
     with torch.inference_mode():
@@ -78,20 +78,21 @@ def extract_features(
     settings: DeepSettings,
     mode: str = "cross-fitted",
 ) -> None:
-    """Score and describe every patient of an outer fold; which network scores a training row is the `mode`.
+    """Write the deep score and the deep features of every patient of an outer fold.
 
-    Writes ``patient, role, score, score_seen, d000 …``. The network of the final fit scores the test rows and gives the
-    features ``d…``. `score` (see `score`) of a training row comes from the network that was trained without the row's
-    fold and without the test fold; with the mode ``in-sample`` it comes from the network of the final fit, which has
-    seen the row. `score_seen` is that network's score of the rows that it learnt from. Patients without a patch have
-    missing values.
+    The columns are ``patient, role, score, score_seen, d000 …``. The network of the final fit gives the scores of the
+    test rows and the features ``d…``. The `mode` determines which network scores a training row. With
+    ``cross-fitted``, `score` (see `score`) comes from the network that was trained without the row's fold and without
+    the test fold. With ``in-sample``, it comes from the network of the final fit, which was trained on the row.
+    `score_seen` is the score that the network of the final fit gives to its own training rows. Patients without a
+    patch have missing values.
 
     Parameters
     ----------
     patches, folds
         ``features/patches.safetensors``, ``folds/<endpoint>.parquet``.
     networks : mapping
-        Fit → network file: of every fit of the outer fold, or of the final one alone (``in-sample``).
+        Fit → network file, for every fit of the outer fold, or for the final fit only (``in-sample``).
     output : str
         ``features.parquet``.
     repeat, fold, settings

@@ -24,7 +24,7 @@ from metaswin.models.thresholds import Recalibration, auc, fit_recalibration, fi
 
 
 class Model(Protocol):
-    """Fitted classifiers, one a penalty."""
+    """Describe fitted classifiers, one for each penalty."""
 
     @property
     def weights(self) -> dict[str, np.ndarray]: ...
@@ -33,13 +33,13 @@ class Model(Protocol):
 
 
 AnyModel = TypeVar("AnyModel", bound=Model)
-# Fits a classifier for each penalty: encoded modalities, labels, penalties, name of the fit.
+# Function that fits a classifier for each penalty. Arguments: encoded modalities, labels, penalties, name of the fit.
 FitClassifier = Callable[[Sequence[np.ndarray], np.ndarray, Sequence[float], str], AnyModel]
 
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """How the threshold is chosen, see `metaswin.models.thresholds.fit_threshold`."""
+    """Hold the rule that chooses the threshold, see `metaswin.models.thresholds.fit_threshold`."""
 
     rule: Literal["youden", "sensitivity"] = "youden"
     sensitivity: float = 0.8
@@ -47,7 +47,7 @@ class ThresholdRule:
 
 @dataclass(frozen=True)
 class ClassifierFit:
-    """A fitted classifier.
+    """Hold a fitted classifier with its predictions.
 
     Attributes
     ----------
@@ -56,13 +56,13 @@ class ClassifierFit:
     penalty : float
     recalibration : Recalibration
     threshold : float
-        Of recalibrated probabilities.
+        Threshold of the recalibrated probabilities.
     probability : ndarray of shape (rows,)
-        Recalibrated: inner out-of-fold for training rows, of `model` for test rows.
+        Recalibrated probabilities: inner out-of-fold for training rows, of `model` for test rows.
     auc_inner : float or None
         Mean over inner folds of the AUC of inner out-of-fold predictions.
     auc_train : float
-        Of `model` on the rows it was fitted on: far above `auc_inner` where it over-fits.
+        AUC of `model` on its training rows. It is far above `auc_inner` if the model over-fits.
     """
 
     model: Model
@@ -84,17 +84,17 @@ def fit_classifier(
 ) -> ClassifierFit:
     """Fit a classifier in every fit of an outer fold.
 
-    Each inner fit is made for every penalty and predicts the other fold that it leaves out. The penalty with the
-    lowest log loss of these predictions is fitted on all training rows. Recalibration and threshold are fitted on
-    the same predictions. (They are chosen among a few penalties by their own log loss, so they are very slightly
-    optimistic; test rows are not touched.)
+    Each inner fit is repeated for every penalty and predicts the inner fold that it excludes. The penalty with the
+    lowest log loss of these predictions is used for the fit on all training rows. Recalibration and threshold are
+    fitted on the same predictions. These predictions are very slightly optimistic, because the penalty was chosen by
+    their log loss. Test rows are not used.
 
     Parameters
     ----------
     fit : callable
-        Fits the classifier, see `FitClassifier`.
+        Function that fits the classifier, see `FitClassifier`.
     modalities : mapping
-        Fit → encoded modalities of all rows, encoded as that fit's training rows say.
+        Fit → encoded modalities of all rows; the encoders are fitted on that fit's training rows.
     rows, penalties, rule, recalibrate
     """
     penalties = sorted(penalties)
@@ -129,7 +129,7 @@ def fit_classifier(
 
 @dataclass(frozen=True)
 class FittedClassifier:
-    """A classifier ready to predict; positive means probability >= threshold."""
+    """Hold a classifier for prediction. A row is positive if its probability is >= the threshold."""
 
     model: Model
     recalibration: Recalibration
@@ -138,7 +138,7 @@ class FittedClassifier:
 
 @dataclass(frozen=True)
 class FittedFeatureSet:
-    """A feature set ready to predict.
+    """Hold the encoders and classifiers of a feature set for prediction.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class FittedFeatureSet:
     classifiers: dict[str, FittedClassifier]
 
     def predict(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:
-        """Probability of DM by classifier, each of shape (rows,).
+        """Return the probability of DM by each classifier, arrays of shape (rows,).
 
         Parameters
         ----------
@@ -169,7 +169,7 @@ class FittedFeatureSet:
 
 
 def feature_set_file(folder: str | Path, name: str) -> Path:
-    """Path of a feature set's file without its ending; ``:`` is no letter of a file name on every system."""
+    """Return the path of a feature set's file without suffix. ``:`` is replaced, as some systems do not allow it."""
     return Path(folder) / name.replace(":", "=")
 
 
@@ -187,7 +187,7 @@ def save_feature_set(folder: str | Path, feature_set: FittedFeatureSet) -> None:
         f"{path}.json",
         {
             "name": feature_set.name,
-            # A list, since JSON objects are written with sorted keys and the order of the modalities counts.
+            # A list, because JSON objects are written with sorted keys and the order of the modalities matters.
             "modalities": [
                 {"modality": modality, "width": len(encoder.outputs), "columns": encoder.as_json()}
                 for modality, encoder in feature_set.encoders.items()
@@ -223,7 +223,7 @@ logger = logging.getLogger("metaswin.models")
 
 @dataclass(frozen=True)
 class FoldOutputs:
-    """Files of one outer fold: ``predictions`` (Parquet), ``fits`` (JSON) and the folder ``models``."""
+    """Hold the output paths of one outer fold: ``predictions`` (Parquet), ``fits`` (JSON), the folder ``models``."""
 
     predictions: str
     fits: str
@@ -243,7 +243,7 @@ def train_fusion(
 ) -> None:
     """Fit all feature sets of one outer fold with both classifiers.
 
-    Write predictions, facts of the fits and the fitted feature sets.
+    The function writes predictions, facts of the fits and the fitted feature sets.
 
     Parameters
     ----------
@@ -256,13 +256,13 @@ def train_fusion(
         Clinical set → columns.
     settings, rule, seed
     using : collection of str
-        Only feature sets that join one of these; all feature sets where it is empty. The controls omit what they
-        do not change.
+        Modalities. Only feature sets that contain one of them are fitted; all feature sets if it is empty. The negative
+        controls omit the feature sets that they do not change.
 
     Raises
     ------
     UserError
-        For sets or feature sets that these data cannot serve, or training rows with one outcome only.
+        If these data lack a clinical set or a feature set, or if the training rows have one outcome only.
     """
     rows = Folds.of(read_table(folds), place.repeat).outer(place.fold)
     rows.check_both_outcomes(str(place))
@@ -276,7 +276,7 @@ def train_fusion(
     ]
     modalities = sorted({modality for feature_set in feature_sets for modality in feature_set.modalities})
     limit = settings.flag_single_column_auc
-    # The score of a network that has seen the row knows the outcome: no discovery.
+    # An in-sample deep score depends on the row's own outcome, so a high AUC is expected.
     checked = [modality for modality in modalities if not (modality == "deep" and settings.deep_score == "in-sample")]
     flagged = {
         modality: _flagged(modality_tables, modality, rows, limit) if modality in checked else []
@@ -332,7 +332,7 @@ def train_fusion(
 
 
 def _flagged(modality_tables: ModalityTables, modality: str, rows: OuterFold, limit: float) -> list[dict[str, Any]]:
-    """Columns of a modality whose AUC on the training rows is beyond the limit."""
+    """Return the columns of a modality whose AUC on the training rows exceeds the limit."""
     table, kinds = modality_tables.table(modality, rows.final)
     train = rows.train
     aucs = column_aucs(table[train], kinds, rows.label[train], rows.folds.fold[train])

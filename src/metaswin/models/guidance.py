@@ -1,4 +1,4 @@
-"""Make the targets of radiomics-guided training: principal components of the training rows' radiomics features."""
+"""Compute the targets of radiomics-guided training: principal components of the training rows' radiomics features."""
 
 import numpy as np
 import pandas as pd
@@ -9,11 +9,11 @@ def radiomics_components(features: pd.DataFrame, count: int) -> np.ndarray:
     """Return the first principal components of the features, as targets that the encoder learns to predict.
 
     Each feature is replaced by its normal scores (van der Waerden: the normal quantiles of its ranks), because many
-    radiomics features have heavy tails. Missing values count as the mean. Every component is scaled to variance 1, and
-    its sign is fixed by its largest loading, so that the result does not depend on the linear algebra library.
+    radiomics features have heavy tails. Missing values are replaced by the mean. Every component is scaled to variance
+    1, and its sign is fixed by its largest loading, so that the result does not depend on the linear algebra library.
 
-    Only the rows of `features` are read. The function has no other input, in particular no outcome, so a network that
-    is trained on the result has seen nothing but images of these patients.
+    Only the rows of `features` are read. The function has no other input, in particular no outcome. A network that is
+    trained on the result has therefore used only images of these patients.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def radiomics_components(features: pd.DataFrame, count: int) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (patients, components)
-        No column, if no feature varies.
+        Without a column if no feature varies.
     """
     values = features.to_numpy(dtype=float)
     known = ~np.isnan(values)

@@ -34,7 +34,7 @@ from metaswin.models.hazard_network import (
 
 @dataclass(frozen=True)
 class FittedHazard:
-    """A fitted hazard model of one feature set.
+    """Hold a fitted hazard model of one feature set.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class FittedHazard:
     horizon : float
         Days; one of `cuts`.
     thresholds : tuple of float
-        Limits of the risk groups, ascending: a group holds risks at or above its lower limit.
+        Limits of the risk groups, ascending. A group contains the risks at or above its lower limit.
     """
 
     name: str
@@ -61,14 +61,14 @@ class FittedHazard:
 
 
 def incidence_at(incidence: NDArray, cuts: NDArray, days: NDArray) -> NDArray:
-    """Cumulative incidence between cuts, on a straight line within each interval from 0 at day 0.
+    """Return the cumulative incidence at any days, by linear interpolation between the cuts, from 0 at day 0.
 
     Parameters
     ----------
     incidence : ndarray, shape (rows, T)
-        At `cuts`.
+        Cumulative incidence at `cuts`.
     cuts, days : ndarray, shapes (T,) and (m,)
-        Days must not lie beyond the last cut.
+        Days must not be after the last cut.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def save_hazard(folder: str | Path, fitted: FittedHazard) -> None:
         f"{path}.json",
         {
             "name": fitted.name,
-            # A list, since JSON objects are written with sorted keys and the order of the modalities counts.
+            # A list, because JSON objects are written with sorted keys and the order of the modalities matters.
             "modalities": [
                 {"modality": modality, "width": len(encoder.outputs), "columns": encoder.as_json()}
                 for modality, encoder in fitted.encoders.items()
@@ -110,7 +110,7 @@ logger = logging.getLogger("metaswin.models")
 
 @dataclass(frozen=True)
 class HazardFit:
-    """A fitted hazard model with its predictions.
+    """Hold a fitted hazard model with its predictions.
 
     Attributes
     ----------
@@ -118,9 +118,9 @@ class HazardFit:
         Fitted on all training rows, one penalty.
     penalty : float
     loss_inner : float
-        Negative log-likelihood a row of inner out-of-fold predictions.
+        Negative log-likelihood per row of the inner out-of-fold predictions.
     cuts, times : ndarray
-        Ends of the intervals of `model`, and those of them up to the horizon.
+        Ends of the intervals of `model`, and the ends up to the horizon.
     metastasis, death : ndarray of shape (rows, len(times))
         Cumulative incidence at `times`: inner out-of-fold for training rows, of `model` for test rows. The last
         column is the risk at the horizon.
@@ -148,7 +148,8 @@ def train_hazard(
 ) -> None:
     """Fit the hazard model of every feature set; write predictions, facts of the fits and the fitted classifiers.
 
-    Where the training rows cannot tell a risk at the horizon, predictions are missing and the facts say why.
+    If the risk at the horizon cannot be estimated from the training rows, the predictions are missing and the facts
+    state the reason.
 
     Parameters
     ----------
@@ -162,12 +163,12 @@ def train_hazard(
     sets : mapping
         Clinical set → columns.
     settings, fusion, seed
-        `fusion` says what the feature sets are made of.
+        `fusion` defines the modalities of the feature sets.
 
     Raises
     ------
     UserError
-        For sets or feature sets that these data cannot serve.
+        If these data lack a clinical set or a feature set.
     """
     rows = Folds.of(read_table(folds), place.repeat).with_followup().outer(place.fold)
     modality_tables = load_modality_tables(rows.patients, files, sets)
@@ -214,7 +215,7 @@ def train_hazard(
 
 
 def why_not(rows: OuterFold, horizon: float) -> str:
-    """Why these training rows cannot teach a risk at the horizon; empty where they can."""
+    """Return why the risk at the horizon cannot be estimated from these training rows; empty if it can."""
     for fit in rows.fits:
         chosen = rows.fitted(fit)
         where = "the training rows" if fit == rows.final else f"the training rows of fit {fit}"
@@ -235,16 +236,16 @@ def fit_hazard(
 ) -> HazardFit:
     """Fit one feature set in every fit of an outer fold.
 
-    Each inner fit is made for every penalty and predicts the other fold that it leaves out. The penalty with the lowest
-    negative log-likelihood of these predictions is fitted on all training rows. Each fit has its own interval cuts,
-    from its training rows.
+    Each inner fit is repeated for every penalty and predicts the inner fold that it excludes. The penalty with the
+    lowest negative log-likelihood of these predictions is used for the fit on all training rows. Each fit has its own
+    interval cuts, derived from its training rows.
 
     Parameters
     ----------
     name : str
-        Feature set; its seed follows from the name, so that a fit does not depend on which others run.
+        Feature set. Its seed is derived from the name, so that a fit does not depend on the other feature sets.
     modalities : mapping
-        Fit → encoded modalities of all rows, encoded as that fit's training rows say.
+        Fit → encoded modalities of all rows; the encoders are fitted on that fit's training rows.
     rows, horizon, settings, seeds
     """
     penalties = sorted(settings.network.penalties)
@@ -289,7 +290,7 @@ def fit_hazard(
 
 
 def group_thresholds(risk: NDArray, groups: int) -> tuple[float, ...]:
-    """Limits of risk groups: quantiles of inner out-of-fold risks of the training rows, ascending."""
+    """Return the limits of the risk groups, ascending: quantiles of inner out-of-fold risks of the training rows."""
     return tuple(float(limit) for limit in np.quantile(risk, np.arange(1, groups) / groups))
 
 
@@ -324,7 +325,7 @@ def _facts(encoders: Mapping[str, ModalityEncoder], fit: HazardFit, thresholds: 
 
 
 def _counts(rows: OuterFold, horizon: float) -> dict[str, int]:
-    """What the training rows hold."""
+    """Return counts of the training rows."""
     time, event = rows.time[rows.train], rows.event[rows.train]
     return {
         "train": len(time),

@@ -1,23 +1,23 @@
-"""The hazard network: discrete-time hazards of metastasis and of death.
+"""Train the hazard network: discrete-time hazards of metastasis and of death.
 
 In interval t the conditional probabilities of metastasis, death and neither are a multinomial logit (discrete
 hazards of competing risks; Tutz & Schmid 2016, Modeling Discrete Time-to-Event Data, chapter 8). Its two logits::
 
     base[t] + shape[t] + score(x) + change(x)[t]
 
-- `base`: log-odds of the training rows' hazards without predictors; fixed.
-- `shape`: what the baseline differs from it once there are predictors.
-- `score`: hidden layer and linear path, one number a cause: proportional effects.
-- `change`: from the hidden layer, one number a cause and interval: effects that change with time, as in the
-  flexible networks of Lee et al. 2018 (AAAI, DeepHit) and Gensheimer & Narasimhan 2019 (PeerJ 7:e6257).
+- `base` is the log-odds of the training rows' hazards without predictors. It is fixed.
+- `shape` is the difference between `base` and the baseline of the model with predictors.
+- `score` comes from the hidden layer and the linear path. It is one number per cause: a proportional effect.
+- `change` comes from the hidden layer. It is one number per cause and interval: an effect that changes with time, as in
+  the flexible networks of Lee et al. 2018 (AAAI, DeepHit) and Gensheimer & Narasimhan 2019 (PeerJ 7:e6257).
 
-All but `base` and the two biases of `score` carry the Gaussian prior of `metaswin.models.classifiers`. `shape` and
-`change` begin at 0: with a strong penalty a proportional ridge regression remains. (On RADCURE, 3,334 rows, five folds,
-`change` lowered the held-out negative log-likelihood of the best penalty from 1.292 to 1.283; on simulated
-proportional hazards, 320 rows, it changed nothing.)
+All weights except `base` and the two biases of `score` have the Gaussian prior of `metaswin.models.classifiers`. The
+initial values of `shape` and `change` are 0, so a strong penalty gives a proportional ridge regression. On RADCURE
+(3,334 rows, five folds), `change` lowered the held-out negative log-likelihood of the best penalty from 1.292 to 1.283.
+On simulated proportional hazards (320 rows), it had no effect.
 
-The loss is the negative log-likelihood of both causes; a row counts in the intervals in which it was at risk, so that
-patients who were censored before the horizon teach what they can.
+The loss is the negative log-likelihood of both causes. A row contributes to the intervals in which it was at risk, so
+patients who were censored before the horizon are used up to their censoring.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,15 +32,17 @@ from metaswin.models.mlp import Initial, hidden_values, member_hidden, modality_
 
 CAUSES = (METASTASIS, DEATH)
 
-# An interval with fewer metastases says little of its own hazard.
+# With fewer metastases, the hazard of an interval cannot be estimated well.
 EVENTS_PER_INTERVAL = 5
 SMALLEST_HAZARD = 1e-6
 
 
 def interval_cuts(time: NDArray, event: NDArray, horizon: float, most: int) -> NDArray:
-    """Ends of the intervals, ascending, shape (T,): interval j is (cuts[j-1], cuts[j]], the first begins at 0.
+    """Return the ends of the intervals, ascending, shape (T,).
 
-    Quantiles of the days of metastasis, so that each interval holds about as many of them, and the horizon.
+    Interval j is (cuts[j-1], cuts[j]]; the first starts at 0.
+    The cuts are the horizon and quantiles of the days of metastasis, so that all intervals contain about the same
+    number of metastases.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ def interval_cuts(time: NDArray, event: NDArray, horizon: float, most: int) -> N
     horizon : float
         Days; always a cut.
     most : int
-        The highest number of intervals that the quantiles make; at least `EVENTS_PER_INTERVAL` metastases each.
+        Largest number of intervals from the quantiles. Each has at least `EVENTS_PER_INTERVAL` metastases.
     """
     days = time[event == METASTASIS]
     number = max(1, min(most, len(days) // EVENTS_PER_INTERVAL))
@@ -58,11 +60,11 @@ def interval_cuts(time: NDArray, event: NDArray, horizon: float, most: int) -> N
 
 
 def states(time: NDArray, event: NDArray, cuts: NDArray) -> NDArray:
-    """What happened to each row in each interval, int array of shape (n, T).
+    """Return the state of each row in each interval, int array of shape (n, T).
 
-    -1 not at risk, 0 at risk and nothing happened, 1 metastasis, 2 death. A row that is censored within an interval
-    counts as at risk there if it was followed through more than half of it (Gensheimer & Narasimhan 2019, PeerJ
-    7:e6257). What happens after the last cut is not seen.
+    The values are -1 (not at risk), 0 (at risk without an event), 1 (metastasis) and 2 (death). A row that is censored
+    within an interval counts as at risk there if it was followed through more than half of it (Gensheimer & Narasimhan
+    2019, PeerJ 7:e6257). Events after the last cut are ignored.
     """
     starts = np.concatenate([[0.0], cuts[:-1]])
     last = np.searchsorted(cuts, time, side="left")
@@ -76,10 +78,10 @@ def states(time: NDArray, event: NDArray, cuts: NDArray) -> NDArray:
 
 
 def marginal_hazards(state: NDArray, cuts: NDArray) -> NDArray:
-    """Hazard of each cause in each interval without predictors, shape (T, 2).
+    """Return the hazard of each cause in each interval without predictors, shape (T, 2).
 
-    Events over rows at risk, with one more row at the overall daily rate, so that an interval without events of a
-    cause keeps a small hazard.
+    The hazard is the number of events divided by the number of rows at risk. One row at the overall daily rate is
+    added, so that an interval without events of a cause has a small hazard above 0.
     """
     width = np.diff(np.concatenate([[0.0], cuts]))
     at_risk = (state >= 0).sum(axis=0)
@@ -89,13 +91,13 @@ def marginal_hazards(state: NDArray, cuts: NDArray) -> NDArray:
     return np.clip((events + expected) / (at_risk[:, None] + 1), SMALLEST_HAZARD, 0.5)
 
 
-# Beyond this the hazard is 1 to all digits that are kept, and the exponential stays finite.
+# Larger logits give a hazard of 1 in the stored precision; the limit keeps the exponential finite.
 LARGEST_LOGIT = 30.0
 
 
 @dataclass(frozen=True)
 class HazardNetworks:
-    """Fitted networks: for each penalty an ensemble whose logits are averaged.
+    """Hold fitted networks: for each penalty an ensemble whose logits are averaged.
 
     Attributes
     ----------
@@ -110,7 +112,7 @@ class HazardNetworks:
     weights: dict[str, NDArray]
 
     def hazards(self, modalities: Sequence[NDArray]) -> NDArray:
-        """Hazards of metastasis and death, shape (penalties, rows, T, 2), for encoded modalities (rows, width)."""
+        """Return hazards of metastasis and death (penalties, rows, T, 2) for encoded modalities (rows, width)."""
         w = {name: array.astype("float64") for name, array in self.weights.items()}
         inputs = np.concatenate(modalities, axis=1) * w["scale"]
         hidden = hidden_values(inputs, w, self.widths)
@@ -123,7 +125,7 @@ class HazardNetworks:
 
 
 def incidence(hazards: NDArray) -> tuple[NDArray, NDArray]:
-    """Cumulative incidence of metastasis and of death at the end of each interval.
+    """Return the cumulative incidence of metastasis and of death at the end of each interval.
 
     Parameters
     ----------
@@ -132,7 +134,7 @@ def incidence(hazards: NDArray) -> tuple[NDArray, NDArray]:
     Returns
     -------
     metastasis, death : ndarray, shape (..., T)
-        Sum over intervals of hazard × probability of having had neither before (Tutz & Schmid 2016, section 8.1).
+        Sum over intervals of hazard × probability of neither event before (Tutz & Schmid 2016, section 8.1).
     """
     survival = np.cumprod(1 - hazards.sum(axis=-1), axis=-1)
     before = np.concatenate([np.ones_like(survival[..., :1]), survival[..., :-1]], axis=-1)
@@ -141,7 +143,7 @@ def incidence(hazards: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def negative_log_likelihood(hazards: NDArray, state: NDArray) -> NDArray:
-    """Of each row, shape (..., n).
+    """Return the negative log-likelihood of each row, shape (..., n).
 
     Parameters
     ----------
@@ -164,10 +166,10 @@ def fit_hazards(
     settings: NetworkSettings,
     seed: int,
 ) -> HazardNetworks:
-    """Train an ensemble for each penalty; all members run side by side as one batched network.
+    """Train an ensemble for each penalty. All members are trained together as one batched network.
 
-    Optimiser, schedule, dropout and seeds as `metaswin.models.classifiers.fit_networks`. Runs on one CPU thread: the
-    result depends on the data and `seed` alone.
+    Optimiser, schedule, dropout and seeds are those of `metaswin.models.classifiers.fit_networks`. The training uses
+    one CPU thread, so the result depends only on the data and `seed`.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
-"""What the fusion network and the hazard network share: encoders, hidden layer, linear path, and training.
+"""Share encoders, hidden layer, linear path and training between the fusion network and the hazard network.
 
-All members of all ensembles run side by side as one batched network: weights have a leading axis, the members.
+All members of all ensembles are computed together as one batched network. The leading axis of the weights is the
+member.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,31 +15,31 @@ from metaswin.config.models import NetworkSettings
 if TYPE_CHECKING:
     import torch
 
-# A modality of at most so many columns, such as the deep score, enters the hidden layer as it is.
+# A modality of at most this many columns, such as the deep score, enters the hidden layer directly.
 DIRECT = 2
 
 
 def parts(widths: Sequence[int]) -> list[tuple[str, slice]]:
-    """Name of each modality's encoder and its columns among all inputs."""
+    """Return the name of each modality's encoder and its columns among all inputs."""
     ends = np.cumsum(widths).tolist()
     return [(f"encoder{i}", slice(end - width, end)) for i, (width, end) in enumerate(zip(widths, ends, strict=True))]
 
 
 def modality_scales(modalities: Sequence[np.ndarray]) -> np.ndarray:
-    """Factor of each column, float32: a modality is divided by the root of its total variance where that is above 1."""
+    """Return the factor (float32) of each column: 1 / root of the modality's total variance if that is above 1."""
     factors = [1 / max(1.0, float(modality.var(axis=0).sum())) ** 0.5 for modality in modalities]
     return np.repeat(factors, [modality.shape[1] for modality in modalities]).astype("float32")
 
 
 def scaled(modalities: Sequence[np.ndarray], scale: np.ndarray) -> "torch.Tensor":
-    """All columns side by side, scaled, as a float32 tensor."""
+    """Return all columns, joined and scaled, as a float32 tensor."""
     import torch
 
     return torch.from_numpy(np.concatenate(modalities, axis=1).astype("float32")) * torch.from_numpy(scale)
 
 
 class Initial:
-    """Initial weights of all members; the same for every penalty.
+    """Draw the initial weights of all members. They are the same for every penalty.
 
     Parameters
     ----------
@@ -52,26 +53,26 @@ class Initial:
         self.penalties, self.settings, self.generator = penalties, settings, generator
 
     def drawn(self, rows: int, columns: int, sd: float) -> "torch.Tensor":
-        """Normal numbers, different for each member of an ensemble."""
+        """Return normal random numbers that differ between the members of an ensemble."""
         import torch
 
         values = torch.randn((self.settings.ensemble, rows, columns), generator=self.generator) * sd
         return values.repeat(self.penalties, 1, 1).requires_grad_()
 
     def filled(self, columns: int, value: float = 0.0, rows: int = 1) -> "torch.Tensor":
-        """One number everywhere."""
+        """Return weights that all have the same value."""
         import torch
 
         return torch.full((self.penalties * self.settings.ensemble, rows, columns), value).requires_grad_()
 
     def body(self, widths: Sequence[int]) -> dict[str, "torch.Tensor"]:
-        """Encoders and hidden layer for modalities of so many columns."""
+        """Return the weights of the encoders and of the hidden layer for modalities of these widths."""
         encoder, hidden = self.settings.encoder_width, self.settings.hidden_width
         weights, joined = {}, 0
         for name, part in parts(widths):
             width = part.stop - part.start
             if width > DIRECT:
-                # Modality scaling gives a modality a total variance of at most 1, whatever its width.
+                # After modality scaling, the total variance of a modality is at most 1 at any width.
                 weights[f"{name}.weight"] = self.drawn(width, encoder, 0.5)
                 weights[f"{name}.bias"] = self.filled(encoder)
             joined += encoder if width > DIRECT else width
@@ -80,7 +81,7 @@ class Initial:
         return weights
 
     def output(self, columns: int) -> "torch.Tensor":
-        """From the hidden layer to so many outputs."""
+        """Return the weights from the hidden layer to this number of outputs."""
         hidden = self.settings.hidden_width
         return self.drawn(hidden, columns, 0.5 * hidden**-0.5)
 
@@ -88,14 +89,14 @@ class Initial:
 def member_hidden(
     inputs: "torch.Tensor", weights: Mapping[str, "torch.Tensor"], widths: Sequence[int], dropped: Callable
 ) -> "torch.Tensor":
-    """Hidden values (members, rows, units) of all members, differentiable.
+    """Return the differentiable hidden values (members, rows, units) of all members.
 
     Parameters
     ----------
     inputs : torch.Tensor of shape (rows, columns)
         Encoded modalities, scaled.
     weights : mapping of str to torch.Tensor
-        With one leading axis, the members.
+        Weights whose leading axis is the member.
     widths : sequence of int
         Columns of each modality.
     dropped : callable
@@ -117,7 +118,7 @@ def member_hidden(
 
 
 def hidden_values(inputs: np.ndarray, weights: Mapping[str, np.ndarray], widths: Sequence[int]) -> np.ndarray:
-    """The same of fitted weights, without dropout: (penalties, ensemble, rows, units)."""
+    """Return the hidden values (penalties, ensemble, rows, units) of fitted weights, without dropout."""
     joined = []
     for name, part in parts(widths):
         columns = inputs[:, part]
@@ -138,7 +139,7 @@ def train(
 ) -> dict[str, np.ndarray]:
     """Train all members by Adam with a cosine schedule.
 
-    Members of an ensemble see different dropout, the same one for every penalty. The penalty on all weights (not
+    Members of an ensemble have different dropout, which is the same for every penalty. The penalty on all weights (not
     biases) is ``penalty / (2 rows) * |w|²``.
 
     Parameters
@@ -148,7 +149,7 @@ def train(
     loss : callable
         Mean loss of each member, shape (members,), for chosen rows and a dropout.
     rows : int
-        Training rows; more than a batch are drawn with replacement.
+        Number of training rows. If they are more than a batch, batches are drawn with replacement.
     penalties, settings, generator
 
     Returns
@@ -178,7 +179,7 @@ def train(
         prior = sum(array.square().sum(dim=(1, 2)) for array in penalised) * half_precision
         total = loss(chosen, dropped) + prior
         optimizer.zero_grad()
-        # The sum over members, not the mean: each member is trained as if it were alone.
+        # The sum over members, not the mean, because each member is trained independently of the others.
         total.sum().backward()
         optimizer.step()
         schedule.step()

@@ -1,4 +1,4 @@
-"""Patches in memory."""
+"""Load patches into memory."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,22 +11,21 @@ from safetensors import safe_open
 
 @dataclass(frozen=True)
 class Patches:
-    """Patches of `patients`: `values` is float16, shape (patient, channel, x, y, z).
+    """Hold the patches of `patients`: `values` is float16, shape (patient, channel, x, y, z).
 
-    Half precision halves the memory of a cohort; on the windowed CT it rounds by at most 0.1 HU at the default
-    window.
+    Half precision halves the memory of a cohort. At the default window, it rounds the windowed CT by at most 0.1 HU.
     """
 
     patients: list[str]
     values: torch.Tensor
 
     def fingerprint(self) -> str:
-        """Hash of the values, to tell one training set from another."""
+        """Return a hash of the values, which distinguishes training sets."""
         return hashlib.blake2b(self.values.numpy().data, digest_size=16).hexdigest()
 
 
 def place_patches(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`values` in the memory of `device` where they take at most half of what is free there, else as they are."""
+    """Return `values` in the memory of `device` if they need at most half of its free memory, else unchanged."""
     if device.type == "cpu":
         return values
     free, _ = torch.cuda.mem_get_info(device)
@@ -34,7 +33,7 @@ def place_patches(values: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def take_rows(values: torch.Tensor, rows: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The `rows` (on the CPU) of `values` as float32 on `device`; the CPU does not wait for the copy."""
+    """Return the `rows` (on the CPU) of `values` as float32 on `device`. The CPU does not wait for the copy."""
     if values.device != device:
         values = values[rows].pin_memory().to(device, non_blocking=True)
         return values.float()
@@ -42,9 +41,9 @@ def take_rows(values: torch.Tensor, rows: torch.Tensor, device: torch.device) ->
 
 
 def load_patches(path: str | Path, wanted: Iterable[str]) -> Patches:
-    """Read the patches of the `wanted` patients, in their order; patients without one are omitted.
+    """Read the patches of the `wanted` patients, in their order. Patients without a patch are omitted.
 
-    `path` is ``features/patches.safetensors``, which is mapped into memory: only these patches are read.
+    `path` is ``features/patches.safetensors``. The file is mapped into memory, so that only these patches are read.
     """
     with safe_open(path, framework="pt") as file:
         there = set(file.keys())
@@ -58,12 +57,12 @@ def load_patches(path: str | Path, wanted: Iterable[str]) -> Patches:
 
 
 def load_patch(path: str | Path, patient: str) -> torch.Tensor:
-    """One patient's patch: float16, shape (channel, x, y, z)."""
+    """Read one patient's patch: float16, shape (channel, x, y, z)."""
     with safe_open(path, framework="pt") as file:
         return file.get_tensor(patient)
 
 
 def patch_origin(path: str | Path, patient: str) -> tuple[float, ...]:
-    """Centre of the first voxel of one patient's patch (LPS, mm)."""
+    """Return the centre of the first voxel of one patient's patch (LPS, mm)."""
     with safe_open(path, framework="pt") as file:
         return tuple(map(float, file.metadata()[patient].split()))

@@ -1,4 +1,4 @@
-"""Compute MONAI's 3D Swin Transformer faster, with its weights and its values."""
+"""Compute MONAI's 3D Swin Transformer faster, with the same weights and the same values."""
 
 import itertools
 import math
@@ -20,17 +20,17 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class Move:
-    """From one order of tokens to another and back; an index one past the end stands for a token of zeros."""
+    """Hold the indices from one order of tokens to another and back. An index one past the end means a zero token."""
 
     index: torch.Tensor
     inverse: torch.Tensor
-    adds: bool  # whether tokens of zeros come in
+    adds: bool  # whether tokens of zeros are added
     drops: bool  # whether tokens are dropped
 
 
 @dataclass(frozen=True)
 class BlockPlaces:
-    """Moves of one block: before it, into its windows (None: no move), its mask (window, token, token) and window."""
+    """Hold one block's moves (before it, into its windows; None: no move), mask (window, token, token) and window."""
 
     before: Move | None
     windows: Move | None
@@ -40,7 +40,7 @@ class BlockPlaces:
 
 @dataclass(frozen=True)
 class StagePlaces:
-    """Moves of one stage: its blocks, then each merged token's children side by side."""
+    """Hold the moves of one stage: those of its blocks, then the move that joins the children of each merged token."""
 
     blocks: tuple[BlockPlaces, ...]
     merge: Move
@@ -48,14 +48,14 @@ class StagePlaces:
 
 @dataclass(frozen=True)
 class Places:
-    """Moves of a whole network; `first` follows the patch embedding."""
+    """Hold the moves of a whole network. The move `first` follows the patch embedding."""
 
     first: Move | None
     stages: tuple[StagePlaces, ...]
 
 
 class _Moved(torch.autograd.Function):
-    """Gathers both ways: the gradient of a gather alone would add into tensors, slowly."""
+    """Gather in both directions. The default gradient of a gather is a scatter addition, which is slow."""
 
     @staticmethod
     def forward(ctx, tokens, index, inverse, adds, drops):
@@ -75,30 +75,30 @@ def _take(tokens: torch.Tensor, index: torch.Tensor, adds: bool) -> torch.Tensor
 
 
 def move(tokens: torch.Tensor, how: Move | None) -> torch.Tensor:
-    """`tokens` (n, token, width) in the order `how` leads to."""
+    """Return `tokens` (n, token, width) in the target order of `how`."""
     return tokens if how is None else _Moved.apply(tokens, how.index, how.inverse, how.adds, how.drops)
 
 
 def move_back(tokens: torch.Tensor, how: Move | None) -> torch.Tensor:
-    """`tokens` in the order `how` comes from."""
+    """Return `tokens` in the source order of `how`."""
     return tokens if how is None else _Moved.apply(tokens, how.inverse, how.index, how.drops, how.adds)
 
 
 @not_compiled
 def places(grid: tuple[int, int, int], window: tuple[int, int, int], depths: tuple[int, ...], device: str) -> Places:
-    """The moves of a network over a `grid` of tokens with `depths` blocks a stage.
+    """Return the moves of a network over a `grid` of tokens with `depths` blocks per stage.
 
-    Without padding the tokens lie window by window all through a block, so that one gather a block takes the place
-    of MONAI's roll, partition and their inverses, and the gather after a stage both merges and sorts into the
-    next stage's windows. Where windows do not divide the grid, tokens lie in the grid's order and each block gathers
-    its windows, with zeros as MONAI pads.
+    Without padding, the tokens are ordered by window throughout a block. One gather per block then replaces MONAI's
+    roll, partition and their inverses. The gather after a stage merges the tokens and also sorts them into the next
+    stage's windows. If the windows do not divide the grid, the tokens are in the grid's order. Each block then gathers
+    its windows, padded with zeros as in MONAI.
     """
     return _places(grid, window, depths, device)
 
 
 @lru_cache(maxsize=16)
 def _places(grid: tuple, window: tuple, depths: tuple, device: str) -> Places:
-    # Never an inference tensor, whatever the first caller's mode: training saves these for its backward pass.
+    # Inference mode is off even if the first caller uses it: training saves these tensors for its backward pass.
     with torch.inference_mode(False):
         stages, order = [], _first_order(grid, window)
         first = _move(np.arange(math.prod(grid)), order, device)
@@ -116,7 +116,7 @@ def _places(grid: tuple, window: tuple, depths: tuple, device: str) -> Places:
 
 
 def _block(grid, window, half, order, device) -> tuple[BlockPlaces, np.ndarray]:
-    """The places of one block, and the order in which it leaves the tokens."""
+    """Return the places of one block, and the order of the tokens after it."""
     size, shift = get_window_size(grid, window, half)
     windows = _windows(grid, size, shift)
     mask = None
@@ -129,13 +129,13 @@ def _block(grid, window, half, order, device) -> tuple[BlockPlaces, np.ndarray]:
 
 
 def _first_order(grid, window) -> np.ndarray:
-    """The order in which a stage begins: its unshifted windows if they need no padding, else the grid's."""
+    """Return the order of tokens when a stage starts: by unshifted window, or the grid's if windows need padding."""
     windows = _windows(grid, get_window_size(grid, window), (0, 0, 0))
     return np.arange(math.prod(grid)) if (windows == NOTHING).any() else windows
 
 
 def _windows(grid, size, shift) -> np.ndarray:
-    """Token numbers window by window, `NOTHING` where the grid is padded."""
+    """Return the token numbers ordered by window, `NOTHING` where the grid is padded."""
     counts = [math.ceil(edge / step) for edge, step in zip(grid, size, strict=True)]
     numbers = np.full([count * step for count, step in zip(counts, size, strict=True)], NOTHING)
     numbers[: grid[0], : grid[1], : grid[2]] = np.arange(math.prod(grid)).reshape(grid)
@@ -145,7 +145,7 @@ def _windows(grid, size, shift) -> np.ndarray:
 
 
 def _children(grid, merged) -> np.ndarray:
-    """Token numbers (parent, 8) of the children of each merged token."""
+    """Return the token numbers (parent, 8) of the children of each merged token."""
     numbers = np.full([2 * edge for edge in merged], NOTHING)
     numbers[: grid[0], : grid[1], : grid[2]] = np.arange(math.prod(grid)).reshape(grid)
     return np.stack([numbers[i::2, j::2, k::2].ravel() for i, j, k in CHILDREN], axis=1)
@@ -166,26 +166,26 @@ def _sure(source: np.ndarray, target: np.ndarray, device: str) -> Move:
 
 
 def _positions(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Where each token of `target` lies in `source`; its length where it does not."""
+    """Return the position of each token of `target` in `source`; the length of `source` if it is absent."""
     where = np.full(max(source.max(), target.max()) + 2, len(source))
     there = source != NOTHING
     where[source[there]] = np.flatnonzero(there)
-    return where[target]  # NOTHING, -1, is the last place, which no token has
+    return where[target]  # NOTHING, -1, indexes the last position, which belongs to no token
 
 
-# Attention values that the CPU works on at a time: 2 MB, about the cache of two cores.
+# Number of attention values per chunk on the CPU: 2 MB, about the cache of two cores.
 CHUNK = 2**19
 
 
 def attend(
     joined: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor | None, heads: int, scale: float
 ) -> torch.Tensor:
-    """softmax(q kᵀ · scale + bias + mask) v within each window (Liu et al. 2021, equation 4).
+    """Return softmax(q kᵀ · scale + bias + mask) v within each window (Liu et al. 2021, equation 4).
 
     Parameters
     ----------
     joined : Tensor, shape (n, window, token, 3 · width)
-        Queries, keys and values side by side.
+        Concatenated queries, keys and values.
     bias : Tensor, shape (head, token, token)
         Added to every window's scores.
     mask : Tensor, shape (window, token, token), optional
@@ -197,15 +197,15 @@ def attend(
 
     Notes
     -----
-    `scaled_dot_product_attention`, but for training on the CPU: there torch has no fused kernel that gives the
-    gradient of a bias, and falls back to whole matrices in memory.
+    The function uses `scaled_dot_product_attention`, except for training on the CPU. There torch has no fused kernel
+    that gives the gradient of a bias, and it would hold whole matrices in memory.
     """
     if joined.device.type == "cpu" and torch.is_grad_enabled():
         return _on_cpu(joined, bias, mask, heads, scale)
     count, windows, tokens, width = joined.shape
     split = joined.view(count, windows, tokens, 3, heads, -1).permute(3, 0, 1, 4, 2, 5)
     added = bias[None].expand(windows, -1, -1, -1) if mask is None else bias[None] + mask[:, None]
-    # Windows go with the heads, so that one bias serves all patients without a copy each.
+    # Windows share an axis with the heads, so that all patients use one bias without copies.
     query, key, value = split.reshape(3, count, windows * heads, tokens, -1)
     added = added.to(query.dtype).reshape(1, windows * heads, tokens, tokens).expand(count, -1, -1, -1)
     result = functional.scaled_dot_product_attention(query, key, value, attn_mask=added, scale=scale)
@@ -219,7 +219,7 @@ def _on_cpu(joined, bias, mask, heads, scale):
 
 
 class _Chunked(torch.autograd.Function):
-    """Attention a few windows at a time, so that its matrices stay in the cache; heads' features lie along rows."""
+    """Compute attention in chunks of windows, so that its matrices stay in the cache; head features lie along rows."""
 
     @staticmethod
     def forward(ctx, joined, bias, mask, heads, scale):
@@ -249,7 +249,7 @@ class _Chunked(torch.autograd.Function):
         count, windows, tokens, width = joined.shape
         of_joined = torch.empty_like(joined)
         of_bias = joined.new_zeros((heads, tokens, tokens))
-        # The sum that the gradient of a softmax takes off each row (Dao et al. 2022, FlashAttention, B.2).
+        # The sum that the gradient of a softmax subtracts from each row (Dao et al. 2022, FlashAttention, B.2).
         common = (gradient * result).reshape(count, windows, tokens, heads, -1).sum(-1).neg_().transpose(2, 3)
         for row, part in _chunks(count, windows, heads, tokens):
             query, key, value = _heads_of(joined[row, part], 3, heads)
@@ -268,7 +268,7 @@ class _Chunked(torch.autograd.Function):
 
 
 def _chunks(count: int, windows: int, heads: int, tokens: int):
-    """Row and slice of windows of each chunk; they depend on the shape alone, and so do the sums over them."""
+    """Yield the row and the slice of windows of each chunk. They, and the sums over them, depend only on the shape."""
     step = max(1, CHUNK // (heads * tokens**2))
     for row in range(count):
         for start in range(0, windows, step):
@@ -276,7 +276,7 @@ def _chunks(count: int, windows: int, heads: int, tokens: int):
 
 
 def _heads_of(joined: torch.Tensor, parts: int, heads: int) -> torch.Tensor:
-    """The parts (part, window · head, feature, token) of (window, token, part · width)."""
+    """Return the parts (part, window · head, feature, token) of (window, token, part · width)."""
     windows, tokens, _ = joined.shape
     split = joined.reshape(windows, tokens, parts, heads, -1).permute(2, 0, 3, 4, 1)
     return split.reshape(parts, windows * heads, -1, tokens)
@@ -285,17 +285,18 @@ def _heads_of(joined: torch.Tensor, parts: int, heads: int) -> torch.Tensor:
 def last_tokens(swin: SwinTransformer, embedded: torch.Tensor) -> torch.Tensor:
     """Return the tokens (n, token, 16 · embed_dim) of the last stage of `swin`, which has no dropout.
 
-    As `SwinTransformer.forward` without normalisation (Liu et al. 2021, 3.1), but earlier stages are not normalised
-    for a decoder, tokens move once a block, masks are made once a size, and attention is fused.
+    The values are those of `SwinTransformer.forward` without normalisation (Liu et al. 2021, 3.1). The earlier stages
+    are not normalised for a decoder. Tokens are moved once per block, masks are computed once per size, and attention
+    is fused.
 
     Parameters
     ----------
     swin : SwinTransformer
-        Gives the weights.
+        Network with the weights.
     embedded : Tensor, shape (n, embed_dim, x, y, z)
-        Patches after `swin.patch_embed`; any size. Windows and halves are padded with zeros as MONAI does.
+        Patches after `swin.patch_embed`, of any size. Windows and halves are padded with zeros as in MONAI.
     """
-    # torch takes every part of a module for a tensor or a module.
+    # torch's annotations give every part of a module the type tensor or module.
     layers: list[Any] = [stage[0] for stage in (swin.layers1, swin.layers2, swin.layers3, swin.layers4)]
     depths = tuple(len(layer.blocks) for layer in layers)
     where = places(tuple(embedded.shape[2:]), tuple(swin.window_size), depths, str(embedded.device))

@@ -1,4 +1,4 @@
-"""Thresholds, recalibration and AUC of predictions; fitted on inner out-of-fold predictions."""
+"""Fit thresholds and recalibration on inner out-of-fold predictions, and compute the AUC."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,15 +8,15 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score, roc_curve
 
-# Standard deviation of the prior of the logarithm of the recalibration's slope. With 26 simulated training rows
-# 0.5 lowers the log loss of test rows for tuned and (by much) for over-fitted classifiers; with hundreds it hardly
-# counts.
+# Standard deviation of the prior of the logarithm of the recalibration's slope. With 26 simulated training rows, 0.5
+# lowers the log loss of test rows for tuned classifiers and, more strongly, for over-fitted ones. With hundreds of
+# rows, the prior has little effect.
 SLOPE_SD = 0.5
 
 
 @dataclass(frozen=True)
 class Recalibration:
-    """Logistic recalibration: ``logit' = intercept + slope * logit`` with a positive slope, so that ranks stay."""
+    """Recalibrate logits: ``logit' = intercept + slope * logit``. The slope is positive, so the ranks do not change."""
 
     intercept: float = 0.0
     slope: float = 1.0
@@ -28,8 +28,8 @@ class Recalibration:
 def fit_recalibration(logits: np.ndarray, label: np.ndarray) -> Recalibration:
     """Fit intercept and slope (Cox 1958; Steyerberg 2019, Clinical Prediction Models, section 15.3).
 
-    The logarithm of the slope has a normal prior around 0 (`SLOPE_SD`): a few dozen rows change the slope little,
-    and it never becomes 0 or negative, which would undo or reverse the ranking.
+    The logarithm of the slope has a normal prior around 0 (`SLOPE_SD`). A few dozen rows therefore change the slope
+    only a little. The slope never becomes 0 or negative, which would remove or reverse the ranking.
     """
     signs = 2 * label - 1
 
@@ -48,29 +48,29 @@ def fit_recalibration(logits: np.ndarray, label: np.ndarray) -> Recalibration:
 def fit_threshold(
     probability: np.ndarray, label: np.ndarray, rule: Literal["youden", "sensitivity"], sensitivity: float = 0.8
 ) -> float:
-    """Threshold t for "positive where probability >= t".
+    """Return the threshold t of the rule "positive if probability >= t".
 
     Parameters
     ----------
     probability, label : ndarray of shape (rows,)
         Inner out-of-fold predictions of training rows and their labels, both classes present.
     rule : str
-        ``youden``: highest sensitivity + specificity, ties broken towards equal ones, then towards the lower
-        threshold. ``sensitivity``: the highest threshold that still finds that share of the events.
+        ``youden``: highest sensitivity + specificity. Of tied thresholds, the one with the smallest difference between
+        the two is chosen, then the lower one. ``sensitivity``: the highest threshold that reaches `sensitivity`.
     sensitivity : float
-        For the rule ``sensitivity``.
+        Required share of the events, for the rule ``sensitivity``.
 
     Returns
     -------
     float
-        Half way between two neighbouring predictions. Calling everybody positive (0) is chosen only where the
-        predictions are all the same or the sensitivity asked for needs it.
+        Midpoint of two neighbouring predictions. The threshold 0, at which all rows are positive, is chosen only if all
+        predictions are equal or if the required sensitivity needs it.
     """
-    # The first point of the curve, where no row is positive, and the last, where all are, are not thresholds.
+    # The first point of the curve (no row positive) and the last (all rows positive) are not thresholds.
     false, found, values = (side[1:] for side in roc_curve(label, probability, drop_intermediate=False))
     cuts, cleared = np.append((values[1:] + values[:-1]) / 2, 0.0), 1 - false
     if rule == "sensitivity":
-        # Shares of a few events are fractions like 4/5 that floats do not hold exactly.
+        # Shares of a few events are fractions such as 4/5, which floats do not represent exactly.
         return float(cuts[np.argmax(found >= sensitivity - 1e-9)])
     order = np.lexsort((cuts, np.abs(found - cleared).round(9), -(found + cleared).round(9)))
     order = order[cuts[order] > 0] if len(cuts) > 1 else order
@@ -78,5 +78,5 @@ def fit_threshold(
 
 
 def auc(score: np.ndarray, label: np.ndarray) -> float | None:
-    """Area under the ROC curve, ties count half; None where one class is missing."""
+    """Return the area under the ROC curve; ties count half. Return None if one class is missing."""
     return float(roc_auc_score(label, score)) if len(np.unique(label)) == 2 else None

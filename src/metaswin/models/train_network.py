@@ -1,4 +1,4 @@
-"""The job train_deep: files in, files out."""
+"""Run the job train_deep: read its input files, train a network and write its output files."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ def train_network(
     code: str = "",
     radiomics: str | None = None,
 ) -> None:
-    """Train the network of one fit on its training rows, whose patches alone are read.
+    """Train the network of one fit on its training rows. Only their patches are read.
 
     Parameters
     ----------
@@ -52,18 +52,18 @@ def train_network(
     folds : str
         ``folds/<endpoint>.parquet``.
     network, training : str
-        Written: safetensors and JSON.
+        Output files: safetensors and JSON.
     scratch : path
-        Folder for the training state of this job alone.
+        Folder for the training state of this job only.
     place : mapping
         ``endpoint, repeat, fit, backbone``.
     settings, patch_settings, seed
         Settings of the network and of its patches, seed of the configuration.
     code : str
-        Hash of the library's source: a state left by another version is not resumed from.
+        Hash of the library's source. A training does not resume from the state of another version.
     radiomics : str or None
-        ``features/radiomics.parquet``. The rows of the training patients alone give the components that the encoder
-        learns first, see `metaswin.models.guidance`; None: it learns the outcome alone.
+        ``features/radiomics.parquet``. The components that the encoder learns first are computed from the rows of the
+        training patients only, see `metaswin.models.guidance`. With None, the encoder learns only the outcome.
     """
     rows = Folds.of(read_table(folds), place["repeat"])
     labels = rows.labels[rows.fitted(place["fit"])].astype(int)
@@ -89,7 +89,7 @@ def train_network(
     }
     state = Scratch(scratch, facts)
     if _is_there(network, training, state.key):
-        logger.info("the network that is there was trained on the same: it stays")
+        logger.info("the existing network was trained on the same rows and settings; it is kept")
         return
     channels = channel_names(patch_settings)
     with own_device(settings.device) as device, reproducible(settings.threads, device):
@@ -139,10 +139,10 @@ def guiding_components(radiomics: str | None, patients: list[str], settings: Dee
 
 
 def _is_there(network: str, training: str, key: str) -> bool:
-    """Whether both files are those of a training on the same rows and settings; then they count as made now.
+    """Return whether both files are from a training on the same rows and settings. If so, renew their timestamps.
 
-    Snakemake leaves them in place (``update``): it plans a training wherever a patient joins, though that patient may
-    be excluded and the training rows stay what they were.
+    Snakemake keeps the files (``update``). It plans a training whenever a patient is added, although that patient may
+    be excluded, in which case the training rows do not change.
     """
     paths = [Path(network), Path(training)]
     if not all(path.is_file() for path in paths) or read_json(training).get("trained_on") != key:
@@ -153,5 +153,5 @@ def _is_there(network: str, training: str, key: str) -> bool:
 
 
 def settings_facts(settings: DeepSettings) -> dict:
-    """The settings that change what a training gives; the file of pretrained weights counts by its content."""
+    """Return the settings that change the result of a training. Pretrained weights are represented by their hash."""
     return settings.model_dump(mode="json", exclude={"enabled", "backbone", "pretrained", "checkpoint_every"})

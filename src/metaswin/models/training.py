@@ -1,8 +1,8 @@
-"""Train one network; a killed training resumes and ends with the same network.
+"""Train one network. An interrupted training resumes and gives the same network.
 
-With targets of `metaswin.models.guidance` the training has two phases. In the first, the encoder learns to predict the
-principal components of the training rows' radiomics features. In the second, it learns the outcome: the head begins as
-the logistic regression of the outcome on the predicted components, and all weights are then fine-tuned.
+With targets of `metaswin.models.guidance`, the training has two phases. In the first, the encoder learns to predict the
+principal components of the training rows' radiomics features. In the second, it learns the outcome. The head is
+initialised as the logistic regression of the outcome on the predicted components, and all weights are then fine-tuned.
 """
 
 import copy
@@ -33,17 +33,17 @@ logger = logging.getLogger("metaswin.models")
 
 
 class Scratch:
-    """One file of training state, named by a hash of all that the training depends on.
+    """Store the training state in one file, named by a hash of everything that the training depends on.
 
-    Snakemake deletes the declared outputs of an interrupted job, so this file is not declared. A state left by other
-    settings has another name: it is never resumed from, and goes when the training of the same folder ends.
+    Snakemake deletes the declared outputs of an interrupted job, so this file is not declared. The state of other
+    settings has another name. It is never resumed from, and it is deleted when the training of the same folder ends.
 
     Parameters
     ----------
     folder : path
         Folder of this job alone.
     facts : dict
-        What the training depends on; plain values.
+        Everything that the training depends on, as plain values.
     """
 
     def __init__(self, folder: str | Path, facts: dict[str, Any]) -> None:
@@ -51,17 +51,17 @@ class Scratch:
         self.path = Path(folder) / f"{self.key}.pt"
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the state by `state`: tensors and plain values."""
+        """Replace the stored state by `state`, which holds tensors and plain values."""
         with atomic(self.path) as temporary:
             torch.save(state, temporary)
 
     def load(self) -> dict[str, Any] | None:
-        """The state, or None where there is none that can be read."""
+        """Return the state, or None if no readable state exists."""
         if not self.path.exists():
             return None
         try:
             return torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises whatever its unpickler meets
+        except Exception as error:  # torch passes on any exception of the unpickler
             logger.warning(
                 "the state to resume from cannot be read (%s); training starts from the beginning", type(error).__name__
             )
@@ -72,20 +72,20 @@ class Scratch:
         if self.path.parent.is_dir():
             for file in self.path.parent.glob("*.pt"):
                 file.unlink(missing_ok=True)
-            # Only our own empty folder goes.
+            # The folder is removed only if it is empty.
             if not any(self.path.parent.iterdir()):
                 self.path.parent.rmdir()
 
 
 MAX_GRADIENT_NORM = 1.0
 
-# 1/C of the logistic regression that the head begins as. The predicted components of the training rows have variance 1.
+# 1/C of the logistic regression that initialises the head. The predicted components have variance 1 in training rows.
 HEAD_PENALTY = 10.0
 
 
 @dataclass
 class Training:
-    """What a training leaves besides the network's weights.
+    """Hold the results of a training except the network's weights.
 
     Attributes
     ----------
@@ -111,9 +111,9 @@ class Training:
 
 
 def early_stopping_split(labels: np.ndarray, settings: DeepSettings, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rows to train on and rows to watch, or None where the latter would hold too few events.
+    """Return the rows for training and the rows for early stopping, or None if the latter would have too few events.
 
-    The split has `early_stopping_fraction` of the events and of the non-events, drawn with `seed`.
+    The latter are `early_stopping_fraction` of the events and of the non-events, drawn with `seed`.
     """
     random = np.random.default_rng(seed)
     watched = []
@@ -136,16 +136,17 @@ def fit(
     scratch: Scratch,
     targets: np.ndarray | None = None,
 ) -> Training:
-    """Train `network` in place, on the device it lies on.
+    """Train `network` in place, on its own device.
 
-    Binary cross-entropy without class weights, so that logits stay on the scale of the prevalence, and start at
-    its log-odds. AdamW, linear warm-up, then cosine to zero, in each phase; gradients clipped to norm 1. Every epoch
-    seeds its own order, augmentation and dropout, so that the state to resume from needs no generators.
+    The loss is the binary cross-entropy without class weights, so that the logits stay on the scale of the prevalence.
+    They start at its log-odds. Each phase uses AdamW with a linear warm-up and then a cosine to zero. Gradients are
+    clipped to norm 1. Order, augmentation and dropout of every epoch have their own seed, so the training state
+    contains no random generators.
 
     Parameters
     ----------
     network : Classifier
-        As initialised; not changed by `seed`.
+        Initialised network. `seed` does not change its initial weights.
     patches : Tensor, shape (n, channel, x, y, z)
         Training rows only, float16 on the CPU.
     labels : ndarray of int, shape (n,)
@@ -153,10 +154,10 @@ def fit(
     settings, seed
         Settings and the seed of this network.
     scratch : Scratch
-        Where the state is kept every `checkpoint_every` epochs.
+        Storage of the state, which is written every `checkpoint_every` epochs.
     targets : ndarray of float32, shape (n, components), optional
-        Components of the same rows, see `metaswin.models.guidance.radiomics_components`. Without them, or with
-        `pretrain_epochs` 0, the training begins with the outcome.
+        Components of the same rows, see `metaswin.models.guidance.radiomics_components`. Without them, or if
+        `pretrain_epochs` is 0, the training has only the second phase.
     """
     if not settings.epochs and (targets is None or not targets.shape[1]):
         raise UserError(
@@ -171,7 +172,7 @@ def fit(
         "%d rows, %d events; %s",
         len(train),
         int(labels[train].sum()),
-        f"early stopping on {len(holdout)} other rows" if split is not None else "a fixed number of epochs",
+        f"early stopping on {len(holdout)} other rows" if split is not None else "fixed number of epochs",
     )
     while run.pretraining:
         run.pretrain_epoch()
@@ -202,7 +203,7 @@ def fit(
 
 
 class _Run:
-    """The moving parts of one training."""
+    """Hold the state of one training and run its epochs."""
 
     def __init__(
         self,
@@ -221,47 +222,47 @@ class _Run:
         self.device = next(network.parameters()).device
         self.patches, self.outcome = place_patches(patches, self.device), self.labels.to(self.device)
         if self.device.type == "cuda":
-            # What the tensor cores' convolutions want.
+            # The memory format that convolutions on tensor cores use.
             network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         count = 0 if targets is None else targets.shape[1]
         self.pretrained_at = settings.pretrain_epochs if count else 0
         if targets is not None and self.pretrained_at:
             self.components = torch.from_numpy(targets).to(self.device)
-            # One linear layer from the features to the components; only the first phase and the head's start need it.
+            # One linear layer from the features to the components. It is used in the first phase and to start the head.
             self.guide = nn.Linear(network.width, count).to(self.device)
         self.epoch = 0
         self.pretraining_losses: list[float] = []
         self.losses: list[float] = []
         self.holdout_losses: list[float] = []
         self.best: dict[str, Any] = {"epoch": 0, "loss": math.inf, "weights": None}
-        # At least batch_size rows a batch: a last one of a single row would upset batch normalisation.
+        # Each batch has at least batch_size rows, because batch normalisation fails with a last batch of one row.
         self.batches = max(1, len(train) // settings.batch_size)
         self.new_optimizer()
 
     def new_optimizer(self) -> None:
-        """Begin a phase with an optimiser of its own."""
+        """Create a new optimiser for the current phase."""
         weights = [*self.network.parameters(), *(self.guide.parameters() if self.pretraining else [])]
         self.optimizer = torch.optim.AdamW(
             weights, lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay, fused=True
         )
         amp = self.settings.amp and self.device.type == "cuda"
-        # bfloat16 needs no scaling of the loss; older GPUs have float16 only.
+        # bfloat16 needs no scaling of the loss. Older GPUs support only float16.
         kind = torch.float16 if amp and not torch.cuda.is_bf16_supported() else torch.bfloat16
         self.autocast = torch.autocast(self.device.type, dtype=kind, enabled=amp)
         self.scaler = torch.amp.GradScaler("cuda", enabled=amp and kind is torch.float16)
 
     @property
     def pretraining(self) -> bool:
-        """Whether the next epoch belongs to the first phase."""
+        """Return whether the next epoch belongs to the first phase."""
         return self.epoch < self.pretrained_at
 
     @property
     def outcome_epoch(self) -> int:
-        """Epochs of the second phase so far."""
+        """Return the number of finished epochs of the second phase."""
         return self.epoch - self.pretrained_at
 
     def start(self, state: dict[str, Any] | None) -> None:
-        """Begin at the first epoch, or where `state` ends."""
+        """Start at the first epoch, or after the last epoch of `state`."""
         if state is None:
             prevalence = float(self.labels[self.train].mean())
             self.network.prior.fill_(math.log(prevalence / (1 - prevalence)))
@@ -291,7 +292,7 @@ class _Run:
         }
 
     def pretrain_epoch(self) -> None:
-        """Learn the components for one epoch: smooth L1 loss, without dropout."""
+        """Learn the components for one epoch, with the smooth L1 loss and without dropout."""
         rate = partial(self.learning_rate, self.settings.pretrain_learning_rate, self.pretrained_at, self.epoch)
         self.pretraining_losses.append(self.one_epoch(self.guided_loss, rate))
 
@@ -301,7 +302,7 @@ class _Run:
         self.losses.append(self.one_epoch(self.loss, rate))
 
     def one_epoch(self, loss_of: Callable, rate_of: Callable[[float], float]) -> float:
-        """Step once through the training rows in random order; return the mean loss."""
+        """Train on all training rows once, in random order, and return the mean loss."""
         seed = seed_of(self.seed, "epoch", self.epoch)
         torch.manual_seed(seed)  # dropout
         generator = torch.Generator().manual_seed(seed)
@@ -363,7 +364,7 @@ class _Run:
         return functional.smooth_l1_loss(predicted, self.components[rows.to(self.device, non_blocking=True)])
 
     def nothing(self) -> torch.Tensor:
-        """A sum of losses that stays on the device: the CPU waits for it once an epoch, not at every step."""
+        """Return a zero on the device, to sum losses. The CPU waits for the sum once per epoch, not at every step."""
         return torch.zeros((), dtype=torch.float64, device=self.device)
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
@@ -379,7 +380,7 @@ class _Run:
     def learning_rate(self, largest: float, epochs: int, before: int, within: float) -> float:
         """Return the rate: linear warm-up to `largest`, then half a cosine down to zero after `epochs`.
 
-        `before` is the number of finished epochs of the phase, `within` the part of the present one that is done.
+        `before` is the number of finished epochs of the phase, `within` the finished fraction of the current epoch.
         """
         epoch = before + within
         warm = min(self.settings.warmup_epochs, epochs - 1)
@@ -389,7 +390,7 @@ class _Run:
         return largest * 0.5 * (1 + math.cos(math.pi * done))
 
     def watch(self, holdout: torch.Tensor) -> None:
-        """Loss on the rows that early stopping looks at; remembers the best weights."""
+        """Record the loss on the rows of early stopping, and keep a copy of the best weights."""
         self.network.eval()
         total = self.nothing()
         with torch.inference_mode():
@@ -403,11 +404,12 @@ class _Run:
     def refresh_statistics(self) -> None:
         """Set the means and variances of batch normalisation to those of the training rows under the final weights.
 
-        The running ones lag behind in trainings of few steps, by an offset of the network's own in every score.
+        In trainings of few steps, the running statistics lag behind. They would add an offset to every score, which
+        differs between networks.
         """
         batches = (self.batch(rows) for rows in torch.tensor_split(self.train, self.batches))
         torch.optim.swa_utils.update_bn(batches, self.network)
 
     def waited(self) -> int:
-        """Epochs since the best one."""
+        """Return the number of epochs since the best epoch."""
         return self.outcome_epoch - self.best["epoch"]

@@ -1,4 +1,4 @@
-"""A user's table of features: the long form, and every mistake at once."""
+"""A user's table of features: the long form, and all errors at once."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_import_features_when_ids_differ_then_both_sides_reported_and_ids_privat
     assert "John Doe" in detail["private"]
 
 
-def test_import_features_when_table_has_mistakes_then_all_reported_nothing_written(tmp_path: Path) -> None:
+def test_import_features_when_table_has_errors_then_all_reported_nothing_written(tmp_path: Path) -> None:
     text = "patient_id,mean,tumor__mean,node__sd,kernel\nA-2,1,1,1,soft\nA-2,1,1,1,sharp\n001,1,1,1,\n"
     with pytest.raises(UserError) as error:
         imported(tmp_path, text)
@@ -80,7 +80,7 @@ def test_import_features_when_table_has_mistakes_then_all_reported_nothing_writt
         ("patient,mean\nA-2,1\n", "no column 'patient_id'; rename 'patient'"),
         ("patient_id,mean,mean\nA-2,1,2\n", "columns named twice: mean"),
         ("", "cannot read"),
-        ("patient_id\nA-2\n", "no column beside patient_id"),
+        ("patient_id\nA-2\n", "no column except patient_id"),
     ],
 )
 def test_import_features_when_the_header_is_wrong_then_the_user_is_told(

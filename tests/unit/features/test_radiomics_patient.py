@@ -149,7 +149,7 @@ def test_wanted_regions_when_rings_are_requested_then_in_the_order_of_their_labe
 
 def test_wanted_regions_when_a_ring_is_never_made_then_the_user_is_told() -> None:
     facts = {"labels": {"tumor": [1], "ring_0_10mm": [11]}, "missing": {}}
-    with pytest.raises(UserError, match=r"names ring_0_5mm, but regions\.rings makes ring_0_10mm"):
+    with pytest.raises(UserError, match=r"names ring_0_5mm, but regions\.rings creates ring_0_10mm"):
         wanted_regions(["tumor", "ring_0_5mm"], facts)
 
 

@@ -124,13 +124,13 @@ def test_load_pretrained_when_file_is_of_a_network_of_ours_then_all_matches(tmp_
 
 def test_load_pretrained_when_of_another_width_then_says_which(tmp_path):
     torch.save(self_supervised(swin(embed=24)), tmp_path / "model.pt")
-    with pytest.raises(UserError, match=r"its embed_dim is 24, deep\.embed_dim is 12"):
+    with pytest.raises(UserError, match=r"the file's embed_dim is 24, deep\.embed_dim is 12"):
         load_pretrained(swin(), tmp_path / "model.pt")
 
 
 def test_load_pretrained_when_nothing_is_known_then_says_what_is_expected(tmp_path):
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "model.pt")
-    with pytest.raises(UserError, match=r"none of its 1 weights fits.*module\.patch_embed"):
+    with pytest.raises(UserError, match=r"none of the file's 1 weights fits.*module\.patch_embed"):
         load_pretrained(swin(), tmp_path / "model.pt")
 
 

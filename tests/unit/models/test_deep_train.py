@@ -167,12 +167,12 @@ def test_train_when_the_training_data_are_the_same_then_the_existing_network_sta
     os.utime(written, (1, 1))
     with caplog.at_level(logging.INFO, logger="metaswin.models"):
         train(cohort, tmp_path)
-    assert "it stays" in caplog.text
+    assert "it is kept" in caplog.text
     assert written.stat().st_mtime > 1
     assert written.read_bytes() == (undisturbed / "network.safetensors").read_bytes()
     caplog.clear()
     other = train(cohort, tmp_path, settings=SETTINGS.model_copy(update={"epochs": 1}))
-    assert "it stays" not in caplog.text
+    assert "it is kept" not in caplog.text
     assert read_json(other / "training.json")["epochs"] == 1
 
 
