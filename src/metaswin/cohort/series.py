@@ -77,8 +77,8 @@ def group_series(files: "pd.DataFrame") -> "pd.DataFrame":
     -------
     pandas.DataFrame
         `PUBLIC_COLUMNS` and `PRIVATE_COLUMNS`, sorted by patient and key. Distances are in mm. `named` is the number of
-        images that contours refer to. `paths` and the references are lists. `rois` is JSON. `state` is a hash of the
-        names, sizes and times of change of the files. `metaswin.cohort.series.stack` describes the geometry.
+        images of this row that contours refer to. `paths` and the references are lists. `rois` is JSON. `state` is a
+        hash of the files' names, sizes and times of change. `metaswin.cohort.series.stack` describes the geometry.
     """
     import pandas as pd
 
@@ -108,7 +108,8 @@ def group_series(files: "pd.DataFrame") -> "pd.DataFrame":
 def _parts(files: "pd.DataFrame") -> Iterator[Part]:
     """Yield groups of files with the same properties, series by series.
 
-    The table is converted to lists for `BLOCK` files at a time, because values need ten times their memory as objects.
+    The table is converted to lists for `BLOCK` files at a time, because Python objects need ten times the
+    memory of the table.
     """
     files = files.sort_values(["patient", "series", "alike", "path"])
     ends = files.groupby(["patient", "series", "alike"], sort=True).size().cumsum().to_numpy()
@@ -262,7 +263,7 @@ def check_series(patient: str, ct: "Series", settings: "ImagesSettings") -> list
         )
         return problems
     if ct.repeated:
-        problems.append(problem(patient, "repeated-positions", f"{count(ct.repeated, 'slice')} at another's position"))
+        problems.append(problem(patient, "repeated-positions", f"{count(ct.repeated, 'slice')} at a repeated position"))
     try:
         _check_stack(ct, settings)
     except BadData as bad:
@@ -271,7 +272,7 @@ def check_series(patient: str, ct: "Series", settings: "ImagesSettings") -> list
 
 
 def check_contours(patient: str, ct: "Series", rois: "dict[str, list[Roi]]") -> list[Problem]:
-    """Report ``contour-outside-image`` if all chosen ROIs are far outside the CT; the images stage checks others."""
+    """Report ``contour-outside-image`` if all chosen ROIs are far outside the CT; the images stage checks the rest."""
     boxes = [roi.box for chosen in rois.values() for roi in chosen]
     if not boxes or not ct.along or not ct.pixel_spacing > 0 or not all(box and _outside(box, ct) for box in boxes):
         return []
@@ -288,7 +289,7 @@ def _check_stack(ct: "Series", settings: "ImagesSettings") -> None:
 
 
 def _outside(box: "list[float]", ct: "Series") -> bool:
-    """Return whether a box is beyond one end of the CT by more than half its length and a voxel.
+    """Return whether a box is beyond one end of the CT by more than a voxel and half the width of the box there.
 
     The box consists of the smallest and largest x, y, z (mm).
     """

@@ -1,9 +1,10 @@
-"""Define the status of one patient at one stage, which passes a data problem on without failing a job.
+"""Define the status of one patient at one stage. It tells later stages about a data problem without failing a job.
 
 A per-patient job that meets bad *data* ends normally. It writes ``status.json`` with the problem and an **empty
 (0-byte) file** under the name of every other declared output. The job of the next stage for that patient reads the
-status first and passes it on. The rule close_cohort lists the remaining patients. A crash (killed, out of memory, a
-bug) fails the job instead. Therefore a 0-byte file always means "excluded, see status.json".
+status first and passes the exclusion on. The table of radiomics is an exception: it is readable and has no rows. The
+rule close_cohort lists the remaining patients. A crash (killed, out of memory, a bug) makes the job fail instead.
+Therefore a 0-byte file always means "excluded, see status.json".
 """
 
 from collections.abc import Iterable, Iterator

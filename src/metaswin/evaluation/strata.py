@@ -21,9 +21,9 @@ def suppressed(counts: Sequence[int], least: int, of: Sequence[int] | None = Non
 
     A count below `least` is shown as ``<least``. If the rest of the total is below `least`, the count is shown as ``≥``
     and the lowest value it can have. If only one count is suppressed, it could be derived from the others and the
-    total. Then the next smallest count is suppressed too and shown as ``≥least`` (complementary suppression, Hundepool
-    et al. 2012, Statistical Disclosure Control). If all counts are 0, they are shown as 0. With `least` 1, only counts
-    of 0 are suppressed.
+    total. Then the smallest count still shown is suppressed too, as ``≥least`` (complementary suppression, Hundepool
+    et al. 2012, Statistical Disclosure Control). If all counts are 0, they are shown as 0. With `least` 1, counts of
+    0 and counts equal to their total are suppressed, and the complementary count if there is only one of them.
 
     Parameters
     ----------
@@ -143,8 +143,9 @@ def levels(column: pd.Series, bands: Sequence[float] = ()) -> pd.Series:
     """Return the stratum of each patient as text.
 
     Categories that differ only in case or blanks are one level, with the most frequent spelling. A numeric column is
-    divided at its `bands`. A value equal to a limit belongs to the band above it. Without bands, a column with more
-    than six values is divided at its median. Empty values are the level ``missing``.
+    divided at its `bands`. A value equal to a limit belongs to the band above it. Without bands, a numeric column
+    with more than six values is divided at its median, and the median belongs to the lower level. Empty values are the
+    level ``missing``.
     """
     if pd.api.types.is_numeric_dtype(column) and len(bands):
         names = [f"< {bands[0]:g}", *(f"{a:g} to < {b:g}" for a, b in pairwise(bands))]

@@ -92,7 +92,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "force2Ddimension": (0, 1, 2),
     **{name: (True, False) for name, value in DEFAULTS.items() if isinstance(value, bool)},
 }
-# Accepted without effect, because they concern feature maps or texts beside the features.
+# Feature classes that are accepted and not computed. Parameter files of PyRadiomics may name them.
 WITHOUT_EFFECT = ("shape2D",)
 
 
@@ -128,7 +128,8 @@ def read_parameters(source: str | Path | Mapping | None, overrides: Mapping[str,
     Raises
     ------
     UserError
-        If the file contains unknown names or invalid values. The message lists all of them, with similar known names.
+        If the file is missing, is neither YAML nor JSON, or contains unknown names or invalid values. The message lists
+        all unknown names, with similar known ones, and all invalid values.
     """
     content, where = _load(source)
     wrong = _unknown("section", content, SECTIONS)

@@ -9,7 +9,7 @@ WRONG = "#a3420a"
 
 @dataclass(frozen=True)
 class Style:
-    """Define colour and dashes of a line (lengths in points); dashes distinguish lines in grey.
+    """Define colour and dashes of a line (lengths in points); dashes distinguish lines in a greyscale print.
 
     Attributes
     ----------

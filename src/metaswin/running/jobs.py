@@ -35,7 +35,7 @@ class RuleJobs:
     planned : int
         Number of jobs that this run has planned so far.
     each : str
-        What has a job each: ``patients``, or ``jobs``.
+        Unit that is counted for this rule: ``patients`` if each patient has one job, otherwise ``jobs``.
     done : int
         Number of jobs that have ended in this run.
     work : float
@@ -103,7 +103,7 @@ class Run:
     _place: int = 0
 
     def poll(self) -> None:
-        """Read the events that were written since the last call; a new run in the folder starts from nothing."""
+        """Read the events that were written since the last call; reset the state if a new run has begun."""
         try:
             with (self.directory / RECORD).open("rb") as file:
                 first = file.readline()
@@ -158,9 +158,9 @@ class Run:
     def time_left(self, now: float) -> str:
         """Estimate the time left from the jobs that have ended and the progress inside those that run.
 
-        The work of each rule is the mean over its ended jobs, or else what a running job of it needs at its present
-        speed. Rules with neither are counted, not estimated. The work is divided by the number of cores; on a cluster,
-        by the threads of the jobs that run now.
+        The work per job of a rule is the mean over its ended jobs. If none has ended, it is what a running job of the
+        rule needs at its present speed. Rules with neither are only counted. The work is divided by the number of
+        cores; on a cluster, by the threads of the jobs that run now.
         """
         if self.more:
             return "time left: not known before the cohort is built"
@@ -198,7 +198,7 @@ def last_run(directory: str | Path) -> Run | None:
 
 
 def last_message(log: Path) -> str:
-    """Return the last message of a job's log that reports a part done, or else the last one; empty without any."""
+    """Return the last message in a job's log that reports progress, otherwise the last message, or an empty text."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - CHUNK))
@@ -245,7 +245,7 @@ def by_chapter(run: Run) -> dict[str, dict[str, RuleJobs]]:
 
 
 def under_way(run: Run, rules: Mapping[str, RuleJobs]) -> str:
-    """Return how far those rules are that have several jobs and have begun and not ended, such as patients done."""
+    """Return the progress of rules with several jobs that have begun and not ended, such as the patients done."""
     running = {job.rule for job in run.running.values()}
     return ", ".join(
         f"{rule} {jobs.finished} of {jobs.total} {jobs.each}"
@@ -275,7 +275,7 @@ class Recorder(logging.Handler):
     def __init__(self, directory: Path, workflow: Any) -> None:
         super().__init__()
         self.workflow = workflow
-        workflow.scheduler.print_progress = True  # else `--quiet` reports no end of a job; its filter still hides them
+        workflow.scheduler.print_progress = True  # without it, `--quiet` reports no ended job
         self.file = (directory / RECORD).open("w", encoding="utf-8")
         self._write("begin", pid=os.getpid(), cores=workflow.cores if workflow.local_exec else None)
         self._seen: tuple[int, bool] | None = None
@@ -307,7 +307,7 @@ class Recorder(logging.Handler):
             self.handleError(record)
 
     def _plan(self) -> None:
-        """Write the number of jobs of each rule where it has changed; rules without an action are not counted."""
+        """Write the numbers of jobs of all rules if the plan has changed; rules without an action are not counted."""
         dag = self.workflow.dag
         state = len(dag), not all(map(dag.finished, dag.checkpoint_jobs))
         if state == self._seen:

@@ -1,7 +1,8 @@
 """Draw the population row by row: latent variables and baseline characteristics.
 
-Every variable of a patient is computed from its own uniform number in one row of a matrix. The generator fills the
-matrix row by row, so row i is the same for any number of rows.
+Each patient has one row of a matrix, with one uniform number for each variable. Some variables, such as texture and
+T stage, also depend on other variables. The generator fills the matrix row by row, so row i is the same for any number
+of rows.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ AGE_MEAN, AGE_SD, AGE_RANGE = 61.0, 10.0, (25.0, 92.0)
 HPV_SHARES = np.array([0.75, 0.65, 0.50])
 """Fraction of HPV-positive oropharyngeal tumours in never, former and current smokers; other sites are negative."""
 
-# Streams separate the generators of different purposes for any seed and index.
+# Each purpose has its own stream, so that no two generators are equal for any seed and index.
 STREAM_COHORT, STREAM_POPULATION, STREAM_IMAGE, STREAM_FEATURES, STREAM_MISSING, STREAM_LOADINGS = range(1, 7)
 
 
