@@ -1,7 +1,7 @@
 """Define the settings of the chapter cohort: data source, ingest, clinical table, endpoints, quality control, folds."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -118,6 +118,12 @@ Role = Literal["id", "baseline", "treatment", "outcome", "time", "ignore"]
 Value = str | int | float | bool
 
 
+def _or_role(schema: dict[str, Any]) -> None:
+    """Let the JSON Schema of the columns accept the short form, a role alone."""
+    role = {"type": "string", "enum": list(get_args(Role))}
+    schema["additionalProperties"] = {"anyOf": [role, schema["additionalProperties"]]}
+
+
 class ColumnSettings(Settings):
     """Role and reading of one column of the clinical table."""
 
@@ -168,6 +174,7 @@ class ClinicalSettings(Settings):
                 "hpv": {"role": "baseline", "values": ["negative", "positive"]},
             }
         ],
+        json_schema_extra=_or_role,
     )
     sets: dict[str, list[str]] = Field(
         default={},

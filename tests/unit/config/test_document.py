@@ -3,6 +3,7 @@
 import json
 from typing import Literal
 
+import jsonschema
 import pytest
 import yaml
 from pydantic import Field
@@ -70,3 +71,11 @@ def test_describe_when_a_setting_is_limited_then_it_says_so(annotation, field, t
 def test_schema_when_called_without_write_then_it_is_printed(capsys):
     assert main(["schema"]) == 0
     assert capsys.readouterr().out == json_schema()
+
+
+def test_schema_when_a_column_is_given_by_its_role_alone_then_valid_as_in_the_readme():
+    schema = json.loads(json_schema())
+    good = {"clinical": {"columns": {"sex": "baseline", "age": {"role": "baseline"}}}}
+    jsonschema.validate(good, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"clinical": {"columns": {"sex": "base"}}}, schema)
