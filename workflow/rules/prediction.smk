@@ -83,7 +83,7 @@ if PREDICTING:
         params:
             clinical=section("clinical"),
             # Columns of the cohort rules, which are in the user's table.
-            also=[name for rule in section("cohort").values() for name in rule],
+            also=[*CONFIG.cohort.include, *CONFIG.cohort.exclude, *CONFIG.cohort.baseline_metastasis],
             pseudonyms=PSEUDONYMS,
             code=code("prediction/prepare_clinical"),
         message:

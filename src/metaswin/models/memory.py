@@ -11,7 +11,8 @@ from metaswin.config.models import DeepSettings
 def patients_with_patch(path: str | Path) -> list[str]:
     """Return the study ids in ``features/patches.safetensors``. Only the header is read, without a further library."""
     with open(path, "rb") as file:
-        return list(json.loads(file.read(*struct.unpack("<Q", file.read(8)))))
+        header = json.loads(file.read(*struct.unpack("<Q", file.read(8))))
+    return [name for name in header if name != "__metadata__"]
 
 
 def memory_mb(backbone: str, settings: DeepSettings, size: int, channels: int, patients: int) -> int:

@@ -96,7 +96,7 @@ class _Terminals:
 
     def __init__(self) -> None:
         self._kept = {number: os.dup(number) for number in (1, 2) if os.isatty(number)}
-        self.stream = open(os.dup(2), "w", encoding="utf-8", errors="replace")  # noqa: SIM115 closed by `close`
+        self.stream = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")  # closed by `close`
         self._reader: threading.Thread | None = None
 
     def take(self, say: "Say") -> None:

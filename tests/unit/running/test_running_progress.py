@@ -153,7 +153,7 @@ def test_record_when_a_new_run_overwrites_it_then_it_is_read_from_its_beginning(
     path.write_text(new)
     run.poll()
     assert (run.pid, run.cores, run.more) == (2, 4, False)  # half a line is left for later
-    path.write_text(new + '{"make": ["models", 3, 2]}}\n')
+    path.write_text(new + '"make": ["models", 3, 2]}}\n')
     run.poll()
     assert (run.planned, run.rules["make"].finished) == (2, 1)
 
