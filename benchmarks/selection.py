@@ -1,6 +1,6 @@
 """Which selection of radiomic features loses least? Compared on simulated tables of features with known risk.
 
-    python -P benchmarks/selection.py [--seeds 20] [--first 1] [--n 400] [--features 600]
+    python -P benchmarks/selection.py [--seeds 20] [--first 1] [--n 400] [--features 600] [--setting]
 
 Each seed is a cohort of `n` patients (preset ``reference``, table level). All patients with a known label train; the
 test is another cohort of 5,000 patients, each an event with its true risk, so that the AUC has little noise of its own.
@@ -17,6 +17,9 @@ penalty of the logistic regression are made by the log loss of 4 inner folds. Mo
 - elastic net: logistic regression with an elastic-net penalty (half L1) on all filtered features;
 - ridge: logistic regression with a ridge penalty on all filtered features;
 - oracle: the latent variables of the modality.
+
+With ``--setting``, only ``selection.method: auc`` and the default are compared, by the function that the pipeline
+calls. The whole selection is repeated in each inner fold that chooses the penalty.
 
 Printed: mean test AUC over the seeds, and the mean paired difference from ``forest 36`` with its standard error.
 """
@@ -203,6 +206,43 @@ def one_seed(seed: int, n: int, features: int, base: float) -> list[dict]:
     return rows
 
 
+def of_setting(seed: int, n: int, features: int, base: float) -> list[dict]:
+    """Test AUC of both choices of ``selection.method``, selected by the pipeline's own function."""
+    options = preset_options("reference", n=n, seed=seed, level="table", features=features)
+    _, train, label, _ = cohort(options, base)
+    _, test, _, true = cohort(options.model_copy(update={"n": 5000, "seed": seed + 1000}), base)
+    known = train.index[~np.isnan(label)]
+    target = pd.Series(label, index=train.index)
+    y = target.loc[known].to_numpy(dtype=int)
+    rows = []
+    for modality, (prefix, _) in MODALITIES.items():
+        matrix = train[[name for name in train if name.startswith(prefix)]]
+        choices = {f"forest {KEEP}": SelectionSettings(), "setting auc": SelectionSettings(method="auc")}
+        for name, settings in choices.items():
+
+            def selected(patients: pd.Index, others: pd.DataFrame, settings=settings, matrix=matrix) -> list[NDArray]:
+                table = select(matrix, target, patients.tolist(), settings, seed)
+                chosen = table[table["kept"]].sort_values("rank")["feature"].tolist()
+                own = matrix.loc[patients, chosen]
+                parts = (own, others[chosen])
+                return [((part - own.mean()) / own.std()).clip(-5, 5).to_numpy() for part in parts]
+
+            start, losses = time.process_time(), dict.fromkeys(RIDGE, 0.0)
+            for inner, rest in StratifiedKFold(4, shuffle=True, random_state=seed).split(y, y):
+                for penalty, p in _regress(*_pair(selected(known[inner], matrix.loc[known[rest]]), y[inner])):
+                    losses[penalty] += log_loss(y[rest], p)
+            penalty = min(losses, key=losses.__getitem__)
+            p = _regress(*_pair(selected(known, test), y), [penalty])[0][1]
+            seconds = time.process_time() - start
+            auc = risk.weighted_auc(p, true)
+            rows.append({"modality": modality, "method": name, "seed": seed, "auc": auc, "s": seconds})
+    return rows
+
+
+def _pair(parts: list[NDArray], label: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    return parts[0], label, parts[1]
+
+
 def main() -> None:
     """Print a table per modality."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -210,13 +250,14 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--n", type=int, default=400)
     parser.add_argument("--features", type=int, default=600)
+    parser.add_argument("--setting", action="store_true", help="compare the choices of the setting only")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message="The max_iter was reached")
     warnings.filterwarnings("ignore", category=FutureWarning)
     base = risk.baseline(preset_options("reference", n=1, seed=1, level="table"))
     rows = []
     for seed in range(arguments.first, arguments.first + arguments.seeds):
-        rows += one_seed(seed, arguments.n, arguments.features, base)
+        rows += (of_setting if arguments.setting else one_seed)(seed, arguments.n, arguments.features, base)
         report(pd.DataFrame(rows))
 
 
