@@ -82,8 +82,8 @@ if PREDICTING:
             disk_mb=10,
         params:
             clinical=section("clinical"),
-            # Columns of the cohort rules, which are in the user's table.
-            also=[name for rule in section("cohort").values() for name in rule],
+            # Columns of the cohort rules, which are in the user's table; the file of `review` is not such a rule.
+            also=[name for rule in section("cohort").values() if isinstance(rule, dict) for name in rule],
             pseudonyms=PSEUDONYMS,
             code=code("prediction/prepare_clinical"),
         message:
