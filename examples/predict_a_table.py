@@ -2,8 +2,8 @@
 
 Call it with the folder of a bundle, a CSV file and a new folder for the output:
 ``python predict_a_table.py runs/my-study/results/bundle new.csv runs/new``. It prints what the bundle contains and one
-row per patient: the risk, the lowest and highest risk of the members, and the feature set that was used. A table without
-images is predicted by the feature set of the clinical columns. The predictions are for research only.
+row per patient: the risk, the lowest and highest risk of the members, and the feature set that was used. Without
+images, the feature set of the clinical columns predicts. The predictions are for research only.
 """
 
 import sys

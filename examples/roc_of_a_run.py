@@ -1,7 +1,7 @@
 """Plot the ROC curves of the primary model of a finished run.
 
-Call it with the folder of the run: ``python roc_of_a_run.py runs/my-study``. It prints the AUC of each test fold and the
-mean with its interval as the report states it, and writes ``roc.svg`` into the current folder, with one curve per fold.
+Call it with the folder of the run: ``python roc_of_a_run.py runs/my-study``. It prints the AUC of each test fold and
+the mean with its interval, as in the report. It writes ``roc.svg`` with one curve per fold into the current folder.
 Patients whose outcome is unknown have weight 0. With a horizon, the weights correct for censoring.
 """
 
