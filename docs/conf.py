@@ -11,8 +11,8 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent / "src")]
 from metaswin import __version__  # noqa: E402
 
 project = "metaswin"
-author = "the authors of metaswin"
-project_copyright = "the authors of metaswin, Apache-2.0"
+author = "metaswin developers"
+project_copyright = "metaswin developers, Apache-2.0"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx_design", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated_reference"]

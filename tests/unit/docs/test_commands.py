@@ -8,7 +8,10 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "config/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BLOCK = re.compile(r"^( *)```bash\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 # Programs whose arguments are not checked, apart from files of the repository.
 TOOLS = {"cp", "cd", "git", "pip", "pkill", "pre-commit", "python", "pytest", "source", "ssh"}
