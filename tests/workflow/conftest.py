@@ -105,7 +105,7 @@ def snakemake(repository) -> Callable[..., Run]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=900,
+            timeout=1800,  # the whole run takes a quarter of an hour if the cores are shared
             check=False,
         )
         return Run(done.returncode, done.stdout, folder)

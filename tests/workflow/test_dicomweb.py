@@ -61,7 +61,7 @@ def by_uid(paths) -> dict[str, Path]:
 
 def call(*arguments: str) -> str:
     done = subprocess.run(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stdout
     assert PASSWORD not in done.stdout
