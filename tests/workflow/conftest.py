@@ -1,4 +1,4 @@
-"""Run Snakemake as a user does, on simulated cohorts that the whole session shares."""
+"""Run Snakemake as a user does, on simulated cohorts that the tests of a file share."""
 
 import copy
 import shutil
@@ -119,9 +119,9 @@ def small() -> dict:
     return copy.deepcopy(SMALL)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> Path:
-    """Folder with `data/dicom` and `data/clinical.csv` of eight simulated patients, half of them with DM."""
+    """Write `data/dicom` and `data/clinical.csv` of eight simulated patients, half with DM, once per test file."""
     from metaswin.simulate.cohort import simulate_cohort
     from metaswin.simulate.options import SimulationOptions
 
