@@ -171,7 +171,7 @@ CODES: dict[str, Code] = {
     ),
     "unknown-reviewed-id": Code(
         "study ids of the clinical table in cohort.review",
-        "correct the id in the file (the private details hold it); nobody is excluded by it",
+        "correct the id in the file (the private details contain it); no patient is excluded by it",
         False,
     ),
     # Sheets.

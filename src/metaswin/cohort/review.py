@@ -18,7 +18,7 @@ FILE = "review.csv"  # in the private folder
 KEPT = "review/predictions.parquet"  # below the results: the predictions of the run that a late decision followed
 COLUMNS = ["time", "patient", "decision", "comment", "predictions"]
 ACCEPTED, CHECK, EXCLUDE = DECISIONS = ("accepted", "check", "exclude")
-# What the reviewer could know of the predictions: none were made yet; they existed, but the viewer hid them; shown.
+# What the reviewer could know: no predictions existed; they existed and the viewer hid them; the viewer showed them.
 NONE, HIDDEN, SHOWN = KNOWLEDGE = ("none", "hidden", "shown")
 CODE_OF = {NONE: "excluded-by-review", HIDDEN: "excluded-by-review-late", SHOWN: "excluded-by-review-unblinded"}
 KNOWN = {
@@ -30,7 +30,7 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision.
+    """Hold one decision of a reviewer.
 
     Attributes
     ----------
@@ -53,11 +53,11 @@ class Decision:
 
 
 def read_review(path: str | Path) -> dict[str, Decision]:
-    """Return the decision in force of each patient; none if there is no file yet.
+    """Return the valid decision of each patient. Without a file, no patient has one.
 
-    The file is a log with one row for each decision, in order of time. The last row of a patient is in force. If
-    several last rows have the same decision, it was made when the first of them was written; the last one has the
-    comment.
+    The file is a log with one row for each decision, in order of time. The last row of a patient is valid. If the last
+    rows of a patient have the same decision, its time and its knowledge of predictions are those of the first of these
+    rows, and its comment is that of the last.
 
     Raises
     ------
@@ -74,9 +74,10 @@ def read_review(path: str | Path) -> dict[str, Decision]:
 
 
 def excluded_by_review(path: str | Path | None) -> dict[str, dict[str, str]]:
-    """Return what decides on exclusions: patient → ``{"time", "predictions"}`` of those marked "exclude".
+    """Return the time and the knowledge of predictions of each decision to exclude, by patient.
 
-    It is a parameter of the rule that matches patients: a decision that excludes nobody re-runs nothing.
+    The result is a parameter of the rule that matches patients. A decision that excludes no patient therefore causes no
+    rerun.
     """
     if path is None:
         return {}
@@ -89,7 +90,7 @@ def excluded_by_review(path: str | Path | None) -> dict[str, dict[str, str]]:
 
 
 def save_decision(path: str | Path, patient: str, decision: str, comment: str, predictions: str) -> Decision:
-    """Add a decision to the file and return the one that is now in force. Several processes may do so at once."""
+    """Add a decision to the file and return the decision that is now valid. Several processes may call this at once."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path.parent):
@@ -143,7 +144,7 @@ def left_by_review(
 
 
 def _rows(path: Path) -> Iterator[Decision]:
-    """The rows of the file in their order."""
+    """Yield the rows of the file in their order."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -158,7 +159,7 @@ def _rows(path: Path) -> Iterator[Decision]:
         )
     for row in reader:
         values = {name: (row.get(name) or "").strip() for name in COLUMNS}
-        # A row without this column was written by hand: what its author knew is not on record.
+        # A row without this value was written by hand, and it is not known what its author knew.
         values["predictions"] = values["predictions"] or SHOWN
         for name, allowed in (("decision", DECISIONS), ("predictions", KNOWLEDGE)):
             if values[name] not in allowed:

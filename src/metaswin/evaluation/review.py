@@ -15,17 +15,17 @@ COLUMNS = ["endpoint", "repeat", "fold", "patient", "feature_set", "classifier",
 
 
 def predictions_exist(results: Path) -> bool:
-    """Whether a model of this run, or of an earlier one in this folder, has predicted test rows or new patients."""
+    """Return whether a model of this or an earlier run in this folder has predicted test rows or new patients."""
     files = ("evaluation/predictions.parquet", "predictions/predictions.parquet", KEPT)
     folds = results.glob("models/*/as-is/r*/fold-*/fusion/predictions.parquet")
     return any((results / name).is_file() for name in files) or next(folds, None) is not None
 
 
 def keep_predictions(results: Path) -> None:
-    """Copy the test predictions of the primary model to where the next run does not overwrite them.
+    """Copy the test predictions of the primary model to a file that the next run does not overwrite.
 
-    An exclusion that is decided now is applied in the next run, which does not predict the patient. The copy stays
-    until a run predicts all patients in it again.
+    An exclusion that is decided now is applied in the next run, which does not predict the patient. The copy is kept
+    until a run predicts all of its patients again.
     """
     found, kept = results / "evaluation/predictions.parquet", results / KEPT
     if not found.is_file():
@@ -44,9 +44,9 @@ def keep_predictions(results: Path) -> None:
 
 
 def with_and_without(kept: str | Path, excluded: Collection[str]) -> list[dict[str, Any]]:
-    """Return the AUC of the kept predictions with and without some patients, a record for each endpoint.
+    """Return the AUC of the kept predictions with and without some patients, one record for each endpoint.
 
-    The models are those of the earlier run: the excluded patients were among their training rows.
+    The models are those of the earlier run, and the excluded patients were among their training rows.
 
     Parameters
     ----------

@@ -55,14 +55,10 @@ class Classifier(nn.Module):
 
     def forward(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (n) and features (n, width) of patches (n, channel, x, y, z)."""
-        features = self.encode(patches)
-        return self.prior + self.head(self.dropout(self.standardise(features))).squeeze(1), features
-
-    def encode(self, patches: torch.Tensor) -> torch.Tensor:
-        """Return the features (n, width) of patches (n, channel, x, y, z)."""
         centre, spread = self.contrast
         narrow = ((patches[:, CT] - centre) / spread).clamp(-NARROW, NARROW)
-        return self.encoder(torch.cat([patches, narrow[:, None]], dim=1))
+        features = self.encoder(torch.cat([patches, narrow[:, None]], dim=1))
+        return self.prior + self.head(self.dropout(self.standardise(features))).squeeze(1), features
 
     def fit_contrast(self, patches: torch.Tensor) -> None:
         """Set centre and standard deviation of the narrow channel from the tumours of `patches`, the training rows.

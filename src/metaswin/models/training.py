@@ -359,7 +359,7 @@ class _Run:
     def guided_loss(self, batch: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Return the smooth L1 loss of the predicted components."""
         with self.autocast:
-            features = self.network.encode(batch)
+            _, features = self.forward(batch)
         predicted = self.guide(self.network.standardise(features.float()))
         return functional.smooth_l1_loss(predicted, self.components[rows.to(self.device, non_blocking=True)])
 

@@ -69,7 +69,7 @@ def fit_distance(rows: np.ndarray, most: int, seed: list[int]) -> Distance | Non
     rows : ndarray of shape (rows, columns)
         Training rows.
     most : int
-        Largest number of rows that are left out, one at a time. They are drawn by the seed.
+        Largest number of rows that are omitted, one at a time. They are drawn by the seed.
     seed : list of int
 
     Returns

@@ -1,6 +1,6 @@
-"""Show a run on a terminal while it goes on: a bar for each chapter, the running jobs, the time left, the failures.
+"""Show the progress of a run on a terminal: a bar for each chapter, running jobs, time left and failures.
 
-What is shown comes from the record of the jobs (`metaswin.running.jobs`). Lines that the jobs and Snakemake write to
+The display reads the record of the jobs (`metaswin.running.jobs`). Lines that the jobs and Snakemake write to
 the terminal meanwhile appear above the bars. Nothing in the terminal has to be restored at the end: the cursor stays
 visible, and no mode is changed. A killed run therefore leaves a usable terminal.
 """
@@ -34,7 +34,7 @@ BAR = 24  # columns
 
 
 class Display:
-    """Live display of the run that this process makes, on the terminal of standard error."""
+    """Show the run of this process on the terminal of standard error."""
 
     def __init__(self, directory: Path, nocolor: bool = False) -> None:
         self.run = Run(directory)
@@ -85,14 +85,14 @@ class Display:
 
 
 class _Console(Console):
-    """Console that never hides the cursor: a killed process could not show it again."""
+    """Never hide the cursor, because a killed process cannot show it again."""
 
     def show_cursor(self, show: bool = True) -> bool:
         return False
 
 
 class _Terminals:
-    """Standard output and error of this process and its jobs, taken line by line as far as they are a terminal."""
+    """Redirect standard output and error of this process and its jobs line by line, if they are a terminal."""
 
     def __init__(self) -> None:
         self._kept = {number: os.dup(number) for number in (1, 2) if os.isatty(number)}

@@ -1,7 +1,7 @@
 """Record what happens to the jobs of a run, and read it: the source of the live display and of ``metaswin status``.
 
 Snakemake (9.27) reports each event as a log record with fields. `Recorder` writes the few fields that are needed as
-lines of JSON; `Run` reads them again, also in another process and while the run goes on.
+lines of JSON; `Run` reads them again, also in another process and during the run.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Serve the viewer of a run to a browser on this machine, and nothing else to nobody else."""
+"""Serve the viewer of a run to a browser on this machine. The server answers no other machine."""
 
 import hmac
 import json
@@ -41,7 +41,7 @@ HEADERS = {
 
 
 class Refused(Exception):
-    """A request that is not answered, with the HTTP status."""
+    """Report that a request is refused, with the HTTP status of the answer."""
 
     def __init__(self, status: HTTPStatus, reason: str = "") -> None:
         super().__init__(reason or status.phrase)
@@ -49,7 +49,10 @@ class Refused(Exception):
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """A server on the loopback interface; `socketserver` itself asks no name server, `http.server.HTTPServer` does."""
+    """Listen on the loopback interface.
+
+    `http.server.HTTPServer` would look up the name of the host, which may ask a name server. `socketserver` does not.
+    """
 
     allow_reuse_address = True
     daemon_threads = True
@@ -61,15 +64,15 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     @property
     def url(self) -> str:
-        """Address of the page, with the token."""
+        """Return the address of the page, with the token."""
         return f"http://{HOST}:{self.server_address[1]}/{self.token}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing: a browser that closes a connection is no error, and a traceback may name a patient."""
+        """Print nothing. A browser may close a connection at any time, and a traceback may name a patient."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answer one request; the path is looked up, never joined to a folder."""
+    """Answer one request. The path is looked up in tables and is never joined to a folder."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -84,19 +87,19 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(self._post)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Write no log: paths hold the token and study ids."""
+        """Write no log, because paths contain the token and study ids."""
 
     def _answer(self, method: Any) -> None:
         try:
             method(self._path())
         except Refused as refused:
-            self.close_connection = True  # what was not read must not be taken for the next request
+            self.close_connection = True  # the unread rest of the body would be read as the next request
             self._send_json({"error": str(refused)}, refused.status)
         except UserError as error:
             self._send_json({"error": str(error)}, HTTPStatus.CONFLICT)
         except ConnectionError:
-            self.close_connection = True  # the browser has gone on
-        except Exception as error:  # the kind of an unexpected error names nobody, its message may
+            self.close_connection = True  # the browser closed the connection
+        except Exception as error:  # the message may name a patient, the type of the error does not
             self.close_connection = True
             self._send_json({"error": f"unexpected {type(error).__name__}"}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
