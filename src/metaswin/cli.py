@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _absent() -> list[str]:
-    """Packages of the extra that cannot be imported; none of them is imported here."""
+    """Return the packages of the extra that cannot be imported, without importing any."""
     return [name for name in EXTRA if importlib.util.find_spec(name) is None]
 
 

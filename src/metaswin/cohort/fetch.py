@@ -191,7 +191,7 @@ def _fetch_patient(
 
 
 def _once(failed: list[str]) -> list[str]:
-    """Each message once, with the number of objects that it is about."""
+    """Return each message once, with the number of objects that it concerns."""
     counts = {message: failed.count(message) for message in failed}
     return [message if count == 1 else f"{message} ({count} objects or more)" for message, count in counts.items()]
 

@@ -38,7 +38,7 @@ def check_consistency(config: Config) -> list[str]:
 
 
 def _check_export(config: Config) -> list[str]:
-    """Each feature of the structured report must be one that is extracted."""
+    """Require that each feature of the structured report is extracted."""
     from metaswin.radiomics.names import expected_features
 
     if not config.export.features:

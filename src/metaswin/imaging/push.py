@@ -110,7 +110,7 @@ def _push_patient(server: "Server", files: list[Path], stop: threading.Event) ->
 
 
 def _confirmed(answer: "Dataset") -> set[str]:
-    """UIDs of the objects that the server has stored, or already has."""
+    """Return the UIDs of the objects that the server stored now or before."""
     stored = {str(item.ReferencedSOPInstanceUID) for item in answer.get("ReferencedSOPSequence") or []}
     failed = answer.get("FailedSOPSequence") or []
     return stored | {str(item.ReferencedSOPInstanceUID) for item in failed if item.get("FailureReason") == DUPLICATE}

@@ -30,7 +30,7 @@ TERMS = "https://w3id.org/ro/terms/workflow-run/context"  # sha256 and others th
 BIOSCHEMAS = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 CODE_LICENCE = "https://spdx.org/licenses/Apache-2.0"
 LICENCE = "Not stated: ask the authors of the study. The files of the workflow have the licence Apache-2.0."
-PLACES = {  # where the packages that shape results can be found
+PLACES = {  # home pages of packages that are not on PyPI under their own name
     "Python": "https://www.python.org/",
     "snakemake": "https://snakemake.github.io/",
 }
@@ -40,7 +40,7 @@ README = """\
 `report/report.html` is the report. `ro-crate-metadata.json` describes the workflow, its versions and settings, the
 times and the SHA-256 of each file, as a Workflow Run RO-Crate (https://w3id.org/ro/wfrun/workflow/0.5).
 
-The crate contains no place of a file and no table with a row for each patient. The report names study ids, or their
+The crate contains no path of a file and no table with one row for each patient. The report names study ids, or their
 pseudonyms with `data.pseudonyms`, and it may show QC images of patients.
 """
 MEDIA = {
@@ -61,7 +61,7 @@ PRIVATE = (
 
 @dataclass(frozen=True)
 class CrateInputs:
-    """What the crate is made from.
+    """Hold the files that the crate describes.
 
     Attributes
     ----------
@@ -226,7 +226,7 @@ def _context(crate: "ROCrate", identity: str, kind: str, **properties: Any) -> "
 
 
 def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration without the settings that name a file of the user; they read "set" instead."""
+    """Return the configuration with the value "set" for each setting that names a file of the user."""
     kept = dict(config)
     for *above, last in PRIVATE:
         section = kept

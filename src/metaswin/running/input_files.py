@@ -65,7 +65,10 @@ def check_files(config: Config) -> list[str]:
 
 
 def _check_review(config: Config) -> list[str]:
-    """Messages about ``cohort.review``. The file that `metaswin view` writes may be absent until a decision is made."""
+    """Return messages about ``cohort.review``.
+
+    The file that `metaswin view` writes does not exist before the first decision.
+    """
     path = config.cohort.review
     if path is None:
         return []

@@ -183,7 +183,7 @@ class ViewedRun:
         return set(read_table(path, columns=["patient"])["patient"]) if path.is_file() else set()
 
     def _problems(self) -> pd.DataFrame:
-        """Public problems of the patients; without those of the outcome, which is hidden unless results are shown."""
+        """Return the public problems of the patients. Those of the outcome are included only if results are shown."""
         first = next((path for name in PROBLEMS if (path := self.results / name).is_file()), None)
         parts = [read_table(first)] if first else []
         features = self.results / "features/problems.parquet"
@@ -194,7 +194,7 @@ class ViewedRun:
         return table if self.with_results else table[~table["stage"].str.startswith(LABEL)]
 
     def _maps(self, patient: str) -> dict[str, dict[str, Any]]:
-        """Entries of the occlusion maps of a patient by endpoint; none unless results are shown."""
+        """Return the entries of the occlusion maps of a patient by endpoint; none if results are hidden."""
         if not self.with_results:
             return {}
         return {
@@ -205,7 +205,7 @@ class ViewedRun:
         }
 
     def _results(self) -> dict[str, dict[str, Any]]:
-        """Risk, and outcome or group, by patient and endpoint."""
+        """Return the risk, and the outcome or group, by patient and endpoint."""
         found: dict[str, dict[str, Any]] = {}
         for endpoint, patient, facts in self._predicted():
             found.setdefault(patient, {})[endpoint] = facts
@@ -238,7 +238,7 @@ def _item(name: str, labels: Sequence[int]) -> dict[str, Any]:
 
 
 def _ring_name(name: str) -> str:
-    """``ring_0_10mm`` as "Ring 0–10 mm"."""
+    """Return the name of a ring as text, such as "Ring 0–10 mm" for ``ring_0_10mm``."""
     return f"Ring {name.removeprefix('ring_').removesuffix('mm').replace('_', '–')} mm"
 
 
