@@ -1,7 +1,7 @@
 """What the deep network finds in simulated images whose truth is known, and what each part of its training adds.
 
     python benchmarks/deep_truth.py --out runs/deep-truth [--preset reference] [--seeds 7 8 9] [-n 400]
-        [--variants full outcome-only no-narrow no-moments resnet] [--folds 0 1 2 3 4] [--jobs 2]
+        [--variants full outcome-only no-narrow no-moments fine-tuned noise resnet densenet] [--folds 0 1 2 3 4] [--jobs 2]
 
 The images of a cohort are made in memory and go through the functions of the pipeline (organs by threshold, regions,
 radiomics, patches); patches, features, the truth and the clinical table are kept in OUT/<preset>-<seed>. Each variant
@@ -37,6 +37,7 @@ VARIANTS = {
     "full": GUIDED,
     "fine-tuned": {**GUIDED, "epochs": 8, "learning_rate": 1e-4},
     "outcome-only": {"components": 0, "epochs": 25, "learning_rate": 5e-4},
+    "noise": {**GUIDED, "augmentation": {"noise": 0.02}},
     "no-narrow": GUIDED,
     "no-moments": GUIDED,
     "resnet": {**GUIDED, "backbone": "resnet", "resnet_depth": 10},
@@ -231,7 +232,7 @@ def trained(folder: Path, train: np.ndarray, label: np.ndarray, features: pd.Dat
 
     if variant == "no-moments":
         backbones.moments = lambda embedded, mask: (torch.zeros_like(embedded[:, :, 0, 0, 0]),) * 2
-    settings = DeepSettings(**NETWORK, **VARIANTS[variant])
+    settings = DeepSettings(**{**NETWORK, **VARIANTS[variant]})
     patches = torch.from_numpy(np.load(folder / "patches.npy")[train])
     torch.manual_seed(1000 * seed + fold)
     network = backbones.build(settings.backbone, settings, patches.shape[1])
