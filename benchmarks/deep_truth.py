@@ -1,7 +1,8 @@
 """What the deep network finds in simulated images whose truth is known, and what each part of its training adds.
 
     python benchmarks/deep_truth.py --out runs/deep-truth [--preset reference] [--seeds 7 8 9] [-n 400]
-        [--variants full outcome-only no-narrow no-moments fine-tuned noise resnet densenet] [--folds 0 1 2 3 4] [--jobs 2]
+        [--variants full outcome-only no-narrow no-moments fine-tuned noise resnet densenet] [--folds 0 1 2 3 4]
+        [--jobs 2]
 
 The images of a cohort are made in memory and go through the functions of the pipeline (organs by threshold, regions,
 radiomics, patches); patches, features, the truth and the clinical table are kept in OUT/<preset>-<seed>. Each variant
@@ -226,19 +227,22 @@ def trained(folder: Path, train: np.ndarray, label: np.ndarray, features: pd.Dat
     import torch
 
     from metaswin.config.models import DeepSettings
-    from metaswin.models import backbones
+    from metaswin.models.backbones import build
     from metaswin.models.guidance import radiomics_components
     from metaswin.models.training import Scratch, fit
 
-    if variant == "no-moments":
-        backbones.moments = lambda embedded, mask: (torch.zeros_like(embedded[:, :, 0, 0, 0]),) * 2
     settings = DeepSettings(**{**NETWORK, **VARIANTS[variant]})
     patches = torch.from_numpy(np.load(folder / "patches.npy")[train])
     torch.manual_seed(1000 * seed + fold)
-    network = backbones.build(settings.backbone, settings, patches.shape[1])
+    network = build(settings.backbone, settings, patches.shape[1])
     network.fit_contrast(patches)
     if variant == "no-narrow":
         network.contrast[1] = 1e9
+    if variant == "no-moments":
+        whole, kept = network.encoder.forward, 16 * settings.embed_dim
+        network.encoder.forward = lambda patches: torch.nn.functional.pad(
+            whole(patches)[:, :kept], (0, network.width - kept)
+        )
     targets = radiomics_components(features, settings.components) if settings.components else None
     with TemporaryDirectory() as state:
         fit(network, patches, label, settings, seed, Scratch(state, {}), targets)
