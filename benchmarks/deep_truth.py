@@ -1,20 +1,22 @@
 """What the deep network finds in simulated images whose truth is known, and what each part of its training adds.
 
     python benchmarks/deep_truth.py --out runs/deep-truth [--preset reference] [--seeds 7 8 9] [-n 400]
-        [--variants full outcome-only no-narrow no-moments fine-tuned noise resnet densenet] [--folds 0 1 2 3 4]
-        [--jobs 2]
+        [--variants full longer label-head labelled-rows outcome-only no-narrow no-moments fine-tuned noise
+        resnet densenet]
+        [--folds 0 1 2 3 4] [--jobs 2]
 
 The images of a cohort are made in memory and go through the functions of the pipeline (organs by threshold, regions,
 radiomics, patches); patches, features, the truth and the clinical table are kept in OUT/<preset>-<seed>. Each variant
 trains the network that leaves out a fold, for every fold, and scores that fold's patients. Rows are added to
 OUT/results.csv; a row that is there already is not repeated. Prints the mean AUC over the folds of each cohort beside
-those of a reader who knows the planted numbers, of the tumour volume and of a logistic regression on the radiomics
-components that the encoder learns.
+those of a reader who knows the planted numbers, of the tumour volume, and of the head on the radiomics components
+themselves, which the encoder learns.
 """
 
 import argparse
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +38,9 @@ NETWORK = {
 GUIDED = {"components": 16, "pretrain_epochs": 25}
 VARIANTS = {
     "full": GUIDED,
+    "longer": {**GUIDED, "pretrain_epochs": 50},
+    "label-head": GUIDED,
+    "labelled-rows": GUIDED,
     "fine-tuned": {**GUIDED, "epochs": 8, "learning_rate": 1e-4},
     "outcome-only": {"components": 0, "epochs": 25, "learning_rate": 5e-4},
     "noise": {**GUIDED, "augmentation": {"noise": 0.02}},
@@ -44,6 +49,7 @@ VARIANTS = {
     "resnet": {**GUIDED, "backbone": "resnet", "resnet_depth": 10},
     "densenet": {**GUIDED, "backbone": "densenet"},
 }
+HORIZON = 730  # days
 LATENT = ["texture", "volume", "peritumoral"]
 
 
@@ -171,48 +177,57 @@ def run(out: Path, place: tuple) -> list[dict]:
     """Rows of one variant in one fold."""
     import torch
     from scipy.stats import spearmanr
-    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.linear_model import Ridge
     from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold
 
+    from metaswin.cohort.folds import make_folds
+    from metaswin.config.cohort import FoldsSettings
     from metaswin.config.features import RADIOMICS
     from metaswin.features.matrix import wide
-    from metaswin.models.guidance import radiomics_components
+    from metaswin.models.guidance import Targets, head_weights, radiomics_components
 
     torch.set_num_threads(1)
     preset, seed, variant, fold = place
     folder = out / f"{preset}-{seed}"
-    truth, table = pd.read_csv(folder / "truth.csv"), pd.read_csv(folder / "clinical.csv")
-    event = (table["dm_event"] == 1) & (table["dm_time_days"] <= 730)
-    free = (table["followup_days"] >= 730) | (table["death_event"] == 1)
-    label = np.where(event, 1.0, np.where(free, 0.0, np.nan))
-    known = np.flatnonzero(~np.isnan(label))
-    splits = list(StratifiedKFold(5, shuffle=True, random_state=seed).split(known, label[known]))
-    train, test = (known[rows] for rows in splits[fold])
-    long, ids = pd.read_parquet(folder / "radiomics.parquet"), truth["patient_id"].tolist()
+    truth, long = pd.read_csv(folder / "truth.csv"), pd.read_parquet(folder / "radiomics.parquet")
+    outcome, ids = outcome_of(pd.read_csv(folder / "clinical.csv")), truth["patient_id"].tolist()
+    folds, _ = make_folds(outcome, pd.DataFrame(index=outcome["patient"]), FoldsSettings(k=5), seed, "dm")
+    folds = folds.set_index("patient").reindex(ids)
+    label, time_, event = (folds[name].to_numpy(dtype=float) for name in ("label", "time", "event"))
+    left_out, known = (folds["fold"] == fold).to_numpy(), ~np.isnan(label)
+    test = np.flatnonzero(left_out & known)
     features = pd.concat([wide(long, modality, ids) for modality in RADIOMICS], axis="columns")
     where = {"preset": preset, "seed": seed, "variant": variant, "fold": fold}
 
     def auc(scores: np.ndarray) -> float:
         return roc_auc_score(label[test], scores[test])
 
-    def regression(values: np.ndarray, penalty: float) -> float:
-        values = (values - values[train].mean(0)) / values[train].std(0)
-        model = LogisticRegression(C=1 / penalty, max_iter=1000).fit(values[train], label[train])
-        return auc(model.decision_function(values))
+    def targets_of(rows: np.ndarray, components: np.ndarray) -> Targets:
+        return Targets(label[rows], time_[rows], event[rows], components)
 
     if variant == "readers":
+        train = np.flatnonzero(~left_out)
         volume = np.log(long[long["region"] == "tumor"].set_index("patient")["original_shape_VoxelVolume"].reindex(ids))
-        # Components of all rows: this line says what the targets hold, it is not a model.
-        components = radiomics_components(features, GUIDED["components"])
+
+        def reader(values: np.ndarray) -> float:
+            return auc(values @ head_weights(values[train], targets_of(train, values[train]))[0])
+
         readers = {
-            "perfect reader": regression(truth[LATENT].to_numpy(), 1),
-            "volume": regression(volume.to_numpy()[:, None], 1),
-            "radiomics components": regression(components, 10),
+            "perfect reader": truth[LATENT].to_numpy(),
+            "volume": volume.to_numpy()[:, None],
+            # Components of all rows: this line says what the targets hold, it is not a model.
+            "radiomics components": radiomics_components(features, GUIDED["components"]).astype(float),
         }
-        return [{**where, "model": model, "auc": value} for model, value in readers.items()]
+        return [{**where, "model": model, "auc": reader(values)} for model, values in readers.items()]
     start = time.process_time()
-    network = trained(folder, train, label[train].astype(int), features.iloc[train], variant, seed, fold)
+    chosen = ~left_out & known if variant in ("labelled-rows", "outcome-only") else ~left_out
+    train = np.flatnonzero(chosen)
+    settings = settings_of(variant)
+    components = radiomics_components(features.iloc[train], settings.components)
+    targets = targets_of(train, components)
+    if variant == "label-head":
+        targets = replace(targets, time=np.full(len(train), np.nan))
+    network = trained(folder, train, targets, variant, seed, fold)
     seconds = time.process_time() - start
     scores, described = scored(network, np.load(folder / "patches.npy"))
     found = {}
@@ -222,16 +237,31 @@ def run(out: Path, place: tuple) -> list[dict]:
     return [{**where, "model": variant, "auc": auc(scores), "seconds": seconds, **found}]
 
 
-def trained(folder: Path, train: np.ndarray, label: np.ndarray, features: pd.DataFrame, variant: str, seed, fold):
+def outcome_of(table: pd.DataFrame) -> pd.DataFrame:
+    """Metastasis within two years of a simulated clinical table, as the pipeline's endpoint defines it."""
+    metastasis, dead = table["dm_event"] == 1, table["death_event"] == 1
+    time_ = table["dm_time_days"].where(metastasis, table["followup_days"])
+    event = np.select([metastasis, dead], [1, 2], 0)
+    label = np.where(metastasis & (time_ <= HORIZON), 1.0, np.where((time_ >= HORIZON) | dead, 0.0, np.nan))
+    label = pd.Series(label).astype("Int8")
+    return pd.DataFrame({"patient": table["patient_id"], "label": label, "time": time_, "event": event})
+
+
+def settings_of(variant: str):
+    """The settings of a variant's network."""
+    from metaswin.config.models import DeepSettings
+
+    return DeepSettings(**{**NETWORK, **VARIANTS[variant]})
+
+
+def trained(folder: Path, train: np.ndarray, targets, variant: str, seed: int, fold: int):
     """The network of a variant, trained on these rows."""
     import torch
 
-    from metaswin.config.models import DeepSettings
     from metaswin.models.backbones import build
-    from metaswin.models.guidance import radiomics_components
     from metaswin.models.training import Scratch, fit
 
-    settings = DeepSettings(**{**NETWORK, **VARIANTS[variant]})
+    settings = settings_of(variant)
     patches = torch.from_numpy(np.load(folder / "patches.npy")[train])
     torch.manual_seed(1000 * seed + fold)
     network = build(settings.backbone, settings, patches.shape[1])
@@ -243,9 +273,8 @@ def trained(folder: Path, train: np.ndarray, label: np.ndarray, features: pd.Dat
         network.encoder.forward = lambda patches: torch.nn.functional.pad(
             whole(patches)[:, :kept], (0, network.width - kept)
         )
-    targets = radiomics_components(features, settings.components) if settings.components else None
     with TemporaryDirectory() as state:
-        fit(network, patches, label, settings, seed, Scratch(state, {}), targets)
+        fit(network, patches, targets, settings, seed, Scratch(state, {}))
     return network.eval()
 
 

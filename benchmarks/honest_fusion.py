@@ -94,6 +94,7 @@ def train_networks(data: dict, folder: Path, seed: int) -> dict:
 
     from metaswin.cohort.folds import Folds, seed_of
     from metaswin.config.models import DeepSettings
+    from metaswin.models.guidance import Targets
     from metaswin.models.training import Scratch, fit
 
     rows, trained = Folds.of(data["folds"], 0).outer(0), {}
@@ -102,8 +103,8 @@ def train_networks(data: dict, folder: Path, seed: int) -> dict:
         torch.manual_seed(own)
         trained[name] = network(data["patches"][0].numel())
         state = Scratch(folder / "scratch", {"network": name})
-        label = rows.label[chosen].astype(int)
-        fit(trained[name], data["patches"][np.flatnonzero(chosen)], label, DeepSettings(**BACKBONE), own, state)
+        targets = Targets.of_labels(rows.label[chosen])
+        fit(trained[name], data["patches"][np.flatnonzero(chosen)], targets, DeepSettings(**BACKBONE), own, state)
     return trained
 
 

@@ -112,6 +112,7 @@ def train_ours(case: dict, device, clock) -> list[float]:
 
     from metaswin.models.backbones import build
     from metaswin.models.compute import reproducible
+    from metaswin.models.guidance import Targets
     from metaswin.models.training import Scratch, fit
 
     class Clock(logging.Handler):
@@ -127,7 +128,7 @@ def train_ours(case: dict, device, clock) -> list[float]:
     with TemporaryDirectory() as folder, reproducible(settings.threads, device):
         torch.manual_seed(SEED)
         network = build("swin", settings, CHANNELS).to(device)
-        return fit(network, patches, labels, settings, SEED, Scratch(folder, {})).losses
+        return fit(network, patches, Targets.of_labels(labels), settings, SEED, Scratch(folder, {})).losses
 
 
 def measure(side: str, case: dict) -> dict:

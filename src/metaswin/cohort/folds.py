@@ -100,9 +100,13 @@ class Folds:
         """Label by patient."""
         return pd.Series(self.label, index=pd.Index(self.patients, name="patient"))
 
+    def outside(self, fit: str) -> NDArray:
+        """Return the rows outside the folds that a fit leaves out, as a mask; some may have an unknown outcome."""
+        return ~np.isin(self.fold, left_out(fit))
+
     def fitted(self, fit: str) -> NDArray:
         """Return the training rows of a fit, as a mask."""
-        return self.known & ~np.isin(self.fold, left_out(fit))
+        return self.known & self.outside(fit)
 
     def chosen(self, mask: NDArray) -> list[str]:
         """Return the patients of a mask."""

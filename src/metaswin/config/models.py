@@ -38,7 +38,8 @@ class DeepSettings(Settings):
         default=16,
         ge=0,
         description="Number of principal components of the training rows' radiomics features. The encoder learns to "
-        "predict them before it learns the outcome. 0: it learns only the outcome.",
+        "predict them before it learns the outcome, also in training rows with an unknown outcome. 0: it learns only "
+        "the outcome.",
     )
     pretrain_epochs: int = Field(default=100, ge=0, description="Epochs in which the encoder learns the components.")
     pretrain_learning_rate: float = Field(default=1e-3, gt=0, description="Learning rate of these epochs.")
@@ -46,7 +47,7 @@ class DeepSettings(Settings):
         default=0,
         ge=0,
         description="Largest number of subsequent epochs in which all weights learn the outcome. 0: the classification "
-        "layer is a logistic regression of the outcome on the predicted components (docs/methods.md).",
+        "layer is a regression of the outcome on the predicted components (docs/methods.md).",
     )
     batch_size: int = Field(default=4, ge=2, description="Patches per step.")
     learning_rate: float = Field(

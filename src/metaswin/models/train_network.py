@@ -23,7 +23,7 @@ from metaswin.imaging.patch_file import channel_names
 from metaswin.models.backbones import build, load_pretrained
 from metaswin.models.compute import choose_device, own_device, reproducible
 from metaswin.models.deep_features import save_network
-from metaswin.models.guidance import radiomics_components
+from metaswin.models.guidance import Targets, radiomics_components
 from metaswin.models.patches import load_patches
 from metaswin.models.training import Scratch, fit
 
@@ -44,6 +44,9 @@ def train_network(
     radiomics: str | None = None,
 ) -> None:
     """Train the network of one fit on its training rows. Only their patches are read.
+
+    While the encoder learns components, the rows with an unknown outcome outside the left-out folds are training rows
+    too.
 
     Parameters
     ----------
@@ -66,22 +69,24 @@ def train_network(
         training patients only, see `metaswin.models.guidance`. With None, the encoder learns only the outcome.
     """
     rows = Folds.of(read_table(folds), place["repeat"])
-    labels = rows.labels[rows.fitted(place["fit"])].astype(int)
-    cached = load_patches(patches, labels.index)
-    labels = labels[cached.patients]
-    where = f"endpoint {place['endpoint']}, repeat {place['repeat']}, fit {place['fit']}, patients with a patch"
-    check_both_outcomes(labels.to_numpy(), where)
+    chosen = rows.outside(place["fit"]) if settings.guided else rows.fitted(place["fit"])
+    cached = load_patches(patches, rows.chosen(chosen))
+    where = np.array([rows.patients.index(patient) for patient in cached.patients], dtype=int)
+    components = guiding_components(radiomics, cached.patients, settings)
+    targets = Targets(rows.label[where], rows.time[where], rows.event[where], components)
+    labels = targets.labels[targets.labelled]
+    what = f"endpoint {place['endpoint']}, repeat {place['repeat']}, fit {place['fit']}, patients with a patch"
+    check_both_outcomes(labels, what)
     own_seed = seed_of(seed, *(place[key] for key in ("endpoint", "repeat", "fit", "backbone")))
-    targets = guiding_components(radiomics, cached.patients, settings)
     pretrained = settings.pretrained if place["backbone"] == "swin" else None
     facts = {
         "settings": settings_facts(settings),
         "patches": patch_settings.model_dump(mode="json"),
         "place": dict(place),
         "seed": seed,
-        "labels": labels.to_dict(),
+        "patients": cached.patients,
         "values": cached.fingerprint(),
-        "components": hashlib.blake2b(targets.tobytes(), digest_size=16).hexdigest(),
+        "targets": targets.fingerprint(),
         "pretrained": file_hash(pretrained) if pretrained else None,
         "versions": [torch.__version__, monai.__version__],
         "device": choose_device(settings.device).type,
@@ -100,7 +105,7 @@ def train_network(
             logger.info("pretrained weights: %s", loaded)
         model.fit_contrast(cached.values)
         model.to(device)
-        trained = fit(model, cached.values, labels.to_numpy(), settings, own_seed, state, targets)
+        trained = fit(model, cached.values, targets, settings, own_seed, state)
     save_network(network, model, place["backbone"], settings, patch_settings.model_dump(mode="json"), channels)
     write_json(
         training,
@@ -108,7 +113,8 @@ def train_network(
             **dict(place),
             "rows": len(labels),
             "events": int(labels.sum()),
-            "components": targets.shape[1],
+            "unlabelled_rows": len(cached.patients) - len(labels),
+            "components": components.shape[1],
             "pretraining_losses": trained.pretraining_losses,
             "epochs": len(trained.losses),
             "losses": trained.losses,

@@ -1,8 +1,9 @@
 """Train one network. An interrupted training resumes and gives the same network.
 
-With targets of `metaswin.models.guidance`, the training has two phases. In the first, the encoder learns to predict the
-principal components of the training rows' radiomics features. In the second, it learns the outcome. The head is
-initialised as the logistic regression of the outcome on the predicted components, and all weights are then fine-tuned.
+With components of `metaswin.models.guidance`, the training has two phases. In the first, the encoder learns to predict
+the principal components of the training rows' radiomics features, also in rows with an unknown outcome. The head is
+then set to a regression of the outcome on the predicted components. In the second phase, which may have no epoch, all
+weights learn the outcome.
 """
 
 import copy
@@ -27,6 +28,7 @@ from metaswin.core.errors import UserError
 from metaswin.core.files import atomic
 from metaswin.models.augmentation import augment
 from metaswin.models.backbones import Classifier
+from metaswin.models.guidance import Targets, head_weights
 from metaswin.models.patches import place_patches, take_rows
 
 logger = logging.getLogger("metaswin.models")
@@ -79,9 +81,6 @@ class Scratch:
 
 MAX_GRADIENT_NORM = 1.0
 
-# 1/C of the logistic regression that initialises the head. The predicted components have variance 1 in training rows.
-HEAD_PENALTY = 10.0
-
 
 @dataclass
 class Training:
@@ -113,7 +112,8 @@ class Training:
 def early_stopping_split(labels: np.ndarray, settings: DeepSettings, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the rows for training and the rows for early stopping, or None if the latter would have too few events.
 
-    The latter are `early_stopping_fraction` of the events and of the non-events, drawn with `seed`.
+    The latter are `early_stopping_fraction` of the events and of the non-events, drawn with `seed`. Rows whose label is
+    NaN are in neither.
     """
     random = np.random.default_rng(seed)
     watched = []
@@ -124,17 +124,16 @@ def early_stopping_split(labels: np.ndarray, settings: DeepSettings, seed: int) 
             return None
         watched.append(random.permutation(rows)[:count])
     holdout = np.sort(np.concatenate(watched))
-    return np.setdiff1d(np.arange(len(labels)), holdout), holdout
+    return np.setdiff1d(np.flatnonzero(~np.isnan(labels)), holdout), holdout
 
 
 def fit(
     network: Classifier,
     patches: torch.Tensor,
-    labels: np.ndarray,
+    targets: Targets,
     settings: DeepSettings,
     seed: int,
     scratch: Scratch,
-    targets: np.ndarray | None = None,
 ) -> Training:
     """Train `network` in place, on its own device.
 
@@ -149,27 +148,27 @@ def fit(
         Initialised network. `seed` does not change its initial weights.
     patches : Tensor, shape (n, channel, x, y, z)
         Training rows only, float16 on the CPU.
-    labels : ndarray of int, shape (n,)
-        0 or 1, both present.
+    targets : Targets
+        Of the same rows. Both labels are present. Without components, or if `pretrain_epochs` is 0, the training has
+        only the second phase, which uses the rows with a known label.
     settings, seed
         Settings and the seed of this network.
     scratch : Scratch
         Storage of the state, which is written every `checkpoint_every` epochs.
-    targets : ndarray of float32, shape (n, components), optional
-        Components of the same rows, see `metaswin.models.guidance.radiomics_components`. Without them, or if
-        `pretrain_epochs` is 0, the training has only the second phase.
     """
-    if not settings.epochs and (targets is None or not targets.shape[1]):
+    if not settings.epochs and not targets.components.shape[1]:
         raise UserError(
             "deep.epochs is 0, but no radiomics feature of the training rows varies, so there is no component to "
             "learn; set deep.components to 0 and deep.epochs to 50 or more"
         )
+    labels = targets.labels
     split = early_stopping_split(labels, settings, seed_of(seed, "holdout")) if settings.epochs else None
-    train, holdout = (np.arange(len(labels)), np.array([], dtype=int)) if split is None else split
-    run = _Run(network, patches, labels, targets, torch.from_numpy(train), settings, seed)
+    train, holdout = (np.flatnonzero(targets.labelled), np.array([], dtype=int)) if split is None else split
+    run = _Run(network, patches, targets, train, np.setdiff1d(np.arange(len(labels)), holdout), settings, seed)
     run.start(scratch.load())
     logger.info(
-        "%d rows, %d events; %s",
+        "%d rows, %d of them with a known outcome, %d events; %s",
+        len(labels) - len(holdout),
         len(train),
         int(labels[train].sum()),
         f"early stopping on {len(holdout)} other rows" if split is not None else "fixed number of epochs",
@@ -209,25 +208,28 @@ class _Run:
         self,
         network: Classifier,
         patches: torch.Tensor,
-        labels: np.ndarray,
-        targets: np.ndarray | None,
-        train: torch.Tensor,
+        targets: Targets,
+        train: np.ndarray,
+        images: np.ndarray,
         settings: DeepSettings,
         seed: int,
     ) -> None:
         self.network = network
         self.forward = torch.compile(network) if settings.compile else network
-        self.labels, self.train = torch.tensor(labels, dtype=torch.float32), train
+        self.targets, self.labels = targets, torch.tensor(targets.labels, dtype=torch.float32)
         self.settings, self.seed = settings, seed
         self.device = next(network.parameters()).device
         self.patches, self.outcome = place_patches(patches, self.device), self.labels.to(self.device)
         if self.device.type == "cuda":
             # The memory format that convolutions on tensor cores use.
             network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        count = 0 if targets is None else targets.shape[1]
+        count = targets.components.shape[1]
         self.pretrained_at = settings.pretrain_epochs if count else 0
-        if targets is not None and self.pretrained_at:
-            self.components = torch.from_numpy(targets).to(self.device)
+        # The rows of the second phase have a known label. The first phase also uses rows without one.
+        self.train = torch.from_numpy(train)
+        self.images = torch.from_numpy(images) if self.pretrained_at else self.train
+        if self.pretrained_at:
+            self.components = torch.from_numpy(targets.components).to(self.device)
             # One linear layer from the features to the components. It is used in the first phase and to start the head.
             self.guide = nn.Linear(network.width, count).to(self.device)
         self.epoch = 0
@@ -235,8 +237,6 @@ class _Run:
         self.losses: list[float] = []
         self.holdout_losses: list[float] = []
         self.best: dict[str, Any] = {"epoch": 0, "loss": math.inf, "weights": None}
-        # Each batch has at least batch_size rows, because batch normalisation fails with a last batch of one row.
-        self.batches = max(1, len(train) // settings.batch_size)
         self.new_optimizer()
 
     def new_optimizer(self) -> None:
@@ -294,35 +294,39 @@ class _Run:
     def pretrain_epoch(self) -> None:
         """Learn the components for one epoch, with the smooth L1 loss and without dropout."""
         rate = partial(self.learning_rate, self.settings.pretrain_learning_rate, self.pretrained_at, self.epoch)
-        self.pretraining_losses.append(self.one_epoch(self.guided_loss, rate))
+        self.pretraining_losses.append(self.one_epoch(self.images, self.guided_loss, rate))
 
     def train_epoch(self) -> None:
         """Learn the outcome for one epoch."""
         rate = partial(self.learning_rate, self.settings.learning_rate, self.settings.epochs, self.outcome_epoch)
-        self.losses.append(self.one_epoch(self.loss, rate))
+        self.losses.append(self.one_epoch(self.train, self.loss, rate))
 
-    def one_epoch(self, loss_of: Callable, rate_of: Callable[[float], float]) -> float:
-        """Train on all training rows once, in random order, and return the mean loss."""
+    def batches(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Split rows into batches of at least `batch_size`; batch normalisation fails with a last batch of one row."""
+        return torch.tensor_split(rows, max(1, len(rows) // self.settings.batch_size))
+
+    def one_epoch(self, rows: torch.Tensor, loss_of: Callable, rate_of: Callable[[float, int], float]) -> float:
+        """Train on some rows once, in random order, and return the mean loss."""
         seed = seed_of(self.seed, "epoch", self.epoch)
         torch.manual_seed(seed)  # dropout
         generator = torch.Generator().manual_seed(seed)
-        order = self.train[torch.randperm(len(self.train), generator=generator)]
+        batches = self.batches(rows[torch.randperm(len(rows), generator=generator)])
         self.network.train()
         total = self.nothing()
-        for step, rows in enumerate(torch.tensor_split(order, self.batches)):
+        for step, chosen in enumerate(batches):
             for group in self.optimizer.param_groups:
-                group["lr"] = rate_of(step / self.batches)
-            batch = augment(self.batch(rows), self.settings.augmentation, generator)
-            loss = loss_of(batch, rows)
+                group["lr"] = rate_of(step, len(batches))
+            batch = augment(self.batch(chosen), self.settings.augmentation, generator)
+            loss = loss_of(batch, chosen)
             self.optimizer.zero_grad()
             self.scaler.scale(loss).backward()
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
             self.scaler.step(self.optimizer)
             self.scaler.update()
-            total += loss.detach().double() * len(rows)
+            total += loss.detach().double() * len(chosen)
         self.epoch += 1
-        mean = total.item() / len(order)
+        mean = total.item() / len(rows)
         if not math.isfinite(mean):
             name = "learning_rate" if self.epoch > self.pretrained_at else "pretrain_learning_rate"
             raise UserError(
@@ -332,22 +336,16 @@ class _Run:
         return mean
 
     def begin_outcome(self) -> None:
-        """Start the head as the logistic regression of the outcome on the predicted components of the training rows."""
-        from sklearn.linear_model import LogisticRegression
-
+        """Set the head to the regression of the outcome on the predicted components of the training rows."""
         self.refresh_statistics()
         self.network.eval()
         with torch.inference_mode():
-            predicted = torch.cat([self.predicted(rows) for rows in self.train.split(self.settings.batch_size)])
-        values = predicted.double().cpu().numpy()
-        centre, spread = values.mean(axis=0), values.std(axis=0) + 1e-6
-        model = LogisticRegression(C=1 / HEAD_PENALTY, max_iter=1000)
-        model.fit((values - centre) / spread, self.labels[self.train].numpy())
-        slope = torch.tensor(model.coef_[0] / spread, dtype=torch.float32, device=self.device)
-        offset = float(model.intercept_[0] - (model.coef_[0] * centre / spread).sum())
+            predicted = torch.cat([self.predicted(rows) for rows in self.images.split(self.settings.batch_size)])
+        weights, intercept = head_weights(predicted.double().cpu().numpy(), self.targets.of(self.images.numpy()))
+        slope = torch.tensor(weights, dtype=torch.float32, device=self.device)
         with torch.no_grad():
             self.network.head.weight.copy_((slope @ self.guide.weight)[None])
-            self.network.head.bias.copy_(slope @ self.guide.bias + offset - self.network.prior)
+            self.network.head.bias.copy_(slope @ self.guide.bias + intercept - self.network.prior)
         self.new_optimizer()
 
     def predicted(self, rows: torch.Tensor) -> torch.Tensor:
@@ -377,15 +375,16 @@ class _Run:
         targets = self.outcome[rows.to(self.device, non_blocking=True)]
         return functional.binary_cross_entropy_with_logits(logits.float(), targets)
 
-    def learning_rate(self, largest: float, epochs: int, before: int, within: float) -> float:
+    def learning_rate(self, largest: float, epochs: int, before: int, step: int, steps: int) -> float:
         """Return the rate: linear warm-up to `largest`, then half a cosine down to zero after `epochs`.
 
-        `before` is the number of finished epochs of the phase, `within` the finished fraction of the current epoch.
+        `before` is the number of finished epochs of the phase, `step` the number of finished steps (of `steps`) of the
+        current epoch.
         """
-        epoch = before + within
+        epoch = before + step / steps
         warm = min(self.settings.warmup_epochs, epochs - 1)
         if epoch < warm:
-            return largest * (epoch + 1 / self.batches) / warm
+            return largest * (epoch + 1 / steps) / warm
         done = (epoch - warm) / (epochs - warm)
         return largest * 0.5 * (1 + math.cos(math.pi * done))
 
@@ -407,7 +406,7 @@ class _Run:
         In trainings of few steps, the running statistics lag behind. They would add an offset to every score, which
         differs between networks.
         """
-        batches = (self.batch(rows) for rows in torch.tensor_split(self.train, self.batches))
+        batches = (self.batch(rows) for rows in self.batches(self.images))
         torch.optim.swa_utils.update_bn(batches, self.network)
 
     def waited(self) -> int:

@@ -179,7 +179,8 @@ def guided_training(deep: Mapping[str, Any]) -> str:
     then = (
         "All weights then learned the outcome. "
         if deep["epochs"]
-        else "Its score is a logistic regression of the outcome on the predicted components. "
+        else "Its score is a regression of the outcome on the predicted components (a discrete-time hazard model if "
+        "the endpoint has times, otherwise a logistic regression). "
     )
     return (
         f"Its encoder learned, for {count(deep['pretrain_epochs'], 'epoch')}, to predict the first "

@@ -54,8 +54,9 @@ def make_cohort(folder: Path) -> None:
             {
                 "patient": [f"P{index:02d}" for index in range(COUNT)],
                 "label": label,
-                "time": np.nan,
-                "event": label,
+                # Deaths of two non-events; the patient of unknown label was censored on day 300.
+                "time": [*(100.0 + 20 * i if i % 2 else 400.0 + 50 * i for i in range(COUNT - 2)), 300.0, 90.0],
+                "event": pd.array([0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 0, 1], dtype="Int8"),
                 "repeat": 0,
                 "fold": [*[0] * 4, *[1, 1, 2, 2] * 2],
             }

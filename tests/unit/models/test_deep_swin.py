@@ -1,6 +1,7 @@
 """Our computation of the Swin Transformer against MONAI's, values and gradients."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from monai.networks.nets.swin_unetr import SwinTransformer
 
 from metaswin.config.models import DeepSettings
 from metaswin.models.backbones import build
+from metaswin.models.guidance import Targets
 from metaswin.models.swin import attend, last_tokens
 from metaswin.models.training import Scratch, fit
 
@@ -87,12 +89,13 @@ def test_fit_when_compiled_then_the_losses_of_the_plain_one(tmp_path, monkeypatc
     """Traced as for any compiler, but run by torch: a real one would take a minute here."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
     patches = torch.rand(4, 3, 32, 32, 32, generator=torch.Generator().manual_seed(0)).half()
-    labels, components = np.array([0, 1, 0, 1]), np.float32([[1, 0], [-1, 1], [1, -1], [-1, 0]])
+    components = np.float32([[1, 0], [-1, 1], [1, -1], [-1, 0]])
+    targets = replace(Targets.of_labels(np.array([0, 1, 0, 1])), components=components)
     losses = []
     for compiled in (False, True):
         settings = DeepSettings(embed_dim=12, pretrain_epochs=1, epochs=1, batch_size=2, compile=compiled)
         torch.manual_seed(0)
         network = build("swin", settings, 3)
-        trained = fit(network, patches, labels, settings, 1, Scratch(tmp_path, {}), components)
+        trained = fit(network, patches, targets, settings, 1, Scratch(tmp_path, {}))
         losses.append([*trained.pretraining_losses, *trained.losses])
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)

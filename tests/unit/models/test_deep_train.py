@@ -21,6 +21,7 @@ from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table, write_table
 from metaswin.models.backbones import build
 from metaswin.models.deep_features import extract_features, load_network, score
+from metaswin.models.guidance import Targets
 from metaswin.models.patches import load_patch
 from metaswin.models.training import Scratch, early_stopping_split, fit
 
@@ -119,8 +120,10 @@ def test_train_when_test_rows_are_corrupted_then_the_network_is_the_same(cohort,
     folds = read_table(cohort / "folds.parquet")
     test = folds["fold"] == 0
     folds.loc[test, "label"] = 1 - folds.loc[test, "label"]
+    folds.loc[test, "event"] = 2 - folds.loc[test, "event"]
+    folds.loc[test, "time"] *= 3
     write_table(tmp_path / "folds.parquet", folds)
-    unseen = [*folds.loc[test, "patient"], *folds.loc[folds["label"].isna(), "patient"]]
+    unseen = folds.loc[test, "patient"].tolist()
     spoil(cohort / "patches.safetensors", tmp_path / "patches.safetensors", unseen)
     spoil_features(cohort, tmp_path, unseen)
     again = train(tmp_path, tmp_path / "out")
@@ -146,6 +149,44 @@ def test_train_when_features_of_a_training_row_change_then_so_does_the_network(c
     spoil_features(cohort, tmp_path, ["P05"])
     other = train(tmp_path, tmp_path / "out")
     assert (other / "network.safetensors").read_bytes() != (undisturbed / "network.safetensors").read_bytes()
+
+
+def test_train_when_features_of_an_unlabelled_training_row_change_then_so_does_the_network(
+    cohort, undisturbed, tmp_path
+):
+    """The encoder learns the radiomics components of rows without a label too."""
+    folds = read_table(cohort / "folds.parquet")
+    unlabelled = folds.loc[folds["label"].isna(), "patient"].tolist()
+    assert len(unlabelled) == 1
+    for name in ("patches.safetensors", "folds.parquet"):
+        shutil.copy(cohort / name, tmp_path)
+    spoil_features(cohort, tmp_path, unlabelled)
+    other = train(tmp_path, tmp_path / "out")
+    assert (other / "network.safetensors").read_bytes() != (undisturbed / "network.safetensors").read_bytes()
+
+
+def test_train_when_nothing_is_pretrained_then_unlabelled_rows_do_not_matter(cohort, tmp_path):
+    settings = SETTINGS.model_copy(update={"components": 0, "epochs": 1})
+    first = train(cohort, tmp_path / "first", settings=settings)
+    for name in ("radiomics.parquet", "folds.parquet"):
+        shutil.copy(cohort / name, tmp_path)
+    folds = read_table(cohort / "folds.parquet")
+    unlabelled = folds.loc[folds["label"].isna(), "patient"].tolist()
+    spoil(cohort / "patches.safetensors", tmp_path / "patches.safetensors", unlabelled)
+    second = train(tmp_path, tmp_path / "second", settings=settings)
+    assert (first / "network.safetensors").read_bytes() == (second / "network.safetensors").read_bytes()
+
+
+def test_train_when_only_the_head_learns_and_a_time_changes_then_so_does_the_network(cohort, tmp_path):
+    settings = SETTINGS.model_copy(update={"epochs": 0})
+    first = train(cohort, tmp_path / "first", settings=settings)
+    for name in ("patches.safetensors", "radiomics.parquet"):
+        shutil.copy(cohort / name, tmp_path)
+    folds = read_table(cohort / "folds.parquet")
+    folds.loc[10, "time"] = 30.0  # censored before the first metastasis of the training rows: out of the risk set
+    write_table(tmp_path / "folds.parquet", folds)
+    second = train(tmp_path, tmp_path / "second", settings=settings)
+    assert (first / "network.safetensors").read_bytes() != (second / "network.safetensors").read_bytes()
 
 
 def test_train_when_a_training_label_changes_then_so_does_the_network(cohort, undisturbed, tmp_path):
@@ -182,7 +223,7 @@ def test_train_when_done_then_says_what_it_was_fitted_on(undisturbed):
         "endpoint": "dm", "repeat": 0, "fit": "without-0", "backbone": "swin",
     }  # fmt: skip
     # Eight training rows, one of unknown label, one without a patch.
-    assert (facts["rows"], facts["events"]) == (6, 3)
+    assert (facts["rows"], facts["unlabelled_rows"], facts["events"]) == (6, 1, 3)
     assert (facts["stopping"], facts["epochs"], facts["best_epoch"]) == ("fixed", 4, 4)
     assert len(facts["losses"]) == 4
     assert (facts["components"], len(facts["pretraining_losses"])) == (3, 2)
@@ -252,7 +293,7 @@ def test_fit_when_the_watched_loss_never_improves_then_stops_and_keeps_best_epoc
     )
     torch.manual_seed(0)
     network = build("resnet", settings, 3)
-    training = fit(network, patches, labels, settings, 1, Scratch(tmp_path, {}))
+    training = fit(network, patches, Targets.of_labels(labels), settings, 1, Scratch(tmp_path, {}))
     assert training.stopping == "early"
     assert (training.holdout_rows, training.holdout_events) == (4, 2)
     assert training.best_epoch == 1 + int(np.argmin(training.holdout_losses))
