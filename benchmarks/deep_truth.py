@@ -3,20 +3,22 @@
     python benchmarks/deep_truth.py --out runs/deep-truth [--preset reference] [--seeds 7 8 9] [-n 400]
         [--variants full longer label-head labelled-rows outcome-only no-narrow no-moments fine-tuned noise
         resnet densenet]
-        [--folds 0 1 2 3 4] [--jobs 2]
+        [--folds 0 1 2 3 4] [--fusion] [--jobs 2]
 
 The images of a cohort are made in memory and go through the functions of the pipeline (organs by threshold, regions,
 radiomics, patches); patches, features, the truth and the clinical table are kept in OUT/<preset>-<seed>. Each variant
 trains the network that leaves out a fold, for every fold, and scores that fold's patients. Rows are added to
 OUT/results.csv; a row that is there already is not repeated. Prints the mean AUC over the folds of each cohort beside
 those of a reader who knows the planted numbers, of the tumour volume, and of the head on the radiomics components
-themselves, which the encoder learns.
+themselves, which the encoder learns. With --fusion, the networks of the inner folds are trained too, and the pipeline's
+selection and fusion are run with and without the networks' scores.
 """
 
 import argparse
+import json
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,6 +51,10 @@ VARIANTS = {
     "resnet": {**GUIDED, "backbone": "resnet", "resnet_depth": 10},
     "densenet": {**GUIDED, "backbone": "densenet"},
 }
+FOLDS = 5
+CLINICAL = {"age": "numeric", "smoking_status": "category", "alcohol": "category", "n_stage": "category"}
+JOINT = "clinical+radiomics+peri_radiomics"
+FEATURE_SETS = [f"{JOINT}+deep", JOINT, "radiomics+peri_radiomics+deep", "radiomics+peri_radiomics", "clinical", "deep"]
 HORIZON = 730  # days
 LATENT = ["texture", "volume", "peritumoral"]
 
@@ -61,7 +67,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
     parser.add_argument("-n", type=int, default=400)
     parser.add_argument("--variants", nargs="+", choices=sorted(VARIANTS), default=["full", "outcome-only"])
-    parser.add_argument("--folds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    parser.add_argument("--fusion", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     for seed in arguments.seeds:
@@ -72,15 +79,21 @@ def main() -> None:
     keys = ["preset", "seed", "variant", "fold"]
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=keys)
     there = set(done[keys].itertuples(index=False, name=None))
-    wanted = [
+    variants = ["readers", *arguments.variants, *(["fusion"] if arguments.fusion else [])]
+    places = [
         (arguments.preset, seed, variant, fold)
         for seed in arguments.seeds
-        for variant in ["readers", *arguments.variants]
+        for variant in variants
         for fold in arguments.folds
         if (arguments.preset, seed, variant, fold) not in there
     ]
     with ProcessPoolExecutor(arguments.jobs) as pool:
-        for rows in pool.map(run, [arguments.out] * len(wanted), wanted):
+        if arguments.fusion:
+            fits = {
+                (*place[:2], "full", fit): None for place in places if place[2] == "fusion" for fit in fits_of(place)
+            }
+            list(pool.map(network_scores, [arguments.out] * len(fits), fits))
+        for rows in pool.map(run, [arguments.out] * len(places), places):
             done = pd.concat([done, pd.DataFrame(rows)], ignore_index=True)
             done.to_csv(path, index=False)
     shown = done[done["preset"] == arguments.preset]
@@ -173,68 +186,160 @@ def images_of(plan) -> tuple[pd.DataFrame, np.ndarray]:
         return read_table(table), patch
 
 
+@dataclass(frozen=True)
+class Cohort:
+    """A cohort of OUT; the rows of every attribute are the patients."""
+
+    folder: Path
+    truth: pd.DataFrame
+    clinical: pd.DataFrame
+    long: pd.DataFrame
+    features: pd.DataFrame
+    folds: pd.DataFrame
+
+    @classmethod
+    def of(cls, out: Path, preset: str, seed: int) -> "Cohort":
+        """Read a cohort and make its folds."""
+        from metaswin.cohort.folds import make_folds
+        from metaswin.config.cohort import FoldsSettings
+        from metaswin.config.features import RADIOMICS
+        from metaswin.features.matrix import wide
+
+        folder = out / f"{preset}-{seed}"
+        truth, clinical = pd.read_csv(folder / "truth.csv"), pd.read_csv(folder / "clinical.csv")
+        outcome, ids = outcome_of(clinical), truth["patient_id"].tolist()
+        strata = pd.DataFrame(index=outcome["patient"])
+        folds, _ = make_folds(outcome, strata, FoldsSettings(k=FOLDS), seed, "dm")
+        long = pd.read_parquet(folder / "radiomics.parquet")
+        features = pd.concat([wide(long, modality, ids) for modality in RADIOMICS], axis="columns")
+        return cls(folder, truth, clinical, long, features, folds.set_index("patient").loc[ids].reset_index())
+
+    def targets(self, rows: np.ndarray, components: np.ndarray):
+        """What a network learns about some rows."""
+        from metaswin.models.guidance import Targets
+
+        columns = self.folds.loc[rows, ["label", "time", "event"]].to_numpy(dtype=float, na_value=np.nan)
+        return Targets(*columns.T, components)
+
+    def outside(self, fit: str) -> np.ndarray:
+        """The rows outside the folds that a fit leaves out."""
+        from metaswin.cohort.fits import left_out
+
+        return np.flatnonzero(~self.folds["fold"].isin(left_out(fit)))
+
+    def test(self, fold: int) -> np.ndarray:
+        """The rows of a fold with a known label."""
+        return np.flatnonzero((self.folds["fold"] == fold) & self.folds["label"].notna())
+
+    def auc(self, scores: np.ndarray, fold: int) -> float:
+        """AUC of scores of all rows in a fold."""
+        from sklearn.metrics import roc_auc_score
+
+        test = self.test(fold)
+        return roc_auc_score(self.folds.loc[test, "label"].astype(int), scores[test])
+
+
 def run(out: Path, place: tuple) -> list[dict]:
     """Rows of one variant in one fold."""
-    import torch
+    preset, seed, variant, fold = place
+    where = {"preset": preset, "seed": seed, "variant": variant, "fold": fold}
+    cohort = Cohort.of(out, preset, seed)
+    if variant == "readers":
+        return [{**where, "model": model, "auc": auc} for model, auc in readers(cohort, fold).items()]
+    if variant == "fusion":
+        return [{**where, "model": model, "auc": auc} for model, auc in fusion(out, cohort, place).items()]
+    fit = fits_of(place)[0]
+    scores, described, seconds = network_scores(out, (preset, seed, variant, fit))
+    found = planted_numbers(cohort, described, cohort.outside(fit), cohort.test(fold))
+    return [{**where, "model": variant, "auc": cohort.auc(scores, fold), "seconds": seconds, **found}]
+
+
+def fits_of(place: tuple) -> list[str]:
+    """The fits of a fold, the final fit first."""
+    from metaswin.cohort.fits import outer_fits
+
+    return outer_fits(place[3], FOLDS)
+
+
+def readers(cohort: Cohort, fold: int) -> dict[str, float]:
+    """AUC of the network's head on numbers that no network has to find."""
+    from metaswin.models.guidance import head_weights, radiomics_components
+
+    train = cohort.outside(f"without-{fold}")
+    tumor = cohort.long[cohort.long["region"] == "tumor"].set_index("patient")
+    volume = np.log(tumor["original_shape_VoxelVolume"].reindex(cohort.truth["patient_id"]))
+    inputs = {
+        "perfect reader": cohort.truth[LATENT].to_numpy(),
+        "volume": volume.to_numpy()[:, None],
+        # Components of all rows: this line says what the targets hold, it is not a model.
+        "radiomics components": radiomics_components(cohort.features, GUIDED["components"]).astype(float),
+    }
+    none = np.empty((len(train), 0), np.float32)
+    heads = {name: head_weights(values[train], cohort.targets(train, none))[0] for name, values in inputs.items()}
+    return {name: cohort.auc(values @ heads[name], fold) for name, values in inputs.items()}
+
+
+def planted_numbers(cohort: Cohort, described: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+    """Rank correlation, in test rows, of each planted number with a ridge regression on the features."""
     from scipy.stats import spearmanr
     from sklearn.linear_model import Ridge
-    from sklearn.metrics import roc_auc_score
 
-    from metaswin.cohort.folds import make_folds
-    from metaswin.config.cohort import FoldsSettings
-    from metaswin.config.features import RADIOMICS
-    from metaswin.features.matrix import wide
-    from metaswin.models.guidance import Targets, head_weights, radiomics_components
-
-    torch.set_num_threads(1)
-    preset, seed, variant, fold = place
-    folder = out / f"{preset}-{seed}"
-    truth, long = pd.read_csv(folder / "truth.csv"), pd.read_parquet(folder / "radiomics.parquet")
-    outcome, ids = outcome_of(pd.read_csv(folder / "clinical.csv")), truth["patient_id"].tolist()
-    folds, _ = make_folds(outcome, pd.DataFrame(index=outcome["patient"]), FoldsSettings(k=5), seed, "dm")
-    folds = folds.set_index("patient").reindex(ids)
-    label, time_, event = (folds[name].to_numpy(dtype=float) for name in ("label", "time", "event"))
-    left_out, known = (folds["fold"] == fold).to_numpy(), ~np.isnan(label)
-    test = np.flatnonzero(left_out & known)
-    features = pd.concat([wide(long, modality, ids) for modality in RADIOMICS], axis="columns")
-    where = {"preset": preset, "seed": seed, "variant": variant, "fold": fold}
-
-    def auc(scores: np.ndarray) -> float:
-        return roc_auc_score(label[test], scores[test])
-
-    def targets_of(rows: np.ndarray, components: np.ndarray) -> Targets:
-        return Targets(label[rows], time_[rows], event[rows], components)
-
-    if variant == "readers":
-        train = np.flatnonzero(~left_out)
-        volume = np.log(long[long["region"] == "tumor"].set_index("patient")["original_shape_VoxelVolume"].reindex(ids))
-
-        def reader(values: np.ndarray) -> float:
-            return auc(values @ head_weights(values[train], targets_of(train, values[train]))[0])
-
-        readers = {
-            "perfect reader": truth[LATENT].to_numpy(),
-            "volume": volume.to_numpy()[:, None],
-            # Components of all rows: this line says what the targets hold, it is not a model.
-            "radiomics components": radiomics_components(features, GUIDED["components"]).astype(float),
-        }
-        return [{**where, "model": model, "auc": reader(values)} for model, values in readers.items()]
-    start = time.process_time()
-    chosen = ~left_out & known if variant in ("labelled-rows", "outcome-only") else ~left_out
-    train = np.flatnonzero(chosen)
-    settings = settings_of(variant)
-    components = radiomics_components(features.iloc[train], settings.components)
-    targets = targets_of(train, components)
-    if variant == "label-head":
-        targets = replace(targets, time=np.full(len(train), np.nan))
-    network = trained(folder, train, targets, variant, seed, fold)
-    seconds = time.process_time() - start
-    scores, described = scored(network, np.load(folder / "patches.npy"))
     found = {}
     for name in LATENT:
-        model = Ridge(10).fit(described[train], truth.loc[train, name])
-        found[name] = spearmanr(model.predict(described[test]), truth.loc[test, name])[0]
-    return [{**where, "model": variant, "auc": auc(scores), "seconds": seconds, **found}]
+        model = Ridge(10).fit(described[train], cohort.truth.loc[train, name])
+        found[name] = spearmanr(model.predict(described[test]), cohort.truth.loc[test, name])[0]
+    return found
+
+
+def fusion(out: Path, cohort: Cohort, place: tuple) -> dict[str, float]:
+    """AUC of the pipeline's fusion of clinical and radiomics features with and without the networks' scores."""
+    from metaswin.cohort.folds import Folds, Place
+    from metaswin.config.features import SelectionSettings
+    from metaswin.config.models import FusionSettings
+    from metaswin.core.files import read_table, write_table
+    from metaswin.features.fit_tables import SelectionInputs, select_features
+    from metaswin.features.matrix import VOLUME
+    from metaswin.features.modalities import ModalityFiles
+    from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
+
+    preset, seed, _, fold = place
+    rows = Folds.of(cohort.folds, 0).outer(fold)
+    found = {}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        score = pd.Series(np.nan, index=rows.patients)
+        for fit in fits_of(place):
+            scores = pd.Series(network_scores(out, (preset, seed, "full", fit))[0], cohort.folds["patient"])
+            scored = rows.folds.chosen(rows.scored(fit))
+            score[scored] = scores[scored]
+        write_table(folder / "deep.parquet", pd.DataFrame({"patient": rows.patients, "score": score.to_numpy()}))
+        roles = json.dumps(dict.fromkeys(CLINICAL, "baseline"))
+        table = cohort.clinical.rename(columns={"patient_id": "patient"})[["patient", *CLINICAL]]
+        write_table(folder / "clinical.parquet", table, {"roles": roles, "kinds": json.dumps(CLINICAL)})
+        write_table(folder / "folds.parquet", cohort.folds)
+        write_table(folder / "features.parquet", cohort.long)
+        tumor = cohort.long[cohort.long["region"] == "tumor"]
+        used = pd.DataFrame({"patient": tumor["patient"], VOLUME: tumor["original_shape_VoxelVolume"]})
+        write_table(folder / "used.parquet", used)
+        tables = {
+            (fit, modality): str(folder / f"{fit}-{modality}.parquet")
+            for fit in fits_of(place)
+            for modality in ("radiomics", "peri_radiomics")
+        }
+        path = {name: str(folder / f"{name}.parquet") for name in ("features", "folds", "used", "clinical", "deep")}
+        inputs = SelectionInputs(path["features"], path["folds"], path["used"])
+        ignored = [str(folder / f"{name}.parquet") for name in ("selection", "volume")]
+        select_features(inputs, *ignored, tables, "dm", 0, SelectionSettings(), seed)
+        outputs = FoldOutputs(*(str(folder / key) for key in ("predictions.parquet", "fits.json", "models")))
+        settings = FusionSettings(feature_sets=FEATURE_SETS, primary_feature_set=FEATURE_SETS[0])
+        files = ModalityFiles(path["clinical"], tables, deep=path["deep"])
+        sets, rule = {"all": list(CLINICAL)}, ThresholdRule()
+        train_fusion(path["folds"], files, outputs, Place("dm", 0, fold), sets, settings, rule, seed)
+        predicted = read_table(outputs.predictions)
+    for (feature_set, classifier), part in predicted.groupby(["feature_set", "classifier"]):
+        probability = part.set_index("patient")["probability"].reindex(cohort.folds["patient"]).to_numpy()
+        found[f"{feature_set}, {classifier}"] = cohort.auc(probability, fold)
+    return found
 
 
 def outcome_of(table: pd.DataFrame) -> pd.DataFrame:
@@ -254,18 +359,36 @@ def settings_of(variant: str):
     return DeepSettings(**{**NETWORK, **VARIANTS[variant]})
 
 
-def trained(folder: Path, train: np.ndarray, targets, variant: str, seed: int, fold: int):
-    """The network of a variant, trained on these rows."""
+def network_scores(out: Path, place: tuple) -> tuple[np.ndarray, np.ndarray, float]:
+    """Scores and standardised features of all patients by the network of one fit, and the CPU seconds of its training.
+
+    They are stored in OUT/<cohort>/<variant>-<fit>.npz.
+    """
     import torch
 
+    from metaswin.cohort.folds import seed_of
     from metaswin.models.backbones import build
+    from metaswin.models.guidance import radiomics_components
     from metaswin.models.training import Scratch, fit
 
-    settings = settings_of(variant)
-    patches = torch.from_numpy(np.load(folder / "patches.npy")[train])
-    torch.manual_seed(1000 * seed + fold)
+    preset, seed, variant, name = place
+    cohort = Cohort.of(out, preset, seed)
+    stored = cohort.folder / f"{variant}-{name}.npz"
+    if stored.exists():
+        found = np.load(stored)
+        return found["scores"], found["described"], float(found["seconds"])
+    torch.set_num_threads(1)
+    start = time.process_time()
+    settings, train = settings_of(variant), cohort.outside(name)
+    if variant in ("labelled-rows", "outcome-only"):
+        train = train[cohort.folds.loc[train, "label"].notna()]
+    targets = cohort.targets(train, radiomics_components(cohort.features.iloc[train], settings.components))
+    if variant == "label-head":
+        targets = replace(targets, time=np.full(len(train), np.nan))
+    patches = torch.from_numpy(np.load(cohort.folder / "patches.npy"))
+    torch.manual_seed(seed_of(seed, name))
     network = build(settings.backbone, settings, patches.shape[1])
-    network.fit_contrast(patches)
+    network.fit_contrast(patches[train])
     if variant == "no-narrow":
         network.contrast[1] = 1e9
     if variant == "no-moments":
@@ -274,21 +397,17 @@ def trained(folder: Path, train: np.ndarray, targets, variant: str, seed: int, f
             whole(patches)[:, :kept], (0, network.width - kept)
         )
     with TemporaryDirectory() as state:
-        fit(network, patches, targets, settings, seed, Scratch(state, {}))
-    return network.eval()
-
-
-def scored(network, patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and standardised features of all patients."""
-    import torch
-
+        fit(network, patches[train], targets, settings, seed, Scratch(state, {}))
+    seconds, network = time.process_time() - start, network.eval()
     scores, described = [], []
     with torch.inference_mode():
-        for rows in torch.from_numpy(patches).split(16):
+        for rows in patches.split(16):
             logits, features = network(rows.float())
-            scores.append(logits)
+            scores.append(logits - network.prior)
             described.append(network.standardise(features))
-    return torch.cat(scores).numpy(), torch.cat(described).numpy()
+    scores, described = torch.cat(scores).numpy(), torch.cat(described).numpy()
+    np.savez(stored, scores=scores, described=described, seconds=seconds)
+    return scores, described, seconds
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str
     from metaswin.cohort.folds import Place
     from metaswin.config.models import FusionSettings
     from metaswin.core.files import read_json, read_table, write_table
-    from metaswin.features.modalities import SourceFiles
+    from metaswin.features.modalities import ModalityFiles
     from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
 
     data, records = draw(seed, train, columns, signal), []
@@ -140,7 +140,7 @@ def run_seed(seed: int, train: int, columns: int, signal: float, modes: list[str
             settings = FusionSettings(feature_sets=FEATURE_SETS, primary_feature_set=FEATURE_SETS[0], deep_score=mode)
             write_table(folder / "deep.parquet", score_table(networks, data, mode))
             outputs = FoldOutputs(*(str(folder / mode / key) for key in ("predictions", "fits", "models")))
-            files = SourceFiles(str(folder / "clinical.parquet"), {}, deep=str(folder / "deep.parquet"))
+            files = ModalityFiles(str(folder / "clinical.parquet"), {}, deep=str(folder / "deep.parquet"))
             train_fusion(
                 str(folder / "folds.parquet"),
                 files,
