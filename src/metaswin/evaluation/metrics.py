@@ -21,6 +21,8 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+TEST_ROWS_BEYOND = "some test rows have a longer follow-up than every training row"
+
 
 @dataclass(frozen=True)
 class Value:
@@ -165,7 +167,7 @@ def fold_metrics(
     if not np.all(np.isfinite(p)):
         return dict.fromkeys(METRICS, Value(why=missing_predictions(p)))
     if not np.all(np.isfinite(w)):
-        return dict.fromkeys(METRICS, Value(why="no training row is followed as long as some test rows"))
+        return dict.fromkeys(METRICS, Value(why=TEST_ROWS_BEYOND))
     if not y.size:
         return dict.fromkeys(METRICS, Value(why="no known outcome in the fold's test rows"))
     no_events = "no events in the fold's test rows" if not y.any() else ""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from metaswin.config.evaluation import SCANNER, EvaluationSettings
 from metaswin.evaluation.intervals import Estimate
-from metaswin.evaluation.metrics import missing_predictions
+from metaswin.evaluation.metrics import TEST_ROWS_BEYOND, missing_predictions
 from metaswin.evaluation.predictions import EndpointData
 from metaswin.evaluation.summary import PLAIN, WEIGHTINGS
 from metaswin.evaluation.table_schema import from_records
@@ -106,7 +106,7 @@ class Pairs:
         if not np.all(np.isfinite(scores)):
             return Estimate(why=missing_predictions(scores))
         if not np.all(np.isfinite(weights)):
-            return Estimate(why="no training row is followed as long as some test rows")
+            return Estimate(why=TEST_ROWS_BEYOND)
         if not self._blocks:
             return Estimate(why="no fold contains both an event and a non-event")
         hits = pairs = np.zeros(self._counts.shape[1])

@@ -16,7 +16,7 @@ from metaswin.evaluation.censoring import Censoring, weights
 from metaswin.evaluation.cumulative_incidence import cumulative_incidence, curve_table, gray_test, interval
 from metaswin.evaluation.influence import linearised, variance
 from metaswin.evaluation.intervals import FoldResults, mean_over_folds, too_few
-from metaswin.evaluation.metrics import Value, missing_predictions
+from metaswin.evaluation.metrics import TEST_ROWS_BEYOND, Value, missing_predictions
 from metaswin.evaluation.survival_predictions import SurvivalData, gather
 
 
@@ -57,7 +57,7 @@ def _concordance(
         return Value(why="no metastasis within the horizon in the fold's test rows"), None
     seen = censoring.before(time)
     if not np.all(seen[first] > 0):
-        return Value(why="no training row is followed as long as some test rows"), None
+        return Value(why=TEST_ROWS_BEYOND), None
     start = time[first, None]
     free = (time > start) | ((time == start) & (event == CENSORED))
     died = (event == DEATH) & (time <= start)
@@ -163,7 +163,7 @@ def _at_horizon(risk: NDArray, label: NDArray, weight: NDArray) -> dict[str, Val
     known = ~np.isnan(label)
     y, p, w = label[known] == 1, risk[known], weight[known]
     if not np.all(np.isfinite(w)):
-        return dict.fromkeys(("auc_t", "brier_t"), Value(why="no training row is followed as long as some test rows"))
+        return dict.fromkeys(("auc_t", "brier_t"), Value(why=TEST_ROWS_BEYOND))
     if not known.any():
         return dict.fromkeys(("auc_t", "brier_t"), Value(why="no known outcome in the fold's test rows"))
     if y.any() and not y.all():

@@ -177,9 +177,9 @@ class Run:
                 work += max(0.0, rest * each - sum(spent))
         if not work:
             return "time left: not known yet" if unknown else ""
-        without = f", and what {unknown} rules need that have not ended a job" if unknown > 1 else ""
-        without = without or ", and what one rule needs that has not ended a job" * unknown
-        return f"about {duration(work / slots)} left{without}"
+        rules = f"{unknown} rules that have" if unknown > 1 else "1 rule that has"
+        excluded = f", not counting {rules} no finished job yet" if unknown else ""
+        return f"about {duration(work / slots)} left{excluded}"
 
     def _at_present_speed(self, running: Iterable[Job], now: float) -> float | None:
         """Return the work that a job needs, from the progress inside jobs that run; None if they report none."""

@@ -88,7 +88,7 @@ def test_c_when_the_training_rows_are_lost_earlier_then_the_reason():
     early = Censoring(np.array([1.0, 2.0]), np.array([0, 0]))
     assert (
         c_index([0.1, 0.2], [5, 9], [1, 0], censoring=early).why
-        == "no training row is followed as long as some test rows"
+        == "some test rows have a longer follow-up than every training row"
     )
 
 

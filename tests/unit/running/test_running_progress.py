@@ -166,7 +166,7 @@ def begun(**rules):
 def test_time_left_when_a_rule_has_no_job_yet_then_it_is_counted():
     images, report = RuleJobs("imaging", total=110, planned=110, done=10, work=60.0), RuleJobs("report", 1, 1)
     run = begun(images=images, report=report)
-    assert run.time_left(1100.0) == "about 5 min left, and what one rule needs that has not ended a job"
+    assert run.time_left(1100.0) == "about 5 min left, not counting 1 rule that has no finished job yet"
     run = begun(images=images)
     run.running[7] = Job("images", "P", "", 1, begun=1000.0)  # longer than the mean: it counts as nearly done
     assert run.time_left(1100.0) == "about 5 min left"
