@@ -148,7 +148,7 @@ def _add_problems(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "problems", help="list all problems of a run with what is kept private: paths and ROI names as found"
     )
-    parser.add_argument("--directory", default=".", help="working directory of the run (default: here)")
+    parser.add_argument("--directory", default=".", help="working directory of the run (default: the current folder)")
     parser.add_argument("--results", default="results", help="its results folder")
     parser.add_argument("--private", default="private", help="its private folder")
 

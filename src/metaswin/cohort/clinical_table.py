@@ -65,7 +65,8 @@ def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
     Raises
     ------
     UserError
-        As in `read_header`, and if a quote is not closed or a row has more values than the header, with its line.
+        In the cases of `read_header`, and if a quote is not closed or a row has more values than the header. The
+        message contains the line.
     """
     header = read_header(path)
     rows, more = [], []

@@ -40,7 +40,7 @@ def ends(problems: "pd.DataFrame") -> "pd.DataFrame":
 
 @dataclass(frozen=True)
 class GateInputs:
-    """Name problems and page of the quality control, the matched patients, and the folder of their sources."""
+    """Paths of the problem table and the page, of the table of matched patients, and of the folder of their sources."""
 
     problems: str
     page: str

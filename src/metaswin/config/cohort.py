@@ -225,8 +225,8 @@ class CohortSettings(Settings):
     )
     review: str | None = Field(
         default=None,
-        description="File of the decisions made in `metaswin view`, private/review.csv of the run; patients marked "
-        "for exclusion leave with a code of their own (docs/viewer.md).",
+        description="File of the decisions made in `metaswin view`, private/review.csv of the run. Patients marked "
+        "for exclusion are excluded with a separate code (docs/viewer.md).",
     )
 
 

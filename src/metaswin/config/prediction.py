@@ -31,7 +31,9 @@ class BundleSettings(Settings):
         "percentile of the distances of held-out training rows.",
     )
     distance_rows: int = Field(
-        default=200, ge=10, description="Largest number of training rows that are omitted, one at a time, for this."
+        default=200,
+        ge=10,
+        description="Largest number of training rows whose distance is computed with the row held out.",
     )
 
 

@@ -134,7 +134,7 @@ def comparison_table(
 
 
 def _same_rows(ours: list[Scored], theirs: list[Scored]) -> tuple[list[Scored], list[Scored]]:
-    """Return both models on the rows of the second one, without patients that lack the score of a signature."""
+    """Restrict both models to the patients who have a score if the second one is a published signature."""
     if not theirs[0].feature_set.startswith(SIGNATURE):
         return ours, theirs
     return [part.among(other.patients) for part, other in zip(ours, theirs, strict=True)], theirs

@@ -1,10 +1,10 @@
 """Compute influence functions of the metrics of one fold, which describe the effect of each test row on a metric.
 
 The model is held fixed. A metric is a function of the weighted rows. The influence of row i is ``w_i dM / dw_i``.
-Influences add up to about 0,
-and the sum of their squares estimates the variance of the metric over samples of test rows (infinitesimal jackknife,
-Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans). For the AUC this is DeLong's variance. The
-difference of the influences of two models on the same rows gives the variance of the paired difference.
+Influences add up to about 0, and the sum of their squares estimates the variance of the metric over samples of test
+rows (infinitesimal jackknife, Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans). For the AUC this is
+DeLong's variance. The difference of the influences of two models on the same rows gives the variance of the paired
+difference.
 
 Inverse-probability-of-censoring weights are treated as known. Estimated weights give a smaller variance (Robins &
 Rotnitzky 1992), so intervals with known weights are conservative.
@@ -72,7 +72,7 @@ def _mean(values: NDArray, weights: NDArray, chosen: NDArray | None = None) -> L
 
 
 def _below(scores: NDArray, of: NDArray, weights: NDArray) -> NDArray:
-    """Return the weighted proportion of the rows `of` with a lower score than each row; ties count one half."""
+    """Return, for each row, the weighted proportion of the rows in `of` with a lower score; ties count one half."""
     order = np.argsort(of, kind="stable")
     total = np.concatenate([[0.0], np.cumsum(weights[order])])
     left, right = (np.searchsorted(of[order], scores, side=side) for side in ("left", "right"))

@@ -64,7 +64,7 @@ def read_mask(path: str | Path, grid: Grid, findings: Findings) -> np.ndarray:
             "mask-not-binary",
             f"a mask with {len(values)} different values above 0",
             "0 and one value",
-            "give each role its own mask if the values have different meanings: all of them are treated as lesion",
+            "all values above 0 are treated as lesion; if they have different meanings, give each role its own mask",
             str(path),
         )
     return mask

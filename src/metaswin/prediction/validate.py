@@ -42,7 +42,7 @@ def validate(
     local : mapping
         Local settings of the hospital of the new patients, see `metaswin.prediction.call.outcome_settings`.
     pseudonym : callable
-        Returns the name of an id in the predictions.
+        Returns the id that the predictions use for a study id.
 
     Raises
     ------

@@ -106,7 +106,7 @@ def compile_kernels(folder: Path) -> None:
                 logger.info("another job has compiled the kernels in the meantime")
     except (OSError, subprocess.CalledProcessError) as error:
         raise UserError(
-            f"the radiomics kernels could not be compiled into {folder.parent} ({error}): see the messages above, free "
+            f"the radiomics kernels could not be compiled into {folder.parent} ({error}). See the messages above. Free "
             "space or memory, or set NUMBA_CACHE_DIR to a folder that can be written to"
         ) from error
 

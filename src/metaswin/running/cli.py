@@ -64,7 +64,7 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
 
 def _add_init(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("init", help=f"write a commented configuration, {CONFIG}, into a folder")
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("."), help="default: here")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("."), help="default: the current folder")
     parser.add_argument(
         "--example", default="head-and-neck", help="which of config/examples (default: %(default)s), or `all-settings`"
     )

@@ -26,7 +26,7 @@ are removed first: its jobs on this machine, Snakemake's lock, outputs of interr
 On a terminal the progress is shown live: chapters, running jobs, time left, failures. In a pipe or a file, and with
 --logger, --quiet, --verbose, --printshellcmds or --debug-dag, Snakemake writes its own lines.
 
-  --directory DIR, -d DIR   the working directory (default: here)
+  --directory DIR, -d DIR   the working directory (default: the current folder)
   {ENDED}              confirm that the jobs of a killed run on another machine or a cluster have ended
 All other arguments are Snakemake's own, for example -n, --cores 8, -- all: see `snakemake --help`."""
 # These commands run no job and need no lock.

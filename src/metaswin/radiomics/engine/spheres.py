@@ -122,7 +122,7 @@ def harmonics(points: np.ndarray, radius: float, levels: int) -> tuple[np.ndarra
 
 
 def _norms(pattern: np.ndarray, basis: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Return the norm of each degree's part of patterns (voxels, points) as an array of shape (degrees, voxels)."""
+    """Project patterns (voxels, points) on the harmonics; return the norm for each degree, shape (degrees, voxels)."""
     coefficients = (pattern[:, :, None] * basis).sum(axis=1)
     # The degrees are the last axis. Then numpy adds the points one by one, as in PyRadiomics, and not pairwise.
     surfaces = np.zeros((*pattern.shape, degrees[-1] + 1), complex)

@@ -108,7 +108,7 @@ def big_endian(case: Case) -> None:
 
 
 def compressed(syntax: str):
-    """Return a damage that writes every slice in a transfer syntax, given by its name in GDCM."""
+    """Return a fault that writes every slice in the transfer syntax with this name in GDCM."""
 
     def compress(case: Case) -> None:
         import gdcm
