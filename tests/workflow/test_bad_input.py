@@ -45,7 +45,7 @@ def finished(snakemake, small, tmp_path_factory):
     return snakemake(folder, config, "all")
 
 
-def test_run_when_patients_are_bad_then_it_ends_well_and_keeps_the_others(finished):
+def test_run_when_patients_have_faults_then_it_succeeds_and_keeps_the_others(finished):
     assert finished.code == 0, finished.text[-5000:]
     used = set(finished.table("cohort/used.parquet")["patient"])
     excluded = {patient for patient, (_, _, out) in EXPECTED.items() if out}

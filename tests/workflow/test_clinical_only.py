@@ -34,7 +34,7 @@ def test_model_when_outcome_follows_age_then_it_is_found(finished):
     assert logistic.at["clinical:paper", "auc"] > 0.75
 
 
-def test_evaluation_when_finished_then_its_tables_answer_for_both_endpoints(finished):
+def test_evaluation_when_finished_then_its_tables_contain_both_endpoints(finished):
     for name in ("pr", "calibration", "decision", "delong", "sample_size", "strata"):
         table = finished.table(f"evaluation/{name}.parquet")
         assert set(table["endpoint"]) == {"ever", "year"}, name
@@ -65,7 +65,7 @@ def test_survival_when_switched_off_or_deaths_are_excluded_then_it_is_not_planne
         assert not set(planned) & {"train_hazard", "evaluate_survival"}
 
 
-def test_clinical_table_when_written_to_results_then_outcomes_stay_out(finished):
+def test_clinical_table_in_results_does_not_contain_outcomes(finished):
     assert set(finished.table("cohort/clinical.parquet").columns) == {"patient", "age", "sex", "site"}
 
 
@@ -110,7 +110,7 @@ def test_rerun_when_config_is_edited_then_only_what_depends_on_it_runs(finished,
     assert not set(planned) & not_again
 
 
-def test_review_when_it_excludes_nobody_then_nothing_runs_and_an_exclusion_leaves_the_cohort(snakemake, tmp_path):
+def test_review_without_exclusion_runs_nothing_and_an_exclusion_leaves_the_cohort(snakemake, tmp_path):
     write_cohort(tmp_path / "clinical.csv")
     assert snakemake(tmp_path, CONFIG, "cohort").code == 0
     reviewed = {**CONFIG, "cohort": {"review": "private/review.csv"}}
@@ -144,7 +144,7 @@ def test_run_when_one_class_only_then_the_message_names_endpoint_and_setting(sna
     assert "Traceback" not in run.text
 
 
-def test_controls_when_left_out_then_nothing_of_them_runs_and_the_table_says_so(finished, snakemake, tmp_path):
+def test_controls_when_switched_off_then_they_do_not_run_and_the_table_says_so(finished, snakemake, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "run", symlinks=True)
     run = snakemake(folder, {**CONFIG, "controls": {"leaky": False, "permuted": False}}, "controls")
     assert run.code == 0, run.text[-3000:]

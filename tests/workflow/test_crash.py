@@ -150,7 +150,7 @@ def contents(folder):
     return {name: path.read_bytes() for name, path in named.items() if not TIMED.search(name)}
 
 
-def test_run_when_killed_again_and_again_then_equal_to_the_undisturbed_one(pair):
+def test_run_when_killed_repeatedly_then_equal_to_the_undisturbed_one(pair):
     undisturbed, disturbed, _ = pair
     print(f"{disturbed.jobs} jobs ({', '.join(disturbed.rules)}) and {disturbed.snakemakes} Snakemakes killed")
     assert disturbed.jobs >= KILLS

@@ -72,7 +72,7 @@ def test_run_when_there_is_no_network_then_it_finishes(finished, without_network
     assert finished.code == 0, finished.text[-5000:]
 
 
-def test_kernels_when_prepared_then_before_features_and_lost_record_redone_alone(finished, snakemake, small):
+def test_kernels_are_prepared_before_features_and_a_lost_record_is_redone_alone(finished, snakemake, small):
     record = finished.folder / "results/prepared/kernels.json"
     tables = [*(finished.folder / "results/radiomics").glob("*.parquet")]
     assert record.stat().st_mtime < min(table.stat().st_mtime for table in tables)
@@ -114,7 +114,7 @@ def test_public_zone_when_searched_then_no_path_of_the_data_is_found(finished):
             assert data not in pd.read_parquet(path).to_csv(), path
 
 
-def test_controls_when_images_are_there_then_every_control_has_its_feature_sets(finished):
+def test_controls_when_images_exist_then_every_control_has_its_feature_sets(finished):
     assert finished.code == 0, finished.text[-5000:]
     table = finished.table("evaluation/controls.parquet")
     feature_sets = {control: set(rows["feature_set"]) for control, rows in table.groupby("control")}
@@ -153,7 +153,7 @@ def test_permutations_when_collected_then_each_feature_set_has_each_of_them(fini
     assert table.groupby(["feature_set", "classifier"]).size().eq(4).all()
 
 
-def test_bundle_when_made_then_it_is_sound_and_holds_no_id_and_no_path(finished, cohort):
+def test_bundle_when_made_then_it_is_valid_and_contains_no_id_and_no_path(finished, cohort):
     bundle = read_bundle(cohort / "results/bundle")
     assert bundle.members("dm") == [(0, 0), (0, 1), (0, 2)]
     for path in bundle.folder.rglob("*"):

@@ -42,7 +42,7 @@ def test_images_when_converted_then_no_header_text_but_scanner_facts_remains(fin
     assert not {"PatientName", "PatientBirthDate", "StudyDate"} & set(facts)
 
 
-def test_pictures_when_finished_then_each_patient_has_a_small_one(finished):
+def test_qc_images_when_finished_then_each_patient_has_a_small_one(finished):
     qc_images = sorted((finished.folder / "results/qc-images").glob("*.png"))
     assert len(qc_images) == 6
     assert all(0 < path.stat().st_size <= 60_000 for path in qc_images)

@@ -49,7 +49,7 @@ def test_stages_when_named_as_targets_then_each_can_be_planned(snakemake, small,
     assert set(TARGETS) <= set(rules_to_run(run.text))
 
 
-def test_prepare_when_nobody_is_known_yet_then_it_is_planned_from_the_start(snakemake, small, cohort, tmp_path):
+def test_prepare_when_no_patient_is_known_yet_then_it_is_planned_from_the_start(snakemake, small, cohort, tmp_path):
     (tmp_path / "data").symlink_to(cohort / "data")
     write_standin(tmp_path / "weights", 297)
     drawn = {"tasks": ["total"], "structures": [], "fast": True, "device": "cpu", "weights": "weights"}

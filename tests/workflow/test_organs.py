@@ -44,7 +44,7 @@ def test_run_when_weights_are_missing_then_it_stops_before_the_first_image(snake
     assert "Traceback" not in run.text
 
 
-def test_prepare_when_a_checkpoint_is_cut_short_then_it_ends_with_the_way_out(snakemake, small, cohort, tmp_path):
+def test_prepare_when_a_checkpoint_is_truncated_then_it_ends_with_the_remedy(snakemake, small, cohort, tmp_path):
     (tmp_path / "data").symlink_to(cohort / "data")
     model = write_standin(tmp_path / "weights", 297)
     checkpoint = model / CHECKPOINT

@@ -43,7 +43,7 @@ def finished(snakemake, small, tmp_path_factory):
     return snakemake(tmp_path_factory.mktemp("run"), config, "all")
 
 
-def test_marker_when_planted_everywhere_then_no_artefact_log_or_report_holds_it(finished):
+def test_marker_when_planted_everywhere_then_no_artefact_log_or_report_contains_it(finished):
     assert finished.code == 0, finished.text[-5000:]
     assert (finished.folder / "results/report/report.html").exists()
     # The configuration under test names the data's folder, as a user's own file would.

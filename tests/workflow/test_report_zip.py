@@ -14,7 +14,7 @@ SMALL = {
 
 
 @pytest.mark.long
-def test_snakemake_report_when_made_then_it_holds_page_figures_and_captioned_tables(snakemake, tmp_path):
+def test_snakemake_report_contains_page_figures_and_captioned_tables(snakemake, tmp_path):
     write_cohort(tmp_path / "clinical.csv", n=40)
     config = {**copy.deepcopy(CONFIG), **SMALL}
     finished = snakemake(tmp_path, config, "all")

@@ -45,7 +45,7 @@ def test_plain_snakemake_when_called_in_repository_then_default_profile_is_loade
     assert "profiles/default" in unconfigured.text
 
 
-def test_config_when_it_has_several_mistakes_then_all_are_told_before_anything_runs(snakemake, tmp_path):
+def test_config_when_it_has_several_errors_then_all_are_reported_before_the_run(snakemake, tmp_path):
     (tmp_path / "c.csv").write_text("patient_id,age,dm\nA,5,1\n")
     config = {
         "data": {"source": "clinical"},

@@ -136,7 +136,7 @@ def test_group_when_by_manufacturer_then_it_is_that_of_the_chosen_ct(tmp_path):
     assert found["level"].tolist() == level.tolist()
 
 
-def test_group_when_no_patient_is_planned_then_the_gate_speaks(tmp_path):
+def test_group_when_no_patient_is_planned_then_the_gate_reports_it(tmp_path):
     _, centres = grouped(tmp_path, {})
     assert centres.empty
 
@@ -148,7 +148,7 @@ def test_folds_when_a_centre_lost_all_its_patients_then_the_centre_is_named(tmp_
         centre_folds(used, centres, "dm")
 
 
-def test_folds_when_made_then_unused_patients_are_left_out_and_the_stratum_is_the_centre(tmp_path):
+def test_folds_when_made_then_unused_patients_are_omitted_and_the_stratum_is_the_centre(tmp_path):
     outcome, centres = grouped(tmp_path, dict.fromkeys("ABC", (10, 20)))
     table = centre_folds(outcome.iloc[3:], centres, "dm")
     assert len(table) == 87

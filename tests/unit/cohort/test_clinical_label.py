@@ -101,7 +101,7 @@ ZERO_ONE = {
 }
 
 
-def test_label_when_an_event_or_death_is_neither_0_nor_1_then_left_out():
+def test_label_when_an_event_or_death_is_neither_0_nor_1_then_excluded():
     #                dm, dm_day, status, death_day, last
     cases = {
         "event": ("1", "100", "0", None, "900"),
@@ -119,7 +119,7 @@ def test_label_when_an_event_or_death_is_neither_0_nor_1_then_left_out():
     assert counts(result.table, result.problems, "dm", EndpointSettings(**ZERO_ONE))["nonevent"]["excluded"] == 2
 
 
-def test_label_when_no_value_is_an_event_then_told_with_the_values_there():
+def test_label_when_no_value_is_an_event_then_reported_with_the_values_found():
     cases = {"A": ("Ja", "100", "0", None, "900"), "B": ("Nein", None, "0", None, "900")}
     settings = {**ZERO_ONE, "event": {"column": "dm", "positive": ["Yes"], "time": "dm_day"}}
     result = outcome(table(cases), "dm", EndpointSettings(**settings), CLINICAL)
@@ -129,7 +129,7 @@ def test_label_when_no_value_is_an_event_then_told_with_the_values_there():
     assert counts(result.table, result.problems, "dm", EndpointSettings(**settings))["nonevent"]["excluded"] == 0
 
 
-def test_label_when_followup_is_in_months_then_told():
+def test_label_when_followup_is_in_months_then_reported():
     cases = {"A": ("0", None, "0", None, "36"), "B": ("0", None, "0", None, "84"), "C": ("1", "9", "0", None, "60")}
     result = outcome(table(cases), "dm", EndpointSettings(**ZERO_ONE), CLINICAL)
     [note] = result.problems
@@ -137,7 +137,7 @@ def test_label_when_followup_is_in_months_then_told():
     assert note.found == "a longest follow-up of 84 days, with a horizon of 730"
 
 
-def test_label_when_a_time_is_no_number_then_told_so():
+def test_label_when_a_time_is_not_a_number_then_reported():
     cases = {
         "A": ("1", "soon", "0", None, "900"),
         "B": ("0", None, "0", None, "two years"),
@@ -150,7 +150,7 @@ def test_label_when_a_time_is_no_number_then_told_so():
     }
 
 
-def test_plain_column_when_values_are_odd_then_they_are_reported():
+def test_plain_column_when_values_are_invalid_then_they_are_reported():
     rows = pd.DataFrame({"y": ["1", "0", "2", None, "1.0"]}, index=list("ABCDE")).astype(object)
     rows = rows.where(rows.notna(), None)
     result = outcome(rows, "y", EndpointSettings(column="y"), CLINICAL)
@@ -169,7 +169,7 @@ def test_endpoint_when_neither_or_both_kinds_are_given_then_it_is_refused(wrong)
         EndpointSettings(**wrong)
 
 
-def test_radcure_when_labelled_then_counts_and_traps_are_as_documented(shared_data, repository):
+def test_radcure_when_labelled_then_counts_and_pitfalls_are_as_documented(shared_data, repository):
     import yaml
 
     from metaswin.cohort.clinical_table import apply_cohort, read_clinical

@@ -44,12 +44,12 @@ def test_table_when_rows_end_with_separators_or_lack_values_then_no_column_shift
         ('patient_id,site\nA,"oral\nB,larynx\n', "is not a valid CSV file in or before line 3"),
     ],
 )
-def test_table_when_a_row_cannot_be_told_apart_then_its_line_is_named(tmp_path, text, message):
+def test_table_when_a_row_cannot_be_split_into_columns_then_its_line_is_named(tmp_path, text, message):
     with pytest.raises(UserError, match=message):
         read_clinical(write(tmp_path, text), ClinicalSettings())
 
 
-def test_table_when_a_late_letter_is_not_utf8_then_the_remedy_is_told(tmp_path):
+def test_table_when_a_late_character_is_not_utf8_then_the_remedy_is_given(tmp_path):
     path = tmp_path / "clinical.csv"
     path.write_bytes(b"patient_id,site\n" + b"A,larynx\n" * 20_000 + "B,Mundhöhle\n".encode("cp1252"))
     read_header(path)
@@ -86,7 +86,7 @@ def read(path, **columns):
     return read_clinical(path, ClinicalSettings(columns=columns)).table
 
 
-def test_table_when_columns_have_other_names_there_then_they_are_read_by_ours(tmp_path):
+def test_table_when_columns_have_other_names_in_the_file_then_they_get_our_names(tmp_path):
     path = write(tmp_path, "patient_id;T stage ;site;note\nA;T2;Larynx;x\n")
     table = read(path, t_stage={"role": "baseline", "column": "T stage"}, site={"role": "baseline"})
     assert table.to_dict("index") == {"A": {"t_stage": "T2", "site": "Larynx", "note": "x"}}
@@ -146,7 +146,7 @@ def test_missing_column_when_the_table_lacks_it_then_the_message_names_setting_a
     )
 
 
-def test_predictors_when_values_are_odd_then_they_are_missing_and_reported(tmp_path):
+def test_predictors_when_values_are_invalid_then_they_are_missing_and_reported(tmp_path):
     path = write(tmp_path, "patient_id,age,sex,dm\nA,600,Male,1\nB,sixty,Female,0\nC,61,male,0\n")
     columns = {"age": {"role": "baseline", "kind": "numeric", "range": [0, 120]}, "sex": "baseline", "dm": "outcome"}
     settings = ClinicalSettings(columns=columns)
@@ -176,7 +176,7 @@ def test_predictors_when_a_column_is_in_another_unit_then_one_warning_names_it(t
     assert f"{unit} (divided by {factor:g})" in problem.action
 
 
-def test_predictors_when_a_value_is_far_from_all_others_then_told_and_kept(tmp_path):
+def test_predictors_when_a_value_is_far_from_all_others_then_reported_and_kept(tmp_path):
     values, problems = odd(tmp_path, [*range(50, 70), 600])
     assert [(p.patient, p.code, p.found) for p in problems] == [("P20", "far-from-others", "x = 600")]
     assert values.iloc[-1] == 600
@@ -194,7 +194,7 @@ def test_predictors_when_a_category_is_unknown_then_missing_with_the_nearest(tmp
 
 
 @pytest.mark.parametrize("name", ["recurrence_site", "DM", "last contact", "vital-status", "OS", "time_to_death"])
-def test_predictors_when_a_name_speaks_of_the_outcome_then_told(tmp_path, name):
+def test_predictors_when_a_name_refers_to_the_outcome_then_reported(tmp_path, name):
     path = write(tmp_path, f"patient_id,{name}\nA,1\nB,2\n")
     for role, expected in (("baseline", ["post-baseline-name"]), ("treatment", [])):
         settings = ClinicalSettings(columns={name: role})
@@ -202,7 +202,7 @@ def test_predictors_when_a_name_speaks_of_the_outcome_then_told(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["m_stage", "dose", "smoking_status", "cost", "osteoporosis"])
-def test_predictors_when_a_name_only_holds_such_letters_then_nothing(tmp_path, name):
+def test_predictors_when_a_name_only_contains_such_letters_then_no_warning(tmp_path, name):
     path = write(tmp_path, f"patient_id,{name}\nA,1\nB,2\n")
     settings = ClinicalSettings(columns={name: "baseline"})
     assert predictors(read_clinical(path, settings), settings)[2] == []
@@ -219,7 +219,7 @@ def test_matches_when_case_blanks_and_number_format_differ_then_values_are_equal
     assert normal(float("nan")) is None
 
 
-def test_cohort_when_filters_apply_then_each_leaving_patient_has_one_code(tmp_path):
+def test_cohort_when_filters_apply_then_each_excluded_patient_has_one_code(tmp_path):
     path = write(tmp_path, "patient_id,M,site\nA,M1,Skin\nB,M0,skin\nC,M0,Larynx\nD,,Oral\n")
     clinical = read_clinical(path, ClinicalSettings())
     settings = CohortSettings(

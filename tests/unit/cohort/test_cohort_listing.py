@@ -22,7 +22,7 @@ def test_listing_when_a_table_exists_then_exclusions_come_first_with_private_par
     assert lines.index("A  ingest  odd  (warning)") > 0
 
 
-def test_listing_when_the_run_lost_everybody_then_the_private_details_are_listed(tmp_path):
+def test_listing_when_the_run_excluded_all_patients_then_private_details_are_listed(tmp_path):
     save_details([problem("B", "no-matching-roi", True, "names found: Smith")], tmp_path / "private/details")
     assert listing(tmp_path).splitlines() == ["B  ingest  no-matching-roi", "    private   names found: Smith"]
 

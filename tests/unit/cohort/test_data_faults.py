@@ -96,7 +96,7 @@ ALL = [(source, fault) for source, faults in DATA_FAULTS.items() for fault in fa
 
 
 @pytest.mark.parametrize(("source", "fault"), ALL, ids=[fault.name for _, fault in ALL])
-def test_fault_when_met_then_its_codes_are_told_and_the_tumour_is_right(cohorts, source, fault):
+def test_fault_when_simulated_then_its_codes_are_reported_and_the_tumour_is_correct(cohorts, source, fault):
     cohort = cohorts[source]
     told, facts = cohort.told(fault.patient), None
     if fault.patient in cohort.went_on:
@@ -125,7 +125,7 @@ def test_ids_when_they_differ_by_writing_then_each_side_suggests_the_other(cohor
     assert problems.loc[("FAULT-id-zeros-007", "alike-ids"), "found"] == "an id like FAULT-id-zeros-7"
 
 
-def test_no_matching_roi_when_told_then_names_patterns_and_the_nearest_are_private(cohorts):
+def test_no_matching_roi_when_reported_then_names_patterns_and_nearest_are_private(cohorts):
     folder = cohorts["rtstruct"].folder
     [detail] = read_json(folder / "details/ingest/FAULT-no-matching-roi.json")
     assert "names found: 'External', 'GVTp left'" in detail["private"]
@@ -177,7 +177,7 @@ def test_data_faults_when_the_folder_is_not_empty_then_refused(tmp_path):
     assert (tmp_path / "mine").exists()
 
 
-def test_table_when_whole_columns_are_wrong_then_told_once(cohorts):
+def test_table_when_whole_columns_are_wrong_then_reported_once(cohorts):
     problems = cohorts["rtstruct"].problems
     for code in ("all-missing", "post-baseline-name", "no-id"):
         assert problems[problems["code"] == code]["patient"].tolist() == [""]

@@ -40,7 +40,7 @@ def wanted(found) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("ignores_filters", [False, True])
-def test_fetch_when_more_is_there_then_only_the_selected_series_of_the_listed_patients(tmp_path, ignores_filters):
+def test_fetch_when_the_server_has_more_then_only_selected_series_of_listed_patients(tmp_path, ignores_filters):
     chosen = objects("A-1") + objects("B-2", "RTSTRUCT")
     others = objects("A-10") + objects("A-1", "PT") + objects("A-1", "SEG", description="metaswin: tumour")
     with running(FakePacs(chosen + others, ignores_filters=ignores_filters)) as pacs:
@@ -55,7 +55,7 @@ def test_fetch_when_more_is_there_then_only_the_selected_series_of_the_listed_pa
     assert sum("/instances/" in path for path in pacs.asked) == 1
 
 
-def test_fetch_when_dates_are_given_then_other_studies_are_left_out_and_named(tmp_path):
+def test_fetch_when_dates_are_given_then_other_studies_are_omitted_and_named(tmp_path):
     found = objects("A", date="20150630") + objects("B", date="20160101") + objects("C", date="")
     selection = Selection(first=date(2015, 1, 1), last=date(2015, 12, 31))
     with running(FakePacs(found)) as pacs, pytest.raises(UserError, match=r"in the selected dates.*: B, C$"):
@@ -107,7 +107,7 @@ def test_fetch_when_credentials_are_refused_then_one_message_after_one_request(t
         assert secret not in str(error.value)
 
 
-def test_fetch_when_nobody_listens_then_one_message(tmp_path):
+def test_fetch_when_no_server_listens_then_one_message(tmp_path):
     with running(FakePacs([])) as pacs:
         pass
     with pytest.raises(UserError, match="no connection to the server"):

@@ -59,7 +59,7 @@ def spread(table, k):
     unknown=st.integers(0, 9),
     seed=st.integers(0, 99),
 )
-def test_folds_when_made_then_patients_are_tested_once_a_repeat_and_events_balanced(
+def test_folds_when_made_then_patients_are_tested_once_per_repeat_and_events_balanced(
     n, prevalence, k, repeats, sites, unknown, seed
 ):
     outcome = cohort(n, min(max(int(n * prevalence), k), n - unknown - k), unknown)
@@ -215,7 +215,7 @@ def test_folds_when_survival_models_learn_then_rows_have_time_and_event_not_a_la
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_rows_when_any_folds_then_each_row_is_scored_by_the_one_fit_that_left_it_out(data):
+def test_rows_when_any_folds_then_each_row_is_scored_by_the_one_fit_that_excludes_it(data):
     k = data.draw(st.integers(3, 6))
     n = data.draw(st.integers(k, 30))
     fold = [*range(k), *data.draw(st.lists(st.integers(0, k - 1), min_size=n - k, max_size=n - k))]

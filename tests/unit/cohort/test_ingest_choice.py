@@ -81,7 +81,7 @@ def test_choose_when_only_pet_and_localizer_then_no_ct_with_the_reasons():
     assert choice.problems[0].found == "1 series: localizer, 1 series: not a CT (PT)"
 
 
-def test_choose_when_a_series_is_a_screen_capture_then_it_is_no_candidate():
+def test_choose_when_a_series_is_a_screen_capture_then_it_is_not_a_candidate():
     capture = ct("capture", sop_class="1.2.840.10008.5.1.4.1.1.7", frames=999)
     choice = pick(capture, ct("ct"), contours(referenced_series=["capture", "ct"]))
     assert chosen(choice) == ("s-ct", "s-rs")
@@ -164,7 +164,7 @@ def test_choose_when_every_matching_roi_is_empty_then_excluded():
     assert choice.ct is None
 
 
-def test_choose_when_one_of_two_rois_is_empty_then_it_is_left_out_with_a_warning():
+def test_choose_when_one_of_two_rois_is_empty_then_it_is_dropped_with_a_warning():
     choice = pick(ct(), contours(names={"GTVp": 0, "GTVn": 4}))
     assert codes(choice) == ["empty-roi-left-out"]
     assert choice.rois["primary"] == []

@@ -85,7 +85,7 @@ def study(tmp_path) -> Study:
     return Study(tmp_path)
 
 
-def test_build_when_two_patients_are_well_then_both_have_a_source(study):
+def test_build_when_two_patients_are_valid_then_both_have_a_source(study):
     study.patient("P1", 1)
     study.patient("P2", 2, {"GTVp": 2, "GTVn1": 1, "GTVn2": 3})
     study.build()
@@ -129,7 +129,7 @@ def test_build_when_a_file_of_one_patient_changes_then_only_that_source_changes(
     assert study.source("P2") == before["P2"]
 
 
-def test_build_when_a_patient_leaves_then_its_source_goes(study):
+def test_build_when_a_patient_leaves_then_its_source_is_removed(study):
     study.patient("P1", 1)
     study.patient("P2", 2)
     study.build()
@@ -160,7 +160,7 @@ def test_build_when_the_config_excludes_a_patient_then_its_images_are_not_requir
     assert study.sources() == ["P1"]
 
 
-def test_build_when_rows_of_an_id_contradict_then_told_once(study):
+def test_build_when_rows_of_an_id_contradict_then_reported_once(study):
     study.clinical("P1", "P1", "P2", age=[1, 2, 3])
     study.patient("P1", 1)
     study.patient("P2", 2)
@@ -168,7 +168,7 @@ def test_build_when_rows_of_an_id_contradict_then_told_once(study):
     assert study.codes() == [("P1", "duplicated-id")]
 
 
-def test_build_when_the_index_barred_a_patient_then_it_does_not_go_on(study):
+def test_build_when_the_index_excluded_a_patient_then_it_stays_excluded(study):
     study.patient("P1", 1)
     study.patient("P2", 2)
     write_ct(study.dicom / "more", 2, patient="P1", series="1.7", PatientBirthDate="19700101")
@@ -242,7 +242,7 @@ def nifti(path: Path) -> str:
     return path.name
 
 
-def test_build_when_source_is_a_sheet_then_paths_go_through_and_bad_rows_are_told(study):
+def test_build_when_source_is_a_sheet_then_paths_are_kept_and_bad_rows_reported(study):
     image, mask = nifti(study.folder / "i.nii.gz"), nifti(study.folder / "m.nii.gz")
     study.clinical("P1", "P2", "P3", "P4")
     rows = [f"P1,{image},{mask},", f"P2,{image},,{mask}", f"P3,{image},gone.nii.gz,", f"P9,{image},{mask},"]
@@ -269,7 +269,7 @@ def test_build_when_dicom_images_have_masks_in_a_sheet_then_the_source_holds_bot
     assert study.codes() == [("P2", "no-mask")]
 
 
-def test_build_when_source_is_a_table_of_features_then_patients_in_both_go_on(study):
+def test_build_when_source_is_a_table_of_features_then_patients_in_both_are_included(study):
     study.clinical("P1", "P2")
     (study.folder / "f.csv").write_text("patient_id,a\nP1,1\nP3,2\n")
     study.build({"source": "features", "features": str(study.folder / "f.csv")})
@@ -278,7 +278,7 @@ def test_build_when_source_is_a_table_of_features_then_patients_in_both_go_on(st
     assert study.sources() == []
 
 
-def test_build_when_source_is_the_clinical_table_then_its_rows_go_on(study):
+def test_build_when_source_is_the_clinical_table_then_its_rows_are_included(study):
     study.clinical("P1", "P2", "bad id")
     study.build({"source": "clinical"})
     assert study.table("patients")["patient"].tolist() == ["P1", "P2"]
@@ -286,7 +286,7 @@ def test_build_when_source_is_the_clinical_table_then_its_rows_go_on(study):
     assert study.table("patients")["tumor_source"].isna().all()
 
 
-def test_build_when_nobody_is_left_then_all_is_written_and_a_problem_says_so(study):
+def test_build_when_no_patient_is_left_then_tables_are_written_with_a_problem(study):
     study.patient("P1", 1, {"Parotid": 1})
     study.build()
     assert study.codes() == [("", "no-patient"), ("P1", "no-matching-roi"), ("P2", "no-image")]
@@ -295,7 +295,7 @@ def test_build_when_nobody_is_left_then_all_is_written_and_a_problem_says_so(stu
     assert "Parotid" in (study.folder / "details" / "ingest" / "P1.json").read_text()
 
 
-def test_build_when_paths_rois_and_headers_hold_names_then_the_public_tables_do_not(study):
+def test_build_when_paths_rois_and_headers_contain_names_then_public_tables_do_not(study):
     marker = "ZZMARKERZZ"
     study.dicom = study.dicom / marker
     study.dicom.mkdir()

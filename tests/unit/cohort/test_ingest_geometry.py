@@ -42,7 +42,7 @@ def codes(**facts: object) -> list[tuple[str, bool]]:
         ({"frames": 80, "along": []}, []),
     ],
 )
-def test_check_series_when_headers_are_odd_then_the_code_says_why(facts, expected):
+def test_check_series_when_headers_are_invalid_then_the_code_says_why(facts, expected):
     assert codes(**facts) == expected
 
 

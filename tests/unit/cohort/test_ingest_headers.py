@@ -70,22 +70,22 @@ def test_read_header_when_preamble_is_absent_then_the_file_still_reads(tmp_path)
 @pytest.mark.parametrize(
     "content", [b"text", b"\x08\x00 starts like a tag but is none", b"PK\x03\x04" + bytes(500), b"\0" * 140]
 )
-def test_read_header_when_file_is_no_dicom_then_it_is_clutter(tmp_path, content):
+def test_read_header_when_file_is_not_dicom_then_it_is_ignored(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     assert read(tmp_path / "a").code == "not-dicom"
 
 
-def test_read_header_when_file_is_a_dicomdir_then_it_is_clutter(tmp_path):
+def test_read_header_when_file_is_a_dicomdir_then_it_is_ignored(tmp_path):
     directory = new(MediaStorageDirectoryStorage, "1", "", "", "", "")
     assert read(write(directory, tmp_path / "DICOMDIR")).code == "not-dicom"
 
 
-def test_read_header_when_file_has_no_bytes_then_it_is_told(tmp_path):
+def test_read_header_when_file_has_no_bytes_then_it_is_reported(tmp_path):
     (tmp_path / "a").touch()
     assert read(tmp_path / "a").code == "empty-file"
 
 
-def test_read_header_when_file_is_gone_then_it_is_told(tmp_path):
+def test_read_header_when_file_is_missing_then_it_is_reported(tmp_path):
     assert read_header(tmp_path, FoundFile("a", 10, 0)).code == "unreadable-file"
 
 
@@ -109,7 +109,7 @@ def test_read_header_when_compressed_pixels_are_cut_short_then_it_is_truncated(t
     assert (read(path).code, read(path).series) == ("truncated-file", "1.1")
 
 
-def test_read_header_when_rescale_is_odd_or_compression_lossy_then_noted(tmp_path):
+def test_read_header_when_rescale_is_unusual_or_compression_lossy_then_noted(tmp_path):
     def of(**values):
         return read(write(ct_slice(1, **values), tmp_path / "a"))
 

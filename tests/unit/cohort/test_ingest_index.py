@@ -39,7 +39,7 @@ def test_index_when_files_are_read_then_the_log_says_how_many(root, monkeypatch,
     assert "3 of 3 files read" in caplog.messages
 
 
-def test_index_when_two_patients_then_one_row_a_series_with_its_facts(root):
+def test_index_when_two_patients_then_one_row_per_series_with_its_facts(root):
     write_ct(root / "any" / "where", 3)
     write(rtstruct({"GTVp": 2}), root / "flat.txt")
     write_ct(root / "any" / "where" / "deep", 5, patient="P2", series="1.2", frame="9.2", study="5.2")
@@ -91,7 +91,7 @@ def test_cache_when_half_of_it_was_known_then_its_bytes_are_those_of_a_new_one(r
     assert (tmp_path / "grown.parquet").read_bytes() == (tmp_path / "new.parquet").read_bytes()
 
 
-def test_index_when_a_file_changed_since_the_cache_then_it_is_read_anew(root, tmp_path):
+def test_index_when_a_file_changed_since_the_cache_then_it_is_read_again(root, tmp_path):
     write_ct(root / "a", 2)
     cache = tmp_path / "cache.parquet"
     run(root, cache=cache)
@@ -107,7 +107,7 @@ def test_index_when_the_cache_is_damaged_then_it_is_ignored(root, tmp_path):
     assert run(root, cache=tmp_path / "cache.parquet")[0]["files"].tolist() == [2]
 
 
-def test_index_when_files_are_damaged_then_one_problem_a_code_and_patient(root, tmp_path):
+def test_index_when_files_are_damaged_then_one_problem_per_code_and_patient(root, tmp_path):
     paths = write_ct(root / "p1", 5)
     paths[0].write_bytes(b"")
     paths[1].write_bytes(b"")
@@ -125,7 +125,7 @@ def test_index_when_files_are_damaged_then_one_problem_a_code_and_patient(root, 
     assert str(paths[0]) in details[0]["private"]
 
 
-def test_index_when_series_are_mixed_in_one_folder_then_they_are_told_apart(root):
+def test_index_when_series_are_mixed_in_one_folder_then_they_are_separated(root):
     for number in range(1, 4):
         write(ct_slice(number), root / f"x{number}")
         write(ct_slice(number, series="1.2", kernel="B70f"), root / f"y{number}")
@@ -138,7 +138,7 @@ def test_index_when_series_are_mixed_in_one_folder_then_they_are_told_apart(root
     ]
 
 
-def test_index_when_a_series_holds_a_localizer_then_it_is_a_part_of_its_own(root):
+def test_index_when_a_series_contains_a_localizer_then_it_is_a_separate_part(root):
     write_ct(root / "a", 3)
     write(ct_slice(9, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], Rows=6, Columns=4), root / "a" / "scout")
     _, private, _ = run(root)
@@ -182,7 +182,7 @@ def test_index_when_two_people_share_an_id_then_excluded(root):
     assert problems[["patient", "code", "excludes"]].values.tolist() == [["P1", "two-people-one-id", True]]
 
 
-def test_index_when_a_series_lies_under_two_ids_then_both_are_excluded(root):
+def test_index_when_a_series_has_two_ids_then_both_are_excluded(root):
     write_ct(root / "a", 2)
     write_ct(root / "b", 2, patient="P2")
     problems = run(root)[2]
@@ -217,7 +217,7 @@ def test_index_when_an_id_cannot_be_used_then_it_and_a_suggestion_are_private(ro
     assert f"suggested: 'Doe-{MARKER}'" in read_json(tmp_path / "out/details/index/cohort.json")[0]["private"]
 
 
-def test_index_when_headers_and_paths_hold_names_then_the_public_tables_do_not(root):
+def test_index_when_headers_and_paths_contain_names_then_the_public_tables_do_not(root):
     facts = {"PatientName": MARKER, "StudyDescription": MARKER, "SeriesDescription": MARKER, "InstitutionName": MARKER}
     paths = write_ct(root / MARKER, 3, kernel=f"{MARKER}^", ContrastBolusAgent=MARKER, **facts)
     paths[0].write_bytes(b"")
@@ -231,7 +231,7 @@ def test_index_when_headers_and_paths_hold_names_then_the_public_tables_do_not(r
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_index_when_a_value_is_odd_then_pydicom_does_not_quote_it_in_the_log(root, caplog, capfd, workers):
+def test_index_when_a_value_is_invalid_then_pydicom_does_not_quote_it_in_the_log(root, caplog, capfd, workers):
     path = write(rtstruct({"GTVp": 1}, sops=("1.2.3.4567890",)), root / "a")
     path.write_bytes(path.read_bytes().replace(b"1.2.3.4567890", b"x.ZZMARKERZZ."))
     run(root, workers=workers)

@@ -70,6 +70,6 @@ def test_explain_no_match_when_there_is_no_roi_then_it_says_so():
     assert explain_no_match([], DEFAULT).startswith("names found: none")
 
 
-def test_settings_when_a_pattern_is_no_regular_expression_then_the_error_explains_it():
+def test_settings_when_a_pattern_is_not_a_regular_expression_then_the_error_explains():
     with pytest.raises(ValidationError, match="not a regular expression"):
         RoiSettings(primary=["gtv("])

@@ -49,7 +49,7 @@ def test_read_sheet_when_only_masks_are_needed_then_no_image_column(tmp_path):
     assert sheet.rows["P1"]["nodes"] == str(tmp_path / "n.nii")
 
 
-def test_check_files_when_all_is_well_then_nothing(tmp_path):
+def test_check_files_when_all_files_are_valid_then_no_message(tmp_path):
     paths = {"image": volume(tmp_path / "a.nii.gz"), "primary": volume(tmp_path / "b.nii.gz"), "nodes": None}
     assert check_files("P1", paths, automatic=False) == []
 
@@ -67,13 +67,13 @@ def test_check_files_when_absent_damaged_or_on_another_grid_then_each_is_reporte
     assert not any(str(tmp_path) in str(problem) for problem in [*absent, *damaged, *other])
 
 
-def test_check_files_when_no_mask_is_named_then_told_unless_a_model_draws(tmp_path):
+def test_check_files_when_no_mask_is_named_then_reported_unless_a_model_draws(tmp_path):
     paths = {"image": volume(tmp_path / "a.nii.gz"), "primary": None, "nodes": None}
     assert [p.code for p in check_files("P1", paths, automatic=False)] == ["no-mask"]
     assert check_files("P1", paths, automatic=True) == []
 
 
-def test_read_feature_ids_when_csv_then_ids_stay_text_and_repeated_ones_are_told(tmp_path):
+def test_read_feature_ids_when_csv_then_ids_stay_text_and_repeated_ones_are_reported(tmp_path):
     ids, problems = read_feature_ids(write(tmp_path / "f.csv", "a,patient_id\n1,007\n2, 003\n3,P1\n4,P1\n5,\n"))
     assert ids == {"007", "003"}
     assert [(p.patient, p.code) for p in problems] == [("", "no-id"), ("P1", "duplicated-row")]

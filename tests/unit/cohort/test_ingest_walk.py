@@ -15,7 +15,7 @@ def make(root: Path, *paths: str) -> None:
         (root / path).write_bytes(b"x")
 
 
-def test_walk_when_files_lie_at_any_depth_then_all_are_listed_sorted(tmp_path):
+def test_walk_when_files_are_at_any_depth_then_all_are_listed_sorted(tmp_path):
     make(tmp_path, "b/2", "b/1", "a", "b/c/d/e.txt", ".hidden")
     files, unlisted = walk(tmp_path)
     assert [file.path for file in files] == [".hidden", "a", "b/1", "b/2", "b/c/d/e.txt"]
@@ -33,7 +33,7 @@ def test_walk_when_links_form_a_loop_then_each_file_is_listed_once(tmp_path):
     assert unlisted == []
 
 
-def test_walk_when_a_link_dangles_then_it_is_told_and_the_others_are_listed(tmp_path):
+def test_walk_when_a_link_dangles_then_it_is_reported_and_the_others_are_listed(tmp_path):
     make(tmp_path, "a")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     files, unlisted = walk(tmp_path)
@@ -41,13 +41,13 @@ def test_walk_when_a_link_dangles_then_it_is_told_and_the_others_are_listed(tmp_
     assert [(entry.path, entry.code) for entry in unlisted] == [("gone", "unreadable-file")]
 
 
-def test_walk_when_there_is_a_pipe_then_it_is_passed_over(tmp_path):
+def test_walk_when_there_is_a_pipe_then_it_is_ignored(tmp_path):
     make(tmp_path, "a")
     os.mkfifo(tmp_path / "pipe")
     assert [file.path for file in walk(tmp_path)[0]] == ["a"]
 
 
-def test_walk_when_a_name_is_no_utf8_then_it_is_told(tmp_path):
+def test_walk_when_a_name_is_not_utf8_then_it_is_reported(tmp_path):
     (tmp_path / os.fsdecode(b"m\xfcller")).mkdir()
     _, unlisted = walk(tmp_path)
     assert [entry.code for entry in unlisted] == ["undecodable-name"]
@@ -68,7 +68,7 @@ def folder_of_plain_user():
             os.seteuid(0)
 
 
-def test_walk_when_a_folder_may_not_be_read_then_it_is_told(folder_of_plain_user):
+def test_walk_when_a_folder_cannot_be_read_then_it_is_reported(folder_of_plain_user):
     make(folder_of_plain_user, "a", "closed/b")
     (folder_of_plain_user / "closed").chmod(0)
     try:

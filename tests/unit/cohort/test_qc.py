@@ -40,7 +40,7 @@ def gate(tmp_path, on_problem, *problems):
     assert (tmp_path / "patients.parquet").read_text() == "matched.parquet"
 
 
-def test_gate_when_problems_exclude_then_stop_tells_all_by_code_and_exclude_goes_on(tmp_path):
+def test_gate_when_problems_exclude_then_stop_reports_all_and_exclude_continues(tmp_path):
     many = [problem(f"P{number:02d}", "no-ct") for number in range(23)]
     problems = [*many, problem("Q", "not-hu"), problem("W", "several-rois", excludes=False)]
     gate(tmp_path, "exclude", *problems)
@@ -55,11 +55,11 @@ def test_gate_when_problems_exclude_then_stop_tells_all_by_code_and_exclude_goes
 
 
 @pytest.mark.parametrize("code", sorted(AS_CONFIGURED))
-def test_gate_when_the_configuration_leaves_out_or_only_warnings_then_nothing_stops(tmp_path, code):
+def test_gate_when_only_configured_exclusions_or_warnings_then_the_run_continues(tmp_path, code):
     gate(tmp_path, "stop", problem("P", code), problem("Q", "several-rois", excludes=False))
 
 
-def test_gate_when_there_is_no_problem_then_it_goes_on(tmp_path):
+def test_gate_when_there_is_no_problem_then_the_run_continues(tmp_path):
     gate(tmp_path, "stop")
 
 
@@ -103,14 +103,14 @@ def gathered(study, folds=5, **columns):
     )
 
 
-def test_collect_when_a_predictor_knows_the_outcome_then_told(study):
+def test_collect_when_a_predictor_alone_predicts_the_outcome_then_reported(study):
     assert "single-column-auc" not in set(gathered(study).problems["code"])
     told = gathered(study, late="baseline").problems.set_index("code").loc["single-column-auc"]
     assert "the column late alone" in told["found"]
     assert not told["excludes"]
 
 
-def test_collect_when_events_are_fewer_than_folds_then_told_and_stop_ends_the_run(study):
+def test_collect_when_events_are_fewer_than_folds_then_reported_and_stop_ends_the_run(study):
     assert "too-few-events" not in set(gathered(study, folds=10).problems["code"])
     told = gathered(study, folds=11).problems.set_index("code").loc["too-few-events"]
     assert (told["found"], told["stage"]) == ("10 with the event", "label:dm")

@@ -53,7 +53,7 @@ def test_file_when_wrong_then_line_and_choice_are_named(tmp_path, text, message)
         read_review(tmp_path / "review.csv")
 
 
-def test_cohort_when_reviewed_then_each_leaves_with_the_code_of_what_was_known(tmp_path):
+def test_cohort_when_reviewed_then_each_exclusion_has_the_code_of_its_time(tmp_path):
     path = tmp_path / "review.csv"
     for patient, decision, known in [
         ("P1", "exclude", "none"),

@@ -40,7 +40,7 @@ def test_config_file_when_read_then_it_names_every_default_and_no_other(reposito
 
 
 @pytest.mark.parametrize("path", ["config/config.yaml", "workflow/schemas/config.schema.json"])
-def test_generated_file_when_compared_then_it_is_what_the_models_say(repository, path):
+def test_generated_file_equals_the_output_of_the_settings_models(repository, path):
     assert (repository / path).read_text() == generated_files()[path], "run `make schema`"
 
 
@@ -61,7 +61,7 @@ def test_load_when_nothing_is_set_then_says_how_to_begin():
     assert messages({}) == NO_DATA
 
 
-def test_load_when_there_are_two_folds_then_three_are_asked_for(clinical_only):
+def test_load_when_there_are_two_folds_then_the_message_requires_three(clinical_only):
     """A fit that leaves out both folds would see nobody."""
     assert "folds.k: Input should be greater than or equal to 3 (found 2)" in messages(
         {**clinical_only, "folds": {"k": 2}}
@@ -82,7 +82,7 @@ def test_load_when_folds_are_centres_then_other_settings_of_folds_are_refused(cl
     assert "the centres of 'Centre' (folds.by) are the folds, so k and stratify cannot be set; delete them" in text
 
 
-def test_load_when_folds_by_is_no_column_that_is_known_at_baseline_then_it_is_named(clinical_only):
+def test_load_when_folds_by_is_not_a_baseline_column_then_it_is_named(clinical_only):
     assert "folds.by: column 'Hospital' has no role in clinical.columns" in messages(
         by_centre(clinical_only, "Hospital")
     )
@@ -103,7 +103,7 @@ def test_load_when_valid_then_returns_the_config(clinical_only):
     assert load(clinical_only, check_files).clinical.columns["Age"].role == "baseline"
 
 
-def test_load_when_keys_are_unknown_then_all_are_told_with_suggestions(clinical_only):
+def test_load_when_keys_are_unknown_then_all_are_reported_with_suggestions(clinical_only):
     text = messages({**clinical_only, "fold": {"k": 3}, "deep": {"epoch": 5}, "seed": -1})
     assert "unknown key fold; did you mean 'folds'?" in text
     assert "unknown key deep.epoch; did you mean 'epochs'?" in text
@@ -160,7 +160,7 @@ def test_load_when_columns_are_absent_then_the_nearest_is_suggested(clinical_onl
     assert re.search(r"endpoints\.dm: .* has no column 'd m'; did you mean 'dm'\?", text)
 
 
-def test_load_when_an_outcome_would_predict_then_it_stops(clinical_only):
+def test_load_when_an_outcome_is_a_predictor_then_it_stops(clinical_only):
     clinical_only["clinical"]["sets"] = {"wrong": ["Age", "dm"]}
     assert "clinical.sets.wrong: column 'dm' has the role outcome" in messages(clinical_only)
     del clinical_only["clinical"]["sets"]
@@ -182,14 +182,14 @@ def test_load_when_root_is_given_then_relative_paths_start_there(clinical_only, 
     assert Path(load(clinical_only, check_files).clinical.table) == tmp_path / "clinical.csv"
 
 
-def test_load_when_strata_have_no_role_then_it_is_told(clinical_only):
+def test_load_when_strata_have_no_role_then_reported(clinical_only):
     clinical_only["evaluation"] = {"strata": ["Sx"]}
     assert "evaluation.strata: column 'Sx' has no role in clinical.columns; did you mean 'Sex'?" in messages(
         clinical_only
     )
 
 
-def test_load_when_the_confirmatory_set_or_a_band_is_unknown_then_it_is_told(clinical_only):
+def test_load_when_the_confirmatory_set_or_a_band_is_unknown_then_reported(clinical_only):
     clinical_only["evaluation"] = {"confirmatory_clinical_set": "stagin", "bands": {"Age": [60]}}
     clinical_only["clinical"]["sets"] = {"staging": ["Age"]}
     text = messages(clinical_only)
@@ -197,7 +197,7 @@ def test_load_when_the_confirmatory_set_or_a_band_is_unknown_then_it_is_told(cli
     assert "evaluation.bands: 'Age' is not among evaluation.strata" in text
 
 
-def test_load_when_bands_do_not_go_up_then_it_is_told(clinical_only):
+def test_load_when_bands_are_not_ascending_then_reported(clinical_only):
     clinical_only["evaluation"] = {"strata": ["Age"], "bands": {"Age": [65, 50]}}
     assert "bands of Age must be in ascending order" in messages(clinical_only)
 
@@ -207,14 +207,14 @@ def test_load_when_strata_name_the_scanner_then_only_images_have_it(clinical_onl
     assert "evaluation.strata: column 'scanner' has no role in clinical.columns" in messages(clinical_only)
 
 
-def test_load_when_radiomics_names_a_ring_nobody_makes_then_it_is_told(repository):
+def test_load_when_radiomics_names_an_unknown_ring_then_reported(repository):
     raw = read_config(repository / "config/demo.yaml")
     raw["radiomics"] = {"regions": ["tumor", "ring_0_5mm"]}
     with pytest.raises(UserError, match=r"radiomics\.regions: unknown region 'ring_0_5mm'; did you mean 'ring_0_10mm'"):
         load(raw)
 
 
-def test_load_when_organs_are_named_that_the_thresholds_do_not_make_then_it_is_told(repository):
+def test_load_when_organs_that_thresholds_do_not_segment_are_named_then_reported(repository):
     raw = read_config(repository / "config/demo.yaml")
     raw["patches"] = {**raw["patches"], "organ_groups": {"jaw": ["mandible"]}}
     with pytest.raises(UserError, match=r"organ_groups\.jaw: organs\.backend threshold does not segment 'mandible'"):

@@ -110,7 +110,7 @@ def test_names_when_a_path_then_the_file_of_the_user(shipped, tmp_path):
     assert list(found) == ["own", "tumour-volume"]
 
 
-def test_names_when_wrong_then_every_mistake_at_once(shipped, tmp_path):
+def test_names_when_wrong_then_every_error_is_reported(shipped, tmp_path):
     bad = written(tmp_path, OWN, "my own.yaml")
     with pytest.raises(UserError) as error:
         load_signatures(["tumour-volume", "tumour-volume", str(tmp_path / "none.yaml"), bad], shipped)
@@ -147,7 +147,7 @@ def test_names_when_wrong_then_every_mistake_at_once(shipped, tmp_path):
         ("features", [{"name": "original_shape_MeshVolume", "coefficient": 1, "sd": 0}], "features.0.sd"),
     ],
 )
-def test_file_when_wrong_then_file_key_found_and_expected(tmp_path, key, value, message):
+def test_file_when_wrong_then_the_message_has_file_key_found_and_expected(tmp_path, key, value, message):
     path = written(tmp_path, {**OWN, key: value})
     with pytest.raises(UserError) as error:
         read_signature(path)
@@ -168,7 +168,7 @@ def test_configuration_when_the_source_has_no_images_then_an_error_before_the_ru
         load(raw)
 
 
-def test_configuration_when_a_name_is_wrong_then_it_is_among_all_other_mistakes(tmp_path, monkeypatch):
+def test_configuration_when_a_name_is_wrong_then_reported_with_all_other_errors(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as error:
         load(configuration(signatures=["tumor-volume"]), check_files)

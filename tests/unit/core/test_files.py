@@ -167,7 +167,7 @@ def test_volume_when_written_then_its_length_is_what_the_check_expects(tmp_path,
     np.testing.assert_array_equal(read.reshape(array.shape), array)
 
 
-def test_atomic_when_a_job_was_killed_before_then_what_it_left_goes(tmp_path):
+def test_atomic_when_a_job_was_killed_before_then_its_temporary_file_is_removed(tmp_path):
     code = "import os, signal, sys\nfrom metaswin.core.files import atomic\nwith atomic(sys.argv[1]) as path:\n"
     code += "    path.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)"
     path = tmp_path / "a[1].json"
@@ -188,7 +188,7 @@ WRITING = re.compile(
 ELSEWHERE = ("simulate/", "imaging/totalsegmentator.py", "imaging/weights.py")  # in folders of one process
 
 
-def test_library_when_searched_then_files_are_written_beside_and_renamed_only(repository):
+def test_library_when_searched_then_files_are_only_written_temporarily_and_renamed(repository):
     library = repository / "src/metaswin"
     found = []
     for path in [*library.rglob("*.py"), *(repository / "workflow/scripts").rglob("*.py")]:

@@ -52,7 +52,7 @@ def test_hold_one_when_the_holder_is_killed_then_its_gpu_is_free_again(tmp_path)
     assert output.startswith("a")
 
 
-def test_hold_one_when_jobs_number_the_gpus_otherwise_then_the_name_decides(tmp_path):
+def test_hold_one_when_jobs_number_the_gpus_differently_then_the_name_decides(tmp_path):
     with hold_one(["a"], tmp_path), hold_one(["a", "b"], tmp_path) as number:
         assert number == 1
 

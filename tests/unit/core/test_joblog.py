@@ -19,7 +19,7 @@ def _restored_logging():
         yield
 
 
-def test_job_when_the_user_is_wrong_then_message_in_log_and_terminal_and_status_is_1(tmp_path, capsys):
+def test_job_when_user_error_then_message_in_log_and_terminal_and_status_is_1(tmp_path, capsys):
     with pytest.raises(SystemExit) as end, job(tmp_path / "logs/a.log"):
         raise UserError("folds.k is too large; take 3")
     assert end.value.code == 1

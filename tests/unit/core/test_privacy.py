@@ -92,7 +92,7 @@ def test_marker_when_planted_then_it_is_in_the_private_zone_and_nowhere_else(wri
     assert set(read_table(written / "results/cohort/patients.parquet")["patient"]) <= set(PATIENTS)
 
 
-def test_scanner_when_its_texts_look_like_no_product_then_they_are_hashed(written):
+def test_scanner_when_its_texts_do_not_look_like_a_product_then_they_are_hashed(written):
     series = read_table(written / "results/ingest/series.parquet")
     images = [read_json(path) for path in (written / "results/images").rglob("image.json") if path.stat().st_size]
     assert images

@@ -26,7 +26,7 @@ def test_ok_when_upstream_is_ok_then_nothing_is_passed_on(tmp_path):
     assert not (tmp_path / "b.json").exists()
 
 
-def test_status_when_problem_has_a_private_part_then_only_private_folder_holds_it(tmp_path):
+def test_status_when_problem_has_a_private_part_then_only_private_folder_contains_it(tmp_path):
     exclude(tmp_path / "s.json", Status("A", "images", PROBLEM), [], tmp_path / "private")
     assert "Smith" not in (tmp_path / "s.json").read_text()
     assert read_json(tmp_path / "private/images/A.json") == [{"code": "empty-mask", "private": PROBLEM.private}]

@@ -161,6 +161,6 @@ def test_control_when_not_run_then_one_row_names_the_reason(beside):
     assert permutations.empty
 
 
-def test_control_when_it_should_have_run_then_its_absence_is_no_result(beside):
+def test_control_that_should_have_run_but_is_absent_raises_an_error(beside):
     with pytest.raises(ValueError, match="leaky should have been run"):
         beside.evaluate()

@@ -42,19 +42,19 @@ def test_outcome_when_permuted_then_label_time_and_event_move_together(outcome):
         pd.testing.assert_series_equal(moved[column], outcome[column].iloc[origin].reset_index(drop=True))
 
 
-def test_outcome_when_permuted_then_number_seed_endpoint_and_nothing_else_decide(outcome):
+def test_permuted_outcome_depends_on_number_seed_and_endpoint_only(outcome):
     first = permuted_outcome(outcome, 5, "dm", 1)
     pd.testing.assert_frame_equal(first, permuted_outcome(outcome.sample(frac=1, random_state=3), 5, "dm", 1))
     for other in ((5, "dm", 2), (6, "dm", 1), (5, "death", 1)):
         assert not first["time"].equals(permuted_outcome(outcome, *other)["time"])
 
 
-def test_folds_when_nothing_is_permuted_then_those_of_the_run(folds, clinical):
+def test_folds_when_nothing_is_permuted_then_equal_to_those_of_the_run(folds, clinical):
     again = permuted_folds(folds, clinical, SETTINGS, 5, "dm", 0)
     pd.testing.assert_frame_equal(again, folds[folds["repeat"] == 0].reset_index(drop=True))
 
 
-def test_folds_when_permuted_then_events_and_sites_are_balanced_anew(folds, clinical):
+def test_folds_when_permuted_then_events_and_sites_are_balanced_again(folds, clinical):
     permuted = permuted_folds(folds, clinical, SETTINGS, 5, "dm", 3)
     assert not permuted["label"].equals(folds.loc[folds["repeat"] == 0, "label"].reset_index(drop=True))
     for table in (permuted, folds[folds["repeat"] == 0]):

@@ -34,13 +34,13 @@ def example(repository: Path, name: str, **changes) -> Config:
     return load({**raw, **changes})
 
 
-def test_reasons_when_images_are_there_then_none(repository):
+def test_reasons_when_images_exist_then_none(repository):
     config = example(repository, "demo")
     assert reasons(config) == {}
     assert joins(config, "deep")
 
 
-def test_reasons_when_the_clinical_table_is_all_then_radiomics_controls_cannot_be(repository):
+def test_reasons_when_there_is_only_a_clinical_table_then_no_radiomics_controls(repository):
     config = example(repository, "examples/radcure-clinical")
     assert set(reasons(config)) == {"leaky", "shuffled"}
 

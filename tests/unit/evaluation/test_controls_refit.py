@@ -34,7 +34,7 @@ def cohort(tmp_path):
         ("combat", STABILITY, AUC),
     ],
 )
-def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_run(
+def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_equals_the_run(
     tmp_path, method, stability, selection
 ):
     feature_sets = ["clinical", "radiomics", "peri_radiomics+deep", "volume"]
@@ -56,7 +56,7 @@ def test_refit_when_nothing_is_permuted_and_penalties_are_chosen_then_it_is_the_
     pd.testing.assert_series_equal(table.sort_index(), expected.sort_index(), check_names=False)
 
 
-def test_refit_when_outcome_depends_on_a_feature_then_only_the_unpermuted_finds_it(tmp_path):
+def test_refit_when_outcome_depends_on_a_feature_then_only_unpermuted_refit_finds_it(tmp_path):
     fusion = FusionSettings(feature_sets=["radiomics"], primary_feature_set="radiomics")
     cohort = NoiseCohort(tmp_path, n=120, signal=4.0, fusion=fusion).write()
     study, settings = cohort.study(), cohort.settings()
@@ -159,7 +159,7 @@ def test_auc_when_weighted_then_each_pair_counts_by_its_weights():
     assert np.isnan(weighted_auc(label, np.array([0.9, np.nan, 0.5, 0.1, 0.0]), weight))
 
 
-def test_weights_when_a_horizon_is_given_then_the_known_stand_in_for_the_lost():
+def test_weights_when_a_horizon_is_given_then_known_outcomes_represent_the_censored():
     train = pd.DataFrame({"label": [0, 0, 1], "time": [50.0, 900.0, 80.0], "event": [0, 0, 1]})
     test = pd.DataFrame(
         {"label": pd.array([1, 0, None], dtype="Int8"), "time": [20.0, 800.0, 30.0], "event": [1, 0, 0]}

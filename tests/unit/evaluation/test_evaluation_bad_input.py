@@ -84,7 +84,7 @@ def missing_without_a_reason(table: pd.DataFrame, value: str, why: str) -> pd.Da
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("endpoints", [HORIZON, {"dm": None}], ids=["horizon", "plain"])
-def test_tables_of_damaged_input_hold_finite_numbers_or_reasons(damage, endpoints, tmp_path):
+def test_tables_of_damaged_input_contain_finite_numbers_or_reasons(damage, endpoints, tmp_path):
     run = draw(tmp_path, Plan(patients=70, endpoints=endpoints, modalities=("clinical",)))
     damage(run, np.random.default_rng(1))
     evaluate(run.evaluation_inputs, run.evaluation_outputs, SETTINGS, {"paper": ["age", "sex"]}, 1)

@@ -81,7 +81,7 @@ def test_spread_is_the_meta_analysis_of_the_centres_on_the_logit_scale(large):
     assert row["why"] == ""
 
 
-def test_spread_when_centres_are_few_then_the_range_stands_alone_with_the_reason(large):
+def test_spread_when_centres_are_few_then_only_the_range_with_the_reason(large):
     _, found = large
     for count, why in [(2, "2 centres with an interval, fewer than 3"), (3, "")]:
         table = between_centres_table(found["centres"][found["centres"]["fold"] < count], "dm", 0.95)
@@ -105,7 +105,7 @@ def test_centre_when_it_has_few_events_then_it_says_so_and_its_counts_are_suppre
     assert found["between_centres"]["tau"].isna().all()
 
 
-def test_run_when_folds_are_no_centres_then_the_tables_are_empty(tmp_path):
+def test_run_when_folds_are_not_centres_then_the_tables_are_empty(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     evaluate(run.evaluation_inputs, run.evaluation_outputs, SETTINGS, {"paper": ["age"]}, 7)
     for path in (run.evaluation_outputs.centres, run.evaluation_outputs.between_centres):

@@ -46,7 +46,7 @@ def test_holm_lies_between_the_raw_and_the_bonferroni_value(p):
     assert np.all(found <= np.minimum(p * len(p), 1) + 1e-12)
 
 
-def test_controls_are_volume_and_clinical_sets_alone():
+def test_baselines_are_volume_and_single_clinical_sets():
     feature_sets = ["clinical:paper", "clinical+deep", "clinical:paper+deep", "volume", "deep"]
     assert baselines(feature_sets) == ["clinical:paper", "volume"]
 
@@ -98,7 +98,7 @@ def mean_difference(data, value) -> float:
     return float(np.mean(ours) - np.mean([value(part) for part in data.feature_sets["volume", "network"]]))
 
 
-def test_differences_are_means_over_folds_of_what_the_rows_say(data):
+def test_differences_are_means_over_folds(data):
     table = compared(data, net_benefit_threshold=0.25)
 
     def brier_ipcw(part):

@@ -70,12 +70,12 @@ def test_metrics_of_tied_scores_and_weights_are_their_definitions(drawn):
     assert found["brier"] == pytest.approx(np.sum(weight * (labels - scores) ** 2) / weight.sum())
 
 
-def test_metrics_when_all_scores_tie_then_a_half_and_the_prevalence():
+def test_metrics_when_all_scores_tie_then_auc_is_a_half_and_pr_auc_the_prevalence():
     found = fold_metrics(np.array([1.0, 0.0, 0.0, 0.0]), np.full(4, 0.3), None, np.ones(4))
     assert (found["auc"].value, found["pr_auc"].value) == (0.5, 0.25)
 
 
-def test_mean_precision_has_the_mean_average_precision_below_it():
+def test_area_under_the_mean_precision_curve_is_the_mean_average_precision():
     rng = np.random.default_rng(3)
     drawn = [(rng.random(50) < 0.4, rng.random(50), np.ones(50)) for _ in range(3)]
     curve = mean_precision([recall_precision(*one) for one in drawn])
@@ -84,7 +84,7 @@ def test_mean_precision_has_the_mean_average_precision_below_it():
     assert list(curve["recall"]) == list(GRID)
 
 
-def test_mean_precision_of_steps_is_that_read_by_hand():
+def test_mean_precision_of_steps_equals_the_value_by_hand():
     # Two events, found first and third: precision 1 up to recall 1/2, then 2/3.
     found = recall_precision(np.array([True, False, True]), np.array([0.9, 0.5, 0.4]), np.ones(3))
     curve = mean_precision([found]).set_index("recall")["precision"]
@@ -121,7 +121,7 @@ def test_calibration_intercept_makes_mean_prediction_and_mean_outcome_equal(draw
     assert np.sum(weight * shifted) == pytest.approx(np.sum(weight * labels))
 
 
-def test_calibration_of_distorted_true_risks_gives_back_the_distortion():
+def test_calibration_recovers_the_distortion_of_true_risks():
     rng = np.random.default_rng(0)
     eta = rng.normal(-1, 1.2, 200_000)
     labels = rng.random(len(eta)) < expit(0.4 + 0.5 * eta)
@@ -140,13 +140,13 @@ def test_calibration_of_distorted_true_risks_gives_back_the_distortion():
         ([1, 0, 0], [0.1, 0.1, 0.3], SEPARATED, ""),
     ],
 )
-def test_calibration_when_not_estimable_then_why(labels, scores, slope, intercept):
+def test_calibration_when_not_estimable_then_the_reason_is_given(labels, scores, slope, intercept):
     labels, scores = np.array(labels) == 1, np.array(scores)
     assert calibration_slope(labels, scores, np.ones(3)).why == slope
     assert calibration_intercept(labels, scores, np.ones(3)).why == intercept
 
 
-def test_net_benefit_of_four_rows_is_that_counted_by_hand():
+def test_net_benefit_of_four_rows_equals_the_value_by_hand():
     labels, scores = np.array([True, True, False, False]), np.array([0.9, 0.3, 0.5, 0.1])
     # At .2: two true, one false positive, odds 1/4. At .5 (included): one and one, odds 1.
     found = net_benefit(labels, scores, np.ones(4), np.array([0.2, 0.5, 0.95]))
@@ -202,12 +202,12 @@ def test_delong_of_a_repeat_is_the_mean_of_the_folds_with_summed_variances():
     ("events", "nonevents", "why"),
     [(9, 50, "9 events in the fold, fewer than 10"), (12, 1, "1 non-event in the fold, fewer than 10")],
 )
-def test_fold_interval_when_few_then_no_limits(events, nonevents, why):
+def test_fold_interval_when_outcomes_are_few_then_no_limits(events, nonevents, why):
     found = fold_interval(np.ones(events), np.zeros(nonevents), 0.95)
     assert (found.low, found.high, found.why) == (None, None, why)
 
 
-def test_repeat_interval_when_not_estimable_then_why():
+def test_repeat_interval_when_not_estimable_then_the_reason_is_given():
     few = [(np.arange(2.0), np.arange(9.0)), (np.arange(3.0), np.arange(9.0))]
     assert repeat_interval(few, 0.95).why == "5 events, fewer than 10"
     one = [(np.arange(12.0), np.arange(9.0)), (np.arange(1.0), np.arange(9.0))]
@@ -249,7 +249,7 @@ def test_reliability_of_repeats_counts_each_patient_once():
     np.testing.assert_allclose(once.drop(columns="why"), thrice.drop(columns="why"))
 
 
-def test_reliability_of_equal_weights_equals_none_and_unequal_ones_widen_it():
+def test_reliability_interval_ignores_equal_weights_and_is_wider_with_unequal_ones():
     labels, scores = np.tile([0, 1], 30), np.linspace(0.1, 0.9, 60)
     plain = reliability([fold(labels, scores)], 1, 0.95)
     doubled = reliability([fold(labels, scores, np.full(60, 2.0))], 1, 0.95)
@@ -305,7 +305,7 @@ def test_largest_r2_of_half_events_is_three_quarters():
 
 
 @pytest.mark.parametrize(("rows_", "r2", "parameters"), [(100, 0.1, 5), (300, 0.288, 24), (2000, 0.05, 1500)])
-def test_expected_shrinkage_undoes_the_rows_for_it(rows_, r2, parameters):
+def test_expected_shrinkage_inverts_the_required_number_of_rows(rows_, r2, parameters):
     found = expected_shrinkage(rows_, r2, parameters)
     assert rows_for_shrinkage(r2, parameters, found) == pytest.approx(rows_)
     assert r2 < found < 1
@@ -315,7 +315,7 @@ def test_expected_shrinkage_when_six_rows_and_400_parameters_then_the_minimum():
     assert expected_shrinkage(6, 0.11, 400) == pytest.approx(0.11, abs=1e-9)
 
 
-def test_criteria_are_met_just_where_the_rows_needed_are_there():
+def test_criteria_are_met_exactly_from_the_required_number_of_rows():
     rows_needed = {name: found for name, found, _, _ in criteria(400, 80, 10, np.nan)}["rows_needed"].value
     for n, enough in [(rows_needed, True), (rows_needed * 0.98, False)]:
         found = {name: met for name, _, _, met in criteria(n, 0.2 * n, 10, np.nan)}
@@ -323,14 +323,14 @@ def test_criteria_are_met_just_where_the_rows_needed_are_there():
         assert (found["rows_needed"], all(each)) == (enough, enough)
 
 
-def test_criteria_of_the_absolute_error_turn_at_its_formula():
+def test_absolute_error_criterion_changes_at_the_value_of_its_formula():
     n = rows_for_error(0.2, 12)
     assert np.log(n) == pytest.approx((-0.508 + 0.259 * np.log(0.2) + 0.504 * np.log(12) - np.log(0.05)) / 0.544)
     found = {name: value.value for name, value, _, _ in criteria(n, 0.2 * n, 12, 0.1)}
     assert found["absolute_error"] == pytest.approx(0.05)
 
 
-def test_criteria_when_not_estimable_then_why():
+def test_criteria_when_not_estimable_then_the_reason_is_given():
     found = {name: value for name, value, _, _ in criteria(100, 20, 1562, -0.1)}
     assert "not better than the prevalence" in found["shrinkage_measured"].why
     assert "up to 30" in found["absolute_error"].why

@@ -64,7 +64,7 @@ def data_of(finished):
     return found
 
 
-def test_signature_is_a_baseline_alone():
+def test_signature_alone_is_a_baseline():
     assert baselines(["deep", "signature:lung", "volume"]) == ["signature:lung", "volume"]
 
 
@@ -82,7 +82,7 @@ def test_auc_is_the_mean_over_the_folds_of_the_models(finished):
     assert summary.loc["signature:lung", "auc_low"] < summary.loc["signature:lung", "auc_high"]
 
 
-def test_metrics_when_the_score_is_no_risk_then_discrimination_only_with_the_reason(finished):
+def test_metrics_when_the_score_is_not_a_risk_then_discrimination_only_with_reason(finished):
     row = table(finished, "summary").set_index("feature_set").loc["signature:lung"]
     for metric in ("acc", "sen", "spe", "brier", "calibration_intercept", "calibration_slope"):
         assert pd.isna(row[metric])
@@ -183,7 +183,7 @@ def test_horizon_when_weighted_then_the_signature_is_too(tmp_path):
     assert "no horizon" in summary.loc["signature:risk", "brier_ipcw_why"]
 
 
-def test_scores_when_all_are_missing_then_no_metric_and_the_run_goes_on(tmp_path):
+def test_scores_when_all_are_missing_then_no_metric_and_the_run_continues(tmp_path):
     run, inputs, _ = with_scores(
         tmp_path, Plan(patients=120, modalities=("clinical", "radiomics"), exclusions=False), missing=120
     )

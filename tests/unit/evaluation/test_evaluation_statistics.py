@@ -31,7 +31,7 @@ def both_outcomes(size: int):
     return hnp.arrays(bool, size).filter(lambda y: y.any() and not y.all())
 
 
-def test_fold_metrics_of_four_rows_are_those_counted_by_hand():
+def test_fold_metrics_of_four_rows_equal_the_values_by_hand():
     found = fold_metrics(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.6, 0.5, 0.9]), 0.5, ONES)
     values = {name: value.value for name, value in found.items()}
     # Precision 1 at recall 1/2 and 2/3 at recall 1; (.1² + .6² + .5² + .1²) / 4.
@@ -62,7 +62,7 @@ def test_fold_metrics_ignore_rows_with_unknown_outcome():
         ([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], None, "acc", "no threshold"),
     ],
 )
-def test_fold_metrics_when_not_estimable_then_none_and_why(labels, probabilities, threshold, metric, why):
+def test_fold_metrics_when_not_estimable_then_none_and_the_reason(labels, probabilities, threshold, metric, why):
     found = fold_metrics(np.array(labels, dtype=float), np.array(probabilities), threshold, ONES)[metric]
     assert found.value is None
     assert why in found.why
@@ -112,12 +112,12 @@ def test_weights_add_up_to_the_number_of_patients_they_were_fitted_on(data):
     assert np.all(found[np.isnan(label)] == 0)
 
 
-def test_weights_when_no_training_row_is_followed_so_long_then_missing_not_infinite():
+def test_weights_beyond_the_follow_up_of_training_rows_are_missing_not_infinite():
     censoring = Censoring(np.array([1.0, 2.0]), np.array([0, 0]))
     assert np.isnan(weights(np.array([0.0]), np.array([9.0]), 5.0, censoring)).all()
 
 
-def test_weighted_auc_is_unbiased_when_loss_depends_on_nothing_but_time():
+def test_weighted_auc_is_unbiased_when_censoring_depends_on_time_only():
     # Deaths count as non-events. Unweighted, early events are over-represented among known outcomes.
     rng = np.random.default_rng(0)
     n, horizon = 60_000, 1000.0
@@ -206,7 +206,7 @@ def test_interval_when_folds_are_repeated_then_the_same_rows_do_not_count_twice(
     assert (once.low, once.high) == pytest.approx((twice.low, twice.high))
 
 
-def test_interval_is_clipped_to_what_a_share_or_a_difference_can_be():
+def test_interval_is_clipped_to_the_range_of_a_proportion_or_a_difference():
     assert mean_over_folds(folds([0.95, 1.0, 0.9]), 0.5, 0.95).high == 1.0
     difference = mean_over_folds(folds([0.95, 1.0, 0.9], 0.1), 0.5, 0.95, signed=True)
     assert (difference.low > -1.0, difference.high) == (True, 1.0)
@@ -222,7 +222,7 @@ def test_interval_is_clipped_to_what_a_share_or_a_difference_can_be():
         (folds([0.5, 0.6]), {"few": "9 events, fewer than 10"}, 0.55, "9 events"),
     ],
 )
-def test_interval_when_not_estimable_then_no_limits_and_why(found, more, value, why):
+def test_interval_when_not_estimable_then_no_limits_and_the_reason(found, more, value, why):
     found = mean_over_folds(found, 0.25, 0.95, why="no events in the fold's test rows", **more)
     assert found.value == (value if value is None else pytest.approx(value))
     assert found.low is None

@@ -62,18 +62,18 @@ def test_pairs_of_ties_only_have_a_half_and_no_interval():
     assert (found.value, found.low, found.why) == (0.5, None, "all draws have the same value")
 
 
-def test_told_hides_small_counts_and_what_they_would_follow_from():
+def test_shown_counts_hide_small_counts_and_counts_that_reveal_them():
     assert suppressed([40, 3, 22], 5) == ["40", "<5", "≥5"]
     assert suppressed([40, 3, 2, 22], 5) == ["40", "<5", "<5", "22"]
     assert suppressed([40, 22], 5) == ["40", "22"]
 
 
-def test_told_hides_a_count_whose_complement_is_small():
+def test_shown_counts_hide_a_count_whose_complement_is_small():
     # 18 of 20 leaves two; 7 of 30 is told only as far as the rest allows.
     assert suppressed([18, 7, 9], 5, of=[20, 30, 30]) == ["≥16", "≥5", "9"]
 
 
-def test_told_when_all_are_zero_then_zero():
+def test_shown_counts_when_all_are_zero_then_zero():
     assert suppressed([0, 0], 5) == ["0", "0"]
 
 

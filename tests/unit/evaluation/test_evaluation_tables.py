@@ -59,7 +59,7 @@ def test_summary_is_the_mean_over_folds_and_repeats_never_of_pooled_rows(horizon
     assert (summary["folds"] == 10).all()
 
 
-def test_brier_interval_is_that_of_the_rows_and_of_the_inner_fits(horizon_run):
+def test_brier_interval_has_the_variances_of_the_rows_and_of_the_inner_fits(horizon_run):
     run, found = horizon_run
     chosen = "endpoint == 'dm' and feature_set == 'deep' and classifier == 'network'"
     row = found["summary"].query(chosen).iloc[0]
@@ -123,7 +123,7 @@ def test_weights_do_not_depend_on_the_test_rows_follow_up(tmp_path):
     assert np.array_equal(*same)
 
 
-def test_comparisons_hold_the_primary_against_volume_and_clinical_sets_only(horizon_run):
+def test_comparisons_are_the_primary_model_against_volume_and_clinical_sets_only(horizon_run):
     _, found = horizon_run
     table = found["comparisons"]
     assert set(table["against"]) == {"volume", "clinical:paper", "clinical:staging"}
@@ -144,7 +144,7 @@ def test_death_table_shows_both_rules(horizon_run):
     assert table["in_use"].to_dict() == {"nonevent": True, "exclude": False}
 
 
-def test_roc_is_there_for_every_feature_set_and_ends_at_one(horizon_run):
+def test_every_feature_set_has_a_roc_curve_that_ends_at_one(horizon_run):
     _, found = horizon_run
     ends = found["roc"].groupby(["endpoint", "feature_set", "classifier"]).tail(1)
     assert len(ends) == len(found["summary"])
@@ -179,7 +179,7 @@ def test_missing_prediction_makes_the_feature_set_not_estimable_in_that_fold(tmp
     assert row["auc_why"] == "1 of 5 folds excluded: 1 prediction is missing"
 
 
-def test_fold_with_one_class_is_left_out_with_its_reason(tmp_path):
+def test_fold_with_one_class_is_excluded_with_its_reason(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     path = run.evaluation_inputs.folds[0]
     folds = read_table(path)
@@ -204,7 +204,7 @@ def test_one_feature_set_and_no_strata_give_empty_tables_not_errors(tmp_path):
     assert len(read_table(run.evaluation_outputs.summary)) == 2
 
 
-def test_folds_with_different_feature_sets_are_a_bug(tmp_path):
+def test_folds_with_different_feature_sets_raise_an_error(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     path = run.evaluation_inputs.fits[0]
     fits = read_json(path)
@@ -220,7 +220,7 @@ def test_evaluation_twice_gives_the_same_tables(plain_run):
     pd.testing.assert_frame_equal(found["strata"], again["strata"])
 
 
-def test_gather_when_files_have_any_names_and_order_then_fits_say_where_they_belong(horizon_run, tmp_path):
+def test_gather_assigns_files_by_their_content_whatever_their_names_and_order(horizon_run, tmp_path):
     run, _ = horizon_run
     inputs = {name: getattr(run.evaluation_inputs, name) for name in ("predictions", "fits", "folds", "facts")}
     moved = {name: list(paths) for name, paths in inputs.items()}
@@ -269,7 +269,7 @@ def test_pairs_never_compare_scores_of_two_folds():
     assert found.low is None
 
 
-def test_pairs_of_one_fold_equal_sklearn_and_the_interval_holds_it():
+def test_pairs_of_one_fold_equal_sklearn_and_the_interval_contains_the_value():
     rng = np.random.default_rng(2)
     labels = (rng.random(80) < 0.4).astype(int)
     scores, weight = rng.normal(size=80) + labels, rng.random(80) + 0.5

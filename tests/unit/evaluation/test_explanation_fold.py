@@ -89,7 +89,7 @@ def test_fold_when_the_labels_of_test_rows_change_then_the_explanation_does_not(
         pd.testing.assert_frame_equal(first, again)
 
 
-def test_fold_when_other_models_lie_there_then_it_is_refused(tmp_path):
+def test_fold_when_the_models_do_not_give_the_predictions_then_it_is_refused(tmp_path):
     run = small(tmp_path).fit()
     predictions = read_table(run.output("predictions.parquet"))
     predictions["probability"] = predictions["probability"] * 0.9

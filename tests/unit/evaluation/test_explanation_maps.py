@@ -84,7 +84,7 @@ def test_map_when_one_voxel_of_the_ct_counts_then_the_fall_is_where_cubes_hide_i
     assert np.abs(np.nan_to_num(found[far])).max() == 0
 
 
-def test_map_when_the_masks_are_hidden_too_then_their_part_is_there(patch):
+def test_map_when_the_masks_are_hidden_too_then_their_effect_is_included(patch):
     settings = OCCLUSION.model_copy(update={"hide": "all"})
     found = occlusion_map(Spots(), patch, 2.0, settings)
     assert found[9, 9, 9] == pytest.approx(-2.0, rel=1e-5)
@@ -151,7 +151,7 @@ def test_map_when_the_effect_is_at_one_place_then_only_that_place_is_coloured(pa
     assert up.max() == pytest.approx((16 - 6) * scale, abs=scale)  # z runs upwards
 
 
-def test_picture_when_nothing_was_tried_then_it_is_drawn_without_colour(patch):
+def test_image_when_no_cube_was_tested_then_it_is_drawn_without_colour(patch):
     canvas = draw_map(np.full((16, 16, 16), np.nan), patch.numpy(), 2.0, "P1", "note")
     assert not canvas.tint[panel_box(0)].any()
 

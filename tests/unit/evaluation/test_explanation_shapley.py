@@ -110,13 +110,13 @@ def test_columns_when_the_model_is_a_network_then_they_are_near_the_exact_ones(d
 
 
 @pytest.mark.parametrize("way", [lambda *a: exact_shapley(*a), lambda *a: sampled_shapley(*a, 1, 1)])
-def test_shares_when_summed_with_the_base_then_they_are_the_logit(data, network, way):
+def test_contributions_plus_base_equal_the_logit(data, network, way):
     rows, background = data
     found = way(network, rows, background, GROUPS)
     np.testing.assert_allclose(found.base + found.values.sum(axis=1), network(rows), atol=1e-6)
 
 
-def test_modalities_when_there_is_one_then_it_takes_all(data, network):
+def test_modalities_when_there_is_one_then_it_has_the_whole_contribution(data, network):
     rows, background = data
     found = exact_shapley(network, rows, background, FeatureGroups.of([("all",)] * 8))
     np.testing.assert_allclose(found.values[:, 0], network(rows) - found.base, atol=1e-9)
@@ -137,13 +137,13 @@ ENCODERS = {
 }
 
 
-def test_players_when_columns_are_named_then_a_category_is_one_and_so_is_deep():
+def test_feature_groups_of_columns_have_one_group_per_category_and_one_for_deep():
     groups = column_groups(ENCODERS)
     assert groups.names == [("clinical", "age"), ("clinical", "sex"), ("radiomics", "tumor__a"), ("deep",)]
     np.testing.assert_array_equal(groups.owner, [0, 0, 1, 1, 1, 2, 3, 3, 3])
 
 
-def test_players_when_modalities_then_every_encoded_column_has_one():
+def test_feature_groups_of_modalities_contain_every_encoded_column():
     groups = modality_groups(ENCODERS)
     assert groups.names == [("clinical",), ("radiomics",), ("deep",)]
     np.testing.assert_array_equal(groups.owner, [0, 0, 0, 0, 0, 1, 2, 2, 2])

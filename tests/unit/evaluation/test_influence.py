@@ -40,7 +40,7 @@ def rows_that_count(metric, labels):
 
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("metric", [*METRICS, "net_benefit"])
-def test_influence_when_compared_with_a_change_of_each_weight_then_the_derivative(metric, ties):
+def test_influence_equals_the_derivative_by_each_weight(metric, ties):
     labels, scores, weights = rows(3, ties=ties)
     value, found = linearised(metric, labels, scores, weights, AT)
     assert value == pytest.approx(measured(metric, labels, scores, weights))
@@ -59,7 +59,7 @@ def test_variance_of_the_auc_when_weights_are_equal_then_delongs(seed, ties):
     assert variance(linearised("auc", labels, scores, np.full(40, 2.0))[1]) == pytest.approx(expected)
 
 
-def test_variance_of_brier_score_and_accuracy_then_those_of_a_mean():
+def test_variance_of_brier_score_and_accuracy_is_that_of_a_mean():
     labels, scores, _ = rows(5)
     loss = (scores - labels) ** 2
     equal = np.ones(len(labels))

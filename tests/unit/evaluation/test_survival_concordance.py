@@ -16,7 +16,7 @@ def c_index(risk, time, event, horizon=1e9, censoring=NOBODY_LOST):
     return concordance_index(*arrays, horizon, censoring)
 
 
-def test_c_when_by_hand_then_the_dead_count_as_never_having_a_metastasis():
+def test_c_equals_the_value_by_hand_with_deaths_as_never_having_a_metastasis():
     # Metastases on days 2 and 5; a death on day 1 and one on day 7, alive to day 9.
     time, event = [2, 5, 1, 7, 9], [1, 1, 2, 2, 0]
     # From day 2: against days 5, 1 (dead), 7, 9; from day 5: against 1 (dead), 7, 9.
@@ -30,7 +30,7 @@ def test_c_when_there_is_a_horizon_then_later_metastases_are_comparators_only():
     assert c_index(risk, time, event).value == pytest.approx(2 / 3)
 
 
-def test_c_when_one_cause_and_nobody_is_lost_then_harrells_c():
+def test_c_when_there_is_one_cause_and_no_censoring_then_harrells_c():
     rng = np.random.default_rng(1)
     time, risk = rng.exponential(1, 60), rng.normal(size=60)
     assert c_index(risk, time, np.ones(60, dtype=int)).value == pytest.approx(harrell(time, -risk))
@@ -40,7 +40,7 @@ def test_c_when_two_metastases_fall_on_one_day_then_they_are_not_compared():
     assert c_index([0.1, 0.9, 0.5], [3, 3, 8], [1, 1, 0]).value == pytest.approx(1 / 2)
 
 
-def test_c_when_somebody_is_lost_on_the_day_of_a_metastasis_then_compared():
+def test_c_when_a_patient_is_censored_on_the_day_of_a_metastasis_then_compared():
     assert c_index([0.9, 0.1], [3, 3], [1, 0]).value == 1.0
 
 
@@ -66,7 +66,7 @@ def test_c_when_weighted_then_equals_the_sum_over_pairs():
     assert c_index(risk, time, event, horizon, censoring).value == pytest.approx(above / total)
 
 
-def test_c_when_a_third_is_lost_then_near_the_c_without_loss():
+def test_c_when_a_third_is_censored_then_near_the_uncensored_c():
     rng = np.random.default_rng(3)
     n, score = 3000, rng.normal(size=3000)
     dm, death = rng.exponential(np.exp(-score)), rng.exponential(2.0, n)
@@ -77,14 +77,14 @@ def test_c_when_a_third_is_lost_then_near_the_c_without_loss():
     assert with_loss == pytest.approx(c_index(score, full, cause, 1.5).value, abs=0.01)
 
 
-def test_c_when_no_metastasis_falls_within_the_horizon_then_the_reason():
+def test_c_when_no_metastasis_is_within_the_horizon_then_the_reason_is_given():
     found = c_index([0.1, 0.2], [5, 9], [1, 0], horizon=4)
     assert (found.value, found.why) == (None, "no metastasis within the horizon in the fold's test rows")
     alone = c_index([0.1, 0.2], [5, 3], [1, 0])
     assert (alone.value, alone.why) == (None, "no patient in the fold's test rows can be compared with a metastasis")
 
 
-def test_c_when_the_training_rows_are_lost_earlier_then_the_reason():
+def test_c_when_training_rows_have_a_shorter_follow_up_then_the_reason_is_given():
     early = Censoring(np.array([1.0, 2.0]), np.array([0, 0]))
     assert (
         c_index([0.1, 0.2], [5, 9], [1, 0], censoring=early).why
@@ -92,7 +92,7 @@ def test_c_when_the_training_rows_are_lost_earlier_then_the_reason():
     )
 
 
-def test_metrics_when_nobody_is_lost_then_sklearn_and_the_plain_ratio():
+def test_metrics_without_censoring_equal_sklearn_and_the_plain_ratio():
     rng = np.random.default_rng(4)
     time, event, risk = rng.exponential(10, 80), rng.integers(1, 3, 80), rng.random(80)
     label = ((event == 1) & (time <= 8)).astype(float)
@@ -117,7 +117,7 @@ def test_metrics_when_a_risk_is_missing_or_no_rows_then_reasons():
     assert found["c_index"].why == "1 prediction is missing"
 
 
-def test_metrics_when_nobody_has_a_metastasis_then_brier_and_a_ratio_of_zero_only():
+def test_metrics_when_no_patient_has_a_metastasis_then_only_brier_and_a_ratio_of_zero():
     time, event = np.array([9.0, 9.0, 4.0]), np.array([0, 0, 2])
     found = survival_metrics(np.array([0.2, 0.1, 0.3]), time, event, np.zeros(3), 8.0, NOBODY_LOST)
     assert found["auc_t"].value is None

@@ -17,7 +17,7 @@ def test_incidence_when_by_hand_then_hazard_times_survival_before():
     assert death.value == pytest.approx(np.array([0.2]))
 
 
-def test_incidence_when_nobody_is_lost_then_a_proportion_with_its_variance():
+def test_incidence_without_censoring_is_a_proportion_with_its_variance():
     rng = np.random.default_rng(1)
     time, event = rng.exponential(1, 80), rng.integers(1, 3, 80)
     day = np.array([0.7])
@@ -55,7 +55,7 @@ def test_incidence_when_there_are_ties_then_r_agrees():
     assert second.variance == pytest.approx(np.array([0.002914952, 0.011652572]), abs=1e-8)
 
 
-def test_incidence_when_there_is_no_competing_event_then_one_less_kaplan_meier():
+def test_incidence_when_there_is_no_competing_event_then_one_minus_kaplan_meier():
     rng = np.random.default_rng(3)
     time, event = np.ceil(rng.exponential(20, 60)), rng.integers(0, 2, 60)
     days = np.arange(0.0, time.max(), 5)
@@ -72,7 +72,7 @@ def test_incidence_when_rows_are_shuffled_then_the_same_to_the_last_digit():
     assert np.array_equal(one.variance, other.variance)
 
 
-def test_incidence_when_beyond_follow_up_then_missing_unless_everybody_had_an_event():
+def test_incidence_beyond_follow_up_is_missing_unless_every_patient_had_an_event():
     days = np.array([5.0, 6.0])
     assert followed(np.array([3.0, 5.0]), np.array([1, 0]), days).tolist() == [True, False]
     assert followed(np.array([3.0, 5.0]), np.array([0, 2]), days).tolist() == [True, True]

@@ -23,7 +23,7 @@ def volumes():
     return hu, tumor, organs
 
 
-def test_measure_when_touching_apart_and_overlapping_then_hand_computed(volumes):
+def test_measure_of_touching_separate_and_overlapping_structures_equals_values_by_hand(volumes):
     found = measure(*volumes, {"near": [1], "far": [2], "shared": [3], "none": [9], "absent": []}, SPACING)
     assert found["near__volume_mm3"] == 8 * 6
     assert found["near__mean_hu"] == 40

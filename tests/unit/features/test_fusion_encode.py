@@ -48,7 +48,7 @@ def test_number_when_constant_in_training_then_zero_there_and_finite_elsewhere(v
     assert np.isfinite(result["x"][1])
 
 
-def test_number_when_never_there_in_training_then_left_out():
+def test_number_without_a_training_value_is_omitted():
     result = encoded({"x": [np.nan, np.nan], "y": [0.0, 1]}, {"x": "numeric", "y": "numeric"}, {"x": [1], "y": [1]})
     assert list(result) == ["y"]
 

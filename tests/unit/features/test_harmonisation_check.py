@@ -47,7 +47,7 @@ def test_load_when_the_outcome_is_named_then_it_is_refused_with_the_reason(key, 
     assert "would contain information about the outcome" in text
 
 
-def test_load_when_columns_are_unknown_then_all_are_told():
+def test_load_when_columns_are_unknown_then_all_are_reported():
     text = messages({"batch": "center", "covariates": ["note", "manufacturer", "agee"]})
     assert "harmonisation.batch: 'center' has no role in clinical.columns" in text
     assert "did you mean 'centre'?" in text
@@ -56,7 +56,7 @@ def test_load_when_columns_are_unknown_then_all_are_told():
     assert "did you mean 'age'?" in text
 
 
-def test_load_when_the_batch_is_a_covariate_too_then_it_is_told():
+def test_load_when_the_batch_is_a_covariate_too_then_reported():
     assert "'centre' is the batch itself" in messages({"batch": "centre", "covariates": ["centre"]})
 
 
@@ -65,6 +65,6 @@ def test_load_when_features_are_imported_then_the_scanner_is_not_known():
     assert messages({"batch": "centre"}, source="features") == "fine"
 
 
-def test_load_when_there_are_no_features_then_it_is_told():
+def test_load_when_there_are_no_features_then_reported():
     assert "has no features to harmonise" in messages({}, source="clinical")
     assert messages({"method": "none", "batch": "anything"}, source="clinical") == "fine"

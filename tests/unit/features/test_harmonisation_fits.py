@@ -205,7 +205,7 @@ def test_harmonisation_when_run_again_then_the_same_bytes(run, tmp_path):
         assert again.bytes(name) == run.bytes(name)
 
 
-def test_harmonisation_when_there_is_no_such_column_then_it_says_which_there_are(tmp_path):
+def test_harmonisation_when_the_column_is_absent_then_the_existing_ones_are_listed(tmp_path):
     run = Cohort(tmp_path)
     with pytest.raises(UserError, match=r"no column 'centre'; known: .*manufacturer"):
         run.harmonise(HarmonisationSettings(method="combat", batch="centre"))

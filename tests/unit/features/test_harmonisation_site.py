@@ -26,7 +26,7 @@ def test_association_when_counts_are_large_then_pearsons_chi_squared():
     assert found["counts"] == "a: 30 of 50; b: 20 of 50"
 
 
-def test_association_when_the_lady_tastes_tea_then_fishers_exact_test():
+def test_association_of_the_lady_tasting_tea_equals_fishers_exact_test():
     found = association(*patients({"milk": (3, 1), "tea": (1, 3)}), seed=1)
     assert found["test"] == "Fisher-Freeman-Halton"
     assert found["p"] == pytest.approx(34 / 70)
@@ -58,7 +58,7 @@ def test_association_when_values_are_missing_then_they_are_counted_apart():
 @pytest.mark.parametrize(
     ("table", "why"), [({"a": (5, 5)}, "fewer than two levels"), ({"a": (5, 0), "b": (3, 0)}, "one outcome only")]
 )
-def test_association_when_it_cannot_be_estimated_then_it_says_why(table, why):
+def test_association_when_it_cannot_be_estimated_then_the_reason_is_given(table, why):
     found = association(*patients(table), seed=1)
     assert why in found["why"]
     assert "p" not in found
@@ -80,7 +80,7 @@ def test_cramers_v_when_there_is_no_association_then_the_correction_removes_the_
     assert cramers_v(5.0, 5, 5, 2) is None
 
 
-def test_associate_site_when_written_then_a_row_an_endpoint_and_column_that_is_there(tmp_path):
+def test_associate_site_writes_one_row_per_endpoint_and_available_column(tmp_path):
     levels, label = patients({"SIEMENS": (20, 30), "GE": (30, 20)})
     inputs = SiteInputs(*(str(tmp_path / f"{name}.parquet") for name in ("outcomes", "used", "clinical")))
     outcome = pd.DataFrame({"patient": levels.index, "label": pd.array(label, dtype="Int8")})

@@ -83,9 +83,7 @@ def test_import_features_when_table_has_errors_then_all_reported_nothing_written
         ("patient_id\nA-2\n", "no column except patient_id"),
     ],
 )
-def test_import_features_when_the_header_is_wrong_then_the_user_is_told(
-    tmp_path: Path, text: str, message: str
-) -> None:
+def test_import_features_when_the_header_is_wrong_then_user_error(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         imported(tmp_path, text)
 

@@ -74,7 +74,7 @@ def make_job(tmp_path: Path) -> Any:
     return make
 
 
-def test_extract_patient_writes_one_row_a_region_and_how_it_was_made(make_job: Any) -> None:
+def test_extract_patient_writes_one_row_per_region_and_how_it_was_made(make_job: Any) -> None:
     job = make_job({1: 6, 2: 5, 11: 7}, {"primary": [1], "nodes": [2], "tumor": [1, 2], "ring_0_10mm": [11]})
     table = job.run()
     assert table["region"].tolist() == ["tumor", "primary", "nodes", "ring_0_10mm"]
@@ -147,7 +147,7 @@ def test_wanted_regions_when_rings_are_requested_then_in_the_order_of_their_labe
     ]
 
 
-def test_wanted_regions_when_a_ring_is_never_made_then_the_user_is_told() -> None:
+def test_wanted_regions_when_a_ring_is_unknown_then_user_error() -> None:
     facts = {"labels": {"tumor": [1], "ring_0_10mm": [11]}, "missing": {}}
     with pytest.raises(UserError, match=r"names ring_0_5mm, but regions\.rings creates ring_0_10mm"):
         wanted_regions(["tumor", "ring_0_5mm"], facts)
@@ -184,7 +184,7 @@ def test_collect_features_when_settings_differ_then_it_refuses(make_job: Any, tm
         collect_features([job.table for job in jobs], used(tmp_path), str(tmp_path / "all.parquet"))
 
 
-def test_collect_problems_holds_what_the_stages_found_themselves(tmp_path: Path) -> None:
+def test_collect_problems_contains_the_problems_of_the_stages_themselves(tmp_path: Path) -> None:
     earlier = Problem("B", "images", "empty-mask", "nothing", "a tumour", "draw it")
     own = [Problem(who, "radiomics", "radiomics-failed", "x", "y", "z", excludes=False) for who in "BA"]
     statuses = [Status("B", "radiomics", earlier, (own[0],)), Status("A", "radiomics", warnings=(own[1],))]

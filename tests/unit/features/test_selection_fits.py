@@ -84,7 +84,7 @@ def run(
     return folder
 
 
-def test_wide_holds_the_regions_of_its_set_in_the_order_of_the_patients(features: pd.DataFrame) -> None:
+def test_wide_contains_the_regions_of_its_set_in_the_order_of_the_patients(features: pd.DataFrame) -> None:
     rows = ["p05", "p01", "not-there"]
     tumor = wide(features, "radiomics", rows)
     assert tumor.columns.tolist() == [f"tumor__original_f_{i}" for i in range(5)]
@@ -96,7 +96,7 @@ def test_wide_holds_the_regions_of_its_set_in_the_order_of_the_patients(features
     assert rings.loc["p01"].isna().sum() == 5
 
 
-def test_wide_when_a_region_never_has_a_feature_then_there_is_no_such_column(features: pd.DataFrame) -> None:
+def test_wide_has_no_column_for_a_feature_that_a_region_never_has(features: pd.DataFrame) -> None:
     features.loc[features["region"] == "tumor", "original_f_1"] = np.nan
     assert "tumor__original_f_1" not in wide(features, "radiomics", patients())
     assert wide(features[features["region"] == "nodes"], "radiomics", patients()).shape == (N, 0)
@@ -124,7 +124,7 @@ def test_selections_when_fits_are_chosen_then_the_same_as_among_all(
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, AUC])
-def test_selections_when_rows_of_left_out_folds_are_corrupted_then_nothing_changes(
+def test_selections_when_rows_of_excluded_folds_are_corrupted_then_nothing_changes(
     features: pd.DataFrame, folds: pd.DataFrame, settings: SelectionSettings
 ) -> None:
     clean = selected(features, folds, settings=settings)
@@ -142,7 +142,7 @@ def test_selections_when_rows_of_left_out_folds_are_corrupted_then_nothing_chang
         assert not clean[clean["fit"] == fit].equals(changed[changed["fit"] == fit])
 
 
-def test_fit_table_holds_the_kept_features_as_they_are_best_rank_first(
+def test_fit_table_contains_the_kept_features_unchanged_and_best_rank_first(
     features: pd.DataFrame, folds: pd.DataFrame
 ) -> None:
     table, matrix = selected(features, folds), wide(features, "peri_radiomics", patients())

@@ -38,7 +38,7 @@ def steps(table: pd.DataFrame) -> dict[str, str]:
     return dict(zip(table["feature"].str.removeprefix("tumor__"), table["step"], strict=True))
 
 
-def test_select_when_each_step_has_a_victim_then_each_leaves_at_its_step() -> None:
+def test_select_drops_each_feature_at_the_expected_step() -> None:
     informative = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     features = matrix(
         {
@@ -154,7 +154,7 @@ def test_select_when_test_rows_and_their_labels_are_corrupted_then_nothing_chang
     assert not clean["importance"].equals(select(features, shuffled, train, method, 0)["importance"])
 
 
-def test_select_when_there_is_one_outcome_then_the_user_is_told() -> None:
+def test_select_when_there_is_one_outcome_then_user_error() -> None:
     features, label = random_case(0)
     with pytest.raises(UserError, match=r"one outcome only among 60 training rows.*folds\.k lower \(3 or more\)"):
         select(features, label * 0, features.index.tolist(), FAST, 0)

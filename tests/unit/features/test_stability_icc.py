@@ -24,7 +24,7 @@ def test_low_when_shrout_and_fleiss_ratings_then_the_limits_of_the_r_package_psy
     assert of(icc_2_1, RATINGS)[1] == pytest.approx(0.019, abs=0.0005)
 
 
-def test_low_when_nothing_but_confidence_falls_then_it_rises_to_the_estimate():
+def test_lower_limit_rises_to_the_estimate_as_the_confidence_level_falls():
     for function in (icc_1_1, icc_2_1):
         limits = [of(function, RATINGS, confidence)[1] for confidence in (0.99, 0.95, 0.5)]
         assert limits == sorted(limits)
@@ -75,7 +75,7 @@ def test_icc_when_patients_are_all_the_same_or_fewer_than_two_then_not_estimable
     assert np.isnan(function(absent).icc).all()
 
 
-def test_low_when_drawn_from_the_model_then_it_lies_below_the_truth_as_often_as_said():
+def test_lower_limit_is_below_the_truth_at_the_nominal_rate():
     rng = np.random.default_rng(3)
     trials = 4000
     truth = 4 / 5

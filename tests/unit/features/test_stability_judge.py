@@ -230,7 +230,7 @@ def test_stability_when_rows_of_a_fold_are_corrupted_then_fits_without_it_stay(c
             assert not own.equals(new)
 
 
-def test_load_when_the_grid_cannot_show_the_perturbations_then_it_is_told():
+def test_load_when_the_grid_cannot_show_the_perturbations_then_reported():
     raw = {
         "data": {"source": "dicom", "dicom": "d"},
         "clinical": {"table": "c.csv", "columns": {"age": "baseline", "dm": "outcome"}},

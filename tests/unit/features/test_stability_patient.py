@@ -84,7 +84,7 @@ def test_rows_when_there_are_many_masks_then_each_filter_runs_once(patient, monk
     assert made == ["original", "log-sigma-2-0-mm-3D", "square"]
 
 
-def test_rows_when_rings_are_drawn_anew_then_they_leave_out_what_is_barred(patient):
+def test_rows_when_rings_are_drawn_again_then_excluded_tissues_are_removed(patient):
     image, made, air, box = patient
     barred = air[box] == 1
     voxels = sitk.GetArrayFromImage(image)

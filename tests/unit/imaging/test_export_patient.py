@@ -244,7 +244,7 @@ def test_export_when_the_patient_was_excluded_then_empty_files(tmp_path):
     assert [path.stat().st_size for path in sorted(tmp_path.glob("*.dcm"))] == [0, 0, 0]
 
 
-def test_ordered_slices_when_one_is_gone_then_what_to_do(tmp_path):
+def test_ordered_slices_when_one_is_missing_then_the_message_says_what_to_do(tmp_path):
     job, _, slices, on = prepare(tmp_path)
     paths = save_all(slices[:-1], tmp_path / "fewer")
     with pytest.raises(UserError, match=r"5 of 6 slices .* run the stage images again"):

@@ -52,7 +52,7 @@ def test_draw_when_references_match_then_no_warning(tmp_path):
     assert warnings == {}
 
 
-def test_draw_when_planes_lie_beside_slices_then_on_the_nearest_with_count(tmp_path):
+def test_draw_when_planes_are_between_slices_then_on_the_nearest_with_count(tmp_path):
     on = grid()
     mask, warnings = draw(tmp_path, on, boxes(on, [1.3, 2.3]))
     assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [1, 2]
@@ -67,28 +67,28 @@ def test_draw_when_several_planes_fall_on_a_slice_then_nearest_only(tmp_path):
     assert warnings["contours-between-slices"].found.startswith("2 contours")
 
 
-def test_draw_when_every_second_slice_is_left_out_then_filled_from_the_nearest(tmp_path):
+def test_draw_when_every_second_slice_has_no_contour_then_filled_from_the_nearest(tmp_path):
     on = grid(size=(12, 10, 9))
     mask, warnings = draw(tmp_path, on, boxes(on, [1, 3, 5]))
     assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [1, 2, 3, 4, 5]
     assert warnings["contours-skip-slices"].found.startswith("2 slices")
 
 
-def test_draw_when_two_lesions_lie_apart_then_the_gap_stays(tmp_path):
+def test_draw_when_two_lesions_are_separate_then_the_gap_stays(tmp_path):
     on = grid(size=(12, 10, 9))
     mask, warnings = draw(tmp_path, on, boxes(on, [1, 2, 6, 7]))
     assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [1, 2, 6, 7]
     assert warnings == {}
 
 
-def test_draw_when_a_contour_is_there_twice_then_it_does_not_cancel(tmp_path):
+def test_draw_when_a_contour_occurs_twice_then_it_does_not_cancel(tmp_path):
     on = grid()
     mask, warnings = draw(tmp_path, on, boxes(on, [1, 1]))
     assert mask.sum() == 20
     assert "contours-twice" in warnings
 
 
-def test_draw_when_contours_lie_outside_then_left_out_and_counted(tmp_path):
+def test_draw_when_contours_are_outside_then_dropped_and_counted(tmp_path):
     on = grid()
     items = boxes(on, [-4, 1, 9]) + boxes(on, [2], columns=(40, 45)) + boxes(on, [3], columns=(10, 20))
     mask, warnings = draw(tmp_path, on, items)
@@ -126,7 +126,7 @@ def test_draw_when_contours_are_unusable_then_skipped_by_reason(tmp_path):
     assert counts.keys() <= WARNINGS.keys()
 
 
-def test_read_rtstruct_when_file_is_no_rtstruct_then_unreadable(tmp_path):
+def test_read_rtstruct_when_file_is_not_an_rtstruct_then_unreadable(tmp_path):
     (tmp_path / "broken").write_bytes(b"not DICOM")
     with pytest.raises(BadData, match="file-unreadable") as caught:
         read_rtstruct(tmp_path / "broken")

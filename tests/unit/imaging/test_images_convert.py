@@ -85,7 +85,7 @@ def test_convert_when_rtstruct_then_image_and_labels_on_one_grid(tmp_path, on):
     assert made.warnings == []
 
 
-def test_convert_when_done_then_public_files_hold_no_name_path_or_uid(tmp_path):
+def test_convert_when_done_then_public_files_contain_no_name_path_or_uid(tmp_path):
     on = grid()
     _, source = dicom_case(tmp_path, on, {"GTV Smith": [box(on, 1), contour(rectangle(on, 1, (2, 5), (3, 7))[:2])]})
     record = json.loads(source.read_text())
@@ -127,7 +127,7 @@ def test_convert_when_nodes_only_then_no_primary(tmp_path):
     assert made.warnings == []
 
 
-def test_convert_when_one_role_is_empty_then_warning_and_the_other_goes_on(tmp_path):
+def test_convert_when_one_role_is_empty_then_warning_and_the_other_is_kept(tmp_path):
     on = grid()
     _, source = dicom_case(tmp_path, on, {"GTVp": [box(on, 1)], "GTVn": []})
     assert convert(tmp_path, source).warnings == ["empty-role"]
@@ -148,7 +148,7 @@ def test_convert_when_nothing_is_drawn_then_excluded_with_reason(tmp_path, conto
     assert convert(tmp_path, source).problem.code == code
 
 
-def test_convert_when_roi_or_file_is_gone_then_excluded(tmp_path):
+def test_convert_when_roi_or_file_is_missing_then_excluded(tmp_path):
     on = grid()
     _, source = dicom_case(tmp_path, on, {"GTV": [box(on, 1)]}, primary=(7,), nodes=())
     assert convert(tmp_path, source).problem.code == "roi-missing"
@@ -164,7 +164,7 @@ def test_convert_when_frame_of_reference_differs_then_warning(tmp_path):
     assert "9.9.9" not in (tmp_path / "out/status.json").read_text()
 
 
-def test_convert_when_tumour_is_no_tissue_then_warning(tmp_path):
+def test_convert_when_tumour_is_not_tissue_then_warning(tmp_path):
     on = grid()
     hu = noise(on) - 700
     paths = save_all(ct_slices(hu, on), tmp_path / "ct")

@@ -107,7 +107,7 @@ def test_read_ct_when_facts_are_read_then_only_these(tmp_path, findings):
     assert len(model) == 12
 
 
-def test_plain_when_text_is_no_product_name_then_hashed():
+def test_plain_when_text_is_not_a_product_name_then_hashed():
     assert plain("B30f", KERNEL) == "B30f"
     assert plain("", KERNEL) is None
     assert plain("é" * 3, KERNEL).startswith("h-")
@@ -115,7 +115,7 @@ def test_plain_when_text_is_no_product_name_then_hashed():
     assert plain("CMS, Inc.", COMPANY) == "CMS, Inc."
 
 
-def test_read_ct_when_a_slice_is_there_twice_then_copy_is_dropped(tmp_path, findings):
+def test_read_ct_when_a_slice_occurs_twice_then_copy_is_dropped(tmp_path, findings):
     on = grid()
     hu = noise(on)
     slices = ct_slices(hu, on)
@@ -124,7 +124,7 @@ def test_read_ct_when_a_slice_is_there_twice_then_copy_is_dropped(tmp_path, find
     assert [warning.code for warning in findings.warnings] == ["duplicate-slices"]
 
 
-def test_read_ct_when_a_localizer_is_among_the_slices_then_left_out(tmp_path, findings):
+def test_read_ct_when_a_localizer_is_among_the_slices_then_dropped(tmp_path, findings):
     on = grid()
     slices = ct_slices(noise(on), on)
     scout = ct_slices(noise(on, 1), on)[0]
@@ -245,7 +245,7 @@ def test_check_hu_when_values_cannot_be_hu_then_bad(bad):
         check_hu(bad)
 
 
-def test_whole_numbers_when_types_differ_then_smallest_that_holds_them():
+def test_whole_numbers_when_types_differ_then_smallest_type_that_fits():
     assert whole_numbers(np.full((1, 1, 1), 7, dtype=np.uint16)).dtype == np.int16
     assert whole_numbers(np.full((1, 1, 1), 40000, dtype=np.uint16)).dtype == np.float32
     assert whole_numbers(np.full((1, 1, 1), -7.0)).dtype == np.int16
@@ -260,7 +260,7 @@ def stored(slices, change):
         image.PixelData = np.ascontiguousarray(change(values)).tobytes()
 
 
-def test_read_ct_when_12_bits_are_signed_or_hold_other_bits_then_read_right(tmp_path, findings):
+def test_read_ct_when_12_bits_are_signed_or_contain_other_bits_then_read_correctly(tmp_path, findings):
     on = grid()
     hu = noise(on)
     signed = ct_slices(hu, on, intercept=0.0)
@@ -285,7 +285,7 @@ def test_read_ct_when_12_bits_are_signed_or_hold_other_bits_then_read_right(tmp_
         (1, 0, 40, None, 40),  # tissue that the file calls padding
     ],
 )
-def test_read_ct_when_padding_is_no_hu_then_air_and_when_possibly_tissue_then_kept(
+def test_read_ct_when_padding_is_not_hu_then_air_and_when_possibly_tissue_then_kept(
     tmp_path, findings, representation, intercept, value, limit, expected
 ):
     on = grid()

@@ -181,14 +181,14 @@ def test_check_model_folder_when_unusable_then_every_fault_is_named(tmp_path):
     assert "dataset.json cannot be read" in check_model_folder(settings_of(folder))[0]
 
 
-def test_check_model_folder_when_model_wants_two_channels_then_told(tmp_path):
+def test_check_model_folder_when_model_expects_two_channels_then_reported(tmp_path):
     write_json_files(tmp_path / "model", channels=2)
     (tmp_path / "model/fold_0").mkdir()
     (tmp_path / "model/fold_0/checkpoint_final.pth").touch()
     assert "2 channels" in check_model_folder(settings_of(tmp_path / "model"))[0]
 
 
-def test_convert_when_model_folder_is_gone_then_user_error(tmp_path):
+def test_convert_when_model_folder_is_missing_then_user_error(tmp_path):
     on = grid()
     hu = np.full(on.shape, -5, dtype=np.int16)
     hu[0, 0, 0] = 40

@@ -65,7 +65,7 @@ def test_segment_when_called_then_every_voxel_has_a_label():
     assert set(np.unique(segment(hu))) == set(LABELS.values())
 
 
-def test_segment_when_a_limb_holds_the_lesion_then_it_is_body():
+def test_segment_when_a_limb_contains_the_lesion_then_it_is_body():
     hu, parts = phantom()
     lesion = np.zeros(hu.shape, dtype=bool)
     lesion[5:8, 44:48, 13:17] = True

@@ -104,6 +104,6 @@ def test_resample_when_patch_is_coarser_then_noise_is_averaged_by_the_point_spre
     assert got.std() == pytest.approx((2 * sigma * np.sqrt(np.pi)) ** -1.5, rel=0.1)
 
 
-def test_resample_when_image_is_elsewhere_then_padding_only():
+def test_resample_when_image_does_not_overlap_then_padding_only():
     far = image_of(np.ones((4, 4, 4), dtype=np.float32), origin=(1000.0, 0.0, 0.0))
     assert (resample(far, PatchGrid((0.0, 0.0, 0.0), 32, 1.0), -1024.0) == -1024).all()

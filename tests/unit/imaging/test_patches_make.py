@@ -68,7 +68,7 @@ def channels(outputs):
     return image, dict(zip(channel_names(SETTINGS), sitk.GetArrayFromImage(image), strict=True))
 
 
-def test_make_patch_when_all_is_there_then_channels_hold_window_and_fractions(patient):
+def test_make_patch_when_all_inputs_exist_then_channels_contain_window_and_fractions(patient):
     outputs = cut(patient)
     image, values = channels(outputs)
     assert image.GetSize() == (32, 32, 32, 5)
@@ -124,7 +124,7 @@ def test_make_patch_when_a_node_is_far_then_stays_on_the_primary_and_warns(patie
     assert warning.found.startswith(f"{4000 / 4064:.0%}")
 
 
-def test_make_patch_when_nodes_only_then_lies_on_the_largest(patient):
+def test_make_patch_when_nodes_only_then_centred_on_the_largest(patient):
     _, files = patient
     labels = np.zeros((50, 100, 100))
     labels[20:30, 40:60, 40:60] = 2
@@ -177,6 +177,6 @@ def test_occupancy_when_a_sheet_is_thinner_than_a_voxel_then_keeps_its_volume():
 
 
 @pytest.mark.parametrize("bad", [{"window": (10, 10)}, {"size": 40}, {"organ_groups": {"ct": ["bone"]}}])
-def test_settings_when_senseless_then_refused(bad):
+def test_settings_when_invalid_then_refused(bad):
     with pytest.raises(ValueError, match=r"window|size|organ_groups"):
         PatchesSettings(**bad)

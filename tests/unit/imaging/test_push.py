@@ -45,7 +45,7 @@ def test_push_when_one_patient_is_refused_then_the_others_are_stored(folder):
     assert [data.PatientID for data in pacs.stored] == ["B", "B"]
 
 
-def test_push_when_the_answer_is_empty_then_it_does_not_count_as_stored(folder):
+def test_push_when_the_response_is_empty_then_it_does_not_count_as_stored(folder):
     with running(FakePacs([], silent=True)) as pacs, pytest.raises(UserError, match="did not confirm"):
         push(server(pacs), folder)
 

@@ -104,7 +104,7 @@ def test_window_when_values_are_at_its_limits_then_black_and_white():
     np.testing.assert_array_equal(windowed(np.array([-900.0, -160, 40, 240, 3000]), (-160, 240)), [0, 0, 128, 255, 255])
 
 
-def test_legend_when_words_fill_the_width_then_they_go_on_in_another_row():
+def test_legend_when_words_fill_the_width_then_they_continue_in_another_row():
     assert legend_rows([]) == 0
     assert legend_rows(["primary"]) == 1
     assert legend_rows(["a rather long name of an organ"] * 6) > 1
@@ -169,7 +169,7 @@ def files(tmp_path, tumor, organs=None, problem=None):
     return given, str(tmp_path / "P1.png"), str(tmp_path / "P1.status.json")
 
 
-def test_picture_when_drawn_then_the_primary_is_where_it_lies_and_the_file_is_small(tmp_path):
+def test_image_when_drawn_then_the_primary_is_at_its_place_and_the_file_is_small(tmp_path):
     given, qc_image, status = files(tmp_path, box((-10.5, 9.5), (-10.5, 9.5), (-12.5, 7.5)))
     draw_qc_image(given, qc_image, status, QcImagesSettings(margin=60.0), tmp_path / "details")
     drawn = Image.open(qc_image)
@@ -183,7 +183,7 @@ def test_picture_when_drawn_then_the_primary_is_where_it_lies_and_the_file_is_sm
     assert read_status(status).ok
 
 
-def test_picture_when_the_patient_is_excluded_before_then_it_is_empty_and_says_why(tmp_path):
+def test_image_when_the_patient_is_excluded_before_then_it_is_empty_and_says_why(tmp_path):
     problem = Problem("P1", "regions", "tumor-too-small", "3 voxels", "8", "draw it")
     given, qc_image, status = files(tmp_path, np.ones(SHAPE), problem=problem)
     draw_qc_image(given, qc_image, status, QcImagesSettings(), tmp_path / "details")
@@ -203,7 +203,7 @@ def test_image_when_there_is_no_primary_then_planes_go_through_the_largest_node(
     assert np.abs(drawn.mean(axis=0) - PIXELS / 2).max() < 5
 
 
-def test_picture_when_the_lesion_is_hollow_then_the_planes_still_cross_it():
+def test_image_when_the_lesion_is_hollow_then_the_planes_still_cross_it():
     hollow = box((-40, 40), (-40, 40), (-40, 40)) & ~box((-30, 30), (-30, 30), (-60, 60))
     volumes = {"ct": volume(np.zeros(SHAPE), "int16"), "tumor": volume(hollow), "organs": volume(np.zeros(SHAPE))}
     volumes["regions"] = volumes["tumor"]

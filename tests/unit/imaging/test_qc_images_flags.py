@@ -26,18 +26,18 @@ def codes(tumor, organs, labels=LABELS):
     return {warning.code: warning.found for warning in findings.warnings}
 
 
-def test_flags_when_all_is_well_then_none(masks):
+def test_flags_when_there_is_no_fault_then_none(masks):
     assert codes(*masks) == {}
 
 
 @pytest.mark.parametrize("face", [(0, 5, 5), (-1, 5, 5), (5, 0, 5), (5, -1, 5), (5, 5, 0), (5, 5, -1)])
-def test_flags_when_the_tumour_touches_any_face_then_it_is_said(masks, face):
+def test_flags_when_the_tumour_touches_any_face_then_it_is_reported(masks, face):
     tumor, organs = masks
     tumor[face] = 2
     assert "tumor-at-border" in codes(tumor, organs * (organs != 5))
 
 
-def test_flags_when_half_of_the_tumour_is_outside_the_body_then_the_share_is_said(masks):
+def test_flags_when_half_of_the_tumour_is_outside_the_body_then_percentage_reported(masks):
     tumor, organs = masks
     organs[5] = 5
     assert codes(tumor, organs)["tumor-outside-body"] == "50% of the tumour outside the body"
@@ -59,6 +59,6 @@ def test_flags_when_one_side_is_three_times_the_other_then_both_are_named(masks)
     assert codes(tumor, organs) == {"organ-sides-differ": "parotid_gland_left 3.0 × parotid_gland_right"}
 
 
-def test_pairs_when_names_hold_left_or_right_then_only_whole_words_count():
+def test_pairs_when_names_contain_left_or_right_then_only_whole_words_count():
     sizes = {"left_eye": 10, "right_eye": 25, "cleft": 1, "cright": 9, "lung_upper_lobe_left": 1, "lung_right": 90}
     assert uneven_pairs(sizes) == [("right_eye", "left_eye", 2.5)]

@@ -54,7 +54,7 @@ def test_make_when_primary_and_nodes_then_all_regions_on_one_isotropic_grid():
     assert set(np.unique(made.labels)) == {0, 1, 2, 11, 12}
 
 
-def test_make_when_lesions_lie_close_then_rings_overlap_neither():
+def test_make_when_lesions_are_close_then_rings_overlap_neither():
     primary, nodes = np.s_[8:12, 25:30, 25:35], np.s_[8:12, 33:38, 25:35]
     made, _ = make(lesions(primary, nodes), rings=[(0, 10)])
     alone, _ = make(lesions(primary), rings=[(0, 10)])
@@ -71,7 +71,7 @@ def test_make_when_cropped_then_margin_around_all_regions():
     assert (np.array(made.labels.shape) - filled.max(axis=0) == 5).all()
 
 
-def test_make_when_other_rings_are_asked_for_then_the_lesion_lies_on_the_same_points():
+def test_make_when_other_rings_are_requested_then_the_lesion_has_the_same_points():
     on = grid(size=(60, 60, 20), spacing=(0.9, 0.9, 2.7))
     few, _ = make(lesions(on=on), on=on, rings=[])
     many, _ = make(lesions(on=on), on=on, rings=[(0, 7.3)])
@@ -87,7 +87,7 @@ def test_make_when_image_ends_near_the_tumour_then_crop_ends_there_with_warning(
     np.testing.assert_allclose(made.grid.origin, np.add(ON.origin, (25 - 10, 0, -1)))
 
 
-def test_make_when_ring_meets_barred_tissue_then_it_is_cut_out():
+def test_make_when_ring_meets_excluded_tissue_then_the_tissue_is_removed():
     organs = np.zeros(ON.shape, dtype=np.uint8)
     organs[:, 36:, :] = 7  # not named: stays
     organs[:, :, 36:] = 4
@@ -100,14 +100,14 @@ def test_make_when_ring_meets_barred_tissue_then_it_is_cut_out():
     assert warnings == []
 
 
-def test_make_when_barred_label_is_unknown_then_one_warning():
+def test_make_when_excluded_label_is_unknown_then_one_warning():
     _, warnings = make(lesions(), names={"bone": 4})
     assert warnings == ["ring-exclude-unknown"]
     _, warnings = make(lesions(), names={}, rings=[])
     assert warnings == []
 
 
-def test_make_when_ring_is_too_small_then_missing_and_gone_from_the_map():
+def test_make_when_ring_is_too_small_then_missing_and_removed_from_the_map():
     organs = np.full(ON.shape, 5, dtype=np.uint8)
     made, warnings = make(lesions(), organs, rings=[(0, 5)])
     assert made.missing == {"nodes": "absent", "ring_0_5mm": "ring-too-small"}

@@ -76,7 +76,7 @@ def test_ring_name_when_distances_are_fractions_then_short():
 
 
 @pytest.mark.parametrize("rings", [[(5, 5)], [(-1, 5)], [(10, 0)], [(0, 5), (0, 5)]])
-def test_settings_when_rings_make_no_sense_then_refused(rings):
+def test_settings_when_rings_are_invalid_then_refused(rings):
     with pytest.raises(ValidationError, match="ring"):
         RegionsSettings(rings=rings)
 

@@ -28,7 +28,7 @@ def config(**fusion):
     )
 
 
-def test_expand_when_everything_is_there_then_singles_pairs_all_volume_and_sets():
+def test_expand_when_all_data_exist_then_singles_pairs_all_volume_and_sets():
     assert names(FusionSettings()) == [
         "clinical:paper",
         "radiomics",
@@ -128,10 +128,10 @@ def test_check_when_defaults_then_no_message_for_any_source():
         ({"sets": {"a+b": ["age"]}, "primary_feature_set": "radiomics"}, "clinical.sets: the name 'a+b'"),
     ],
 )
-def test_check_when_mistaken_then_the_message_says_what_to_do(fusion, message):
+def test_check_when_feature_sets_are_wrong_then_the_message_says_what_to_do(fusion, message):
     messages = check_feature_sets(config(**fusion))
     assert any(message in found for found in messages), messages
 
 
-def test_check_when_several_feature_sets_are_mistaken_then_each_has_a_message():
+def test_check_when_several_feature_sets_are_wrong_then_each_has_a_message():
     assert len(check_feature_sets(config(feature_sets=["deap", "radiomix", "volume"]))) == 2

@@ -97,7 +97,7 @@ def test_classifier_when_recalibrated_then_ranks_of_test_rows_stay():
     assert np.array_equal(plain.probability >= plain.threshold, adjusted.probability >= adjusted.threshold)
 
 
-def test_suspicion_when_columns_know_the_outcome_then_their_auc_is_near_one():
+def test_suspicion_when_columns_reveal_the_outcome_then_their_auc_is_near_one():
     rng = np.random.default_rng(4)
     label = (rng.random(100) < 0.3).astype(float)
     fold = np.arange(100) % 4

@@ -215,7 +215,7 @@ def test_fold_when_treatment_is_named_in_a_set_then_it_predicts(tmp_path):
     )
 
 
-def test_fold_when_a_column_knows_the_outcome_then_flagged_and_warned_of(tmp_path):
+def test_fold_when_a_column_alone_predicts_the_outcome_then_flagged_with_a_warning(tmp_path):
     run = draw(tmp_path)
     label = run.folds[run.folds["repeat"] == 1].set_index("patient")["label"].astype("float64")
     run.clinical["sex"] = np.where(run.clinical["patient"].map(label) == 1, "x", "y")

@@ -66,7 +66,7 @@ def test_networks_when_modalities_interact_then_better_than_linear():
     assert auc(networks.logits([modality[test] for modality in modalities])[0], label[test]) > 0.75
 
 
-def test_networks_when_33_patients_and_800_features_then_predictions_stay_sane():
+def test_networks_when_33_patients_and_800_features_then_logits_stay_below_four():
     modalities, label = noise(33, 12, 36, 36, 800)
     networks = fit(modalities, label, penalties=(12.0, 60.0))
     others, _ = noise(500, 12, 36, 36, 800, seed=9)
@@ -106,7 +106,7 @@ def test_networks_when_no_column_at_all_then_the_prevalence():
     assert 1 / (1 + np.exp(-networks.logits([np.empty((3, 0))]))) == pytest.approx(np.full((1, 3), 0.25), abs=0.02)
 
 
-def test_logistics_when_fitted_then_one_a_penalty_as_scikit_learn_does():
+def test_logistics_when_fitted_then_one_per_penalty_as_scikit_learn_does():
     modalities, label = noise(80, 3, 2)
     found = fit_logistics(modalities, label, [0.5, 50.0])
     inputs = np.concatenate(modalities, axis=1)

@@ -30,11 +30,11 @@ def test_youden_when_two_cuts_are_as_good_then_the_balanced_one():
     assert fit_threshold(probability, np.array([0, 1, 0, 1, 0, 1]), "youden") == pytest.approx(0.35)
 
 
-def test_youden_when_worse_than_chance_then_not_everybody_is_positive():
+def test_youden_when_worse_than_chance_then_not_all_rows_are_positive():
     assert fit_threshold(np.array([0.1, 0.2, 0.8, 0.9]), np.array([1, 1, 0, 0]), "youden") > 0.1
 
 
-def test_youden_when_all_predictions_are_equal_then_everybody_is_positive():
+def test_youden_when_all_predictions_are_equal_then_all_rows_are_positive():
     assert fit_threshold(np.full(4, 0.3), np.array([0, 1, 0, 1]), "youden") == 0
 
 

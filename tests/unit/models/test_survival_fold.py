@@ -47,7 +47,7 @@ def test_predictions_when_fitted_then_patients_once_with_a_curve_ending_in_the_r
     assert (predictions["risk"] + predictions["risk_death"]).between(0, 1).all()
 
 
-def test_fits_when_written_then_cuts_come_with_the_horizon_and_counts_hold_the_lost(run, fits):
+def test_fits_when_written_then_cuts_have_the_horizon_and_counts_the_censored(run, fits):
     rows = Folds.of(run.folds, FOLD[0]).with_followup().outer(FOLD[1])
     time, event = rows.time[rows.train], rows.event[rows.train]
     assert fits["primary"] == "clinical:staging"
@@ -148,7 +148,7 @@ def test_fold_when_another_fold_is_corrupted_then_its_risks_use_unaffected_cuts(
     assert np.array_equal(*found)
 
 
-def test_fold_when_rows_are_lost_before_the_horizon_then_they_are_learnt_from(run, tmp_path):
+def test_fold_when_rows_are_censored_before_the_horizon_then_they_are_used(run, tmp_path):
     other = draw(tmp_path)
     lost = other.folds["label"].isna() & (other.folds["fold"] != FOLD[1])
     assert lost.any()
@@ -157,7 +157,7 @@ def test_fold_when_rows_are_lost_before_the_horizon_then_they_are_learnt_from(ru
     assert files(other) != files(run)
 
 
-def test_fold_when_an_feature_set_is_asked_for_then_fitted_as_beside_the_others(run, tmp_path):
+def test_fold_when_one_feature_set_is_requested_then_fitted_as_with_the_others(run, tmp_path):
     other = draw(tmp_path)
     other.settings = {**other.settings, "feature_sets": ["volume"]}
     other.train([FOLD])
@@ -165,14 +165,14 @@ def test_fold_when_an_feature_set_is_asked_for_then_fitted_as_beside_the_others(
     assert files(other)["volume.safetensors"] == files(run)["volume.safetensors"]
 
 
-def test_fold_when_an_feature_set_cannot_be_made_then_the_user_is_told(tmp_path):
+def test_fold_when_a_feature_set_cannot_be_made_then_user_error(tmp_path):
     other = draw(tmp_path)
     other.settings = {**other.settings, "feature_sets": ["radiomics"]}
     with pytest.raises(UserError, match="the feature set 'radiomics' needs radiomics"):
         other.train([FOLD])
 
 
-def test_fold_when_there_are_no_deaths_then_risks_and_next_to_no_risk_of_death(tmp_path):
+def test_fold_when_there_are_no_deaths_then_the_risk_of_death_is_near_zero(tmp_path):
     run = draw(tmp_path)
     run.folds.loc[run.folds["event"] == 2, "event"] = 0
     run.settings = {**run.settings, "feature_sets": ["volume"]}

@@ -50,7 +50,7 @@ def test_hazards_when_by_hand_then_events_over_rows_with_one_row_at_the_overall_
     assert marginal_hazards(state, cuts) == pytest.approx(np.array(expected))
 
 
-def test_hazards_when_there_are_no_deaths_then_theirs_is_next_to_nothing():
+def test_hazards_when_there_are_no_deaths_then_the_hazard_of_death_is_near_zero():
     hazards = marginal_hazards(np.array([[1, -1], [0, 1], [0, 0]]), np.array([10.0, 30.0]))
     assert hazards[:, 1].tolist() == [1e-6, 1e-6]
 

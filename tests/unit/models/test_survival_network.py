@@ -31,7 +31,7 @@ def model(data):
     return fit_hazards(*data, CUTS, SMALL.penalties, SMALL, seed=7)
 
 
-def test_incidence_when_by_hand_then_hazard_times_having_had_neither():
+def test_incidence_equals_the_value_by_hand():
     hazards = np.array([[0.1, 0.2], [0.5, 0.0]])
     metastasis, death = incidence(hazards)
     assert metastasis == pytest.approx(np.array([0.1, 0.1 + 0.7 * 0.5]))
@@ -78,7 +78,7 @@ def test_networks_when_fitted_twice_then_the_same_and_not_with_another_seed(mode
     assert not np.array_equal(model.weights["hidden.weight"], other.weights["hidden.weight"])
 
 
-def test_networks_when_a_block_has_no_columns_then_everybody_has_the_same_hazards(data):
+def test_networks_when_a_modality_has_no_columns_then_all_rows_have_the_same_hazards(data):
     fitted = fit_hazards([np.empty((150, 0))], data[1], CUTS, [1.0], SMALL, seed=1)
     hazards = fitted.hazards([np.empty((4, 0))])[0]
     assert np.ptp(hazards, axis=0).max() == 0

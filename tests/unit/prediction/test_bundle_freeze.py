@@ -62,7 +62,7 @@ def test_bundle_when_read_then_the_order_of_groups_of_organs_is_that_of_the_conf
     assert list(frozen.read().config["patches"]["organ_groups"])[-2:] == ["zinc", "air"]
 
 
-def test_card_when_read_then_it_states_training_performance_and_that_it_is_no_device(frozen):
+def test_card_states_training_performance_and_that_it_is_not_a_medical_device(frozen):
     text = (frozen.bundle / "CARD.md").read_text()
     for words in (
         "not a medical device",

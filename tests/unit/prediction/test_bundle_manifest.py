@@ -44,7 +44,7 @@ def test_bundle_when_files_are_added_or_linked_then_it_is_refused(sealed):
     assert "dm/link is a symbolic link" in tampering(sealed)[0]
 
 
-def test_bundle_when_snakemake_left_its_mark_then_it_counts_as_untouched(sealed):
+def test_bundle_with_snakemakes_timestamp_file_counts_as_untouched(sealed):
     (sealed / ".snakemake_timestamp").touch()
     assert tampering(sealed) == []
 
@@ -66,7 +66,7 @@ def test_manifest_when_of_another_format_then_the_message_names_both(sealed):
     assert "has the format 99" in tampering(sealed)[0]
 
 
-def test_fingerprint_when_one_file_changes_and_is_sealed_anew_then_it_changes(sealed):
+def test_fingerprint_when_one_file_changes_and_is_sealed_again_then_it_changes(sealed):
     before = fingerprint(sealed)
     (sealed / "bundle.json").write_text('{"a": 1}')
     write_manifest(sealed)
@@ -91,7 +91,7 @@ def test_zip_when_a_path_leads_out_then_it_is_refused_and_nothing_is_written_the
     assert not list(tmp_path.rglob("outside.json"))
 
 
-def test_zip_when_it_is_none_then_the_message_says_so(tmp_path):
+def test_zip_when_the_file_is_not_a_zip_then_the_message_says_so(tmp_path):
     (tmp_path / "bad.zip").write_text("not a zip")
     with pytest.raises(UserError, match="not a readable zip"):
         unpack(tmp_path / "bad.zip", tmp_path / "here")

@@ -40,7 +40,7 @@ def distance_by_hand(row, rows):
 
 
 @pytest.mark.parametrize(("n", "p"), [(30, 4), (15, 40)])
-def test_distance_when_each_row_is_left_out_then_it_equals_brute_force(n, p):
+def test_distance_when_each_row_is_held_out_then_it_equals_brute_force(n, p):
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(n, p)) @ rng.normal(size=(p, p))
     found = fit_distance(rows, most=n, seed=[0])
@@ -58,7 +58,7 @@ def test_distance_when_a_row_is_far_then_its_percentile_is_100_and_the_mean_is_n
     assert near == 0
 
 
-def test_distance_when_many_rows_then_only_so_many_are_left_out_and_the_seed_decides():
+def test_distance_when_there_are_many_rows_then_a_seeded_sample_is_held_out():
     rows = np.random.default_rng(3).normal(size=(60, 2))
     few, again, other = (fit_distance(rows, most=12, seed=[seed]) for seed in (1, 1, 2))
     np.testing.assert_array_equal(few.held_out, again.held_out)
@@ -82,12 +82,12 @@ def test_encoder_when_not_cut_then_a_far_value_stays_far():
     ("low", "high", "wanted"),
     [(17.3, 84.6, [17, 85]), (0.31, 0.39, [0.31, 0.39]), (1234.0, 98_765.0, [1200, 99_000]), (-17.3, 0.0, [-18, 0])],
 )
-def test_range_when_rounded_then_it_goes_outwards_to_two_digits(low, high, wanted):
+def test_range_is_rounded_outwards_to_two_digits(low, high, wanted):
     assert outward(low, high) == wanted
 
 
 @given(st.integers(-(10**9), 10**9), st.integers(0, 10**9))
-def test_range_when_rounded_then_it_holds_both_ends_and_is_little_wider(thousandths, wide):
+def test_range_when_rounded_then_it_contains_both_ends_and_is_little_wider(thousandths, wide):
     low, width = thousandths / 1000, wide / 1000
     found = outward(low, low + width)
     slack = 1e-9 * (abs(low) + width)
@@ -96,7 +96,7 @@ def test_range_when_rounded_then_it_holds_both_ends_and_is_little_wider(thousand
     assert found[1] - found[0] <= width + 0.2 * (abs(low) + abs(low + width))
 
 
-def test_seen_when_values_are_missing_then_they_count_for_nothing():
+def test_seen_ranges_and_levels_ignore_missing_values():
     table = pd.DataFrame({"age": [61.0, np.nan, 44.0], "kernel": ["B", None, "A"]})
     found = seen(table, {"age": "numeric", "kernel": "category"})
     assert found == {"numbers": {"age": [44.0, 61.0]}, "levels": {"kernel": ["A", "B"]}}
@@ -123,7 +123,7 @@ def test_percentile_when_many_scores_are_equal_then_ties_count_half():
     assert percentile(placed, 0.2) == pytest.approx(75, abs=1)
 
 
-def test_percentile_when_nobody_has_a_score_then_there_is_none():
+def test_percentile_when_no_patient_has_a_score_then_there_is_none():
     placed = placing(pd.Series(dtype="float64"), 3)
     assert percentile(placed, 0.3) is None
     assert group(placed, 0.3) is None
@@ -177,7 +177,7 @@ def test_feature_sets_when_ordered_then_primary_first_then_more_modalities_then_
     assert BundledFeatureSet.from_json(feature_sets[0].as_json()) == feature_sets[0]
 
 
-def test_stand_in_when_a_modality_is_missing_then_the_first_feature_set_without_it():
+def test_replacement_for_a_missing_modality_is_the_first_feature_set_without_it():
     feature_sets = bundled_feature_sets("all", MODALITIES, dict.fromkeys(MODALITIES, 0.5))
     assert stand_in(feature_sets, {"clinical:a", "radiomics", "deep", "volume"}).name == "all"
     assert stand_in(feature_sets, {"clinical:a", "radiomics"}).name == "clinical+radiomics"

@@ -50,7 +50,7 @@ def called(capsys, *arguments):
     return code, capsys.readouterr().err
 
 
-def test_call_when_everything_is_wrong_then_all_of_it_is_told_at_once(frozen, tmp_path, capsys):
+def test_call_when_everything_is_wrong_then_all_errors_are_reported(frozen, tmp_path, capsys):
     copy = tmp_path / "bundle"
     shutil.copytree(frozen.bundle, copy)
     facts = read_json(copy / "bundle.json")
@@ -105,7 +105,7 @@ def test_call_when_there_is_no_bundle_then_it_says_what_to_give(tmp_path, capsys
     assert words in text
 
 
-def test_call_when_nobody_is_given_then_it_says_so(frozen, tmp_path, capsys):
+def test_call_when_no_patients_are_given_then_it_says_so(frozen, tmp_path, capsys):
     code, text = called(capsys, "--bundle", frozen.bundle, "--output", tmp_path / "out")
     assert code == 1
     assert "there are no patients to predict" in text
@@ -116,7 +116,7 @@ def test_call_when_nobody_is_given_then_it_says_so(frozen, tmp_path, capsys):
     assert "has no row" in text
 
 
-def test_config_when_derived_then_it_is_valid_knows_no_outcome_and_keeps_the_order(frozen, table, features):
+def test_config_when_derived_then_it_is_valid_has_no_outcome_and_keeps_the_order(frozen, table, features):
     config = prediction_config(frozen.read(), features, table, ["patient_id", "age", "sex"])
     assert set(config["clinical"]["columns"]) == {"age", "sex"}
     assert {name: column["kind"] for name, column in config["clinical"]["columns"].items()} == {
@@ -143,7 +143,7 @@ def test_settings_when_they_belong_to_the_models_then_all_are_refused(frozen):
     assert "deep.device\n" not in str(caught.value)
 
 
-def test_settings_when_they_are_of_the_place_then_they_go_on_top(frozen):
+def test_settings_when_local_then_they_override_those_of_the_bundle(frozen):
     own = {"ingest": {"rois": {"primary": ["mine"]}}, "clinical": {"columns": {"sex": {"map": {"1": "m"}}}}}
     config = merged(frozen.read().config, own)
     assert config["ingest"]["rois"]["primary"] == ["mine"]
@@ -171,7 +171,7 @@ def test_columns_when_the_table_has_other_names_then_settings_name_them(frozen, 
     assert read.loc["N1", ["age", "sex"]].to_dict() == {"age": "61", "sex": "f"}
 
 
-def test_columns_when_training_renamed_them_then_both_names_are_read_unless_the_place_says_otherwise(frozen):
+def test_columns_when_renamed_in_training_then_both_names_are_read_unless_set_locally(frozen):
     config = renamed(frozen.read().config, age={"column": "Age at diagnosis"})
 
     def source(header, own=None):
@@ -183,7 +183,7 @@ def test_columns_when_training_renamed_them_then_both_names_are_read_unless_the_
     assert source(["patient_id", "age"], {"column": "alter"}) == "alter"
 
 
-def test_columns_when_the_place_reads_one_as_outcome_then_the_training_name_does_not_hide_it(frozen):
+def test_columns_that_local_settings_read_as_outcome_are_not_hidden_by_the_training_name(frozen):
     config = frozen.read().config
     dm = {"role": "outcome", "column": "Distant"}
     config = {**config, "clinical": {**config["clinical"], "columns": {**config["clinical"]["columns"], "dm": dm}}}
@@ -193,7 +193,7 @@ def test_columns_when_the_place_reads_one_as_outcome_then_the_training_name_does
     assert "dm" not in clinical_of(config, own, header)["columns"]
 
 
-def test_columns_when_an_outcome_would_predict_then_it_stops(frozen):
+def test_columns_when_an_outcome_is_a_predictor_then_it_stops(frozen):
     own = {"clinical": {"columns": {"age": {"column": "X"}}}, "endpoints": {"dm": {"column": "X"}}}
     with pytest.raises(UserError, match=r"clinical\.columns\.age reads 'X', which is an outcome in endpoints"):
         clinical_of(frozen.read().config, own, ["patient_id", "X"])
@@ -260,7 +260,7 @@ WITHIN = {
 }  # fmt: skip
 
 
-def test_outcomes_when_the_place_has_days_then_its_section_replaces_all_but_the_horizon():
+def test_outcomes_in_local_days_replace_all_settings_except_the_horizon():
     own = {"followup": "days", "event": {"column": "dm", "time": "dm_days"}}
     found = outcome_settings({"dm": WITHIN}, {"endpoints": {"dm": own}})["dm"]
     assert (found.start, found.followup, found.event.time, found.event.date) == (None, "days", "dm_days", None)
@@ -268,7 +268,7 @@ def test_outcomes_when_the_place_has_days_then_its_section_replaces_all_but_the_
     assert outcome_settings({"dm": WITHIN}, {})["dm"].start == "start"
 
 
-def test_outcomes_when_an_endpoint_is_null_then_it_is_left_out():
+def test_outcomes_when_an_endpoint_is_null_then_it_is_excluded():
     assert list(outcome_settings({"a": WITHIN, "b": WITHIN}, {"endpoints": {"b": None}})) == ["a"]
     with pytest.raises(UserError, match="nothing is left to validate"):
         outcome_settings({"a": WITHIN}, {"endpoints": {"a": None}})
@@ -285,13 +285,13 @@ def test_outcomes_when_an_endpoint_is_null_then_it_is_left_out():
         (["dm"], "endpoints: found list; expected a section for each endpoint"),
     ],
 )
-def test_outcomes_when_the_section_has_a_mistake_then_it_says_what_to_do(own, message):
+def test_outcomes_when_the_section_has_an_error_then_it_says_what_to_do(own, message):
     with pytest.raises(UserError) as caught:
         outcome_settings({"dm": WITHIN}, {"endpoints": own})
     assert message in str(caught.value)
 
 
-def test_table_when_prepared_then_everybody_has_a_row_and_values_stay_as_written(tmp_path, features):
+def test_table_when_prepared_then_every_patient_has_a_row_and_values_stay_as_written(tmp_path, features):
     # A separator at a row's end, and a row without any value.
     (tmp_path / "new.csv").write_text('patient_id;age;note\nN2; 61,5 ;"a;b";\n;;\n')
     settings = ClinicalSettings(columns={"age": "baseline", "sex": "baseline"})
@@ -302,7 +302,7 @@ def test_table_when_prepared_then_everybody_has_a_row_and_values_stay_as_written
     assert found.to_numpy().tolist() == [["N2", "61,5", "a;b", "", ""], ["N1", "", "", "", ""]]
 
 
-def test_table_when_pseudonyms_stand_in_the_index_then_it_holds_the_ids_once(tmp_path):
+def test_table_when_pseudonyms_are_in_the_index_then_it_contains_the_ids_once(tmp_path):
     (tmp_path / "new.csv").write_text("patient_id,age\nN1,60\n")
     index = pd.DataFrame({"patient": ["P-1", "P-2", "P-3", ""], "usable": [True, True, False, True]})
     write_table(tmp_path / "index.parquet", index)
@@ -312,7 +312,7 @@ def test_table_when_pseudonyms_stand_in_the_index_then_it_holds_the_ids_once(tmp
     assert pd.read_csv(tmp_path / "out.csv")["patient_id"].tolist() == ["N1", "N2"]
 
 
-def test_output_when_another_run_has_its_results_there_then_nothing_is_touched(tmp_path, frozen, table, capsys):
+def test_output_that_contains_another_runs_results_is_not_changed(tmp_path, frozen, table, capsys):
     (tmp_path / "run/results/bundle").mkdir(parents=True)
     arguments = ["--bundle", frozen.bundle, "--clinical", table]
     code, text = called(capsys, *arguments, "--output", tmp_path / "run")
@@ -320,7 +320,7 @@ def test_output_when_another_run_has_its_results_there_then_nothing_is_touched(t
     assert [path.name for path in (tmp_path / "run").rglob("*")] == ["results", "bundle"]
 
 
-def test_told_when_some_are_not_predicted_then_they_are_grouped_by_reason(tmp_path):
+def test_message_about_patients_without_prediction_groups_them_by_reason(tmp_path):
     rows = [not_predicted("dm", name, why) for name, why in [("A", "no-image"), ("B", "no-image"), ("C", "no-ct")]]
     write_table(tmp_path / "results/predictions/predictions.parquet", prediction_table(rows))
     text = summary_of(tmp_path)

@@ -78,7 +78,7 @@ def test_ensemble_when_patients_were_in_the_training_cohort_then_it_says_so(froz
     assert new["group"].isin(["low", "middle", "high"]).all()
 
 
-def test_membership_when_pseudonyms_stand_on_one_side_then_it_cannot_be_known(frozen):
+def test_membership_when_only_one_side_has_pseudonyms_then_it_is_unknown(frozen):
     bundle = frozen.read()
     assert membership(bundle, "dm", frozen.test[0], None) == "was in the training cohort"
     assert "cannot be compared" in membership(bundle, "dm", frozen.test[0], None, pseudonyms=True)
@@ -162,7 +162,7 @@ def test_patient_when_excluded_by_a_stage_then_it_is_listed_with_the_reason(froz
     assert pd.read_csv(tmp_path / "table.csv")["patient"].tolist() == ["N1", "N2", "N3", "N9"]
 
 
-def test_page_when_written_then_it_is_one_offline_file_that_says_what_the_spread_is(frozen, renamed, tmp_path):
+def test_page_when_written_then_it_is_one_offline_file_that_explains_the_range(frozen, renamed, tmp_path):
     table = renamed.predict(frozen, tmp_path)
     page = (tmp_path / "pages/N1.html").read_text()
     assert not re.search(r'(src|href)="(https?:)?//', page)

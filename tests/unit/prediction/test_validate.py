@@ -118,7 +118,7 @@ def test_validation_when_written_then_training_patients_excluded_and_figures_sho
         assert words in page, words
 
 
-def test_validation_when_columns_or_predictions_are_missing_then_all_is_told_at_once(tmp_path):
+def test_validation_when_columns_or_predictions_are_missing_then_all_are_reported(tmp_path):
     (tmp_path / "outcomes.csv").write_text("id,DM\nN1,1\n")
     with pytest.raises(UserError) as caught:
         validate(Told({"column": "dm"}), tmp_path, tmp_path / "outcomes.csv", {})
@@ -126,14 +126,14 @@ def test_validation_when_columns_or_predictions_are_missing_then_all_is_told_at_
         assert words in str(caught.value)
 
 
-def test_validation_when_nobody_is_left_then_it_says_who_and_why(tmp_path):
+def test_validation_when_no_patient_is_left_then_counts_and_reasons_are_reported(tmp_path):
     predictions(tmp_path, [{"patient": "T1", "risk": 0.5, "training_cohort": "was in the training cohort"}])
     (tmp_path / "outcomes.csv").write_text("patient_id,dm\nT1,1\n")
     with pytest.raises(UserError, match="dm: 1 were in the training cohort"):
         validate(Told({"column": "dm"}), tmp_path, tmp_path / "outcomes.csv", {})
 
 
-def test_validation_when_outcomes_are_days_from_diagnosis_then_the_place_describes_them(tmp_path):
+def test_validation_of_days_from_diagnosis_uses_the_local_settings(tmp_path):
     """The models were trained on dates; the table has days, other names, `;` and an event without a day."""
     predictions(tmp_path, [{"patient": f"N{i}", "risk": i / 10} for i in range(1, 7)])
     trained = {
@@ -159,7 +159,7 @@ def test_validation_when_outcomes_are_days_from_diagnosis_then_the_place_describ
     assert view["weighted"]
 
 
-def test_validation_when_a_plain_column_is_known_at_the_horizon_then_nobody_is_weighted(tmp_path):
+def test_validation_when_a_plain_column_is_known_at_the_horizon_then_no_weights(tmp_path):
     predictions(tmp_path, [{"patient": f"N{i}", "risk": i / 10} for i in range(1, 7)])
     (tmp_path / "o.csv").write_text("patient_id,two_years\n" + "".join(f"N{i},{int(i > 3)}\n" for i in range(1, 7)))
     trained = {"horizon_days": 365, "followup": "last", "event": {"column": "dm", "time": "days"}}
@@ -188,7 +188,7 @@ def test_errors_when_risks_are_equal_then_observed_expected_has_the_closed_form(
     assert found["auc"] == pytest.approx(np.sqrt((1 + 24 / 3 + 24 / 3) / (5 * 45 / 4)))
 
 
-def test_errors_when_patients_are_weighted_then_as_many_as_they_are_worth_count():
+def test_errors_when_patients_are_weighted_then_the_effective_number_counts():
     rng = np.random.default_rng(2)
     label, risk = rng.random(60) < 0.3, rng.uniform(0.1, 0.9, 60)
     one, other = (standard_errors(label, risk, np.full(60, weight)) for weight in (1.0, 3.0))

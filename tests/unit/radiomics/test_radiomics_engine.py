@@ -53,7 +53,7 @@ def assert_equal(found: dict, expected: dict) -> None:
 
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (5, 0.5, 0.5)], ids=str)
 @pytest.mark.parametrize("mask", MASKS)
-def test_features_when_a_mask_is_nasty_then_they_are_pyradiomics(mask: str, spacing: tuple) -> None:
+def test_features_of_a_difficult_mask_equal_pyradiomics(mask: str, spacing: tuple) -> None:
     box = ndimage.find_objects(MASKS[mask].astype(np.uint8))[0]
     inside = MASKS[mask][box]
     for kind in ("texture", "flat", "two values"):
@@ -63,7 +63,7 @@ def test_features_when_a_mask_is_nasty_then_they_are_pyradiomics(mask: str, spac
 
 
 @pytest.mark.parametrize("kind", VALUES)
-def test_features_when_values_are_nasty_then_they_are_pyradiomics(kind: str) -> None:
+def test_features_of_difficult_values_equal_pyradiomics(kind: str) -> None:
     box = ndimage.find_objects(BALL.astype(np.uint8))[0]
     values, inside = VALUES[kind][box], BALL[box]
     expected = pyradiomics_values(values, inside, (1, 1, 1), binWidth=25, voxelArrayShift=1000)
@@ -89,7 +89,7 @@ def test_features_when_values_are_nasty_then_they_are_pyradiomics(kind: str) -> 
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_features_with_other_settings_are_pyradiomics(how: Discretisation, theirs: dict) -> None:
+def test_features_with_other_settings_equal_pyradiomics(how: Discretisation, theirs: dict) -> None:
     box = ndimage.find_objects(BALL.astype(np.uint8))[0]
     values, inside = TEXTURE[box], MASKS["holes"][box]
     expected = pyradiomics_values(values, inside, (2, 1, 0.7), **theirs)
@@ -103,7 +103,7 @@ def test_features_with_other_settings_are_pyradiomics(how: Discretisation, their
     share=st.floats(0.1, 1),
     width=st.floats(1, 80),
 )
-def test_features_of_any_small_volume_are_pyradiomics(shape: tuple, seed: int, share: float, width: float) -> None:
+def test_features_of_any_small_volume_equal_pyradiomics(shape: tuple, seed: int, share: float, width: float) -> None:
     rng = np.random.default_rng(seed)
     mask = rng.random(shape) < share
     mask[0, 0, 0] = mask[-1, -1, -1] = True  # the box of the mask is the volume
@@ -162,7 +162,7 @@ def test_filters_give_pyradiomics_images_voxel_by_voxel(image_type: str, kind: s
 
 
 @pytest.mark.parametrize(("level", "start", "flat"), [(2, 0, None), (1, 1, None), (1, 0, 0)])
-def test_wavelets_of_other_levels_are_pyradiomics(level: int, start: int, flat: int | None) -> None:
+def test_wavelets_of_other_levels_equal_pyradiomics(level: int, start: int, flat: int | None) -> None:
     image = sitk.GetImageFromArray(TEXTURE)
     how = {"level": level, "start_level": start, "wavelet": "haar"}
     how |= {} if flat is None else {"force2D": True, "force2Ddimension": flat}

@@ -179,7 +179,9 @@ def test_read_parameters_when_names_are_unknown_then_all_are_listed_with_the_nea
         ({"wavelet": "harr"}, "unknown wavelet 'harr'; did you mean 'haar'?"),
     ],
 )
-def test_read_parameters_when_a_value_cannot_be_then_it_says_what_can(settings: dict, message: str) -> None:
+def test_read_parameters_when_a_value_is_invalid_then_the_allowed_values_are_named(
+    settings: dict, message: str
+) -> None:
     with pytest.raises(UserError) as error:
         read_parameters({"setting": settings, "imageType": {"Wavelet": {}}})
     assert message in str(error.value)
@@ -225,7 +227,7 @@ def test_extract_features_when_a_file_is_bad_then_the_error_names_it(
             extract_features(tmp_path / f"{name}.nrrd", tmp_path / f"{other}.nrrd", **settings)
 
 
-def test_command_writes_one_row_with_how_it_was_made(
+def test_command_writes_one_row_and_the_settings_that_made_it(
     case: tuple[sitk.Image, sitk.Image], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     for name, volume in zip(("ct.nrrd", "mask.nii.gz"), case, strict=True):

@@ -54,7 +54,7 @@ def files(home: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.long
-def test_kernels_when_several_jobs_find_none_then_one_folder_holds_all_they_use(tmp_path):
+def test_kernels_when_several_jobs_find_none_then_one_folder_contains_all_of_them(tmp_path):
     jobs = [start(tmp_path) for _ in range(3)]
     told = [job.communicate()[0] for job in jobs]
     assert [job.returncode for job in jobs] == [0, 0, 0], told
@@ -90,7 +90,7 @@ def test_compile_when_it_fails_then_nothing_is_left(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_compile_when_earlier_ones_were_killed_then_what_they_left_long_ago_goes(tmp_path, monkeypatch):
+def test_compile_when_earlier_ones_were_killed_then_their_old_folders_are_removed(tmp_path, monkeypatch):
     for name, age in (("old", 2 * kernels.LONG), ("new", 0)):
         (tmp_path / f"{kernels.PART}{name}/kernels-0").mkdir(parents=True)
         os.utime(tmp_path / f"{kernels.PART}{name}", (time.time() - age,) * 2)
@@ -106,7 +106,7 @@ def test_kernels_when_numba_is_switched_off_then_nothing_is_compiled(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_kernels_folder_when_it_cannot_be_beside_the_sources_then_the_users_cache(tmp_path, monkeypatch):
+def test_kernels_folder_when_the_sources_cannot_be_written_to_then_the_users_cache(tmp_path, monkeypatch):
     (tmp_path / "engine").touch()  # a folder cannot be made below a file
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setattr(kernels, "ENGINE", tmp_path / "engine")

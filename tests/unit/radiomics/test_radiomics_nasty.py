@@ -59,7 +59,7 @@ def executed(image: sitk.Image, mask: sitk.Image, parameters: dict) -> dict[str,
 @pytest.mark.parametrize(
     ("mask", "values", "filters", "count"), CASES, ids=[f"{c[0]}, {c[1]}, {len(c[2])} filters, {c[3]}" for c in CASES]
 )
-def test_extract_features_of_a_nasty_mask_are_those_of_execute(
+def test_extract_features_of_a_difficult_mask_equal_those_of_execute(
     mask: str, values: str, filters: dict, count: int | None
 ) -> None:
     image, region = volume(values), label(MASKS[mask])
@@ -84,7 +84,7 @@ def test_extract_features_of_one_voxel_or_a_line_is_refused_where_execute_refuse
 
 
 @pytest.mark.parametrize("crop", ["patient", "per-region"])
-def test_engines_agree_on_nasty_regions_of_one_patient(crop: str) -> None:
+def test_engines_agree_on_difficult_regions_of_one_patient(crop: str) -> None:
     image = volume("texture")
     settings = RadiomicsSettings(
         image_types=["Original", "Square", "LoG"],

@@ -22,12 +22,12 @@ def test_difference_of_means_is_in_standard_deviations():
     ("events", "nonevents", "why"),
     [([1.0], [1.0, 2.0], "fewer than 2 known values in a group"), ([1.0, 1.0], [1.0, 1.0], "all values are equal")],
 )
-def test_difference_of_means_when_not_estimable_then_says_why(events, nonevents, why):
+def test_difference_of_means_when_not_estimable_then_the_reason_is_given(events, nonevents, why):
     assert difference_of_means(np.array(events), np.array(nonevents)) == (None, why)
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(1, 50))
-def test_difference_of_shares_of_two_levels_is_the_binary_formula(a, b, c, d):
+def test_difference_of_proportions_of_two_levels_is_the_binary_formula(a, b, c, d):
     p1, p0 = b / (a + b), d / (c + d)
     expected = abs(p1 - p0) / math.sqrt((p1 * (1 - p1) + p0 * (1 - p0)) / 2)
     found, why = difference_of_shares(np.array([a, b]), np.array([c, d]))
@@ -35,14 +35,14 @@ def test_difference_of_shares_of_two_levels_is_the_binary_formula(a, b, c, d):
     assert found == pytest.approx(expected)
 
 
-def test_difference_of_shares_does_not_depend_on_the_order_of_levels():
+def test_difference_of_proportions_does_not_depend_on_the_order_of_levels():
     events, nonevents = np.array([5, 10, 15, 2]), np.array([8, 9, 3, 20])
     first, _ = difference_of_shares(events, nonevents)
     second, _ = difference_of_shares(events[::-1], nonevents[::-1])
     assert first == pytest.approx(second)
 
 
-def test_difference_of_shares_when_levels_tell_the_groups_apart_then_not_estimable():
+def test_difference_of_proportions_when_levels_separate_the_groups_then_not_estimable():
     assert difference_of_shares(np.array([5, 0]), np.array([0, 5]))[0] is None
     assert difference_of_shares(np.array([5, 0]), np.array([7, 0])) == (None, "one level only")
 
@@ -91,7 +91,7 @@ def test_levels_that_differ_by_case_and_blanks_are_one(rows):
     assert rows["site", "missing"].cells["nonevent"] == "1 (33%)"
 
 
-def test_treatment_is_marked_and_outcomes_are_left_out(rows):
+def test_treatment_is_marked_and_outcomes_are_excluded(rows):
     assert rows["chemo (treatment)", "yes"].cells["event"] == "1 (50%)"
     assert not [variable for variable, _ in rows if variable.startswith("died")]
 
@@ -104,7 +104,7 @@ def test_each_patient_counts_once_whatever_the_number_of_feature_sets(rows):
     assert rows["site", "Oral"].cells["all"] == "1 (20%)"
 
 
-def test_table_for_csv_holds_every_row(rows):
+def test_table_for_csv_contains_every_row(rows):
     table = baseline_table(list(rows.values()))
     assert len(table) == len(rows)
     assert table["standardised_difference"].notna().sum() == sum(r.difference is not None for r in rows.values())

@@ -38,7 +38,7 @@ def desktop(report, browser):
     return opened(browser, report)
 
 
-def test_page_when_opened_then_no_complaint_and_no_outside_request(desktop):
+def test_page_when_opened_then_no_console_message_and_no_outside_request(desktop):
     assert desktop.complaints == []
     assert desktop.requests == []
 
@@ -146,7 +146,7 @@ def test_figure_when_arrow_is_pressed_then_values_are_read_without_a_pointer(des
     assert first != second
 
 
-def test_picture_when_asked_for_then_shown_in_a_dialog_that_escape_closes(desktop):
+def test_qc_image_when_clicked_then_shown_in_a_dialog_that_escape_closes(desktop):
     page = desktop.page
     page.evaluate('document.querySelectorAll("details").forEach((part) => { part.open = true; })')
     button = page.locator("#endpoint-dm button.look").first
@@ -170,7 +170,7 @@ def test_page_when_on_a_phone_then_it_is_not_wider_than_the_screen(report, brows
     assert phone.complaints == []
 
 
-def test_page_when_printed_then_closed_parts_are_open_and_controls_are_gone(report, browser, tmp_path):
+def test_page_when_printed_then_closed_parts_are_open_and_buttons_are_hidden(report, browser, tmp_path):
     watched = opened(browser, report)
     page = watched.page
     page.emulate_media(media="print")
@@ -183,7 +183,7 @@ def test_page_when_printed_then_closed_parts_are_open_and_controls_are_gone(repo
     assert watched.complaints == []
 
 
-def test_keyboard_when_tabbing_from_the_top_then_the_first_stop_leads_to_the_answer(report, browser):
+def test_keyboard_when_tabbing_from_the_top_then_first_stop_leads_to_the_summary(report, browser):
     page = opened(browser, report).page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.getAttribute('href')") == "#summary"

@@ -48,7 +48,7 @@ def test_step_keeps_its_value_until_the_next_point():
     assert points[1][1] == points[0][1]
 
 
-def test_band_leaves_out_points_without_limits():
+def test_band_omits_points_without_limits():
     series = Series("a", "A", [0.0, 0.5, 1.0], [0.5] * 3, [None, 0.4, 0.4], [None, 0.6, 0.6])
     band = re.search(r'<path d="M([^"]+)Z" fill="[^"]+" fill-opacity', chart_svg(chart(series)))[1]
     assert band.count("L") == 3
@@ -109,7 +109,7 @@ def test_ticks_lie_within_the_range_and_are_few(low, span):
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.2, "0.2"), (-0.05, "−0.05"), (1500, "1,500"), (1.0, "1")])
-def test_tick_text_has_no_needless_digits(value, text):
+def test_tick_text_has_no_unnecessary_digits(value, text):
     assert tick_text(value) == text
 
 
@@ -133,7 +133,7 @@ def test_file_of_a_chart_draws_only_what_is_shown(tmp_path):
     assert "Volume" not in svg
 
 
-def test_file_of_a_forest_says_names_numbers_and_what_is_missing(tmp_path):
+def test_file_of_a_forest_contains_names_numbers_and_what_is_missing(tmp_path):
     rows = ForestRow("A & B", "Alone", 0.65, 0.4, 0.9), ForestRow("C", "Alone", 0.7), ForestRow("D", "Alone", None)
     write_figure(forest(*rows), tmp_path)
     svg = (tmp_path / "feature_sets-dm.svg").read_text()

@@ -30,7 +30,7 @@ def test_numbered_lists_are_complete(name, count):
     assert [item["item"] for item in raw(name)["items"]] == [str(number) for number in range(1, count + 1)]
 
 
-def test_weights_of_metrics_add_up_to_one_but_for_their_rounding():
+def test_weights_of_metrics_add_up_to_one_up_to_rounding():
     weights = [item["weight"] for item in raw("metrics")["items"]]
     assert sum(weights) == pytest.approx(1, abs=0.005)
     assert max(weights) == weights[2] == 0.092
@@ -60,13 +60,13 @@ def test_every_item_is_answered_or_left_to_the_author(lists):
                 assert not item.text
 
 
-def test_what_the_run_cannot_know_is_left_to_the_author(lists):
+def test_items_that_the_run_cannot_know_are_left_to_the_author(lists):
     items = {item.item: item for item in lists[1]["TRIPOD+AI"].items}
     assert {items[name].status for name in ("1", "3a", "17", "18a", "18b", "18d", "19")} == {"author"}
     assert items["23a"].status == "run"
 
 
-def test_no_external_patients_is_never_claimed(lists):
+def test_external_validation_without_patients_is_not_claimed(lists):
     item = next(item for item in lists[1]["METRICS"].items if item.item == "27")
     assert item.status == "not done"
 

@@ -66,7 +66,7 @@ def read(crate):
     return ROCrate(crate)
 
 
-def test_crate_when_read_back_then_it_fulfils_what_the_profiles_demand(read):
+def test_crate_when_read_back_then_it_meets_the_requirements_of_the_profiles(read):
     assert {profile.id for profile in read.root_dataset["conformsTo"]} == set(PROFILES)
     assert read.root_dataset["license"]
     assert "https://w3id.org/ro/crate/1.1" in str(read.metadata["conformsTo"])
@@ -96,14 +96,14 @@ def test_crate_when_read_back_then_it_has_each_file_with_its_hash_and_the_times(
     assert outside["clinical table"] == sha256(b"patient_id,dm\nSmith,1\n").hexdigest()
 
 
-def test_crate_when_searched_then_no_place_and_no_patient_is_in_it(crate):
+def test_crate_when_searched_then_it_contains_no_path_and_no_patient(crate):
     texts = {path.name: path.read_text() for path in crate.rglob("*") if path.is_file()}
     assert "patients-dm.csv" not in texts
     assert not [name for name, text in texts.items() if "Smith" in text]
     assert json.loads(texts["settings.json"])["deep"]["pretrained"] == "set"
 
 
-def test_settings_when_every_text_is_a_place_then_those_of_files_are_gone():
+def test_settings_that_name_files_are_removed_from_the_crate():
     config = portable(load({"data": {"source": "dicom", "dicom": "/x"}, **MINIMAL}).model_dump(mode="json"))
     config["organs"]["masks"]["pattern"] = "/home/smith/{patient}/{organ}.nii.gz"
     config["images"]["nnunet"]["model_folder"] = "models/smith"

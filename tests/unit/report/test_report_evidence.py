@@ -48,7 +48,7 @@ def test_page_with_all_evidence_is_well_formed_offline_and_without_missing_numbe
     assert not re.search(r"\b(nan|None|inf|NaT)\b", full.text)
 
 
-def test_leaky_control_is_labelled_as_wrong_wherever_it_stands(full):
+def test_leaky_control_is_labelled_as_wrong_wherever_it_is_shown(full):
     assert full.text.count("wrong on purpose") == 2
     assert "is too high and is never a result" in full.text
 
@@ -72,14 +72,14 @@ def test_each_piece_of_evidence_is_shown(full, words):
     assert words in full.text
 
 
-def test_pictures_stop_at_the_setting_and_say_so(full):
+def test_qc_images_stop_at_the_limit_and_the_page_says_so(full):
     assert full.html.count('class="look"') == 10
     assert "10 QC images are in this page" in full.text
     assert "The other 20 are in the folder" in full.text
     assert "identifying data" in full.text
 
 
-def test_what_was_not_run_is_said(run):
+def test_analyses_that_were_not_run_are_named(run):
     text = reported(run).text
     said = text[text.index("Not run for this endpoint") : text.index("Sample size")]
     for words in (
@@ -179,7 +179,7 @@ def test_controls_when_shown_then_in_order_each_feature_set_once_with_its_classi
     assert (rows[1]["n"], rows[1]["refit"].text) == (200, "0.680")
 
 
-def test_control_that_was_left_out_is_no_row_but_a_reason():
+def test_control_that_was_not_run_has_a_reason_and_no_row():
     table = CONTROLS[CONTROLS["control"] != "leaky"]
     missing = control(
         "leaky", "clinical+radiomics", np.nan, as_is=np.nan, note="turned off by the setting controls.leaky: false"
@@ -224,7 +224,7 @@ def test_forest_when_a_modality_is_not_in_the_primary_then_grouped_with_those_al
     assert groups == ["Primary", *["Modalities alone"] * 3, "Joined", "Baselines"]
 
 
-def test_permutations_are_counted_and_the_real_outcome_is_the_one_refitted_alike():
+def test_permutations_are_counted_and_the_true_outcome_is_refitted_in_the_same_way():
     auc = [0.66, 0.49, 0.5, 0.51, 0.62]
     rows = pd.DataFrame(
         {"feature_set": "clinical+radiomics", "classifier": "logistic", "permutation": range(5), "auc": auc}
@@ -266,7 +266,7 @@ def test_deep_scores_that_saw_their_rows_are_called_optimistic():
     assert deep_score_note(found) == ""
 
 
-def test_sample_size_tells_unmet_unknown_and_met_apart():
+def test_sample_size_distinguishes_unmet_unknown_and_met():
     found = [("events_per_parameter", 2.0, 10.0, False, ""), ("x_y", np.nan, 0.05, None, "no events")]
     found.append(("shrinkage", 0.95, 0.9, True, ""))
     rows = pd.DataFrame(found, columns=["criterion", "value", "limit", "met", "why"]).astype({"met": "boolean"})
@@ -277,7 +277,7 @@ def test_sample_size_tells_unmet_unknown_and_met_apart():
     assert shown[0]["value"] == "2.00"
 
 
-def test_shares_of_modalities_are_means_over_folds_with_their_range():
+def test_contributions_of_modalities_are_means_over_folds_with_their_range():
     rows = pd.DataFrame({"modality": ["clinical", "deep"] * 2, "fold": [0, 0, 1, 1], "share": [0.2, 0.8, 0.4, 0.6]})
     first, second = modality_rows(endpoint(shap_modalities=rows))
     assert (first["name"], first["share"], first["low"], first["high"]) == (
@@ -336,11 +336,11 @@ def test_group_without_followed_patients_has_no_curve():
         (float("nan"), ""),
     ],
 )
-def test_reason_is_said_without_repeating_not_estimable(text, kept):
+def test_reason_is_shown_without_repeating_not_estimable(text, kept):
     assert reason(text) == kept
 
 
-def test_evidence_with_nothing_estimable_is_a_reason_never_a_number(run):
+def test_evidence_that_is_not_estimable_is_shown_as_a_reason_not_a_number(run):
     paths = draw_evidence(run)
     for path in paths:
         table = read_table(path)
@@ -368,7 +368,7 @@ def test_measured_coverage_is_shown_with_what_it_was_measured_on(run, monkeypatc
     assert not re.search(r"\b(nan|None)\b", text)
 
 
-def test_coverage_in_time_is_shown_where_there_is_a_time_to_event_only(run):
+def test_survival_coverage_is_shown_only_with_a_time_to_event(run):
     title = "Intervals of the time-to-event metrics"
     assert title not in reported(run).text
     text = reported(run, {"survival": draw_evidence(run)}).text
@@ -377,7 +377,7 @@ def test_coverage_in_time_is_shown_where_there_is_a_time_to_event_only(run):
     assert "had p < .05 in 11.5% of cohorts of 200 and in 9.5% of cohorts of 400 instead of 5%" in text
 
 
-def test_files_of_one_name_are_kept_apart_by_endpoint(tmp_path):
+def test_files_with_the_same_name_are_distinguished_by_endpoint(tmp_path):
     run = evaluated(draw(tmp_path, Plan(patients=50, endpoints={"dm": 900.0, "late": 1800.0}, k=3)))
     data = read_report_data(replace(run.report_inputs, explanation=draw_evidence(run)), config_of(run.plan))
     for one in data.endpoints:

@@ -31,7 +31,7 @@ def test_page_is_well_formed_with_unique_identifiers(made):
     assert len(page.ids) == len(set(page.ids))
 
 
-def test_page_asks_nothing_of_the_network(made):
+def test_page_makes_no_network_request(made):
     _, page = made
     assert all(value.startswith(("#", "data:")) for value in page.references)
     outside = [url for url in re.findall(r"https?://[^\s\"')<]+", page.html) if "www.w3.org" not in url]
@@ -45,12 +45,12 @@ def test_page_shows_no_missing_number_as_a_number(made):
     assert not re.search(r"\b(nan|None|inf|NaT)\b", page.text)
 
 
-def test_links_within_the_page_lead_somewhere(made):
+def test_links_within_the_page_have_targets(made):
     _, page = made
     assert {value[1:] for value in page.references if value.startswith("#")} <= set(page.ids)
 
 
-def test_every_declared_file_is_there_and_no_other(made):
+def test_exactly_the_declared_files_exist(made):
     run, _ = made
     endpoints, deep = list(run.plan.endpoints), ["deep"] if "deep" in run.plan.modalities else []
     tables = {path.name for path in (run.results / "report/tables").iterdir()}
@@ -69,7 +69,7 @@ def test_primary_number_and_interval_are_those_of_the_summary(made):
         assert f"{row[auc]:.3f} (95% interval {row[f'{auc}_low']:.3f} to {row[f'{auc}_high']:.3f})" in page.text
 
 
-def test_ablation_table_holds_every_feature_set_and_classifier(made):
+def test_ablation_table_contains_every_feature_set_and_classifier(made):
     run, _ = made
     for endpoint in run.plan.endpoints:
         table = pd.read_csv(run.results / f"report/tables/ablation-{endpoint}.csv")
@@ -98,7 +98,7 @@ def test_text_found_in_data_is_escaped(images):
     assert "no RTSTRUCT &amp; no SEG &lt;none&gt;" in page.html
 
 
-def test_private_part_of_problems_stays_out(images):
+def test_private_part_of_problems_is_not_in_the_page(images):
     run, page = images
     assert "/secret/path" not in page.html
     assert str(run.folder) not in page.html
@@ -109,7 +109,7 @@ def test_warnings_of_the_fits_are_shown(images):
     assert "site alone has AUC .97" in page.text
 
 
-def test_paper_numbers_stand_beside_with_a_warning_not_to_compare(images):
+def test_paper_numbers_are_shown_with_a_warning_not_to_compare(images):
     _, page = images
     assert "AUC 0.803" in page.text
     assert "ACC 0.752, SEN 0.730, SPE 0.758" in page.text
@@ -141,13 +141,13 @@ def test_title_selected_features_and_paper_follow_the_settings(images):
     assert "2508.20469" not in page.text
 
 
-def test_repeats_are_said_not_to_be_pooled(tmp_path):
+def test_page_states_that_repeats_are_not_pooled(tmp_path):
     page = evaluated_and_reported(draw(tmp_path, PLANS["clinical"]))
     assert "repeats are never pooled" in page.text
     assert "mean AUC of 10 folds" in page.text
 
 
-def test_paper_is_left_out_where_a_run_has_nothing_beside_it(tmp_path):
+def test_paper_numbers_are_omitted_if_the_run_has_none_to_compare(tmp_path):
     assert "2508.20469" not in evaluated_and_reported(draw(tmp_path, PLANS["clinical"])).text
 
 
@@ -163,7 +163,7 @@ def test_primary_without_predictions_is_not_estimable_and_says_why(tmp_path):
     assert not re.search(r"\bnan\b", page.text)
 
 
-def test_no_benchmark_files_gives_a_report_without_times(tmp_path):
+def test_report_without_benchmark_files_has_no_times(tmp_path):
     run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
     for path in Path(f"{run.results}/benchmarks").rglob("*.tsv"):
         path.unlink()

@@ -64,7 +64,7 @@ def endpoint(low=-0.02, high=0.06, events=150, auc_low=0.6, horizon=730.5, death
     return Endpoint(facts, {"column": "DM", "positive": [1]}, 0.95, tables, pd.DataFrame(), [], "clinical:paper")
 
 
-def test_answer_is_three_sentences_with_the_numbers():
+def test_summary_has_three_sentences_with_the_numbers():
     how, against, trust = (text for _, text in summarise(endpoint()))
     assert how.startswith("With clinical variables and radiomics joined by the fusion network, the mean AUC is 0.720")
     assert against.startswith("No difference from tumour volume alone (AUC 0.700) is shown (difference +0.020, 95%")
@@ -103,7 +103,7 @@ def test_equivalence_follows_from_two_one_sided_tests_not_from_an_interval_that_
     assert "equivalent" not in volume_statement(found)
 
 
-def test_answer_when_a_set_is_named_beforehand_then_it_is_compared_not_the_best():
+def test_summary_when_a_set_is_named_before_the_run_then_it_is_compared_not_the_best():
     found = endpoint()
     table = found.tables["comparisons"].assign(family="exploratory", p_holm=float("nan"))
     table.loc[table["against"].isin(["clinical:paper", "volume"]), "family"] = "confirmatory"
@@ -132,14 +132,14 @@ def test_trust_when_a_permuted_outcome_does_as_well_then_it_says_so():
     assert "permuted" not in summarise(found)[2][1]
 
 
-def test_trust_names_few_events_a_coin_and_warnings():
+def test_trust_names_few_events_an_interval_with_half_and_warnings():
     text = summarise(endpoint(events=40, auc_low=0.45, warnings=[{"code": "single-column"}]))[2][1]
     assert "Fewer than 100 events do not allow" in text
     assert "The interval of the AUC contains .5." in text
     assert "1 warning" in text
 
 
-def test_trust_of_a_firm_run_names_only_the_cohort():
+def test_trust_of_a_run_without_concerns_names_only_the_cohort():
     text = summarise(endpoint())[2][1]
     assert "coin" not in text
     assert "fewer than" not in text
@@ -173,7 +173,7 @@ def test_limits_name_automatic_contours():
     assert "automatically" not in limits_of(endpoint())
 
 
-def test_limits_of_a_ready_table_say_nothing_of_the_published_count():
+def test_limits_of_a_feature_table_do_not_mention_the_published_count():
     assert "published count" in limits_of(endpoint())
     assert "published count" not in limits_of(endpoint(), source="features")
 
@@ -214,7 +214,7 @@ def test_methods_state_how_features_were_ranked_and_how_many_were_kept():
     assert "ranked by their own AUC on the training rows. Their number was chosen from 8, 16, 36 and 72" in text
 
 
-def test_methods_name_the_comparisons_fixed_beforehand_and_what_else_was_run():
+def test_methods_name_the_confirmatory_comparisons_and_what_else_was_run():
     found = endpoint()
     found.tables["comparisons"] = found.tables["comparisons"].assign(
         family=["exploratory", "confirmatory", "confirmatory"]
@@ -229,7 +229,7 @@ def test_methods_name_the_comparisons_fixed_beforehand_and_what_else_was_run():
     assert "Negative controls" not in methods_of(endpoint())
 
 
-def test_methods_of_a_plain_column_know_no_deaths_and_no_weights():
+def test_methods_of_a_plain_column_do_not_mention_deaths_or_weights():
     text = methods_of(endpoint(horizon=None))
     assert "Kaplan" not in text
     assert "Deaths" not in text
@@ -314,7 +314,7 @@ def test_times_without_a_folder_are_empty(tmp_path):
     assert len(times(tmp_path / "none")) == 0
 
 
-def test_settings_hash_does_not_depend_on_where_files_lie():
+def test_settings_hash_does_not_depend_on_the_location_of_files():
     def config(root, seed):
         data = {"root": root, "source": "clinical"}
         return {"seed": seed, "data": data, "output": {"results": root}, "clinical": {"table": root, "id": "p"}}

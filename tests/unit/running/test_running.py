@@ -209,7 +209,7 @@ def test_run_when_jobs_of_a_killed_run_cannot_be_seen_then_it_asks_to_end_them(t
         ("- a\n", r"c\.yaml: found list; expected"),
     ],
 )
-def test_config_when_it_has_a_slip_then_file_and_line_are_told(tmp_path, text, told):
+def test_config_when_it_has_an_error_then_file_and_line_are_reported(tmp_path, text, told):
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=told):
@@ -244,7 +244,7 @@ def test_config_when_read_then_the_values_are_those_that_snakemake_reads(tmp_pat
     assert repr(read_config(path)) == repr(dict(load_configfile(path)))
 
 
-def test_configs_when_there_are_several_then_the_later_goes_on_top_key_by_key(tmp_path):
+def test_configs_when_there_are_several_then_the_later_overrides_key_by_key(tmp_path):
     (tmp_path / "a.yaml").write_text("folds: {k: 5, repeats: 4}\nseed: 1\ncohort: {include: {a: [1, 2]}}\n")
     (tmp_path / "b.yaml").write_text("folds:\n  k: 3\ncohort: {include: {a: [3]}}\n")
     paths = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
@@ -284,7 +284,7 @@ def states(lines):
     return {line.what: line.state for line in lines}
 
 
-def test_doctor_when_all_is_well_then_no_line_asks_for_anything(study):
+def test_doctor_when_there_is_no_problem_then_config_data_and_run_are_ok(study):
     lines = examine(study, [study / "metaswin.yaml"])
     assert {"python", "packages", "gpu", "disk", "memory", "config", "data", "weights", "run"} == set(states(lines))
     assert states(lines)["config"] == states(lines)["data"] == states(lines)["run"] == "ok"

@@ -189,7 +189,7 @@ def test_part_done_when_a_message_begins_with_it_then_it_is_read(message, part):
     assert part_done(message) == part
 
 
-def test_stages_when_patients_left_the_cohort_then_only_those_of_now_are_counted(results):
+def test_stages_when_patients_left_the_cohort_then_only_current_ones_are_counted(results):
     assert stages(results) == [Stage("images", 3, 1, 4, 3.0)]
 
 
@@ -212,7 +212,7 @@ def test_models_when_older_than_the_folds_then_they_are_counted(results):
     assert "1 model fitted before will be refitted" in shown
 
 
-def test_status_when_nothing_is_there_then_it_says_so(tmp_path, capsys):
+def test_status_when_there_is_no_run_then_it_says_so(tmp_path, capsys):
     assert main(["status", "-d", str(tmp_path)]) == 0
     assert "no run is on record" in capsys.readouterr().out
 

@@ -72,7 +72,7 @@ def decided(server, value, **headers):
 @pytest.mark.parametrize(
     "path", ["/", "/run.json", "//run.json", "/{wrong}/", "/{wrong}/run.json", "/../{token}/run.json"]
 )
-def test_request_when_the_token_is_wrong_then_refused_without_a_word(server, path):
+def test_request_when_the_token_is_wrong_then_refused_without_details(server, path):
     wrong = server.token[:-1] + ("A" if server.token[-1] != "A" else "B")
     status, _, body = asked(server, path.format(wrong=wrong, token=server.token))
     assert (status, json.loads(body)) == (403, {"error": "Forbidden"})
@@ -101,7 +101,7 @@ def test_request_when_from_another_site_then_refused(server, headers):
     assert decided(server, value, **headers)[0] == 403
 
 
-def test_volume_when_asked_then_the_file_with_headers_that_keep_other_sites_out(server, run):
+def test_volume_when_requested_then_the_file_with_headers_against_other_sites(server, run):
     status, headers, body = asked(server, f"/{server.token}/volumes/P1/ct.nii.gz", Host="localhost:9")
     assert (status, body) == (200, (run / "results/images/P1/ct.nii.gz").read_bytes())
     assert "Access-Control-Allow-Origin" not in headers
@@ -157,7 +157,7 @@ def test_decision_when_not_json_or_without_length_then_refused(server):
         assert connection.recv(100).startswith(b"HTTP/1.1 411 ")
 
 
-def test_decision_when_saved_then_it_says_what_could_be_known(tmp_path):
+def test_decision_when_saved_then_it_records_whether_predictions_could_be_known(tmp_path):
     folder = draw_run(tmp_path / "study")
     value = {"patient": "P1", "decision": "exclude", "comment": "metal\nof teeth"}
     with served(folder) as server:

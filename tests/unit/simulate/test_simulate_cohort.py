@@ -75,13 +75,13 @@ def test_simulation_json_states_options_and_aucs(cohort):
     assert record["population"]["auc"]["true risk"] == pytest.approx(0.8, abs=0.05)
 
 
-def test_truth_holds_the_drawn_volumes(cohort):
+def test_truth_contains_the_drawn_volumes(cohort):
     truth = pd.read_csv(cohort / "truth.csv")
     wanted = np.array([total_volume(latent) for latent in truth["volume"]])
     assert (truth["volume_primary_mm3"] + truth["volume_nodes_mm3"]).to_numpy() == pytest.approx(wanted, rel=0.05)
 
 
-def test_folder_with_other_files_is_refused_and_left_alone(tmp_path):
+def test_folder_with_other_files_is_refused_and_not_changed(tmp_path):
     (tmp_path / "dicom").mkdir()
     (tmp_path / "dicom" / "mine.dcm").write_text("mine")
     with pytest.raises(UserError, match="not empty"):
@@ -89,7 +89,7 @@ def test_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     assert (tmp_path / "dicom" / "mine.dcm").read_text() == "mine"
 
 
-def test_earlier_or_broken_off_simulation_is_replaced(tmp_path):
+def test_earlier_or_interrupted_simulation_is_replaced(tmp_path):
     table = preset_options("reference", n=3, level="table", draws=2_000)
     simulate_cohort(tmp_path, preset_options("reference", n=1, **SMALL))
     record = json.loads((tmp_path / "simulation.json").read_text())

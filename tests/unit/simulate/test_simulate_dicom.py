@@ -120,7 +120,7 @@ def test_extra_series_has_a_sharp_kernel_and_no_contours(tmp_path):
     assert kernels[series.SeriesInstanceUID] == "B30f"
 
 
-def test_headers_name_the_study_id_and_no_file_is_left_half_done(tmp_path):
+def test_headers_name_the_study_id_and_no_file_is_incomplete(tmp_path):
     files = written(tmp_path, 1)
     assert {data.PatientID for _, data in files} == {"SIM-0007"}
     assert {str(data.StudyDate) for _, data in files} == {"20100103"}

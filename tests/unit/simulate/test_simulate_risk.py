@@ -44,7 +44,7 @@ def test_batch_preset_lets_the_scanner_predict():
     assert 0.58 < aucs("batch")["scanner"] < 0.70
 
 
-def test_demo_preset_has_a_strong_risk_that_volume_does_not_hold():
+def test_demo_preset_has_a_strong_risk_that_volume_does_not_explain():
     found = aucs("demo")
     assert found["true risk"] == pytest.approx(0.952, abs=0.005)
     assert found["radiomics"] == pytest.approx(0.889, abs=0.01)
@@ -75,7 +75,7 @@ def test_cumulative_incidence_agrees_with_integrated_hazards():
     assert risk.cumulative_incidence(np.array([a1]), np.array([a2]))[0] == pytest.approx(expected, rel=1e-6)
 
 
-def test_drawn_labels_agree_with_true_risk_when_nobody_is_lost():
+def test_drawn_labels_without_censoring_agree_with_true_risk():
     options = preset_options("reference", loss_rate=0.0)
     patients, uniforms = drawn(options, 100_000)
     base = risk.baseline(options)
