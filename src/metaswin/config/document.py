@@ -107,7 +107,7 @@ def describe(field: FieldInfo) -> str:
 
 
 def _range(field: FieldInfo) -> Iterator[str]:
-    """Return the range of a number; that it is positive is not stated."""
+    """Return the range of a number; without an upper limit, a lower limit of 0 or 1 is not stated."""
     names = ("ge", "gt", "le", "lt", "multiple_of")
     bounds = {name: getattr(limit, name) for limit in field.metadata for name in names if hasattr(limit, name)}
     low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))

@@ -72,7 +72,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answer one request. The path is looked up in tables and is never joined to a folder."""
+    """Answer one request. Names are looked up in tables; only a valid study id becomes part of a file name."""
 
     server: Server
     protocol_version = "HTTP/1.1"

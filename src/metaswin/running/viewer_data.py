@@ -74,7 +74,7 @@ class ViewedRun:
                 "folder with --directory, or run the workflow there first"
             )
         if with_results and not predictions_exist(run.results):
-            raise UserError(f"--results: {run.results} has no predictions yet; leave it out to review the images")
+            raise UserError(f"--results: {run.results} has no predictions yet; omit it to review the images")
         return run
 
     @property
@@ -164,7 +164,7 @@ class ViewedRun:
         return path if path.resolve().is_relative_to(self.results.resolve()) else None
 
     def decide(self, patient: str, decision: str, comment: str) -> Decision:
-        """Save a decision, with what could be known of the predictions, and keep these predictions."""
+        """Save a decision with whether the predictions could be known, and keep a copy of these predictions."""
         known = NONE
         if predictions_exist(self.results):
             known = SHOWN if self.with_results else HIDDEN
