@@ -1,4 +1,4 @@
-"""The command line of metaswin; each command lives in the package it belongs to."""
+"""The command line of metaswin; each command is defined in the package that it belongs to."""
 
 import argparse
 import importlib.util
@@ -146,7 +146,7 @@ def _add_schema(commands: argparse._SubParsersAction) -> None:
 
 def _add_problems(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
-        "problems", help="list all problems of a run with what is kept private: paths and ROI names as found"
+        "problems", help="list all problems of a run with their private details: paths and ROI names as found"
     )
     parser.add_argument("--directory", default=".", help="working directory of the run (default: the current folder)")
     parser.add_argument("--results", default="results", help="its results folder")

@@ -49,7 +49,7 @@ def weights_only() -> Iterator[None]:
         except pickle.UnpicklingError as error:
             name = Path(file).name if isinstance(file, str | Path) else "a checkpoint"
             raise UserError(
-                f"{name} holds more than weights or is damaged. It was not opened, because a checkpoint can run any "
+                f"{name} contains more than weights or is damaged. It was not opened, because a checkpoint can run any "
                 f"code when it is loaded. Get it again from a source that you trust "
                 f"({str(error).splitlines()[0][:200]})"
             ) from None

@@ -69,7 +69,9 @@ class CategoryColumn:
 
 @dataclass(frozen=True)
 class RegionFlag:
-    """Flag rows that lack a region, which means no value in any column of the region. Training rows differ in this.
+    """Flag rows that lack a region: they have no value in any column of the region.
+
+    Such a flag exists only if some, but not all, training rows lack the region.
 
     Attributes
     ----------

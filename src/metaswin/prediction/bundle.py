@@ -111,7 +111,7 @@ def training_folds(key: str, folds: pd.DataFrame) -> dict[str, list[int]]:
 
 
 def held_out(folds: Iterable[int] | None, repeat: int, fold: int) -> bool:
-    """Return whether a patient with these test folds was left out of a member; a new patient was left out of all."""
+    """Return whether a member was trained without the patient with these test folds; true for every new patient."""
     return folds is None or list(folds)[repeat] == fold
 
 

@@ -13,7 +13,7 @@ from metaswin.report.summary import summarise
 
 @dataclass(frozen=True)
 class Statement:
-    """Store a sentence, and whether the run did what the sentence is about."""
+    """Store a sentence, and whether the run did what the sentence describes."""
 
     text: str
     done: bool = True

@@ -226,7 +226,7 @@ def serve(run: ViewedRun, patient: str | None = None, port: int = 0) -> None:
     with server:
         mode = "results are shown" if run.with_results else "review: risk, outcome and occlusion maps are hidden"
         print(f"{run.directory} ({mode})")
-        print("Open this address in a browser on this machine. Whoever knows it can see the patients:")
+        print("Open this address in a browser on this machine. A person who knows it can see the patients:")
         print(f"  {server.url}" + (f"#{patient}" if patient is not None else ""))
         print(f"Decisions are saved in {run.file}. Ctrl-C ends the viewer.", flush=True)
         try:

@@ -62,7 +62,7 @@ def test_checkpoint_when_numpy_1_wrote_it_then_it_is_read(tmp_path):
 @pytest.mark.parametrize("loader", [read_checkpoint, lambda path: _as_nnunet_loads(path)])
 def test_checkpoint_when_it_contains_code_then_it_is_refused_and_the_code_does_not_run(tmp_path, loader):
     torch.save({**nnunet_like(), "extra": Bomb(tmp_path / "exploded")}, tmp_path / "a.pth")
-    with pytest.raises(UserError, match=r"a\.pth holds more than weights"):
+    with pytest.raises(UserError, match=r"a\.pth contains more than weights"):
         loader(tmp_path / "a.pth")
     assert not (tmp_path / "exploded").exists()
 
