@@ -1,7 +1,7 @@
 """What the deep network finds in simulated images whose truth is known, and what each part of its training adds.
 
     python benchmarks/deep_truth.py --out runs/deep-truth [--preset reference] [--seeds 7 8 9] [-n 400]
-        [--variants full longer label-head labelled-rows outcome-only no-narrow no-moments fine-tuned noise
+        [--variants full longer labelled-rows outcome-only no-narrow no-moments fine-tuned noise
         resnet densenet]
         [--folds 0 1 2 3 4] [--fusion] [--jobs 2]
 
@@ -18,7 +18,7 @@ import argparse
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,7 +41,6 @@ GUIDED = {"components": 16, "pretrain_epochs": 25}
 VARIANTS = {
     "full": GUIDED,
     "longer": {**GUIDED, "pretrain_epochs": 50},
-    "label-head": GUIDED,
     "labelled-rows": GUIDED,
     "fine-tuned": {**GUIDED, "epochs": 8, "learning_rate": 1e-4},
     "outcome-only": {"components": 0, "epochs": 25, "learning_rate": 5e-4},
@@ -250,8 +249,11 @@ def run(out: Path, place: tuple) -> list[dict]:
         return [{**where, "model": model, "auc": auc} for model, auc in fusion(out, cohort, place).items()]
     fit = fits_of(place)[0]
     scores, described, seconds = network_scores(out, (preset, seed, variant, fit))
-    found = planted_numbers(cohort, described, cohort.outside(fit), cohort.test(fold))
-    return [{**where, "model": variant, "auc": cohort.auc(scores, fold), "seconds": seconds, **found}]
+    train = cohort.outside(fit)
+    found = planted_numbers(cohort, described, train, cohort.test(fold))
+    aucs = {variant: cohort.auc(scores, fold)}
+    aucs |= {f"{variant}, {head}": auc for head, auc in heads(cohort, described, train, fold).items()}
+    return [{**where, "model": model, "auc": auc, "seconds": seconds, **found} for model, auc in aucs.items()]
 
 
 def fits_of(place: tuple) -> list[str]:
@@ -277,6 +279,21 @@ def readers(cohort: Cohort, fold: int) -> dict[str, float]:
     none = np.empty((len(train), 0), np.float32)
     heads = {name: head_weights(values[train], cohort.targets(train, none))[0] for name, values in inputs.items()}
     return {name: cohort.auc(values @ heads[name], fold) for name, values in inputs.items()}
+
+
+def heads(cohort: Cohort, described: np.ndarray, train: np.ndarray, fold: int) -> dict[str, float]:
+    """AUC of two heads on components that a ridge regression reads from the features: with and without times."""
+    from sklearn.linear_model import Ridge
+
+    from metaswin.models.guidance import Targets, head_weights, radiomics_components
+
+    components = radiomics_components(cohort.features.iloc[train], GUIDED["components"])
+    predicted = Ridge(10).fit(described[train], components).predict(described)
+    timed = cohort.targets(train, components)
+    found = {}
+    for name, targets in (("head with times", timed), ("head with labels", Targets.of_labels(timed.labels))):
+        found[name] = cohort.auc(predicted @ head_weights(predicted[train], targets)[0], fold)
+    return found
 
 
 def planted_numbers(cohort: Cohort, described: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
@@ -383,8 +400,6 @@ def network_scores(out: Path, place: tuple) -> tuple[np.ndarray, np.ndarray, flo
     if variant in ("labelled-rows", "outcome-only"):
         train = train[cohort.folds.loc[train, "label"].notna()]
     targets = cohort.targets(train, radiomics_components(cohort.features.iloc[train], settings.components))
-    if variant == "label-head":
-        targets = replace(targets, time=np.full(len(train), np.nan))
     patches = torch.from_numpy(np.load(cohort.folder / "patches.npy"))
     torch.manual_seed(seed_of(seed, name))
     network = build(settings.backbone, settings, patches.shape[1])
