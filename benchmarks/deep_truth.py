@@ -1,7 +1,7 @@
 """What the deep network finds in simulated images whose truth is known, and what each part of its training adds.
 
     python benchmarks/deep_truth.py --out runs/deep-truth [--preset reference] [--seeds 7 8 9] [-n 400]
-        [--variants full longer labelled-rows outcome-only no-narrow no-moments fine-tuned noise
+        [--variants full longer batch-4 labelled-rows outcome-only no-narrow no-moments fine-tuned noise
         resnet densenet]
         [--folds 0 1 2 3 4] [--fusion] [--jobs 2]
 
@@ -41,6 +41,7 @@ GUIDED = {"components": 16, "pretrain_epochs": 25}
 VARIANTS = {
     "full": GUIDED,
     "longer": {**GUIDED, "pretrain_epochs": 50},
+    "batch-4": {**GUIDED, "batch_size": 4},
     "labelled-rows": GUIDED,
     "fine-tuned": {**GUIDED, "epochs": 8, "learning_rate": 1e-4},
     "outcome-only": {"components": 0, "epochs": 25, "learning_rate": 5e-4},
