@@ -17,7 +17,7 @@ from metaswin.config.imaging import PatchesSettings
 from metaswin.config.models import DeepSettings
 from metaswin.core.errors import UserError, several
 from metaswin.core.files import file_hash, read_volume, write_table
-from metaswin.core.used import of_used, used_patients
+from metaswin.core.used import used_patients
 from metaswin.features.embedding import SHA256
 from metaswin.imaging.patches import AIR, main_lesion, voxel_points
 from metaswin.models.compute import own_device, reproducible
@@ -43,7 +43,7 @@ class EmbeddingInputs:
     used : str
         ``cohort/used.parquet``.
     ct, tumor : list of str
-        CT and label map of every planned patient, for an encoder in TorchScript.
+        ``ct.nii.gz`` and ``tumor.nii.gz`` of every planned patient, for an encoder in TorchScript.
     patches : str or None
         ``features/patches.safetensors``, for a network of another study.
     """
@@ -91,7 +91,7 @@ def extract_embedding(
         if inputs.patches is not None:
             vectors = _of_network(inputs.model, inputs.patches, patients, device)
         else:
-            ct, tumor = of_used(inputs.ct, inputs.used), of_used(inputs.tumor, inputs.used)
+            ct, tumor = ({Path(path).parent.name: path for path in paths} for paths in (inputs.ct, inputs.tumor))
             encode = load_encoder(inputs.model, device)
             vectors = {}
             for patient in patients:
@@ -181,10 +181,11 @@ def check_frozen(encode: Callable[[np.ndarray], np.ndarray], values: np.ndarray)
         If the outputs differ.
     """
     first, second = encode(values), encode(values)
-    if not np.allclose(first, second, rtol=SAME, atol=SAME * float(np.abs(first).max()), equal_nan=True):
+    scale = float(np.abs(first[np.isfinite(first)]).max(initial=0))
+    if not np.allclose(first, second, rtol=SAME, atol=SAME * scale, equal_nan=True):
         raise UserError(
-            "embedding.model: the encoder returned different outputs for the same input; expected a frozen encoder; call "
-            ".eval() before the export"
+            "embedding.model: the encoder returned different outputs for the same input; expected a frozen encoder; "
+            "call .eval() before the export"
         )
 
 
