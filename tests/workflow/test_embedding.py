@@ -2,10 +2,12 @@
 
 import warnings
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
+from clinical_cohort import CONFIG, write_cohort
 
 from metaswin.cli import main
 from metaswin.core.files import file_hash, read_json
@@ -66,3 +68,25 @@ def test_bundle_when_it_predicts_a_test_fold_then_the_predictions_of_the_run(fin
     wanted = table.set_index("patient")["probability"]
     pd.testing.assert_series_equal(found[wanted.index], wanted, check_names=False, atol=1e-6, rtol=0)
     assert not (folder / "new/results/patches").exists()
+
+
+def test_table_when_there_are_no_images_then_it_is_imported_and_joins_the_clinical_columns(snakemake, tmp_path):
+    write_cohort(tmp_path / "clinical.csv")
+    patients = pd.read_csv(tmp_path / "clinical.csv")["patient_id"]
+    values = np.random.default_rng(0).normal(size=(len(patients), 5))
+    table = pd.DataFrame(values, columns=list("abcde")).assign(patient_id=patients)
+    table.drop(index=4).to_csv(tmp_path / "embeddings.csv", index=False)
+    fusion = CONFIG["fusion"] | {"modalities": ["clinical", "embedding"], "embedding_components": 2}
+    config = CONFIG | {
+        "embedding": {"table": "embeddings.csv"},
+        "endpoints": {"ever": {"column": "dm"}},
+        "folds": {"k": 3},
+        "fusion": fusion | {"feature_sets": ["clinical:paper", "clinical:staging", "all"]},
+    }
+    run = snakemake(tmp_path, config, "fusion")
+    assert run.code == 0, run.text[-5000:]
+    assert run.table("features/embedding_problems.parquet")["patient"].tolist() == [patients[4]]
+    predictions = run.table("models/ever/as-is/r0/fold-0/fusion/predictions.parquet")
+    joined = predictions[predictions["feature_set"] == PRIMARY]
+    assert joined["probability"].notna().all()
+    assert joined["patient"].nunique() == len(patients)
