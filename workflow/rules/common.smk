@@ -35,6 +35,9 @@ except UserError as error:
 IMAGES = CONFIG.data.source in ("dicom", "nifti")
 HAS_RADIOMICS = CONFIG.data.source != "clinical"
 DEEP = IMAGES and CONFIG.deep.enabled
+EMBEDDING = CONFIG.embedding.table is not None or (IMAGES and CONFIG.embedding.model is not None)
+# A network of another study computes embeddings from the same patches.
+PATCHES = DEEP or (IMAGES and CONFIG.embedding.reads_patches)
 ENDPOINTS = list(CONFIG.endpoints)
 REPEATS = range(CONFIG.folds.repeats)
 DETAILS = f"{CONFIG.output.private}/details"
@@ -244,6 +247,14 @@ def deep_of(wildcards):
     """Return the deep scores for the feature sets of a fold; the controls also use the deep scores of the run."""
     path = fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet")
     return expand(path, **{**wildcards, "variant": "as-is"})[0]
+
+
+def problems_of_features(wildcards):
+    """Return the tables of problems of the features and of the table of embeddings, as far as the run has them."""
+    return [
+        *([results("features/problems.parquet")] if HAS_RADIOMICS else []),
+        *([results("features/embedding_problems.parquet")] if CONFIG.embedding.table is not None else []),
+    ]
 
 
 def perturbed_patients():

@@ -222,6 +222,7 @@ rule permute_outcome:
         used=results("cohort/used.parquet"),
         features=results("features/radiomics.parquet") if HAS_RADIOMICS else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+        embedding=results("features/embedding.parquet") if EMBEDDING else [],
         perturbed=results("features/perturbed.parquet") if STABILITY else [],
         deep=(
             first_repeat(fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet"), "as-is")
@@ -330,6 +331,7 @@ rule explain_fusion:
         volume=repeat_folder("volume.parquet") if HAS_RADIOMICS else [],
         deep=deep_of if USES_DEEP else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+        embedding=results("features/embedding.parquet") if EMBEDDING else [],
         predictions=fold_folder("fusion/predictions.parquet"),
         fits=fold_folder("fusion/fits.json"),
         models=fold_folder("fusion/models"),

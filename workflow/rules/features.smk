@@ -57,7 +57,7 @@ if IMAGES:
     rule collect_problems:
         input:
             radiomics=of_planned("radiomics/{patient}.status.json"),
-            patches=of_planned("patches/{patient}.status.json") if DEEP else [],
+            patches=of_planned("patches/{patient}.status.json") if PATCHES else [],
             signatures=of_planned("signatures/{patient}.status.json") if SIGNATURES else [],
             used=results("cohort/used.parquet"),
         output:

@@ -271,8 +271,8 @@ if IMAGES:
             of_planned("qc-images/{patient}.png"),
 
 
-# Make the patch that the network reads for each patient.
-if DEEP:
+# Make the patch that the networks read for each patient.
+if PATCHES:
 
     rule make_patches:
         input:

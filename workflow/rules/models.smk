@@ -76,6 +76,71 @@ if DEEP:
             every_fold(fold_folder("deep/{backbone}/features.parquet"), backbone=["swin", "resnet", "densenet"]),
 
 
+# The embeddings: outputs of an encoder that the run does not train, or a table of the user.
+if CONFIG.embedding.table is not None:
+
+    rule import_embedding:
+        input:
+            table=CONFIG.embedding.table,
+            used=results("cohort/used.parquet"),
+        output:
+            embedding=results("features/embedding.parquet"),
+            problems=results("features/embedding_problems.parquet"),
+        log:
+            logs("import_embedding"),
+        benchmark:
+            benchmarks("import_embedding")
+        threads: 1
+        resources:
+            mem_mb=memory(2000),
+            runtime=10,
+            disk_mb=500,
+        params:
+            details=DETAILS,
+            pseudonyms=PSEUDONYMS,
+            code=code("models/import_embedding"),
+        message:
+            "Import the table of embeddings"
+        script:
+            "../scripts/models/import_embedding.py"
+
+elif EMBEDDING:
+
+    rule extract_embedding:
+        input:
+            model=CONFIG.embedding.model,
+            used=results("cohort/used.parquet"),
+            patches=results("features/patches.safetensors") if CONFIG.embedding.reads_patches else [],
+            ct=[] if CONFIG.embedding.reads_patches else of_planned("images/{patient}/ct.nii.gz"),
+            tumor=[] if CONFIG.embedding.reads_patches else of_planned("images/{patient}/tumor.nii.gz"),
+        output:
+            embedding=results("features/embedding.parquet"),
+        log:
+            logs("extract_embedding"),
+        benchmark:
+            benchmarks("extract_embedding")
+        threads: CONFIG.deep.threads
+        resources:
+            mem_mb=memory(6000),
+            runtime=720,
+            disk_mb=500,
+            gpu=1 if CONFIG.deep.device == "cuda" else 0,
+        params:
+            settings=section("embedding"),
+            patches=section("patches"),
+            deep=CONFIG.deep.model_dump(mode="json", include={"device", "threads"}),
+            code=code("models/extract_embedding"),
+        message:
+            "Compute the embeddings of all patients"
+        script:
+            "../scripts/models/extract_embedding.py"
+
+
+rule embedding:
+    input:
+        results("features/embedding.parquet") if EMBEDDING else [],
+
+
 # All feature sets of an outer fold in one job: modalities alone, joined, tumour volume, clinical sets; network and logistic classifier.
 
 USES_RADIOMICS = HAS_RADIOMICS and bool({"radiomics", "peri_radiomics"} & set(CONFIG.fusion.modalities))
@@ -90,6 +155,7 @@ rule train_fusion:
         volume=repeat_folder("volume.parquet") if HAS_RADIOMICS else [],
         deep=deep_of if USES_DEEP else [],
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+        embedding=results("features/embedding.parquet") if EMBEDDING else [],
     output:
         predictions=fold_folder("fusion/predictions.parquet"),
         fits=fold_folder("fusion/fits.json"),
@@ -137,6 +203,8 @@ if SURVIVAL:
             tables=repeat_folder("tables") if USES_RADIOMICS else [],
             volume=repeat_folder("volume.parquet") if HAS_RADIOMICS else [],
             deep=fold_folder(f"deep/{CONFIG.deep.backbone}/features.parquet") if USES_DEEP else [],
+            anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+            embedding=results("features/embedding.parquet") if EMBEDDING else [],
         output:
             predictions=fold_folder("survival/predictions.parquet"),
             fits=fold_folder("survival/fits.json"),

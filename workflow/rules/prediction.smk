@@ -28,6 +28,7 @@ rule bundle_model:
         clinical=results("cohort/clinical.parquet"),
         used=results("cohort/used.parquet"),
         anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+        embedding=results("features/embedding.parquet") if EMBEDDING else [],
         images=of_planned("images/{patient}/image.json"),
         summary=results("evaluation/summary.parquet"),
     output:
@@ -98,8 +99,9 @@ if PREDICTING:
             clinical=results("cohort/clinical.parquet"),
             exclusions=results("cohort/exclusions.parquet"),
             features=results("features/radiomics.parquet") if HAS_RADIOMICS else [],
-            problems=results("features/problems.parquet") if HAS_RADIOMICS else [],
+            problems=problems_of_features,
             anatomy=results("features/anatomy.parquet") if ANATOMY else [],
+            embedding=results("features/embedding.parquet") if EMBEDDING else [],
             patches=results("features/patches.safetensors") if DEEP else [],
             images=of_planned("images/{patient}/image.json"),
             qc_images=of_planned("qc-images/{patient}.png"),

@@ -9,7 +9,7 @@ rule report:
         exclusions=results("cohort/exclusions.parquet"),
         used=results("cohort/used.parquet"),
         clinical=results("cohort/clinical.parquet"),
-        problems=results("features/problems.parquet") if HAS_RADIOMICS else [],
+        problems=problems_of_features,
         selection=every_repeat(repeat_folder("selection.parquet")) if HAS_RADIOMICS else [],
         stability=every_repeat(repeat_folder("stability.parquet")) if STABILITY else [],
         explanation=expand(results("explanation/{endpoint}/shap_{name}.parquet"), endpoint=ENDPOINTS, name=SHAP_TABLES),
@@ -54,6 +54,13 @@ GIVEN = {
     name: path
     for key, name in {"clinical": "clinical table", "sheet": "sheet of images", "features": "table of features"}.items()
     if (path := cohort_inputs(None).get(key))
+} | {
+    name: path
+    for name, path in {
+        "encoder of the embeddings": CONFIG.embedding.model,
+        "table of embeddings": CONFIG.embedding.table,
+    }.items()
+    if EMBEDDING and path
 }
 
 

@@ -33,6 +33,11 @@ def check_consistency(config: Config) -> list[str]:
             f"signatures: found {', '.join(config.signatures)}, but data.source {config.data.source} has no images "
             "from which signatures can be computed; set signatures to [], or use data.source dicom or nifti"
         )
+    if config.embedding.model is not None and config.data.source not in ("dicom", "nifti"):
+        messages.append(
+            f"embedding.model: data.source {config.data.source} has no images that an encoder could read; set "
+            "embedding.table to a table of embeddings, or use data.source dicom or nifti"
+        )
     messages += check_harmonisation(config) + check_feature_sets(config)
     return messages + check_hazard_feature_sets(config) + check_evaluation(config)
 

@@ -26,7 +26,8 @@ class FeatureSet:
     name : str
         ``radiomics``, ``clinical+radiomics``, ``volume``, ``clinical:<set>``.
     modalities : tuple of str
-        ``clinical:<set>``, ``radiomics``, ``peri_radiomics``, ``deep``, ``volume``, in this order.
+        ``clinical:<set>``, ``radiomics``, ``peri_radiomics``, ``deep``, ``embedding``, ``anatomy``, ``volume``, in
+        this order.
     """
 
     name: str
@@ -203,6 +204,7 @@ def available(config: "Config") -> list[str]:
         "radiomics": config.data.source == "features" or (images and "tumor" in config.radiomics.regions),
         "peri_radiomics": config.data.source == "features" or (images and rings),
         "deep": images and config.deep.enabled,
+        "embedding": config.embedding.table is not None or (images and config.embedding.model is not None),
         "anatomy": images and config.anatomy.enabled,
     }
     return [modality for modality in MODALITIES if has[modality]]

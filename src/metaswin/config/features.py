@@ -1,8 +1,8 @@
-"""Define the settings of the chapter features: anatomy, stability, harmonisation and selection."""
+"""Define the settings of the chapter features: anatomy, stability, harmonisation, selection and embeddings."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from metaswin.core.settings import Settings
 
@@ -114,3 +114,53 @@ class SelectionSettings(Settings):
         min_length=1,
         description="Method auc: numbers of features of each set that are compared.",
     )
+
+
+Millimetres = Annotated[float, Field(gt=0)]
+NETWORK_SUFFIX = ".safetensors"
+
+
+class EmbeddingSettings(Settings):
+    """Frozen embeddings for the modality embedding: set model or table. The encoder is never trained in a run.
+
+    An encoder in TorchScript receives the CT around the lesion with the axes z (upwards), y (to the back), x (to the
+    left). The defaults are the input of FMCIB (docs/howto/embeddings.md). deep.device and deep.threads apply.
+    """
+
+    model: str | None = Field(
+        default=None,
+        description="File of the encoder: TorchScript (.pt), or a network.safetensors of another study, which reads "
+        "the patches of this run. null: no encoder.",
+    )
+    table: str | None = Field(
+        default=None,
+        description="CSV or Parquet with your own embeddings: patient_id and numeric columns. null: no table.",
+    )
+    size: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
+        default=(50, 50, 50), description="Input of a TorchScript encoder: voxels along x, y and z."
+    )
+    spacing: tuple[Millimetres, Millimetres, Millimetres] = Field(
+        default=(1.0, 1.0, 1.0), description="Spacing of these voxels along x, y and z (mm)."
+    )
+    window: tuple[float, float] = Field(
+        default=(-1024.0, 2048.0), description="HU that a TorchScript encoder receives as 0 and as 1."
+    )
+    clip: bool = Field(default=False, description="Clip the CT to this window.")
+
+    @property
+    def enabled(self) -> bool:
+        """Return whether the run has embeddings."""
+        return self.model is not None or self.table is not None
+
+    @property
+    def reads_patches(self) -> bool:
+        """Return whether the encoder is a network of another study, which reads the patches of the networks."""
+        return self.model is not None and self.model.endswith(NETWORK_SUFFIX)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "EmbeddingSettings":
+        if self.model is not None and self.table is not None:
+            raise ValueError("found model and table; set only one of them")
+        if self.window[0] >= self.window[1]:
+            raise ValueError(f"window: the lower limit must be below the upper one; found {list(self.window)}")
+        return self

@@ -12,7 +12,13 @@ from metaswin.config.cohort import (
     QcSettings,
 )
 from metaswin.config.evaluation import ControlsSettings, EvaluationSettings, ExplanationSettings
-from metaswin.config.features import AnatomySettings, HarmonisationSettings, SelectionSettings, StabilitySettings
+from metaswin.config.features import (
+    AnatomySettings,
+    EmbeddingSettings,
+    HarmonisationSettings,
+    SelectionSettings,
+    StabilitySettings,
+)
 from metaswin.config.imaging import (
     ExportSettings,
     ImagesSettings,
@@ -85,6 +91,7 @@ class Config(Settings):
     selection: SelectionSettings = SelectionSettings()
     patches: PatchesSettings = PatchesSettings()
     deep: DeepSettings = DeepSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
     fusion: FusionSettings = FusionSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     survival: SurvivalSettings = SurvivalSettings()

@@ -100,7 +100,7 @@ class DeepSettings(Settings):
         return self
 
 
-Modality = Literal["clinical", "radiomics", "peri_radiomics", "deep", "anatomy"]
+Modality = Literal["clinical", "radiomics", "peri_radiomics", "deep", "embedding", "anatomy"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 Penalties = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
@@ -134,7 +134,7 @@ class FusionSettings(Settings):
     """Modalities, the feature sets that combine them, and the classifiers."""
 
     modalities: list[Modality] = Field(
-        default=list(MODALITIES[:4]), description="Modalities to combine, if the data have them."
+        default=list(MODALITIES[:5]), description="Modalities to combine, if the data have them."
     )
     clinical_set: str | None = Field(
         default=None, description="Clinical set of the modality clinical; null: the first one."
@@ -159,6 +159,12 @@ class FusionSettings(Settings):
     )
     category_min_rows: int = Field(
         default=2, ge=1, description="A category in fewer training rows than this counts as unknown."
+    )
+    embedding_components: int = Field(
+        default=16,
+        ge=1,
+        description="Number of principal components of the training rows' embeddings that the modality embedding "
+        "consists of.",
     )
     recalibrate: bool = Field(
         default=True, description="Fit intercept and slope of the logits on inner out-of-fold predictions."

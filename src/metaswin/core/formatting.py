@@ -11,6 +11,7 @@ FEATURE_SET_NAMES = {
     "radiomics": "Radiomics",
     "peri_radiomics": "Peritumoral radiomics",
     "deep": "Deep features",
+    "embedding": "Embedding",
     "anatomy": "Anatomy",
     "volume": "Tumour volume",
 }

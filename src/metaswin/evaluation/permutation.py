@@ -116,6 +116,7 @@ class PermutationInputs:
     used: str
     features: str | None
     anatomy: str | None
+    embedding: str | None
     perturbed: str | None
     deep: list[str]
     deep_permuted: list[str]
@@ -158,7 +159,8 @@ def load_study(inputs: PermutationInputs, endpoint: str, sets: Mapping[str, list
     folds = read_table(inputs.folds)
     patients = sorted(folds["patient"].unique())
     used, clinical = read_table(inputs.used), read_table(inputs.clinical)
-    modality_tables = load_modality_tables(patients, ModalityFiles(inputs.clinical, {}, anatomy=inputs.anatomy), sets)
+    files = ModalityFiles(inputs.clinical, {}, anatomy=inputs.anatomy, embedding=inputs.embedding)
+    modality_tables = load_modality_tables(patients, files, sets)
     features, batches = {}, None
     if inputs.features:
         long = read_table(inputs.features)
@@ -260,7 +262,7 @@ def _fold_aucs(
         deep=study.deep_score(fold, permutation),
         tables=_tables(study, rows, fits, used, settings),
     )
-    encoded = EncodedModalities(modality_tables, rows, settings.fusion.category_min_rows)
+    encoded = EncodedModalities(modality_tables, rows, settings.fusion)
     table = folds.sort_values("patient")
     test = table[rows.test]
     weight = primary_weights(test, table[~rows.test], study.horizon)

@@ -68,13 +68,13 @@ def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = st
     import numpy as np
     import pandas as pd
 
-    raw = _read(path)
+    raw = read_raw(path, "data.features", "table of features")
     ids = raw.pop(ID).astype("str").str.strip().fillna("").map(pseudonym)
     unused = sorted(ids[~ids.isin(cohort)])
     raw, ids = raw[ids.isin(cohort)], ids[ids.isin(cohort)]
     messages = []
     if twice := sorted(set(ids[ids.duplicated()])):
-        messages.append(f"{len(twice)} ids in more than one row ({_some(twice)}); keep one row per patient")
+        messages.append(f"{len(twice)} ids in more than one row ({some(twice)}); keep one row per patient")
     if raw.columns.empty:
         messages.append(f"no column except {ID}; add one column per feature")
     columns: dict[str, pd.Series] = {}
@@ -141,8 +141,11 @@ def to_long(wide: "pd.DataFrame") -> "pd.DataFrame":
     return long[["patient", "region", "voxels", *features]].sort_values(["patient", "region"], ignore_index=True)
 
 
-def _read(path: str) -> "pd.DataFrame":
-    """Read the raw table and check its column names, because pandas renames duplicated columns."""
+def read_raw(path: str, setting: str, what: str) -> "pd.DataFrame":
+    """Read a user's table and check its column names, because pandas renames duplicated columns.
+
+    `setting` names the path of the table in messages, and `what` the table.
+    """
     import pandas as pd
 
     try:
@@ -157,19 +160,19 @@ def _read(path: str) -> "pd.DataFrame":
                 dtype={names.index(ID): str} if ID in names else None, low_memory=False,
             )  # fmt: skip
     except (OSError, ValueError) as error:
-        raise UserError(f"data.features: cannot read {path} ({error}); give a CSV (UTF-8, commas) or Parquet") from None
+        raise UserError(f"{setting}: cannot read {path} ({error}); give a CSV (UTF-8, commas) or Parquet") from None
     messages = []
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        messages.append(f"columns named twice: {_some(twice)}; give each column its own name")
+        messages.append(f"columns named twice: {some(twice)}; give each column its own name")
     if ID not in names:
         near = difflib.get_close_matches(ID, names, n=1)
-        hint = f"rename {near[0]!r}" if near else f"found {_some(names)}"
+        hint = f"rename {near[0]!r}" if near else f"found {some(names)}"
         messages.append(f"no column {ID!r}; {hint}")
     if messages:
-        raise several(f"The table of features {path} has errors:", messages)
+        raise several(f"The {what} {path} has errors:", messages)
     return raw.set_axis(names, axis="columns")
 
 
-def _some(names: list[str], shown: int = 5) -> str:
+def some(names: list[str], shown: int = 5) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more

@@ -11,6 +11,7 @@ import pandas as pd
 from metaswin.cohort.folds import OuterFold
 from metaswin.config.feature_sets import CLINICAL
 from metaswin.config.features import RADIOMICS
+from metaswin.config.models import FusionSettings
 from metaswin.core.errors import several
 from metaswin.core.files import read_table
 from metaswin.features.encoder import ModalityEncoder, fit_encoder
@@ -33,6 +34,8 @@ class ModalityFiles:
         Tumour volumes, and measures of the organs.
     deep : str or None
         ``features.parquet`` of the outer fold's networks.
+    embedding : str or None
+        ``features/embedding.parquet``.
     """
 
     clinical: str
@@ -40,6 +43,7 @@ class ModalityFiles:
     volume: str | None = None
     anatomy: str | None = None
     deep: str | None = None
+    embedding: str | None = None
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any], fits: Sequence[str]) -> "ModalityFiles":
@@ -48,7 +52,7 @@ class ModalityFiles:
         If the run does not have an input, that input is an empty list.
         """
         tables = table_paths(inputs["tables"], fits) if inputs["tables"] else {}
-        others = {name: inputs.get(name) or None for name in ("volume", "anatomy", "deep")}
+        others = {name: inputs.get(name) or None for name in ("volume", "anatomy", "deep", "embedding")}
         return cls(inputs["clinical"], tables, **others)
 
 
@@ -73,6 +77,8 @@ class ModalityTables:
         Score (logit) and tumour volume (mm³).
     anatomy : DataFrame or None
         Measures of the organs, see `metaswin.features.anatomy`.
+    embedding : DataFrame or None
+        Outputs of an encoder that is not trained on this cohort.
     """
 
     patients: list[str]
@@ -84,6 +90,7 @@ class ModalityTables:
     deep: pd.Series | None
     volume: pd.Series | None
     anatomy: pd.DataFrame | None = None
+    embedding: pd.DataFrame | None = None
 
     @property
     def modalities(self) -> list[str]:
@@ -92,6 +99,7 @@ class ModalityTables:
             *(["clinical"] if self.sets else []),
             *self.candidates,
             *(["deep"] if self.deep is not None else []),
+            *(["embedding"] if self.embedding is not None else []),
             *(["anatomy"] if self.anatomy is not None else []),
         ]
 
@@ -116,6 +124,9 @@ class ModalityTables:
         if modality == "anatomy":
             assert self.anatomy is not None
             return self.anatomy, dict.fromkeys(self.anatomy.columns, "numeric")
+        if modality == "embedding":
+            assert self.embedding is not None
+            return self.embedding, dict.fromkeys(self.embedding.columns, "embedding")
         if modality == "deep":
             assert self.deep is not None
             return self.deep.to_frame("deep_score"), {"deep_score": "numeric"}
@@ -166,6 +177,7 @@ def load_modality_tables(
         deep,
         None if volume is None or volume.isna().all() else volume,
         by_patient(files.anatomy) if files.anatomy else None,
+        by_patient(files.embedding) if files.embedding else None,
     )
 
 
@@ -205,12 +217,12 @@ class EncodedModalities:
         Raw columns of the same rows.
     rows : OuterFold
         Training rows and rows to encode.
-    min_rows : int
-        See `metaswin.features.encoder.fit_encoder`.
+    settings : FusionSettings
+        ``category_min_rows`` and ``embedding_components`` are used, see `metaswin.features.encoder.fit_encoder`.
     """
 
-    def __init__(self, modality_tables: ModalityTables, rows: OuterFold, min_rows: int) -> None:
-        self.modality_tables, self.rows, self.min_rows = modality_tables, rows, min_rows
+    def __init__(self, modality_tables: ModalityTables, rows: OuterFold, settings: FusionSettings) -> None:
+        self.modality_tables, self.rows, self.settings = modality_tables, rows, settings
         self._encoded: dict[tuple[str, str], tuple[ModalityEncoder, np.ndarray]] = {}
 
     def encoder(self, modality: str) -> ModalityEncoder:
@@ -224,6 +236,8 @@ class EncodedModalities:
     def _of(self, modality: str, fit: str) -> tuple[ModalityEncoder, np.ndarray]:
         if (modality, fit) not in self._encoded:
             table, kinds = self.modality_tables.table(modality, fit)
-            encoder = fit_encoder(table[self.rows.fitted(fit)], kinds, self.min_rows)
+            train = table[self.rows.fitted(fit)]
+            settings = self.settings
+            encoder = fit_encoder(train, kinds, settings.category_min_rows, settings.embedding_components)
             self._encoded[modality, fit] = encoder, encoder.transform(table)
         return self._encoded[modality, fit]

@@ -208,21 +208,15 @@ def place(tumor: sitk.Image, settings: PatchesSettings, findings: Findings) -> P
         ``empty-mask``, if `tumor` (1 primary, 2 nodes) is empty.
     """
     labels = sitk.GetArrayViewFromImage(tumor)
-    lesions = labels > 0
-    if not lesions.any():
-        raise BadData(
-            "empty-mask", "a tumour mask without a voxel", "at least one voxel of tumour", "look at the contours"
-        )
-    primary = labels == PRIMARY
-    main = voxel_points(tumor, primary if primary.any() else largest_component(labels == NODES))
-    lesions = voxel_points(tumor, lesions)
+    main = voxel_points(tumor, main_lesion(labels))
+    lesions = voxel_points(tumor, labels > 0)
     side = settings.size * settings.spacing
     centre = choose_centre(main, lesions, voxel_extent(tumor), side)
     grid = PatchGrid(centre, settings.size, settings.spacing)
     inside_main, inside_all = grid.fraction_inside(main), grid.fraction_inside(lesions)
     enlarge = "enlarge patches.size or patches.spacing, or accept that the network does not see the rest"
     if inside_main < WHOLE:
-        what = "primary" if primary.any() else "largest node"
+        what = "primary" if (labels == PRIMARY).any() else "largest node"
         findings.warn(
             "lesion-larger-than-patch",
             f"{inside_main:.0%} of the {what} within the patch of {side:g} mm",
@@ -237,6 +231,22 @@ def place(tumor: sitk.Image, settings: PatchesSettings, findings: Findings) -> P
             enlarge,
         )
     return grid
+
+
+def main_lesion(labels: np.ndarray) -> np.ndarray:
+    """Return the mask of the primary, or without a primary of the largest node.
+
+    Raises
+    ------
+    BadData
+        ``empty-mask``, if `labels` (1 primary, 2 nodes) is empty.
+    """
+    if not (labels > 0).any():
+        raise BadData(
+            "empty-mask", "a tumour mask without a voxel", "at least one voxel of tumour", "look at the contours"
+        )
+    primary = labels == PRIMARY
+    return primary if primary.any() else largest_component(labels == NODES)
 
 
 def organ_labels(groups: Mapping[str, list[str]], facts: Mapping, findings: Findings) -> dict[str, list[int]]:

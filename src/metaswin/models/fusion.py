@@ -180,7 +180,7 @@ def save_feature_set(folder: str | Path, feature_set: FittedFeatureSet) -> None:
         f"{classifier}.{name}": np.ascontiguousarray(array)
         for classifier, fitted in feature_set.classifiers.items()
         for name, array in fitted.model.weights.items()
-    }
+    } | encoder_tensors(feature_set.encoders)
     with atomic(f"{path}.safetensors") as temporary:
         save_file(tensors, temporary)
     write_json(
@@ -200,6 +200,15 @@ def save_feature_set(folder: str | Path, feature_set: FittedFeatureSet) -> None:
     )
 
 
+def encoder_tensors(encoders: Mapping[str, ModalityEncoder]) -> dict[str, np.ndarray]:
+    """Return the arrays of the encoders as ``encoder.<modality>.<array>``."""
+    return {
+        f"encoder.{modality}.{name}": np.ascontiguousarray(array)
+        for modality, encoder in encoders.items()
+        for name, array in encoder.arrays.items()
+    }
+
+
 def load_feature_set(folder: str | Path, name: str) -> FittedFeatureSet:
     """Load a feature set written by `save_feature_set`."""
     path = feature_set_file(folder, name)
@@ -214,7 +223,11 @@ def load_feature_set(folder: str | Path, name: str) -> FittedFeatureSet:
         }
         model: Model = Networks(widths, weights) if classifier == "network" else Logistics(weights)
         classifiers[classifier] = FittedClassifier(model, Recalibration(**facts["recalibration"]), facts["threshold"])
-    encoders = {modality["modality"]: ModalityEncoder.from_json(modality["columns"]) for modality in raw["modalities"]}
+    encoders = {}
+    for modality in raw["modalities"]:
+        own = f"encoder.{modality['modality']}."
+        arrays = {key.removeprefix(own): value for key, value in tensors.items() if key.startswith(own)}
+        encoders[modality["modality"]] = ModalityEncoder.from_json(modality["columns"], arrays)
     return FittedFeatureSet(raw["name"], encoders, classifiers)
 
 
@@ -282,7 +295,7 @@ def train_fusion(
         modality: _flagged(modality_tables, modality, rows, limit) if modality in checked else []
         for modality in modalities
     }
-    encoded = EncodedModalities(modality_tables, rows, settings.category_min_rows)
+    encoded = EncodedModalities(modality_tables, rows, settings)
 
     seeds = [seed, place.repeat, place.fold]
     fits: dict[str, dict[str, Any]] = {}

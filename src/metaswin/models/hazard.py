@@ -21,7 +21,7 @@ from metaswin.core.files import atomic, read_table, write_json, write_table
 from metaswin.features.encoder import ModalityEncoder
 from metaswin.features.modalities import EncodedModalities, ModalityFiles, load_modality_tables
 from metaswin.models.classifiers import drawn_seed
-from metaswin.models.fusion import FoldOutputs, feature_set_file
+from metaswin.models.fusion import FoldOutputs, encoder_tensors, feature_set_file
 from metaswin.models.hazard_network import (
     HazardNetworks,
     fit_hazards,
@@ -87,6 +87,7 @@ def save_hazard(folder: str | Path, fitted: FittedHazard) -> None:
     """Write ``<feature_set>.safetensors`` and ``<feature_set>.json`` below `folder`."""
     path = feature_set_file(folder, fitted.name)
     tensors = {name: np.ascontiguousarray(array) for name, array in fitted.model.weights.items()}
+    tensors |= encoder_tensors(fitted.encoders)
     with atomic(f"{path}.safetensors") as temporary:
         save_file(tensors, temporary)
     write_json(
@@ -183,7 +184,7 @@ def train_hazard(
     Path(outputs.models).mkdir(parents=True, exist_ok=True)
     if why:
         logger.warning("not estimable: %s", why)
-    encoded = EncodedModalities(modality_tables, rows, fusion.category_min_rows)
+    encoded = EncodedModalities(modality_tables, rows, fusion)
     tables = []
     fits: dict[str, dict[str, Any]] = {}
     for feature_set in feature_sets:

@@ -12,6 +12,9 @@ from metaswin.config.check import PREDICTIVE
 from metaswin.config.cohort import ClinicalSettings, EndpointSettings
 from metaswin.config.load import load_section
 from metaswin.core.errors import UserError, several, suggestion
+from metaswin.core.files import file_hash
+from metaswin.features.embedding import different_encoder, embedding_columns
+from metaswin.features.importing import some
 from metaswin.prediction.bundle import Bundle
 
 LENIENT = "or give --lenient to treat them as missing; every affected patient then has a warning"
@@ -25,6 +28,7 @@ def check_call(
     clinical: Mapping[str, Any],
     lenient: bool = False,
     other_version: bool = False,
+    embedding: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Return messages about errors in a call.
 
@@ -39,6 +43,8 @@ def check_call(
         Whether missing columns and unknown categories are treated as missing values.
     other_version : bool
         Whether a bundle of another version of metaswin is accepted.
+    embedding : mapping or None
+        Section ``embedding`` of the local settings.
     """
     messages = []
     made = bundle.facts["metaswin"]
@@ -48,6 +54,7 @@ def check_call(
             f"install {made}, or give --other-version to continue anyway"
         )
     messages += _check_member(bundle, member) + _check_data(bundle.config["source"], data, table)
+    messages += _check_embedding(bundle, data, embedding or {})
     return messages + (check_table(bundle, table, clinical, lenient) if table is not None else [])
 
 
@@ -113,6 +120,34 @@ def _check_member(bundle: Bundle, member: str | None) -> list[str]:
     return messages[:1]
 
 
+def _check_embedding(bundle: Bundle, data: str | Path | None, given: Mapping[str, Any]) -> list[str]:
+    """Require the encoder of the training run, or a table with the same columns."""
+    if "embedding" not in bundle.modalities():
+        return []
+    wanted = bundle.facts["embedding"]
+    key = "model" if wanted["sha256"] else "table"
+    if key == "model" and data_source(bundle.config["source"], data) not in IMAGES:
+        return []  # there is nothing to encode, as for the other modalities of images
+    path = given.get(key)
+    what = f"the encoder with the SHA-256 {wanted['sha256']}" if key == "model" else "a table of embeddings"
+    if path is None:
+        return [f"the models need {what}; give embedding.{key} in the file given with --settings"]
+    if not Path(path).is_file():
+        return [f"embedding.{key}: no file {path} (looked from {Path.cwd()}); the models need {what}"]
+    if key == "model":
+        found = file_hash(path)
+        return [] if found == wanted["sha256"] else [different_encoder(found, wanted["sha256"])]
+    try:
+        columns = embedding_columns(path)
+    except UserError as error:
+        return [str(error)]
+    missing = [name for name in wanted["columns"] if name not in columns]
+    return missing and [
+        f"embedding.table: {path} lacks {len(missing)} columns of the embeddings of the training run "
+        f"({some(missing)}); give embeddings of the same encoder under the same names"
+    ]
+
+
 def _check_data(trained: str, data: str | Path | None, table: str | Path | None) -> list[str]:
     if data is None:
         return (
@@ -147,7 +182,7 @@ LOCAL = [
     "clinical.date_format", "clinical.columns", "endpoints", "export", "images.nnunet",
     "organs.totalsegmentator.device", "organs.totalsegmentator.threads", "organs.totalsegmentator.weights",
     "organs.totalsegmentator.batch_size", "organs.totalsegmentator.license", "organs.masks.pattern", "deep.device",
-    "deep.threads",
+    "deep.threads", "embedding.model", "embedding.table",
 ]  # fmt: skip
 
 
@@ -208,6 +243,7 @@ def prediction_config(
         "ingest": {**config["ingest"], "series": series},
         "anatomy": {**config["anatomy"], "enabled": "anatomy" in modalities and source in IMAGES},
         "deep": {**config["deep"], "enabled": "deep" in modalities and source in IMAGES},
+        "embedding": _embedding(bundle, config, source),
         "stability": {"enabled": False},
         "predict": {
             "bundle": str(bundle.folder.resolve()),
@@ -215,6 +251,17 @@ def prediction_config(
             "member": member,
         },
     }
+
+
+def _embedding(bundle: Bundle, config: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the section ``embedding`` with absolute paths; without paths if the new patients have no embeddings."""
+    section = dict(config.get("embedding", {}))
+    used = "embedding" in bundle.modalities()
+    for key, there in (("model", used and source in IMAGES), ("table", used)):
+        path = section.pop(key, None)
+        if there and path is not None:
+            section[key] = str(Path(path).resolve())
+    return section
 
 
 def data_source(trained: str, data: str | Path | None) -> str:

@@ -137,7 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
     clinical = clinical_of(bundle.config, local, header)
     outcome_settings({name: facts["settings"] for name, facts in bundle.endpoints.items()}, local)
     call = (bundle, arguments.input, arguments.clinical, arguments.member)
-    messages = check_call(*call, clinical, arguments.lenient, arguments.other_version)
+    embedding = local.get("embedding") or {}
+    messages = check_call(*call, clinical, arguments.lenient, arguments.other_version, embedding)
     if messages:
         raise several("Nothing was predicted:", messages)
     config = prediction_config(

@@ -85,12 +85,12 @@ def _rounded(value: float, direction: Any) -> float:
 # Settings that name paths on the machine of the training run.
 PLACES = [
     ("deep", "pretrained"), ("organs", "totalsegmentator", "weights"), ("organs", "masks", "pattern"),
-    ("images", "nnunet", "model_folder"),
+    ("images", "nnunet", "model_folder"), ("embedding", "model"), ("embedding", "table"),
 ]  # fmt: skip
 # Sections of the configuration that apply to new patients.
 STAGES = [
     "seed", "source", "clinical", "cohort", "endpoints", "ingest", "images", "organs", "anatomy", "regions",
-    "qc_images", "radiomics", "patches", "deep",
+    "qc_images", "radiomics", "patches", "deep", "embedding",
 ]  # fmt: skip
 
 

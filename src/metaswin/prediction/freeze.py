@@ -14,6 +14,7 @@ from metaswin.cohort.folds import by_place
 from metaswin.config.prediction import BundleSettings
 from metaswin.core.files import read_json, read_table, write_json, write_text
 from metaswin.core.used import of_used
+from metaswin.features.embedding import embedding_facts
 from metaswin.models.fusion import FittedFeatureSet, load_feature_set
 from metaswin.prediction.bundle import (
     bundled_feature_sets,
@@ -57,7 +58,7 @@ class FreezeInputs:
         Tables of the cohort and of the evaluation.
     images : list of str
         ``image.json`` of the patients.
-    anatomy : str or None
+    anatomy, embedding : str or None
     """
 
     fits: list[str]
@@ -78,6 +79,7 @@ class FreezeInputs:
     summary: str
     images: list[str]
     anatomy: str | None
+    embedding: str | None
 
 
 def freeze(
@@ -115,6 +117,7 @@ def freeze(
         "settings": settings.model_dump(mode="json"),
         "confidence": config["evaluation"]["confidence"],
         "pseudonyms": config["data"]["pseudonyms"],
+        "embedding": embedding_facts(inputs.embedding) if inputs.embedding else None,
         "endpoints": endpoints,
     }
     # `write_json` would sort the keys, but the order of the organ groups is that of the channels of the network.
@@ -148,7 +151,7 @@ def _endpoint(
         feature_set: list(load_feature_set(models, feature_set).encoders) for feature_set in fits[0]["feature_sets"]
     }
     feature_sets = bundled_feature_sets(primary, modalities, mean_inner_auc(fits, classifier))
-    shared = (inputs.clinical, inputs.anatomy)
+    shared = (inputs.clinical, inputs.anatomy, inputs.embedding)
     fitted: list[FittedFeatureSet] = []
     for place, (_, files) in members.items():
         target = folder / name / f"r{place[0]}-f{place[1]}"

@@ -55,10 +55,10 @@ class MemberFiles:
     deep: str | None = None
     network: str | None = None
 
-    def modality_tables(self, clinical: str, anatomy: str | None, fit: str) -> ModalityFiles:
+    def modality_tables(self, clinical: str, anatomy: str | None, embedding: str | None, fit: str) -> ModalityFiles:
         """Return the files that the models of this outer fold read."""
         tables = {(fit, name): path for name in RADIOMICS for path in [getattr(self, name)] if path}
-        return ModalityFiles(clinical, tables, self.volume, anatomy, self.deep)
+        return ModalityFiles(clinical, tables, self.volume, anatomy, self.deep, embedding)
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def freeze_member(
     place: tuple[int, int],
     clinical: str,
     anatomy: str | None,
+    embedding: str | None,
     sets: Mapping[str, list[str]],
     feature_sets: Sequence[BundledFeatureSet],
     settings: BundleSettings,
@@ -98,7 +99,7 @@ def freeze_member(
         ``folds/<endpoint>.parquet``.
     place : (int, int)
         Repeat and fold.
-    clinical, anatomy : str
+    clinical, anatomy, embedding : str
         Tables that all members share.
     sets, feature sets, settings, seed
 
@@ -109,7 +110,8 @@ def freeze_member(
     """
     rows = Folds.of(folds, place[0]).outer(place[1])
     predictions = read_table(files.predictions)
-    modality_tables = load_modality_tables(rows.patients, files.modality_tables(clinical, anatomy, rows.final), sets)
+    shared = files.modality_tables(clinical, anatomy, embedding, rows.final)
+    modality_tables = load_modality_tables(rows.patients, shared, sets)
     fitted: dict[str, FittedFeatureSet] = {}
     tensors: dict[str, np.ndarray] = {}
     for feature_set in feature_sets:

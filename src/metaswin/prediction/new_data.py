@@ -110,6 +110,8 @@ class NewData:
         found |= {name for name, matrix in self.features.items() if self._any(matrix, patient)}
         if self.modality_tables.anatomy is not None and self._any(self.modality_tables.anatomy, patient):
             found.add("anatomy")
+        if self.modality_tables.embedding is not None and self._any(self.modality_tables.embedding, patient):
+            found.add("embedding")
         if self.modality_tables.volume is not None and np.isfinite(self.modality_tables.volume[patient]):
             found.add("volume")
         return found | ({"deep"} if patient in self.patches else set())
@@ -125,6 +127,8 @@ class NewData:
             if modality in RADIOMICS:
                 names = [column.name for column in encoder.columns if isinstance(column, NumericColumn)]
                 found += self._assumed_features(modality, names, patient)
+            elif modality == "embedding":
+                found += [] if modality in self.modalities(patient) else ["embedding (the training mean)"]
             elif modality == "deep":
                 found += [] if patient in self.patches else [f"deep score ({MEDIAN})"]
             else:
@@ -168,7 +172,13 @@ class NewData:
 
 
 def load_new(
-    used: str, clinical: str, features: str | None, anatomy: str | None, patches: Mapping[str, str], bundle: Bundle
+    used: str,
+    clinical: str,
+    features: str | None,
+    anatomy: str | None,
+    embedding: str | None,
+    patches: Mapping[str, str],
+    bundle: Bundle,
 ) -> NewData:
     """Read the output of the stages for the new patients.
 
@@ -178,6 +188,8 @@ def load_new(
         Tables of the cohort.
     features, anatomy : str or None
         Available with images or a table of features.
+    embedding : str or None
+        ``features/embedding.parquet``.
     patches : mapping
         Patient → file that contains the patch, for patients that have one.
     bundle : Bundle
@@ -188,7 +200,8 @@ def load_new(
     sets = clinical_sets(ClinicalSettings(**bundle.config["clinical"]))
     wanted = {name: columns for name, columns in sets.items() if f"{CLINICAL}{name}" in modalities}
     long = read_table(features) if features else None
-    modality_tables = load_modality_tables(patients, ModalityFiles(clinical, {}, anatomy=anatomy), wanted)
+    files = ModalityFiles(clinical, {}, anatomy=anatomy, embedding=embedding)
+    modality_tables = load_modality_tables(patients, files, wanted)
     volume = tumor_volume(volumes, pd.DataFrame({"patient": [], "region": []}) if long is None else long)
     modality_tables = replace(modality_tables, volume=volume.reindex(patients) if len(volume) else None)
     matrices = {} if long is None else {name: wide(long, name, patients) for name in RADIOMICS if name in modalities}

@@ -19,6 +19,7 @@ from metaswin.core.formatting import plain
 from metaswin.core.used import of_used
 from metaswin.evaluation.cumulative_incidence import GROUP_NAMES
 from metaswin.evaluation.shapley import modality_name
+from metaswin.features.embedding import check_same_encoder
 from metaswin.models.memory import patients_with_patch
 from metaswin.prediction.bundle import Bundle, BundledFeatureSet, held_out, read_bundle, stand_in
 from metaswin.prediction.call import versions_differ
@@ -161,7 +162,7 @@ NOBODY = "no feature set of the bundle can be used without the missing data"
 
 @dataclass(frozen=True)
 class PredictionInputs:
-    """Name the files of the new patients; features, problems, anatomy and patches are None if there are none.
+    """Name the files of the new patients; features, anatomy, embedding and patches are None if there are none.
 
     ``images`` and ``qc_images`` have one file for each planned patient.
     """
@@ -170,8 +171,9 @@ class PredictionInputs:
     clinical: str
     exclusions: str
     features: str | None
-    problems: str | None
+    problems: list[str]
     anatomy: str | None
+    embedding: str | None
     patches: str | None
     images: list[str]
     qc_images: list[str]
@@ -211,12 +213,14 @@ def predict_patients(
     Raises
     ------
     UserError
-        If the bundle was changed.
+        If the bundle was changed, or if the embeddings come from another encoder.
     """
     bundle = read_bundle(settings.bundle or "")
+    if inputs.embedding is not None:
+        check_same_encoder(inputs.embedding, bundle.facts["embedding"]["sha256"])
     patches = dict.fromkeys(patients_with_patch(inputs.patches), inputs.patches) if inputs.patches else {}
     qc_images = of_used((path for path in inputs.qc_images if Path(path).stat().st_size), inputs.used)
-    new = load_new(inputs.used, inputs.clinical, inputs.features, inputs.anatomy, patches, bundle)
+    new = load_new(inputs.used, inputs.clinical, inputs.features, inputs.anatomy, inputs.embedding, patches, bundle)
     images = {patient: read_json(path) for patient, path in of_used(inputs.images, inputs.used).items()}
     facts = image_facts(read_table(inputs.used), images)
     noticed = _noticed(inputs.exclusions, inputs.problems)
@@ -282,9 +286,9 @@ def _outside(
     return found
 
 
-def _noticed(exclusions: str, problems: str | None) -> dict[str, list[str]]:
+def _noticed(exclusions: str, problems: Sequence[str]) -> dict[str, list[str]]:
     """Return the warnings of the stages by patient."""
-    tables = [read_table(path) for path in (exclusions, problems) if path]
+    tables = [read_table(path) for path in (exclusions, *problems)]
     found: dict[str, list[str]] = {}
     for row in pd.concat(tables).itertuples():
         if not row.excludes and row.patient:

@@ -32,6 +32,7 @@ STYLES = {
     "radiomics": Style("#009E73", (6, 2, 1.5, 2)),
     "peri_radiomics": Style("#CC79A7", (2, 2)),
     "deep": Style("#D55E00", (10, 3, 3, 3)),
+    "embedding": Style("#332288", (4, 1.5, 1, 1.5)),
     "anatomy": Style("#56B4E9", (9, 2, 2, 2)),
     "volume": Style("#4d4d4d", (4, 3)),
 }

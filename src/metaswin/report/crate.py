@@ -54,6 +54,8 @@ PRIVATE = (
     ("organs", "totalsegmentator", "license"),
     ("images", "nnunet", "model_folder"),
     ("deep", "pretrained"),
+    ("embedding", "model"),
+    ("embedding", "table"),
     ("predict", "bundle"),
     ("predict", "clinical"),
 )

@@ -255,7 +255,7 @@ class ReportInputs:
         All outputs of the evaluation.
     flow, exclusions, used, clinical : str
         Tables of the cohort.
-    problems : str or None
+    problems : list of str
         Problems of the features.
     selection, stability : list of str
         One file for each endpoint and repeat.
@@ -276,7 +276,7 @@ class ReportInputs:
     exclusions: str
     used: str
     clinical: str
-    problems: str | None = None
+    problems: list[str] = field(default_factory=list)
     selection: list[str] = field(default_factory=list)
     stability: list[str] = field(default_factory=list)
     training: list[str] = field(default_factory=list)
@@ -398,8 +398,7 @@ def _final(table: pd.DataFrame) -> pd.DataFrame:
 
 def _problems(inputs: ReportInputs, endpoints: list[dict[str, Any]]) -> pd.DataFrame:
     parts = [read_table(inputs.exclusions)]
-    if inputs.problems:
-        parts.append(read_table(inputs.problems))
+    parts += [read_table(path) for path in inputs.problems]
     statuses = [read_status(path) for path in inputs.qc_images if path.endswith(".status.json")]
     parts.append(public_table([warning for status in statuses for warning in status.warnings]))
     columns = parts[0].columns

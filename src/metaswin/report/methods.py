@@ -156,6 +156,12 @@ def _features_in_methods(modalities: list[str], config: Mapping[str, Any]) -> li
             + guided_training(deep)
             + DEEP_SCORES[config["fusion"]["deep_score"]]
         )
+    if "embedding" in modalities:
+        source = "of a table" if config["embedding"]["table"] else "of an encoder that was not trained in this study"
+        parts.append(
+            f"The embeddings {source} were reduced to at most {config['fusion']['embedding_components']} principal "
+            "components, fitted on the training rows of each fit."
+        )
     if len(modalities) > 1:
         names = listed([FEATURE_SET_NAMES.get(modality, modality).lower() for modality in modalities])
         parts.append(f"A fully connected network with one encoder per modality joined the modalities ({names}).")

@@ -10,6 +10,7 @@ from metaswin.config.signatures import FOLDER, find_signatures
 from metaswin.core.errors import UserError
 from metaswin.imaging.model_folder import check_model_folder
 from metaswin.imaging.weights import missing_weights
+from metaswin.models.encoder_file import check_encoder
 from metaswin.prediction.bundle import tampering
 from metaswin.running.places import workflow_root
 
@@ -38,6 +39,10 @@ def check_files(config: Config) -> list[str]:
     weights = config.deep.pretrained if config.deep.enabled else None
     if weights is not None and not Path(weights).is_file():
         messages.append(f"deep.pretrained: no file {config.deep.pretrained} (looked from {Path.cwd()})")
+    if config.embedding.model is not None:
+        messages += check_encoder(config.embedding, config.patches)
+    if config.embedding.table is not None and not Path(config.embedding.table).is_file():
+        messages.append(f"embedding.table: no file {config.embedding.table} (looked from {Path.cwd()})")
     if config.signatures:
         messages += find_signatures(config.signatures, workflow_root() / FOLDER)[1]
     if config.predict.bundle is not None:

@@ -86,6 +86,7 @@ def freeze_run(run: FoldRun, output: Path) -> Frozen:
         **{name: run.path(name) for name in ("clinical", "used", "summary")},
         images=[],
         anatomy=None,
+        embedding=run.path("embedding") if "embedding" in run.has else None,
         **members,
     )
     freeze(inputs, output / "bundle", output / "bundle.zip", BundleSettings(), config(), run.sets)
@@ -125,6 +126,7 @@ class NewPatients:
     features: pd.DataFrame
     used: pd.DataFrame
     excluded: tuple = ()
+    embedding: Path | None = None
 
     @classmethod
     def of(cls, run: FoldRun, patients: list[str], named: dict[str, str] | None = None) -> "NewPatients":
@@ -143,9 +145,13 @@ class NewPatients:
         write_table(folder / "features.parquet", self.features)
         write_table(folder / "exclusions.parquet", public_table(self.excluded))
         write_table(folder / "problems.parquet", public_table([]))
-        names = ("clinical", "used", "features", "exclusions", "problems")
+        names = ("clinical", "used", "features", "exclusions")
         tables = {name: str(folder / f"{name}.parquet") for name in names}
-        inputs = PredictionInputs(**tables, anatomy=None, patches=None, images=[], qc_images=[])
+        problems = [str(folder / "problems.parquet")]
+        embedding = str(self.embedding) if self.embedding else None
+        inputs = PredictionInputs(
+            **tables, problems=problems, anatomy=None, embedding=embedding, patches=None, images=[], qc_images=[]
+        )
         outputs = PredictionOutputs(
             **{name: str(folder / f"{name}.parquet") for name in ("table", "members", "contributions")},
             csv=str(folder / "table.csv"),

@@ -45,6 +45,12 @@ class NoiseCohort:
     fusion: FusionSettings = FUSION
     harmonisation: HarmonisationSettings = NO_HARMONISATION
     stability: StabilitySettings | None = None
+    embedding: int = 0
+
+    @property
+    def embeddings(self) -> str | None:
+        """The table of embeddings with `embedding` columns."""
+        return self.path("embedding.parquet") if self.embedding else None
 
     def path(self, name: str) -> str:
         return str(self.folder / name)
@@ -89,6 +95,11 @@ class NoiseCohort:
             for name in ("deep", "permuted"):
                 scores = pd.DataFrame({"patient": patients, "role": "train", "score": rng.normal(size=self.n)})
                 write_table(self.path(f"{name}-{fold}.parquet"), scores)
+        if self.embeddings:
+            values = rng.normal(size=(self.n, self.embedding))
+            values[::7] = np.nan
+            table = pd.DataFrame(values, columns=[f"e{i:04d}" for i in range(self.embedding)])
+            write_table(self.embeddings, pd.concat([pd.DataFrame({"patient": patients}), table], axis=1))
         return self
 
     def _perturbed(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -120,6 +131,7 @@ class NoiseCohort:
             **{name: self.path(f"{name}.parquet") for name in names},
             facts=self.path("facts.json"),
             anatomy=None,
+            embedding=self.embeddings,
             perturbed=None if self.stability is None else self.path("perturbed.parquet"),
             deep=[self.path(f"deep-{fold}.parquet") for fold in folds],
             deep_permuted=[self.path(f"permuted-{fold}.parquet") for fold in folds] if deep_permuted else [],
@@ -162,6 +174,7 @@ class NoiseCohort:
             {(fit, name): str(selected / f"{fit}-{name}.parquet") for fit in fits for name in RADIOMICS},
             volume=str(selected / "volume.parquet"),
             deep=self.path(f"deep-{fold}.parquet"),
+            embedding=self.embeddings,
         )
         folder = selected / f"fold-{fold}"
         outputs = FoldOutputs(*(str(folder / name) for name in ("predictions.parquet", "fits.json", "models")))

@@ -65,7 +65,8 @@ class FoldRun:
         else:
             tables, volume = {}, None
         deep = self.path("deep") if "deep" in self.has else None
-        return ModalityFiles(self.path("clinical"), tables, volume, deep=deep)
+        embedding = self.path("embedding") if "embedding" in self.has else None
+        return ModalityFiles(self.path("clinical"), tables, volume, deep=deep, embedding=embedding)
 
     def write(self) -> "FoldRun":
         """Write the tables, and the features as each fit sees them."""

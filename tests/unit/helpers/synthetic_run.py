@@ -79,7 +79,7 @@ class Run:
             exclusions=f"{self.results}/cohort/exclusions.parquet",
             used=f"{self.results}/cohort/used.parquet",
             clinical=f"{self.results}/cohort/clinical.parquet",
-            problems=f"{self.results}/features/problems.parquet" if imaging else None,
+            problems=[f"{self.results}/features/problems.parquet"] if imaging else [],
             selection=self._repeats("selection.parquet") if imaging else [],
             training=self._folds("without-{fold}/deep/swin/training.json") if deep else [],
         )

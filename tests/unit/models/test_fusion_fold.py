@@ -9,6 +9,7 @@ import pytest
 from fusion_run import FEATURES, PLACE, SETS, draw
 
 from metaswin.cohort.folds import Folds
+from metaswin.config.models import FusionSettings
 from metaswin.core.errors import UserError
 from metaswin.core.files import read_json, read_table
 from metaswin.features.modalities import EncodedModalities, load_modality_tables
@@ -85,7 +86,7 @@ def test_fit_when_values_are_missing_then_table_keeps_them_and_own_encoder_imput
     long = run.features[run.features["region"] == ring].set_index("patient")[FEATURES[0]]
     rows = Folds.of(run.folds, PLACE.repeat).outer(PLACE.fold)
     modality_tables = load_modality_tables(rows.patients, run.files, SETS)
-    encoded = EncodedModalities(modality_tables, rows, min_rows=2)
+    encoded = EncodedModalities(modality_tables, rows, FusionSettings())
     matrices = encoded.matrices(["peri_radiomics"])
     medians = []
     for fit in (rows.final, "without-0-2"):
@@ -116,9 +117,8 @@ def test_region_when_no_or_every_training_row_has_it_then_it_has_no_flag(run, tm
         other.features = pd.concat([tumors, rings], ignore_index=True)
         other.write()
         rows = Folds.of(other.folds, PLACE.repeat).outer(PLACE.fold)
-        encoder = EncodedModalities(load_modality_tables(rows.patients, other.files, SETS), rows, 2).encoder(
-            "peri_radiomics"
-        )
+        modality_tables = load_modality_tables(rows.patients, other.files, SETS)
+        encoder = EncodedModalities(modality_tables, rows, FusionSettings()).encoder("peri_radiomics")
         assert "ring_0_10mm__missing" not in encoder.outputs
 
 

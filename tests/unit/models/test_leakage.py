@@ -89,6 +89,7 @@ def fit(cohort: NoiseCohort, fold: int) -> Path:
         {(name, kind): str(selected / f"{name}-{kind}.parquet") for name in outer_fits(fold, K) for kind in RADIOMICS},
         volume=str(selected / "volume.parquet"),
         deep=cohort.path(f"deep-{fold}.parquet"),
+        embedding=cohort.embeddings,
     )
     folder = selected / f"fold-{fold}"
     outputs = [str(folder / f"survival/{name}") for name in ("predictions.parquet", "fits.json", "models")]
@@ -117,7 +118,7 @@ def inner(folder: Path, kind: str) -> pd.DataFrame:
 
 def written(folder: Path, selection: SelectionSettings) -> NoiseCohort:
     """A cohort, its tables written."""
-    feature_sets = ["clinical", "radiomics+peri_radiomics+deep", "volume"]
+    feature_sets = ["clinical", "radiomics+peri_radiomics+deep+embedding", "volume"]
     return NoiseCohort(
         folder,
         n=60,
@@ -127,6 +128,7 @@ def written(folder: Path, selection: SelectionSettings) -> NoiseCohort:
         fusion=FUSION.model_copy(update={"feature_sets": feature_sets, "primary_feature_set": feature_sets[1]}),
         harmonisation=HarmonisationSettings(method="combat", batch="sex", covariates=["age"], min_batch=5),
         stability=StabilitySettings(perturbations=2, min_patients=5),
+        embedding=20,
     ).write()
 
 

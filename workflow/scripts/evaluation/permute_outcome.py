@@ -16,6 +16,7 @@ with job(snakemake.log[0]):
             used=snakemake.input.used,
             features=snakemake.input.features or None,
             anatomy=snakemake.input.anatomy or None,
+            embedding=snakemake.input.embedding or None,
             perturbed=snakemake.input.perturbed or None,
             deep=snakemake.input.deep,
             deep_permuted=snakemake.input.deep_permuted,

@@ -31,6 +31,7 @@ with job(snakemake.log[0]):
             summary=snakemake.input.summary,
             images=snakemake.input.images,
             anatomy=snakemake.input.anatomy or None,
+            embedding=snakemake.input.embedding or None,
         ),
         snakemake.output.folder,
         snakemake.output.archive,

@@ -16,7 +16,7 @@ with job(snakemake.log[0]):
             exclusions=snakemake.input.exclusions,
             used=snakemake.input.used,
             clinical=snakemake.input.clinical,
-            problems=snakemake.input.problems or None,
+            problems=snakemake.input.problems,
             selection=snakemake.input.selection,
             stability=snakemake.input.stability,
             training=snakemake.input.training,
