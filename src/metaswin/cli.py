@@ -27,7 +27,6 @@ EXTRA = (
     "PIL",
     "lifelines",
     "jinja2",
-    "shap",
     "safetensors",
     "psutil",
     "rich",

@@ -4,6 +4,7 @@ All members of all ensembles are computed together as one batched network. The l
 member.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -139,6 +140,9 @@ def train(
 ) -> dict[str, np.ndarray]:
     """Train all members by Adam with a cosine schedule.
 
+    The steps are those of torch.optim.Adam. That class loads torch's compiler for two seconds in each job, so its
+    functional form is called. A test compares the two.
+
     Members of an ensemble have different dropout, which is the same for every penalty. The penalty on all weights (not
     biases) is ``penalty / (2 rows) * |w|²``.
 
@@ -158,6 +162,7 @@ def train(
         With the leading axes (penalties, ensemble).
     """
     import torch
+    from torch.optim.adam import adam
 
     shape = (len(penalties), settings.ensemble)
     penalised = [array for name, array in weights.items() if name.endswith(".weight")]
@@ -170,19 +175,35 @@ def train(
         kept = drawn.ge(settings.dropout).float() / (1 - settings.dropout)
         return (values.unflatten(0, shape) * kept).flatten(0, 1)
 
-    optimizer = torch.optim.Adam(weights.values(), lr=settings.learning_rate, foreach=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
-    for _ in range(settings.steps):
+    arrays = list(weights.values())
+    means, squares = ([torch.zeros_like(array) for array in arrays] for _ in range(2))
+    counts = [torch.zeros(()) for _ in arrays]
+    for step in range(settings.steps):
         chosen: slice | torch.Tensor = slice(None)
         if rows > settings.batch_size:
             chosen = torch.randint(rows, (settings.batch_size,), generator=generator)
         prior = sum(array.square().sum(dim=(1, 2)) for array in penalised) * half_precision
         total = loss(chosen, dropped) + prior
-        optimizer.zero_grad()
         # The sum over members, not the mean, because each member is trained independently of the others.
-        total.sum().backward()
-        optimizer.step()
-        schedule.step()
+        gradients = list(torch.autograd.grad(total.sum(), arrays))
+        rate = settings.learning_rate * (1 + math.cos(math.pi * step / settings.steps)) / 2
+        with torch.no_grad():
+            adam(
+                arrays,
+                gradients,
+                means,
+                squares,
+                [],
+                counts,
+                foreach=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=rate,
+                weight_decay=0.0,
+                eps=1e-8,
+                maximize=False,
+            )
     return {name: array.detach().numpy().reshape(*shape, *array.shape[1:]) for name, array in weights.items()}
 
 

@@ -8,7 +8,6 @@ import pytest
 from metaswin.config.models import NetworkSettings
 from metaswin.evaluation.shapley import (
     FeatureGroups,
-    GroupMasker,
     column_groups,
     exact_shapley,
     logit_of,
@@ -23,6 +22,23 @@ from metaswin.models.thresholds import Recalibration
 WIDTHS = [4, 3, 1]
 GROUPS = FeatureGroups.of([("a",)] * 4 + [("b",)] * 3 + [("c",)])
 SINGLE = FeatureGroups.of([(str(i),) for i in range(8)])
+
+
+class GroupMasker:
+    """Mask groups for shap: columns of unknown groups are replaced by those of each row of the background."""
+
+    immutable_outputs = True
+    clustering = None
+
+    def __init__(self, groups, background):
+        self.groups, self.background = groups, background
+        self.shape = (len(background), len(groups.names))
+
+    def __call__(self, mask, row):
+        return (np.where(mask[self.groups.owner], row, self.background),)
+
+    def mask_shapes(self, row):
+        return [(len(self.groups.names),)]
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +123,17 @@ def test_columns_when_the_model_is_a_network_then_they_are_near_the_exact_ones(d
     exact = exact_shapley(network, rows, background, SINGLE).values
     sampled = sampled_shapley(network, rows, background, SINGLE, permutations=40, seed=1).values
     assert np.abs(sampled - exact).max() < 0.1 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(("groups", "draws"), [(SINGLE, 1), (SINGLE, 5), (GROUPS, 2)])
+def test_columns_when_the_model_is_a_network_then_equal_to_shap_with_the_same_orders(data, network, groups, draws):
+    import shap
+
+    rows, background = data
+    found = sampled_shapley(network, rows, background, groups, permutations=draws, seed=3).values
+    explainer = shap.PermutationExplainer(network, GroupMasker(groups, background), seed=3)
+    theirs = explainer(rows, max_evals=draws * (2 * len(groups.names) + 1), silent=True)
+    np.testing.assert_allclose(found, theirs.values, atol=1e-12)
 
 
 @pytest.mark.parametrize("way", [lambda *a: exact_shapley(*a), lambda *a: sampled_shapley(*a, 1, 1)])

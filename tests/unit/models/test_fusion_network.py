@@ -45,6 +45,44 @@ def test_networks_when_logits_are_computed_then_as_torch_computes_them():
     assert networks.logits(modalities) == pytest.approx(np.stack(expected), rel=1e-9)
 
 
+def test_training_when_batches_are_drawn_then_the_weights_are_those_of_torchs_optimiser():
+    import torch
+
+    from metaswin.models.mlp import train
+
+    rows, penalties, settings = 40, (0.5, 5.0), NetworkSettings(steps=30, ensemble=2, batch_size=16, dropout=0.0)
+    generator = torch.Generator().manual_seed(1)
+    inputs, target = torch.randn((rows, 3), generator=generator), torch.randn(rows, generator=generator)
+    start = {"linear.weight": torch.randn((4, 3, 1), generator=generator), "linear.bias": torch.zeros((4, 1, 1))}
+
+    def loss_of(weights):
+        def loss(chosen, dropped):
+            found = dropped(inputs[chosen] @ weights["linear.weight"] + weights["linear.bias"])
+            return (found[..., 0] - target[chosen]).square().mean(dim=1)
+
+        return loss
+
+    mine = {name: array.clone().requires_grad_() for name, array in start.items()}
+    state = generator.get_state()
+    found = train(mine, loss_of(mine), rows, penalties, settings, generator)
+
+    generator.set_state(state)
+    theirs = {name: array.clone().requires_grad_() for name, array in start.items()}
+    optimiser = torch.optim.Adam(theirs.values(), lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
+    for _ in range(settings.steps):
+        chosen = torch.randint(rows, (settings.batch_size,), generator=generator)
+        penalty = torch.tensor([0.5, 0.5, 5.0, 5.0]) / (2 * rows)
+        optimiser.zero_grad()
+        errors = loss_of(theirs)(chosen, lambda values: values)
+        (errors + penalty * theirs["linear.weight"].square().sum(dim=(1, 2))).sum().backward()
+        optimiser.step()
+        schedule.step()
+    for name, array in theirs.items():
+        np.testing.assert_allclose(found[name].reshape(array.shape), array.detach().numpy(), rtol=1e-5, atol=1e-7)
+        assert not np.allclose(array.detach().numpy(), start[name].numpy(), atol=1e-3)
+
+
 def test_networks_when_risk_is_linear_then_as_good_as_logistic_regression():
     rng = np.random.default_rng(2)
     inputs = rng.normal(size=(4000, 12))
