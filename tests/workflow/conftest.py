@@ -4,13 +4,14 @@ import copy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from starter import Starter
 
 SMALL = {
     "data": {"source": "dicom", "dicom": "data/dicom"},
@@ -80,9 +81,21 @@ def without_network() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def snakemake(repository) -> Callable[..., Run]:
-    """Call `snakemake` of this environment in a working directory with a configuration."""
+def starter(repository, tmp_path_factory) -> Iterator[Starter]:
+    """The process that has imported Snakemake."""
+    starter = Starter(repository, tmp_path_factory.mktemp("snakemake"))
+    yield starter
+    starter.close()
+
+
+@pytest.fixture(scope="session")
+def snakemake(repository, starter) -> Callable[..., Run]:
+    """Call `snakemake` of this environment in a working directory with a configuration.
+
+    With another repository, an environment or words before the command, the call is a process of its own.
+    """
     home = repository
+    longest = 1800  # seconds: the whole run takes a quarter of an hour if the cores are shared
 
     def call(
         folder: Path,
@@ -92,20 +105,23 @@ def snakemake(repository) -> Callable[..., Run]:
         env: dict | None = None,
         within: Sequence[str] = (),
     ) -> Run:
-        command = [*within, sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(folder)]
+        command = ["--cores", "2", "--directory", str(folder)]
         if config is not None:
             path = folder / "config-under-test.yaml"
             path.write_text(yaml.safe_dump(config))
             command += ["--configfile", str(path)]
         separator = [] if arguments[0].startswith("-") else ["--"]
+        command += [*separator, *arguments]
+        if repository == home and env is None and not within:
+            return Run(*starter.run(command, longest), folder)
         done = subprocess.run(
-            [*command, *separator, *arguments],
+            [*within, sys.executable, "-m", "snakemake", *command],
             cwd=repository,
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=1800,  # the whole run takes a quarter of an hour if the cores are shared
+            timeout=longest,
             check=False,
         )
         return Run(done.returncode, done.stdout, folder)
@@ -122,11 +138,23 @@ def small() -> dict:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> Path:
     """Write `data/dicom` and `data/clinical.csv` of eight simulated patients, half with DM, once per test file."""
+    return simulated(tmp_path_factory.mktemp("cohort"), level="dicom")
+
+
+@pytest.fixture(scope="module")
+def unread(tmp_path_factory) -> Path:
+    """The same without images, for plans and for jobs that read none: `data/dicom` is empty."""
+    folder = simulated(tmp_path_factory.mktemp("unread"), level="table")
+    (folder / "data/dicom").mkdir()
+    return folder
+
+
+def simulated(folder: Path, level: str) -> Path:
     from metaswin.simulate.cohort import simulate_cohort
     from metaswin.simulate.options import SimulationOptions
 
-    folder = tmp_path_factory.mktemp("cohort")
-    simulate_cohort(folder / "data", SimulationOptions(n=8, seed=11, matrix=64, coverage=96, draws=2000), jobs=2)
+    options = SimulationOptions(n=8, seed=11, level=level, matrix=64, coverage=96, draws=2000)
+    simulate_cohort(folder / "data", options, jobs=2)
     table = folder / "data/clinical.csv"
     clinical = pd.read_csv(table, dtype=str)
     clinical["dm"] = [str(i % 2) for i in range(len(clinical))]

@@ -34,9 +34,9 @@ def folder(cohort, tmp_path_factory):
     return folder
 
 
-def test_run_when_weights_are_missing_then_it_stops_before_the_first_image(snakemake, small, cohort):
+def test_run_when_weights_are_missing_then_it_stops_before_the_first_image(snakemake, small, unread):
     organs = {"backend": "totalsegmentator", "totalsegmentator": {"weights": "nowhere"}}
-    run = snakemake(cohort, {**small, "organs": organs}, "-n", "--", "all")
+    run = snakemake(unread, {**small, "organs": organs}, "-n", "--", "all")
     assert run.code != 0
     assert "9 of 9 models cannot be used" in run.text
     assert "nowhere" in run.text
@@ -44,8 +44,8 @@ def test_run_when_weights_are_missing_then_it_stops_before_the_first_image(snake
     assert "Traceback" not in run.text
 
 
-def test_prepare_when_a_checkpoint_is_truncated_then_it_ends_with_the_remedy(snakemake, small, cohort, tmp_path):
-    (tmp_path / "data").symlink_to(cohort / "data")
+def test_prepare_when_a_checkpoint_is_truncated_then_it_ends_with_the_remedy(snakemake, small, unread, tmp_path):
+    (tmp_path / "data").symlink_to(unread / "data")
     model = write_standin(tmp_path / "weights", 297)
     checkpoint = model / CHECKPOINT
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
