@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score, roc_curve
 
 # Standard deviation of the prior of the logarithm of the recalibration's slope. With 26 simulated training rows, 0.5
 # lowers the log loss of test rows for tuned classifiers and, more strongly, for over-fitted ones. With hundreds of
@@ -31,6 +29,8 @@ def fit_recalibration(logits: np.ndarray, label: np.ndarray) -> Recalibration:
     The logarithm of the slope has a normal prior around 0 (`SLOPE_SD`). A few dozen rows therefore change the slope
     only a little. The slope never becomes 0 or negative, which would remove or reverse the ranking.
     """
+    from scipy.optimize import minimize
+
     signs = 2 * label - 1
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
@@ -66,6 +66,8 @@ def fit_threshold(
         Midpoint of two neighbouring predictions. The threshold 0, at which all rows are positive, is chosen only if all
         predictions are equal or if the required sensitivity needs it.
     """
+    from sklearn.metrics import roc_curve
+
     # The first point of the curve (no row positive) and the last (all rows positive) are not thresholds.
     false, found, values = (side[1:] for side in roc_curve(label, probability, drop_intermediate=False))
     cuts, cleared = np.append((values[1:] + values[:-1]) / 2, 0.0), 1 - false
@@ -79,4 +81,6 @@ def fit_threshold(
 
 def auc(score: np.ndarray, label: np.ndarray) -> float | None:
     """Return the area under the ROC curve; ties count half. Return None if one class is missing."""
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(label, score)) if len(np.unique(label)) == 2 else None
