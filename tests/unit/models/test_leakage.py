@@ -235,14 +235,14 @@ class Networks:
 
         folder = self.folder / name
         if not folder.exists():
-            tiny = DeepSettings(embed_dim=12, resnet_depth=10, epochs=1, warmup_epochs=0, threads=1, device="cpu")
+            tiny = DeepSettings(embed_dim=12, epochs=1, warmup_epochs=0, threads=1, device="cpu")
             train_network(
                 self.patches,
                 str(self.folder / "folds.parquet"),
                 str(folder / "network.safetensors"),
                 str(folder / "training.json"),
                 self.folder / "scratch" / name,
-                {"endpoint": "dm", "repeat": 0, "fit": name, "backbone": "resnet"},
+                {"endpoint": "dm", "repeat": 0, "fit": name, "backbone": "swin"},
                 tiny,
                 PatchesSettings(size=32, spacing=2.0, organ_groups={}),
                 SEED,
