@@ -27,7 +27,8 @@ def evaluated(run) -> dict:
 
 @pytest.fixture(scope="module")
 def horizon_run(tmp_path_factory):
-    plan = Plan(patients=150, endpoints={"dm": 900.0, "late": 1800.0}, repeats=2)
+    modalities = ("clinical", "radiomics", "deep")
+    plan = Plan(patients=150, endpoints={"dm": 900.0, "late": 1800.0}, modalities=modalities, repeats=2)
     run = draw(tmp_path_factory.mktemp("horizon"), plan)
     return run, evaluated(run)
 
@@ -127,7 +128,7 @@ def test_comparisons_are_the_primary_model_against_volume_and_clinical_sets_only
     _, found = horizon_run
     table = found["comparisons"]
     assert set(table["against"]) == {"volume", "clinical:paper", "clinical:staging"}
-    assert set(table["feature_set"]) == {"clinical+radiomics+peri_radiomics+deep"}
+    assert set(table["feature_set"]) == {"clinical+radiomics+deep"}
     row = table.query(
         "endpoint == 'dm' and classifier == 'network' and against == 'volume' and against_classifier == 'logistic' "
         "and metric == 'auc'"

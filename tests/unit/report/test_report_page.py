@@ -1,12 +1,14 @@
 """The report as a file: complete, offline, naming everyone, never a number that is none."""
 
 import re
+import shutil
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from report_page import evaluated_and_reported, reported
-from synthetic_run import Plan, draw
+from synthetic_run import Plan, Run, draw
 
 from metaswin.core.files import read_table, write_table
 from metaswin.report.files import figure_files, table_files
@@ -18,10 +20,21 @@ PLANS = {
 }
 
 
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory):
+    """Name of a plan → its run and the page, made once."""
+
+    @cache
+    def run_of(name):
+        run = draw(tmp_path_factory.mktemp(name), PLANS[name])
+        return run, evaluated_and_reported(run)
+
+    return run_of
+
+
 @pytest.fixture(scope="module", params=list(PLANS))
-def made(request, tmp_path_factory):
-    run = draw(tmp_path_factory.mktemp(request.param), PLANS[request.param])
-    return run, evaluated_and_reported(run)
+def made(request, run_of):
+    return run_of(request.param)
 
 
 def test_page_is_well_formed_with_unique_identifiers(made):
@@ -80,9 +93,8 @@ def test_ablation_table_contains_every_feature_set_and_classifier(made):
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    run = draw(tmp_path_factory.mktemp("named"), PLANS["tiny"])
-    return run, evaluated_and_reported(run)
+def images(run_of):
+    return run_of("tiny")
 
 
 def test_every_excluded_patient_is_named_with_code_and_what_to_do(images):
@@ -141,14 +153,14 @@ def test_title_selected_features_and_paper_follow_the_settings(images):
     assert "2508.20469" not in page.text
 
 
-def test_page_states_that_repeats_are_not_pooled(tmp_path):
-    page = evaluated_and_reported(draw(tmp_path, PLANS["clinical"]))
+def test_page_states_that_repeats_are_not_pooled(run_of):
+    _, page = run_of("clinical")
     assert "repeats are never pooled" in page.text
     assert "mean AUC of 10 folds" in page.text
 
 
-def test_paper_numbers_are_omitted_if_the_run_has_none_to_compare(tmp_path):
-    assert "2508.20469" not in evaluated_and_reported(draw(tmp_path, PLANS["clinical"])).text
+def test_paper_numbers_are_omitted_if_the_run_has_none_to_compare(run_of):
+    assert "2508.20469" not in run_of("clinical")[1].text
 
 
 def test_primary_without_predictions_is_not_estimable_and_says_why(tmp_path):
@@ -163,8 +175,10 @@ def test_primary_without_predictions_is_not_estimable_and_says_why(tmp_path):
     assert not re.search(r"\bnan\b", page.text)
 
 
-def test_report_without_benchmark_files_has_no_times(tmp_path):
-    run = draw(tmp_path, Plan(patients=60, modalities=("clinical",)))
+def test_report_without_benchmark_files_has_no_times(run_of, tmp_path):
+    made, page = run_of("clinical")
+    assert "Times per stage" in page.html
+    run = Run(shutil.copytree(made.folder, tmp_path / "run"), made.plan)
     for path in Path(f"{run.results}/benchmarks").rglob("*.tsv"):
         path.unlink()
-    assert "Times per stage" not in evaluated_and_reported(run).html
+    assert "Times per stage" not in reported(run).html
