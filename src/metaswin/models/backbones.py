@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from monai.networks.nets import DenseNet121, resnet10, resnet18, resnet34
-from monai.networks.nets.swin_unetr import SwinTransformer
 from safetensors.torch import load_file
 from torch import nn
 
 from metaswin.config.models import DeepSettings
 from metaswin.core.errors import UserError
 from metaswin.core.files import file_hash
+from metaswin.models.monai_networks import DenseNet121, SwinTransformer, resnet10, resnet18, resnet34
 from metaswin.models.swin import last_tokens
 
 RESNETS = {10: resnet10, 18: resnet18, 34: resnet34}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from monai.networks.nets.swin_unetr import SwinTransformer, SwinTransformerBlock, compute_mask, get_window_size
 
 from metaswin.models.compute import not_compiled
+from metaswin.models.monai_networks import SwinTransformer, SwinTransformerBlock, compute_mask, get_window_size
 
 # The eight children of a merged token, in the order of MONAI's PatchMerging.
 CHILDREN = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1))

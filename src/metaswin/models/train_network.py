@@ -5,10 +5,10 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import monai
 import numpy as np
 import pandas as pd
 import torch
@@ -88,7 +88,7 @@ def train_network(
         "values": cached.fingerprint(),
         "targets": targets.fingerprint(),
         "pretrained": file_hash(pretrained) if pretrained else None,
-        "versions": [torch.__version__, monai.__version__],
+        "versions": [torch.__version__, version("monai")],
         "device": choose_device(settings.device).type,
         "code": code,
     }
