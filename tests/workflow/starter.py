@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 # Reads one call a line. The fork leaves the loop and ends like any process; the server tells its exit status.
 SERVER = r"""
 import json, os, pathlib, re, sys
@@ -59,8 +61,12 @@ class Starter:
         output = self.folder / f"{self.calls}.txt"
         print(json.dumps([arguments, str(output)]), file=self.server.stdin, flush=True)
         ended, _, _ = select.select([self.server.stdout], [], [], timeout)
-        assert ended, output.read_text()
-        return int(self.server.stdout.readline()), output.read_text()
+        if not ended:
+            for process in psutil.Process(self.server.pid).children(recursive=True):
+                process.kill()
+        status = int(self.server.stdout.readline())
+        assert ended, f"not at its end after {timeout} s\n{output.read_text()}"
+        return status, output.read_text()
 
     def close(self) -> None:
         """End the process."""
