@@ -141,7 +141,9 @@ class PrincipalComponents:
         values = _matrix(table, self.columns)
         there = np.isfinite(values).all(axis=1)
         scores = np.zeros((len(table), len(self.sd)))
-        scores[there] = np.clip((values[there] - self.mean) @ self.axes.T / self.sd, -limit, limit)
+        # A matrix product of BLAS rounds a row differently if other rows are added; einsum does not.
+        projected = np.einsum("ij,kj->ik", np.ascontiguousarray(values[there] - self.mean), self.axes)
+        scores[there] = np.clip(projected / self.sd, -limit, limit)
         return np.concatenate([scores, *([~there[:, None]] if self.flag else [])], axis=1)
 
 

@@ -46,6 +46,14 @@ def test_components_when_stored_then_the_same_values_return():
     assert again.transform(train).tobytes() == encoder.transform(train).tobytes()
 
 
+def test_components_when_other_rows_are_encoded_too_then_a_row_has_the_same_bits():
+    train = embeddings(60, 200)
+    encoder = fit(train)
+    whole = encoder.transform(train)
+    for rows in (1, 3, 17):
+        assert encoder.transform(train[:rows]).tobytes() == whole[:rows].tobytes()
+
+
 def test_components_when_training_rows_lack_an_embedding_then_mean_and_flag():
     train = embeddings()
     lacking = train.copy()
