@@ -109,16 +109,12 @@ def test_embedding_when_extracted_then_the_outputs_of_the_encoder_and_its_hash(c
     pd.testing.assert_frame_equal(table, again, check_exact=True)
 
 
-def test_input_when_compared_with_the_transforms_of_fmcib_then_equal():
-    """FMCIB: spacing 1 mm, (HU + 1024) / 3072, 50³ voxels around the centroid, axes upwards, to the back, to the left.
+def test_input_when_cropped_as_in_the_code_of_fmcib_then_equal():
+    """FMCIB: orientation LPS, 50³ voxels of 1 mm from 25 before the centroid, (HU + 1024) / 3072.
 
-    The transforms are those of MONAI that fmcib.preprocessing names; the crop is its SeedBasedPatchCrop.
+    Its datasets (fmcib.datasets) use SimpleITK in this way. Its command (fmcib.preprocessing) does the same with MONAI.
     """
-    from monai.data import MetaTensor
-    from monai.transforms import Orientation, Spacing
-
-    rng = np.random.default_rng(1)
-    hu = rng.normal(0, 500, (70, 80, 90)).astype(np.float32)
+    hu = np.random.default_rng(1).normal(0, 500, (70, 80, 90)).astype(np.float32)
     # Stored from left to right and from back to front.
     ct = image(hu, (40.0, 30.0, -20.0))
     ct.SetDirection([-1, 0, 0, 0, -1, 0, 0, 0, 1])
@@ -128,17 +124,12 @@ def test_input_when_compared_with_the_transforms_of_fmcib_then_equal():
     tumor.CopyInformation(ct)
     found = lesion_input(ct, tumor, EmbeddingSettings())
 
-    # MONAI's affine is in RAS: x and y change their signs. Here both directions are therefore positive.
-    affine = np.diag([1.0, 1.0, 1.0, 1.0])
-    affine[:3, 3] = [-40.0, -30.0, -20.0]
-    volume = MetaTensor(torch.from_numpy(hu.transpose(2, 1, 0).copy())[None], affine=torch.from_numpy(affine))
-    volume = Spacing(pixdim=1, mode="bilinear", align_corners=True, diagonal=True)(volume)
-    volume = Orientation(axcodes="LPS", labels=(("L", "R"), ("P", "A"), ("I", "S")))((volume + 1024) / 3072)
-    seed = np.array([-(40.0 - 45), -(30.0 - 40), -20.0 + 35, 1.0])  # centroid in RAS
-    x, y, z = (int(value) for value in np.rint(np.linalg.inv(volume.affine.numpy()) @ seed)[:3])
-    wanted = volume[0, x - 25 : x + 25, y - 25 : y + 25, z - 25 : z + 25].numpy().transpose(2, 1, 0)
+    oriented = sitk.DICOMOrient(ct, "LPS")
+    centroid = ct.TransformIndexToPhysicalPoint((45, 40, 35))
+    x, y, z = oriented.TransformPhysicalPointToIndex(centroid)
+    wanted = sitk.GetArrayFromImage(oriented[x - 25 : x + 25, y - 25 : y + 25, z - 25 : z + 25])
     assert found.shape == (50, 50, 50)
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(found, (wanted + 1024) / 3072, atol=1e-5)
 
 
 def test_input_when_beyond_the_ct_then_air_and_clipped_if_set():
