@@ -18,7 +18,7 @@ import argparse
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,7 +54,8 @@ VARIANTS = {
 FOLDS = 5
 CLINICAL = {"age": "numeric", "smoking_status": "category", "alcohol": "category", "n_stage": "category"}
 JOINT = "clinical+radiomics+peri_radiomics"
-FEATURE_SETS = [f"{JOINT}+deep", JOINT, "radiomics+peri_radiomics+deep", "radiomics+peri_radiomics", "clinical", "deep"]
+FEATURE_SETS = [f"{JOINT}+deep", JOINT]
+PERMUTATIONS = 20
 HORIZON = 730  # days
 LATENT = ["texture", "volume", "peritumoral"]
 
@@ -283,18 +284,30 @@ def readers(cohort: Cohort, fold: int) -> dict[str, float]:
 
 
 def heads(cohort: Cohort, described: np.ndarray, train: np.ndarray, fold: int) -> dict[str, float]:
-    """AUC of two heads on components that a ridge regression reads from the features: with and without times."""
+    """AUC of heads on components that a ridge regression reads from the features: with times, with labels, permuted.
+
+    The components do not depend on the outcome, so a permutation of the outcomes needs no new network.
+    """
     from sklearn.linear_model import Ridge
 
     from metaswin.models.guidance import Targets, head_weights, radiomics_components
 
     components = radiomics_components(cohort.features.iloc[train], GUIDED["components"])
     predicted = Ridge(10).fit(described[train], components).predict(described)
+
+    def auc(outcomes: Cohort, targets: Targets) -> float:
+        return outcomes.auc(predicted @ head_weights(predicted[train], targets)[0], fold)
+
     timed = cohort.targets(train, components)
-    found = {}
-    for name, targets in (("head with times", timed), ("head with labels", Targets.of_labels(timed.labels))):
-        found[name] = cohort.auc(predicted @ head_weights(predicted[train], targets)[0], fold)
-    return found
+    found = {"head with times": auc(cohort, timed), "head with labels": auc(cohort, Targets.of_labels(timed.labels))}
+    random, outcome = np.random.default_rng(fold), ["label", "time", "event"]
+    permuted = []
+    for _ in range(PERMUTATIONS):
+        folds = cohort.folds.copy()
+        folds[outcome] = folds[outcome].iloc[random.permutation(len(folds))].reset_index(drop=True)
+        other = replace(cohort, folds=folds)
+        permuted.append(auc(other, other.targets(train, components)))
+    return {**found, "permuted outcomes": float(np.mean(permuted))}
 
 
 def planted_numbers(cohort: Cohort, described: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
@@ -310,7 +323,10 @@ def planted_numbers(cohort: Cohort, described: np.ndarray, train: np.ndarray, te
 
 
 def fusion(out: Path, cohort: Cohort, place: tuple) -> dict[str, float]:
-    """AUC of the pipeline's fusion of clinical and radiomics features with and without the networks' scores."""
+    """AUC of the pipeline's fusion of clinical and radiomics features, alone, with the networks' and a reader's scores.
+
+    The score of a training row comes from a network, or from a regression on the planted numbers, that left it out.
+    """
     from metaswin.cohort.folds import Folds, Place
     from metaswin.config.features import SelectionSettings
     from metaswin.config.models import FusionSettings
@@ -319,18 +335,24 @@ def fusion(out: Path, cohort: Cohort, place: tuple) -> dict[str, float]:
     from metaswin.features.matrix import VOLUME
     from metaswin.features.modalities import ModalityFiles
     from metaswin.models.fusion import FoldOutputs, ThresholdRule, train_fusion
+    from metaswin.models.guidance import head_weights
 
     preset, seed, _, fold = place
     rows = Folds.of(cohort.folds, 0).outer(fold)
     found = {}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        score = pd.Series(np.nan, index=rows.patients)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        sources = {name: pd.Series(np.nan, index=rows.patients) for name in ("deep", "reader")}
         for fit in fits_of(place):
-            scores = pd.Series(network_scores(out, (preset, seed, "full", fit))[0], cohort.folds["patient"])
-            scored = rows.folds.chosen(rows.scored(fit))
-            score[scored] = scores[scored]
-        write_table(folder / "deep.parquet", pd.DataFrame({"patient": rows.patients, "score": score.to_numpy()}))
+            train, scored = cohort.outside(fit), rows.folds.chosen(rows.scored(fit))
+            planted = cohort.truth[LATENT].to_numpy()
+            weights = head_weights(planted[train], cohort.targets(train, np.empty((len(train), 0))))[0]
+            found_by = {"deep": network_scores(out, (preset, seed, "full", fit))[0], "reader": planted @ weights}
+            for source, scores in found_by.items():
+                sources[source][scored] = pd.Series(scores, cohort.folds["patient"])[scored]
+        for source, score in sources.items():
+            table = pd.DataFrame({"patient": rows.patients, "score": score.to_numpy()})
+            write_table(folder / f"{source}.parquet", table)
         roles = json.dumps(dict.fromkeys(CLINICAL, "baseline"))
         table = cohort.clinical.rename(columns={"patient_id": "patient"})[["patient", *CLINICAL]]
         write_table(folder / "clinical.parquet", table, {"roles": roles, "kinds": json.dumps(CLINICAL)})
@@ -344,19 +366,20 @@ def fusion(out: Path, cohort: Cohort, place: tuple) -> dict[str, float]:
             for fit in fits_of(place)
             for modality in ("radiomics", "peri_radiomics")
         }
-        path = {name: str(folder / f"{name}.parquet") for name in ("features", "folds", "used", "clinical", "deep")}
+        path = {name: str(folder / f"{name}.parquet") for name in ("features", "folds", "used", "clinical")}
         inputs = SelectionInputs(path["features"], path["folds"], path["used"])
         ignored = [str(folder / f"{name}.parquet") for name in ("selection", "volume")]
         select_features(inputs, *ignored, tables, "dm", 0, SelectionSettings(), seed)
-        outputs = FoldOutputs(*(str(folder / key) for key in ("predictions.parquet", "fits.json", "models")))
-        settings = FusionSettings(feature_sets=FEATURE_SETS, primary_feature_set=FEATURE_SETS[0])
-        files = ModalityFiles(path["clinical"], tables, deep=path["deep"])
-        sets, rule = {"all": list(CLINICAL)}, ThresholdRule()
-        train_fusion(path["folds"], files, outputs, Place("dm", 0, fold), sets, settings, rule, seed)
-        predicted = read_table(outputs.predictions)
-    for (feature_set, classifier), part in predicted.groupby(["feature_set", "classifier"]):
-        probability = part.set_index("patient")["probability"].reindex(cohort.folds["patient"]).to_numpy()
-        found[f"{feature_set}, {classifier}"] = cohort.auc(probability, fold)
+        for source in sources:
+            outputs = FoldOutputs(*(str(folder / f"{source}-{key}") for key in ("predictions", "fits", "models")))
+            sets = FEATURE_SETS if source == "deep" else FEATURE_SETS[:1]
+            settings = FusionSettings(feature_sets=sets, primary_feature_set=sets[0])
+            files = ModalityFiles(path["clinical"], tables, deep=str(folder / f"{source}.parquet"))
+            where, clinical = Place("dm", 0, fold), {"all": list(CLINICAL)}
+            train_fusion(path["folds"], files, outputs, where, clinical, settings, ThresholdRule(), seed)
+            for (name, classifier), part in read_table(outputs.predictions).groupby(["feature_set", "classifier"]):
+                probability = part.set_index("patient")["probability"].reindex(cohort.folds["patient"]).to_numpy()
+                found[f"{name.replace('deep', source)}, {classifier}"] = cohort.auc(probability, fold)
     return found
 
 
