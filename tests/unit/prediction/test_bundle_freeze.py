@@ -111,6 +111,6 @@ def test_member_when_its_predictions_differ_from_those_of_the_fold_then_not_froz
     files = MemberFiles(**member_files(run) | {"predictions": str(tmp_path / "other.parquet")})
     with pytest.raises(RuntimeError, match="does not reproduce"):
         freeze_member(
-            tmp_path / "m", files, run.folds, (1, 0), run.path("clinical"), None, None, run.sets, bundle.feature_sets("dm"),
-            BundleSettings(), 3,
+            tmp_path / "m", files, run.folds, (1, 0), run.path("clinical"), None, None, run.sets,
+            bundle.feature_sets("dm"), BundleSettings(), 3,
         )  # fmt: skip
