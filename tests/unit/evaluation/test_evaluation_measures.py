@@ -8,7 +8,6 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from metaswin.evaluation.curves import (
     GRID,
@@ -74,24 +73,6 @@ def test_metrics_of_tied_scores_and_weights_are_their_definitions(drawn):
 def test_metrics_when_all_scores_tie_then_auc_is_a_half_and_pr_auc_the_prevalence():
     found = fold_metrics(np.array([1.0, 0.0, 0.0, 0.0]), np.full(4, 0.3), None, np.ones(4))
     assert (found["auc"].value, found["pr_auc"].value) == (0.5, 0.25)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("digits", [1, 6])
-def test_ranking_and_brier_score_when_predictions_tie_then_as_scikit_learn(weighted, digits):
-    rng = np.random.default_rng(digits)
-    for _ in range(20):
-        labels = np.append([0.0, 1.0], rng.integers(0, 2, 30))
-        probabilities = rng.random(32).round(digits)
-        weights = rng.choice([0.0, 1.0, 1.5, 3.0], 32) if weighted else np.ones(32)
-        weights[:2] = 1.0
-        found = fold_metrics(labels, probabilities, None, weights)
-        for name, theirs in (
-            ("auc", roc_auc_score),
-            ("pr_auc", average_precision_score),
-            ("brier", brier_score_loss),
-        ):
-            assert found[name].value == pytest.approx(theirs(labels, probabilities, sample_weight=weights), abs=1e-12)
 
 
 def test_area_under_the_mean_precision_curve_is_the_mean_average_precision():
