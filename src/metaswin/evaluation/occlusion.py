@@ -33,7 +33,8 @@ from metaswin.imaging.canvas import (
 from metaswin.imaging.qc_image import PRIMARY, RINGS
 from metaswin.models.backbones import Classifier
 from metaswin.models.compute import own_device, reproducible
-from metaswin.models.deep_features import load_network, read_facts, score
+from metaswin.models.deep_features import load_network, score
+from metaswin.models.encoder_file import read_facts
 from metaswin.models.memory import patients_with_patch
 from metaswin.models.patches import load_patch, patch_origin
 

@@ -9,7 +9,7 @@ from metaswin.core.errors import UserError, several
 from metaswin.core.files import metadata_of, write_table
 from metaswin.core.problems import Problem, public_table, save_details
 from metaswin.core.used import used_patients
-from metaswin.features.importing import ID, read_raw, some
+from metaswin.features.importing import ID, numbers_of, read_raw, rows_of, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,34 +86,19 @@ def read_embedding(
         If a part is unreadable, duplicated, not numeric or incomplete, or if no id is known. The message lists all
         errors.
     """
-    import numpy as np
     import pandas as pd
 
-    raw = read_raw(path, "embedding.table", "table of embeddings")
-    ids = raw.pop(ID).astype("str").str.strip().fillna("").map(pseudonym)
-    unused = sorted(ids[~ids.isin(patients)])
-    raw, ids = raw[ids.isin(patients)], ids[ids.isin(patients)]
-    messages = []
-    if ids.empty:
+    raw, unused, messages = rows_of(read_raw(path, "embedding.table", "table of embeddings"), patients, pseudonym)
+    if raw.index.empty:
         messages.append(
             f"none of its {len(unused)} ids is a patient of the cohort; compare {ID} with the ids of the clinical table"
         )
-    if twice := sorted(set(ids[ids.duplicated()])):
-        messages.append(f"{len(twice)} ids in more than one row ({some(twice)}); keep one row per patient")
     if raw.columns.empty:
         messages.append(f"no column except {ID}; add one column per dimension of the embedding")
-    columns = {}
-    for name in raw.columns:
-        numbers = pd.to_numeric(raw[name], errors="coerce")
-        if (invalid := raw[name][numbers.isna() & raw[name].notna()]).size:
-            messages.append(
-                f"column {name!r}: {invalid.size} values are not numbers, such as {str(invalid.iloc[0])!r}; correct "
-                "them, or remove the column"
-            )
-            continue
-        columns[name] = numbers.astype("float64").replace([np.inf, -np.inf], np.nan)
-    values = pd.DataFrame(columns, index=raw.index).set_axis(pd.Index(ids, name="patient"), axis="index")
-    partly = values.isna().any(axis="columns") & values.notna().any(axis="columns")
+    values = pd.DataFrame({name: numbers_of(raw[name], messages) for name in raw.columns}, index=raw.index)
+    # The message about a column of text is enough; its rows do not also count as incomplete.
+    known = values[[name for name in raw.columns if pd.api.types.is_numeric_dtype(raw[name])]].notna()
+    partly = known.any(axis="columns") & ~known.all(axis="columns")
     if partly.any():
         messages.append(
             f"{partly.sum()} rows lack some of their values ({some(sorted(values.index[partly]))}); complete the rows, "

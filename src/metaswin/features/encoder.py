@@ -275,7 +275,7 @@ def _fit_number(name: str, values: np.ndarray, log: bool, flagged: bool) -> Nume
 
 
 def _fit_components(train: pd.DataFrame, names: Sequence[str], count: int) -> list[PrincipalComponents]:
-    """Fit the principal components of the rows with an embedding; there is no result if none of them vary.
+    """Fit the principal components of the rows with an embedding. The list is empty if no component varies.
 
     The components follow from the eigenvectors of the matrix of inner products of the centred rows. Cohorts have fewer
     rows than an encoder has outputs, so this takes a fraction of the time of a singular value decomposition.

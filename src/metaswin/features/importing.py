@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaswin.core.errors import UserError, several
-from metaswin.core.files import read_table, write_table
+from metaswin.core.files import write_table
 from metaswin.core.problems import Problem, public_table, save_details
+from metaswin.core.used import used_patients
 from metaswin.radiomics.settings import REGIONS, RING
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def import_features(
     UserError
         If the table has errors. The message lists all of them.
     """
-    cohort = read_table(used, columns=["patient"])["patient"].tolist()
+    cohort = used_patients(used)
     wide, unused = read_wide(table, cohort, pseudonym)
     found = missing_and_unused(wide, cohort, unused)
     save_details(found, Path(details))
@@ -65,16 +66,9 @@ def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = st
     UserError
         If a part is unreadable, duplicated or not numeric. The message lists all errors.
     """
-    import numpy as np
     import pandas as pd
 
-    raw = read_raw(path, "data.features", "table of features")
-    ids = raw.pop(ID).astype("str").str.strip().fillna("").map(pseudonym)
-    unused = sorted(ids[~ids.isin(cohort)])
-    raw, ids = raw[ids.isin(cohort)], ids[ids.isin(cohort)]
-    messages = []
-    if twice := sorted(set(ids[ids.duplicated()])):
-        messages.append(f"{len(twice)} ids in more than one row ({some(twice)}); keep one row per patient")
+    raw, unused, messages = rows_of(read_raw(path, "data.features", "table of features"), cohort, pseudonym)
     if raw.columns.empty:
         messages.append(f"no column except {ID}; add one column per feature")
     columns: dict[str, pd.Series] = {}
@@ -87,13 +81,10 @@ def read_wide(path: str, cohort: list[str], pseudonym: Callable[[str], str] = st
             )
         elif full in columns:
             messages.append(f"feature {full!r} is in more than one column; keep one")
-        values = pd.to_numeric(raw[name], errors="coerce")
-        if (invalid := raw[name][values.isna() & raw[name].notna()]).size:
-            messages.append(f"column {name!r}: {invalid.size} values are not numbers, such as {str(invalid.iloc[0])!r}")
-        columns[full] = values.astype("float64").replace([np.inf, -np.inf], np.nan)
+        columns[full] = numbers_of(raw[name], messages)
     if messages:
         raise several(f"The table of features {path} has errors:", messages)
-    return pd.DataFrame(columns).set_index(pd.Index(ids, name="patient")), unused
+    return pd.DataFrame(columns, index=raw.index), unused
 
 
 def missing_and_unused(wide: "pd.DataFrame", cohort: list[str], unused: list[str]) -> list[Problem]:
@@ -173,6 +164,34 @@ def read_raw(path: str, setting: str, what: str) -> "pd.DataFrame":
     return raw.set_axis(names, axis="columns")
 
 
+def rows_of(
+    raw: "pd.DataFrame", cohort: list[str], pseudonym: Callable[[str], str]
+) -> tuple["pd.DataFrame", list[str], list[str]]:
+    """Return the rows of the cohort (index ``patient``), the other ids, and a message if ids have several rows."""
+    ids = raw[ID].astype("str").str.strip().fillna("").map(pseudonym).rename("patient")
+    rows = raw.drop(columns=ID).set_index(ids)
+    there = rows.index.isin(cohort)
+    rows, unused = rows[there], sorted(rows.index[~there])
+    twice = sorted(set(rows.index[rows.index.duplicated()]))
+    message = f"{len(twice)} ids in more than one row ({some(twice)}); keep one row per patient"
+    return rows, unused, [message] if twice else []
+
+
+def numbers_of(column: "pd.Series", messages: list[str]) -> "pd.Series":
+    """Return a column as float64; infinite values count as missing. Text is added to `messages` as an error."""
+    import numpy as np
+    import pandas as pd
+
+    values = pd.to_numeric(column, errors="coerce")
+    if (invalid := column[values.isna() & column.notna()]).size:
+        messages.append(
+            f"column {column.name!r}: {invalid.size} values are not numbers, such as {str(invalid.iloc[0])!r}; correct "
+            "them, or remove the column"
+        )
+    return values.astype("float64").replace([np.inf, -np.inf], np.nan)
+
+
 def some(names: list[str], shown: int = 5) -> str:
+    """Return the first names as text, and the number of the others."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more

@@ -8,20 +8,18 @@ import numpy as np
 import pandas as pd
 import safetensors.torch
 import torch
-from safetensors import safe_open
 
 from metaswin.cohort.folds import Folds
 from metaswin.config.models import DeepSettings
 from metaswin.core.files import atomic, read_table, write_table
 from metaswin.models.backbones import Classifier, build
 from metaswin.models.compute import own_device, reproducible
+from metaswin.models.encoder_file import KEY, read_facts
 from metaswin.models.memory import patients_with_patch
 from metaswin.models.patches import load_patch
 
 # Settings from which a network is rebuilt.
 ARCHITECTURE = ("embed_dim", "window_size", "resnet_depth", "dropout")
-# There is one key only, because safetensors writes several keys in an order that changes between runs.
-KEY = "metaswin"
 
 
 def save_network(
@@ -37,12 +35,6 @@ def save_network(
     weights = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     with atomic(path) as temporary:
         safetensors.torch.save_file(weights, temporary, metadata={KEY: json.dumps(facts, sort_keys=True)})
-
-
-def read_facts(path: str | Path) -> dict:
-    """Return the facts that `save_network` stored with the weights: ``backbone, architecture, patches, channels``."""
-    with safe_open(path, framework="pt") as file:
-        return json.loads(file.metadata()[KEY])
 
 
 def load_network(path: str | Path, device: torch.device | None = None) -> Classifier:

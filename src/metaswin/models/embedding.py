@@ -115,7 +115,7 @@ def lesion_input(ct: sitk.Image, tumor: sitk.Image, settings: EmbeddingSettings)
     """Return the CT around the main lesion as an encoder receives it: float32, shape (z, y, x).
 
     The axes run upwards, to the back and to the left of the patient, as in FMCIB and CT-FM. As in their code, the
-    centroid of the main lesion lies in the centre of voxel ``size // 2``, and the CT is interpolated linearly without
+    centroid of the main lesion is at the centre of voxel ``size // 2``, and the CT is interpolated linearly without
     smoothing. Points beyond the CT are air (-1024 HU).
 
     Parameters
@@ -191,7 +191,13 @@ def check_frozen(encode: Callable[[np.ndarray], np.ndarray], values: np.ndarray)
 
 def _of_network(path: str, patches: str, patients: list[str], device: torch.device) -> dict[str, np.ndarray]:
     """Return the pooled features of a network of another study, for the patients that have a patch."""
-    network = load_network(path, device)
+    try:
+        network = load_network(path, device)
+    except RuntimeError:  # the weights do not fit the architecture of this version
+        raise UserError(
+            f"embedding.model: {path} was written by another version of metaswin, whose networks differ; train the "
+            "network with this version"
+        ) from None
     there = set(patients_with_patch(patches))
     return {
         patient: score(network, load_patch(patches, patient))[1].numpy() for patient in patients if patient in there

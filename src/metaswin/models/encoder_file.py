@@ -1,4 +1,4 @@
-"""Check the file of a frozen encoder before a run; torch is not needed."""
+"""Check the file of a frozen encoder before a run, and read the facts stored with a network. torch is not needed."""
 
 import json
 import zipfile
@@ -12,7 +12,8 @@ from metaswin.config.imaging import PatchesSettings
 from metaswin.imaging.patch_file import channel_names
 
 HOW_TO = "docs/howto/embeddings.md describes the export"
-# Key of the metadata that `metaswin.models.deep_features.save_network` writes.
+# Key of the metadata that `metaswin.models.deep_features.save_network` writes. There is one key only, because
+# safetensors writes several keys in an order that changes between runs.
 KEY = "metaswin"
 
 
@@ -26,8 +27,9 @@ def check_encoder(settings: EmbeddingSettings, patches: PatchesSettings) -> list
         return [f"embedding.model: no file {path} (looked from {Path.cwd()})"]
     if not settings.reads_patches:
         return [] if is_torchscript(path) else [f"embedding.model: {path} is not a TorchScript file; {HOW_TO}"]
-    facts = network_facts(path)
-    if facts is None:
+    try:
+        facts = read_facts(path)
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError):
         return [
             f"embedding.model: {path} is not a network that metaswin wrote; give a network.safetensors of "
             f"results/models, or an encoder in TorchScript (.pt; {HOW_TO})"
@@ -56,10 +58,7 @@ def is_torchscript(path: str | Path) -> bool:
     return any("/code/" in name for name in names) and any(name.endswith("/constants.pkl") for name in names)
 
 
-def network_facts(path: str | Path) -> dict[str, Any] | None:
-    """Return the facts that metaswin stored with a network; None if the file is not such a network."""
-    try:
-        with safe_open(path, framework="np") as file:
-            return json.loads((file.metadata() or {})[KEY])
-    except (SafetensorError, KeyError, ValueError, OSError):
-        return None
+def read_facts(path: str | Path) -> dict[str, Any]:
+    """Return the facts that metaswin stored with a network: ``backbone, architecture, patches, channels``."""
+    with safe_open(path, framework="np") as file:
+        return json.loads(file.metadata()[KEY])

@@ -187,7 +187,8 @@ def deep_scores(
         If the patches were made with settings other than those of the network's training patches.
     """
     from metaswin.models.compute import own_device, reproducible
-    from metaswin.models.deep_features import load_network, read_facts, score
+    from metaswin.models.deep_features import load_network, score
+    from metaswin.models.encoder_file import read_facts
     from metaswin.models.patches import load_patch
 
     facts = read_facts(network)

@@ -10,7 +10,8 @@ from metaswin.config.models import DeepSettings
 from metaswin.core.errors import UserError
 from metaswin.models.backbones import build, load_pretrained, moments
 from metaswin.models.compute import choose_device, reproducible
-from metaswin.models.deep_features import load_network, read_facts, save_network, score
+from metaswin.models.deep_features import load_network, save_network, score
+from metaswin.models.encoder_file import read_facts
 
 SMALL = DeepSettings(embed_dim=12, window_size=4, resnet_depth=10)
 
