@@ -9,6 +9,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 from patch_file import collected
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from metaswin.config.features import EmbeddingSettings
 from metaswin.config.imaging import PatchesSettings
@@ -207,6 +209,14 @@ def test_network_of_another_study_when_used_then_its_features_and_none_without_a
     wanted = score(load_network(model), load_patch(patches, "A"))[1].numpy()
     np.testing.assert_allclose(table.loc["A"], wanted, rtol=1e-5)
     assert table.loc["C"].isna().all()
+
+
+def test_network_of_another_version_when_its_weights_do_not_fit_then_user_error(cohort, network, tmp_path):
+    old = tmp_path / "old.safetensors"
+    with safe_open(network / "network.safetensors", framework="np") as file:
+        save_file({"other.weight": np.zeros(3, np.float32)}, old, metadata=file.metadata())
+    with pytest.raises(UserError, match="was written by another version of metaswin"):
+        extract(cohort, str(old), tmp_path / "embedding.parquet", str(network / "patches.safetensors"))
 
 
 def test_network_of_another_study_when_patches_differ_then_each_setting_is_told(network):
